@@ -1,0 +1,47 @@
+# crossreid: every target sets up what it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help setup demo test test-fast test-full lint type bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv and install the package with the tested versions from PyPI
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and '$(PYTHON)' was not found: install it, or say 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "'$(PYTHON)' is older than Python 3.11: say 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
+	$(BIN)/python -m crossreid.train model=aligngan run_dir=outputs/demo overwrite=true
+
+test: setup ## the whole test-suite (at most 25 minutes on two cores)
+	$(BIN)/python -m pytest -n 2 -m "not full"
+
+test-fast: setup ## without the long runs (at most 6 minutes on two cores)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not full"
+
+test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference
+	$(BIN)/python -m pytest -n 2 -m full
+
+lint: setup ## ruff: style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: setup ## mypy, strict, on src
+	$(BIN)/mypy
+
+bench: setup ## speed of data, training and scoring as JSON under benchmarks/
+	$(BIN)/python benchmarks/bench.py
+
+clean: ## remove the environment and everything that runs wrote
+	rm -rf $(VENV) outputs multirun datasets .pytest_cache .mypy_cache .ruff_cache dist build

@@ -1,0 +1,1 @@
+"""Person re-identification between visible and infrared cameras."""

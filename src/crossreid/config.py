@@ -1,0 +1,295 @@
+"""Typed settings of the commands, and how a composed Hydra config becomes them.
+
+Method settings live with the methods (``CONFIG`` of each module class); everything else stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from hydra.utils import get_class
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from crossreid.errors import ConfigError
+from crossreid.methods.base import CrossModalityModule, MethodConfig
+
+T = TypeVar("T")
+
+
+@dataclass
+class PeopleConfig:
+    """How many synthetic people, and what their pictures look like: the fields of the generator's settings."""
+
+    train_ids: int = MISSING
+    val_ids: int = MISSING
+    test_ids: int = MISSING
+    frames: int = MISSING
+    height: int = 128
+    width: int = 64
+    seed: int = 0
+
+
+@dataclass
+class DataConfig:
+    """Which images.
+
+    Attributes:
+        name: the dataset.
+        root: its folder.
+        cache: where decoded images are kept.
+        counts: what a complete copy holds: ``official`` numbers, the generator's ``manifest``, or ``any``.
+        evaluation_batch: images in an evaluation batch.
+        people: the generator's settings; only for the synthetic set.
+    """
+
+    name: str = MISSING
+    root: str = MISSING
+    cache: str = MISSING
+    counts: str = "official"
+    evaluation_batch: int = 64
+    people: PeopleConfig | None = None
+
+
+@dataclass
+class ProtocolConfig:
+    """How embeddings are scored.
+
+    Attributes:
+        name: ``sysu_mm01``, or ``auto`` for the one that the checkpoint's dataset implies.
+        modes: gallery cameras: ``all``, ``indoor``.
+        shots: gallery images a person and camera.
+        trials: gallery draws, averaged.
+        draw: ``official`` (the dataset's permutation file) or ``seeded``.
+        permutations: path of rand_perm_cam.mat; by default looked for in the dataset.
+        similarity: ``cosine`` or ``euclidean``.
+    """
+
+    name: str = MISSING
+    modes: list[str] = field(default_factory=lambda: ["all", "indoor"])
+    shots: list[int] = field(default_factory=lambda: [1, 10])
+    trials: int = 10
+    draw: str = "official"
+    permutations: str | None = None
+    similarity: str = "cosine"
+
+
+@dataclass
+class TrainerConfig:
+    """Where and how it runs.
+
+    Attributes:
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        devices: processes on this machine, or ``auto``.
+        num_nodes: machines.
+        strategy: ``auto`` chooses by the number of players; ``ddp`` or ``ddp_find_unused_parameters_true`` by name.
+        backend: of the process group (``nccl``, ``gloo``); null for the accelerator's own.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        deterministic: only deterministic kernels.
+        log_every: iterations between logged losses.
+        checkpoint_every: iterations between checkpoints; phase ends are kept besides.
+        pictures_every: iterations between picture grids, 0 for none but the last.
+        progress: show a progress bar.
+    """
+
+    accelerator: str = "auto"
+    devices: Any = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    backend: str | None = None
+    precision: str = "32-true"
+    deterministic: bool = False
+    log_every: int = 10
+    checkpoint_every: int = 100
+    pictures_every: int = 0
+    progress: bool = True
+
+
+@dataclass
+class LoggerConfig:
+    """Besides history.csv in the run folder, which is always written.
+
+    Attributes:
+        name: ``csv`` for nothing more, or ``wandb``.
+        offline: W&B without a login; ``wandb sync`` sends the run later.
+        project: W&B project.
+        entity: W&B team or user.
+    """
+
+    name: str = "csv"
+    offline: bool = True
+    project: str = "crossreid"
+    entity: str | None = None
+
+
+@dataclass
+class ReportConfig:
+    """What is scored and drawn at the end of training.
+
+    Attributes:
+        untrained: score the network before training too.
+        modality_pairs: the four query/gallery modality pairings (AlignGAN, Table 1).
+        figures: draw PNGs.
+        tsne_identities: identities in the t-SNE figure (AlignGAN, Fig. 6), 0 for none.
+    """
+
+    untrained: bool = False
+    modality_pairs: bool = True
+    figures: bool = True
+    tsne_identities: int = 7
+
+
+@dataclass
+class TrainConfig:
+    """Everything ``crossreid.train`` is told.
+
+    Attributes:
+        name: of the run, in folders and as the W&B group.
+        seed: of initial weights, batches and augmentation.
+        resume: a run folder or checkpoint, or ``auto`` for the newest run with these settings.
+        run_dir: folder of the run; by default a new one under ``output_root``.
+        output_root: folder of run folders.
+        overwrite: replace a run that is already in ``run_dir``.
+        scale: name of the scale, and the embedded set's sizes for it.
+        preset: name of the preset.
+    """
+
+    name: str = MISSING
+    seed: int = 0
+    resume: str | None = None
+    run_dir: str | None = None
+    output_root: str = "outputs"
+    overwrite: bool = False
+    scale: dict[str, Any] = field(default_factory=dict)
+    preset: dict[str, Any] = field(default_factory=dict)
+    data: DataConfig = field(default_factory=DataConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    model: Any = None
+
+
+@dataclass
+class EvaluateDataConfig:
+    """Where the dataset and its decoded images lie now; null for where they lay in training."""
+
+    root: str | None = None
+    cache: str | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """Everything ``crossreid.evaluate`` is told; exactly one of ``checkpoint`` and ``embeddings``.
+
+    Attributes:
+        checkpoint: a checkpoint of ``crossreid.train``; it knows its method, data and settings.
+        embeddings: an .npz of features from anywhere (``features``, ``pids``, ``camids``, ``frames``).
+        output: the JSON to write; by default evaluation.json beside the checkpoint or embeddings.
+        save_embeddings: path of an .npz to keep the checkpoint's embeddings in.
+    """
+
+    checkpoint: str | None = None
+    embeddings: str | None = None
+    output: str | None = None
+    save_embeddings: str | None = None
+    data: EvaluateDataConfig = field(default_factory=EvaluateDataConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+
+
+def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
+    """A composed config as an object of ``schema``.
+
+    Raises:
+        ConfigError: a key is unknown, missing or of another type.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True) if isinstance(config, DictConfig) else config
+        return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from error
+
+
+def method_class(config: dict[str, Any]) -> type[CrossModalityModule[Any]]:
+    """The module class that a model config names.
+
+    Raises:
+        ConfigError: it is not a method.
+    """
+    target = str(config.get("_target_", ""))
+    try:
+        found = get_class(target)
+    except Exception as error:
+        raise ConfigError(f"model._target_='{target}' cannot be imported: name a method's module class.") from error
+    if not issubclass(found, CrossModalityModule):
+        raise ConfigError(f"model._target_='{target}' is not a CrossModalityModule: name a method's module class.")
+    return found
+
+
+def method_config(config: dict[str, Any]) -> MethodConfig:
+    """A model config as its method's typed settings, checked.
+
+    Raises:
+        ConfigError: a key is unknown, or settings cannot work together.
+    """
+    settings = typed(method_class(config).CONFIG, config)
+    settings.check()
+    return settings
+
+
+def check_train(config: TrainConfig, players: int) -> None:
+    """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
+    check_choice("logger.name", config.logger.name, ("csv", "wandb"))
+    check_choice("data.name", config.data.name, ("synthetic", "sysu_mm01"))
+    check_choice("data.counts", config.data.counts, ("official", "manifest", "any"))
+    check_protocol(config.protocol)
+    check_trainer(config.trainer, players)
+
+
+def check_protocol(config: ProtocolConfig) -> None:
+    """Raise :class:`ConfigError` for an unknown protocol or impossible numbers."""
+    check_choice("protocol.name", config.name, ("sysu_mm01", "auto"))
+    check_choice("protocol.draw", config.draw, ("official", "seeded"))
+    check_choice("protocol.similarity", config.similarity, ("cosine", "euclidean"))
+    for mode in config.modes:
+        check_choice("protocol.modes", mode, ("all", "indoor"))
+    if not config.modes or not config.shots or min(config.shots) < 1:
+        raise ConfigError("protocol.modes and protocol.shots need at least one entry, and shots are 1 or more.")
+    if not 1 <= config.trials <= 10:
+        raise ConfigError(f"protocol.trials is {config.trials}: choose 1 to 10.")
+
+
+def check_trainer(config: TrainerConfig, players: int) -> None:
+    """Raise :class:`ConfigError` for settings that manual optimization cannot do."""
+    check_choice("trainer.accelerator", config.accelerator, ("auto", "cpu", "gpu"))
+    check_choice("trainer.strategy", config.strategy, ("auto", "ddp", "ddp_find_unused_parameters_true"))
+    check_choice("trainer.precision", config.precision, ("32-true", "bf16-mixed", "16-mixed"))
+    if config.precision == "16-mixed" and players > 1:
+        raise ConfigError(
+            "trainer.precision=16-mixed updates one gradient scaler once a player, which is wrong with several: use "
+            "trainer.precision=bf16-mixed."
+        )
+    if min(config.log_every, config.checkpoint_every) < 1 or config.pictures_every < 0:
+        raise ConfigError("trainer.log_every and trainer.checkpoint_every are 1 or more, pictures_every 0 or more.")
+
+
+def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise :class:`ConfigError` naming the choices."""
+    if value not in allowed:
+        raise ConfigError(f"{key} is '{value}': choose from {', '.join(allowed)}.")
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message as one line."""
+    return " ".join(str(error).split())
+
+
+def packaged_conf() -> Path:
+    """The folder of config files: inside an installed wheel, or at the top of the repository."""
+    here = Path(__file__).resolve().parent
+    inside = here / "conf"
+    return inside if inside.is_dir() else here.parents[1] / "conf"

@@ -1,0 +1,48 @@
+"""The one rich console, and a progress bar for long work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+console = Console(highlight=False, soft_wrap=True)
+"""Where commands print results and notices."""
+
+err_console = Console(stderr=True, highlight=False, soft_wrap=True)
+"""Where commands print progress and errors."""
+
+
+def make_progress(*, transient: bool = False) -> Progress:
+    """A progress bar: label, bar, count, elapsed and remaining time."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=err_console,
+        transient=transient,
+    )
+
+
+def track(items: Iterable[T], label: str, *, total: int | None = None, enabled: bool = True) -> Iterator[T]:
+    """Yield ``items`` under a progress bar named ``label``; plain iteration when not ``enabled``."""
+    if not enabled:
+        yield from items
+        return
+    with make_progress() as progress:
+        task = progress.add_task(label, total=total, note="")
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def notice(message: str) -> None:
+    """Print one line that a person should know but that stops nothing."""
+    console.print(message, markup=False)

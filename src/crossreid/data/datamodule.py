@@ -1,0 +1,208 @@
+"""The one LightningDataModule: every method gets its named streams and its evaluation images from here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from crossreid.data.batches import EvaluationBatch, PairedBatch, TrainingBatch
+from crossreid.data.cache import open_cache
+from crossreid.data.datasets import ReIDDataset
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows, StreamConfig
+from crossreid.data.transforms import random_flip, to_float
+from crossreid.randomness import numpy_generator, torch_generator
+
+Images = npt.NDArray[np.uint8]
+
+
+class _TrainingSet(Dataset[TrainingBatch]):
+    """Turns the rows of one iteration into whole uint8 batches."""
+
+    def __init__(self, caches: Mapping[str, Images]) -> None:
+        self.caches = caches
+
+    def __getitem__(self, index: IterationRows) -> TrainingBatch:  # type: ignore[override]
+        return {
+            name: PairedBatch(
+                _take(self.caches[name], rows.visible),
+                _take(self.caches[name], rows.infrared),
+                torch.from_numpy(rows.labels),
+                index.iteration,
+            )
+            for name, rows in index.streams.items()
+        }
+
+
+class _EvaluationSet(Dataset[EvaluationBatch]):
+    """Rows (n,) in batches, in order."""
+
+    def __init__(self, cache: Images, rows: Rows, batch_size: int) -> None:
+        self.cache = cache
+        self.batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> EvaluationBatch:
+        rows = self.batches[index]
+        return EvaluationBatch(_take(self.cache, rows), torch.from_numpy(rows))
+
+
+def _take(cache: Images, rows: Rows) -> Tensor:
+    """Rows of the cache as (B, 3, H, W) uint8."""
+    return torch.from_numpy(cache[rows]).permute(0, 3, 1, 2)
+
+
+class ReIDDataModule(pl.LightningDataModule):
+    """Paired training streams and evaluation images of one dataset.
+
+    Args:
+        read: verifies the dataset on disk and lists its records; called once per process.
+        cache_folder: where decoded images are kept.
+        streams: name -> shape of each training stream; images for evaluation have the size of ``identity``.
+        iterations_per_epoch: exact number of batches in an epoch.
+        seed: the run's seed.
+        flip: probability of mirroring a training image, in [0, 1].
+        evaluation_batch: images in an evaluation batch.
+        train_splits: splits to train on.
+        test_splits: splits to embed for scoring.
+        progress: show progress bars while reading and decoding.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], ReIDDataset],
+        cache_folder: Path,
+        streams: Mapping[str, StreamConfig],
+        iterations_per_epoch: int,
+        *,
+        seed: int,
+        flip: float = 0.5,
+        evaluation_batch: int = 64,
+        train_splits: Sequence[str] = ("train", "val"),
+        test_splits: Sequence[str] = ("test",),
+        progress: bool = True,
+    ) -> None:
+        super().__init__()
+        self._read = read
+        self.cache_folder = cache_folder
+        self.streams = dict(streams)
+        self.iterations_per_epoch = iterations_per_epoch
+        self.seed = seed
+        self.flip = flip
+        self.evaluation_batch = evaluation_batch
+        self.train_splits = tuple(train_splits)
+        self.test_splits = tuple(test_splits)
+        self.progress = progress
+        self._dataset: ReIDDataset | None = None
+        self._index: IdentityIndex | None = None
+
+    @property
+    def dataset(self) -> ReIDDataset:
+        """The verified dataset; read on first use."""
+        if self._dataset is None:
+            self._dataset = self._read()
+        return self._dataset
+
+    @property
+    def index(self) -> IdentityIndex:
+        """Training identities and their rows."""
+        if self._index is None:
+            self._index = IdentityIndex(self.dataset.records, self.dataset.rows(*self.train_splits))
+        return self._index
+
+    @property
+    def num_identities(self) -> int:
+        """Number of training identities (classes)."""
+        return len(self.index)
+
+    def images(self, size: tuple[int, int]) -> Images:
+        """All decoded images (N, H, W, 3), in the order of the records."""
+        return open_cache(self.dataset.records, self.dataset.root, self.cache_folder, size, progress=self.progress)
+
+    def sampler(self, rank: int = 0, world_size: int = 1) -> PairedIdentitySampler:
+        """The training sampler of one rank.
+
+        Raises:
+            ConfigError: a stream asks for more identities than there are.
+        """
+        return PairedIdentitySampler(
+            self.index, self.streams, self.iterations_per_epoch, seed=self.seed, rank=rank, world_size=world_size
+        )
+
+    def prepare_data(self) -> None:
+        """Decode the images once (on one process) before training."""
+        for size in {stream.size for stream in self.streams.values()}:
+            self.images(size)
+
+    def train_dataloader(self) -> DataLoader[TrainingBatch]:
+        """One item an iteration: stream name -> :class:`PairedBatch`; continues where the module's counter stands."""
+        sampler = self.sampler(*self._place())
+        sampler.resume(getattr(self.trainer and self.trainer.lightning_module, "iteration", 0))
+        caches = {name: self.images(stream.size) for name, stream in self.streams.items()}
+        return DataLoader(_TrainingSet(caches), batch_size=None, sampler=cast(Any, sampler))
+
+    def test_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
+        """Two loaders, visible and infrared, in that order; ranks share the rows, padded to equal numbers."""
+        cache = self.images(self.streams["identity"].size)
+        return [DataLoader(_EvaluationSet(cache, self._share(m), self.evaluation_batch), batch_size=None) for m in MODALITIES]
+
+    def modality_rows(self, modality: Modality, *splits: str) -> Rows:
+        """Rows of one modality in the named splits, ascending."""
+        rows = self.dataset.rows(*splits)
+        return rows[[self.dataset.records[row].modality == modality for row in rows]]
+
+    def _share(self, modality: Modality) -> Rows:
+        """This rank's rows for evaluation."""
+        rank, world_size = self._place()
+        rows = self.modality_rows(modality, *self.test_splits)
+        each = -(-len(rows) // world_size)
+        return rows[(np.arange(each) * world_size + rank) % len(rows)]
+
+    def _place(self) -> tuple[int, int]:
+        """This process's rank, and the number of processes."""
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def on_after_batch_transfer(
+        self, batch: TrainingBatch | EvaluationBatch, dataloader_idx: int
+    ) -> TrainingBatch | EvaluationBatch:
+        """uint8 -> float in [0, 1], and the training augmentation, on the device."""
+        if isinstance(batch, EvaluationBatch):
+            return batch._replace(images=to_float(batch.images))
+        return {name: self._augment(name, stream) for name, stream in batch.items()}
+
+    def _augment(self, name: str, batch: PairedBatch) -> PairedBatch:
+        generator = torch_generator(self.seed, f"augment/{name}", batch.iteration, self._place()[0])
+        return batch._replace(
+            visible=random_flip(to_float(batch.visible), generator, self.flip),
+            infrared=random_flip(to_float(batch.infrared), generator, self.flip),
+        )
+
+    def sample_pairs(self, split: str, identities: int, images: int, size: tuple[int, int]) -> PairedBatch:
+        """A fixed batch of a split for pictures: the first identities that have both modalities, images drawn by the
+        seed, as float in [0, 1] without augmentation."""
+        index = IdentityIndex(self.dataset.records, self.dataset.rows(split))
+        cache = self.images(size)
+        generator = numpy_generator(self.seed, "pictures")
+        labels = np.arange(min(identities, len(index)))
+        drawn = {
+            m: np.concatenate([generator.choice(index.rows[i][m], images, replace=len(index.rows[i][m]) < images) for i in labels])
+            for m in MODALITIES
+        }
+        return PairedBatch(
+            to_float(_take(cache, drawn["visible"])),
+            to_float(_take(cache, drawn["infrared"])),
+            torch.from_numpy(np.repeat(labels, images)),
+            0,
+        )

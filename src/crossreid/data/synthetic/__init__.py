@@ -1,0 +1,12 @@
+"""Synthetic people: small walking figures by day and by night, in the layout of SYSU-MM01, so that everything runs without a download.
+
+Example:
+    >>> from pathlib import Path
+    >>> from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
+    >>> write_sysu_layout(Path("data/synthetic"), SyntheticPeople(), workers=2)  # doctest: +SKIP
+"""
+
+from crossreid.data.synthetic.layout import write_sysu_layout
+from crossreid.data.synthetic.settings import SyntheticPeople
+
+__all__ = ["SyntheticPeople", "write_sysu_layout"]

@@ -1,0 +1,17 @@
+"""Mistakes that a person can mend: commands print them as one sentence and exit with code 1."""
+
+
+class CrossReIDError(Exception):
+    """Base of every error whose message is one clear sentence: what is wrong, and what to do."""
+
+
+class ConfigError(CrossReIDError):
+    """A setting, or a combination of settings, cannot work."""
+
+
+class DataError(CrossReIDError):
+    """A dataset, a cache or a file of results is missing, damaged or not what it claims to be."""
+
+
+class CheckpointError(CrossReIDError):
+    """A checkpoint is missing, partial or belongs to another model."""

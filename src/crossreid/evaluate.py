@@ -1,0 +1,107 @@
+"""Score a checkpoint, or embeddings from anywhere, by the official protocol.
+
+``python -m crossreid.evaluate checkpoint=outputs/.../last.ckpt``
+``python -m crossreid.evaluate embeddings=FILE.npz protocol=sysu_mm01 protocol.permutations=FILE.mat output=FILE.json``
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from crossreid.command import run_command
+from crossreid.config import (
+    EvaluateConfig,
+    ProtocolConfig,
+    TrainConfig,
+    check_protocol,
+    check_trainer,
+    method_config,
+    typed,
+)
+from crossreid.console import notice
+from crossreid.errors import ConfigError
+from crossreid.evaluation import load_foreign, write_results_json
+from crossreid.training.build import make_datamodule, make_method, make_scorer, make_trainer
+from crossreid.training.checkpoints import load_weights, read_checkpoint
+from crossreid.training.progress import IterationProgress
+from crossreid.training.scoring import Draw, draw_figures, embed_dataset, score, show
+
+
+def main() -> None:
+    """The command."""
+    run_command("evaluate", evaluate)
+
+
+def evaluate(cfg: DictConfig) -> float:
+    """Score what is named; returns the first Rank-1."""
+    config = typed(EvaluateConfig, cfg)
+    if (config.checkpoint is None) == (config.embeddings is None):
+        raise ConfigError("Name what to score: either checkpoint=FILE.ckpt or embeddings=FILE.npz.")
+    check_protocol(config.protocol)
+    if config.embeddings:
+        return _score_embeddings(config, Path(config.embeddings))
+    assert config.checkpoint is not None
+    return _score_checkpoint(config, Path(config.checkpoint))
+
+
+def _score_embeddings(config: EvaluateConfig, path: Path) -> float:
+    if config.save_embeddings:
+        raise ConfigError("save_embeddings goes with checkpoint=; the embeddings given are a file already.")
+    if config.protocol.name == "auto":
+        raise ConfigError("Embeddings do not say which protocol they are for: add protocol=sysu_mm01.")
+    embeddings = load_foreign(path)
+    draw = Draw.find(config.protocol, None)
+    scorer = make_scorer(config.protocol)
+    scores = score(path.stem, embeddings, config.protocol, draw, scorer, pairs=config.report.modality_pairs)
+    return _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
+
+
+def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
+    saved = read_checkpoint(path)
+    trained = typed(TrainConfig, saved["crossreid"]["config"])
+    if "backbone" in trained.model:
+        trained.model["backbone"]["weights"] = "random"  # the checkpoint brings all weights
+    method = method_config(trained.model)
+    check_trainer(config.trainer, 1)
+    trained.data.root = config.data.root or trained.data.root
+    trained.data.cache = config.data.cache or trained.data.cache
+    protocol = _protocol(config.protocol, trained.protocol)
+    data = make_datamodule(trained.data, method, seed=trained.seed, progress=config.trainer.progress)
+    module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
+    load_weights(module, saved["state_dict"], path)
+    draw = Draw.find(protocol, Path(trained.data.root))
+    scorer = make_scorer(protocol, module)
+    callbacks = [IterationProgress()] if config.trainer.progress else []
+    trainer = make_trainer(config.trainer, method, 1, path.parent, (), callbacks)
+    embeddings = embed_dataset(trainer, module, data)
+    name = f"{trained.name} (iteration {saved['crossreid']['iteration']})"
+    scores = score(name, embeddings, protocol, draw, scorer, pairs=config.report.modality_pairs)
+    if not trainer.is_global_zero:
+        return 0.0
+    if config.save_embeddings:
+        notice(f"Embeddings: {embeddings.save(config.save_embeddings)}")
+    if config.report.figures:
+        folder = path.parent / "figures"
+        draw_figures(folder, module, data, embeddings, draw, scorer, config.report)
+        notice(f"Figures: {folder}")
+    return _report(config, scores, path.with_name("evaluation.json"))
+
+
+def _report(config: EvaluateConfig, scores: Any, default: Path) -> float:
+    show([scores], title=scores.name)
+    output = Path(config.output) if config.output else default
+    write_results_json(output, scores.results)
+    notice(f"Results: {output}")
+    return float(next(iter(scores.results.values())).rank(1).mean())
+
+
+def _protocol(asked: ProtocolConfig, trained: ProtocolConfig) -> ProtocolConfig:
+    """The protocol asked for, or the one that the checkpoint was trained with."""
+    return trained if asked.name == "auto" else asked
+
+
+if __name__ == "__main__":
+    main()

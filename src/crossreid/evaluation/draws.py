@@ -1,0 +1,152 @@
+"""Which images of each person and camera make the gallery of a trial: the official draw and the seeded one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from crossreid.errors import DataError
+from crossreid.evaluation.embeddings import Array, Embeddings
+
+PersonInCamera = tuple[int, int]
+"""(camera, pid)."""
+
+Draw = Callable[[Mapping[PersonInCamera, int], int, int], dict[PersonInCamera, Array]]
+"""From the number of images of each person in each camera, the trial and the shots: places (0-based) of the images."""
+
+
+def images_by_person(
+    embeddings: Embeddings, cameras: Sequence[int], ids: Sequence[int] | None
+) -> dict[PersonInCamera, Array]:
+    """Places in ``embeddings`` of each (camera, pid)'s images, by ascending frame; cameras, then pids ascend."""
+    wanted = np.isin(embeddings.camids, cameras)
+    if ids is not None:
+        wanted &= np.isin(embeddings.pids, ids)
+    places = np.flatnonzero(wanted)
+    places = places[
+        np.lexsort(
+            (embeddings.rows[places], embeddings.frames[places], embeddings.pids[places], embeddings.camids[places])
+        )
+    ]
+    if not len(places):
+        return {}
+    people = np.stack([embeddings.camids[places], embeddings.pids[places]], axis=1)
+    starts = np.flatnonzero(np.any(people[1:] != people[:-1], axis=1)) + 1
+    firsts = people[np.concatenate([[0], starts])]
+    return {(int(c), int(p)): group for (c, p), group in zip(firsts, np.split(places, starts), strict=True)}
+
+
+def seeded_draw(counts: Mapping[PersonInCamera, int], trial: int, shots: int) -> dict[PersonInCamera, Array]:
+    """The draw of AGW, DDAG and LbA: a generator seeded with the trial, ids ascending, then cameras, then files.
+
+    One shot is ``random.choice`` of the sorted files, as published. More shots are ``random.sample`` of them, all of
+    them where there are fewer: this is ours, the published code has one shot only.
+    """
+    rng = random.Random(trial)
+    drawn: dict[PersonInCamera, Array] = {}
+    for camera, pid in sorted(counts, key=lambda key: (key[1], key[0])):
+        files = range(counts[camera, pid])
+        chosen = [rng.choice(files)] if shots == 1 else rng.sample(files, min(shots, len(files)))
+        drawn[camera, pid] = np.array(chosen, dtype=np.int64)
+    return drawn
+
+
+@dataclass(frozen=True, eq=False)
+class GalleryPermutations:
+    """The official draw of SYSU-MM01: a permutation of each person's images in each camera for each trial.
+
+    Attributes:
+        source: where it was read, for messages.
+        orders: (camera, pid) -> (T, n) places 0..n-1; people whom a camera never saw are not there.
+    """
+
+    source: str
+    orders: Mapping[PersonInCamera, Array]
+
+    @classmethod
+    def from_mat(cls, path: str | Path) -> GalleryPermutations:
+        """Read ``rand_perm_cam.mat`` of the dataset authors: cells camera -> pid -> (T, n) permutations of 1..n.
+
+        Raises:
+            DataError: the file is missing, is no .mat file, or holds something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise DataError(f"There is no permutation file {path}: give the path of rand_perm_cam.mat, or draw=seeded.")
+        try:
+            content = scipy.io.loadmat(path)
+        except Exception as error:  # SciPy raises many kinds on damaged files
+            raise DataError(f"{path} cannot be read as a MATLAB file ({type(error).__name__}: {error}).") from error
+        if "rand_perm_cam" not in content:
+            raise DataError(f"{path} has no variable 'rand_perm_cam', so it is not the gallery draw of SYSU-MM01.")
+        orders: dict[PersonInCamera, Array] = {}
+        for camera, people in enumerate(_cells(content["rand_perm_cam"], path), start=1):
+            for pid, order in enumerate(_cells(people, path), start=1):
+                if np.size(order):
+                    orders[camera, pid] = _order(order, path, camera, pid)
+        return cls(str(path), orders)
+
+    def count(self, camera: int, pid: int) -> int:
+        """Number of images the file knows of a person in a camera, 0 where there is none."""
+        order = self.orders.get((camera, pid))
+        return 0 if order is None else int(order.shape[1])
+
+    def __call__(self, counts: Mapping[PersonInCamera, int], trial: int, shots: int) -> dict[PersonInCamera, Array]:
+        """The first ``shots`` entries of each permutation (all, where there are fewer).
+
+        Raises:
+            DataError: the file has fewer trials, or is without one of the people.
+        """
+        drawn = {}
+        for camera, pid in counts:
+            order = self.orders.get((camera, pid))
+            if order is None:
+                raise DataError(f"{self.source} has no images of person {pid} in camera {camera}.")
+            if trial >= len(order):
+                raise DataError(f"{self.source} holds {len(order)} trials, so trial {trial + 1} cannot be drawn.")
+            drawn[camera, pid] = order[trial, :shots]
+        return drawn
+
+    def check(self, embeddings: Embeddings, cameras: Sequence[int], ids: Sequence[int] | None) -> None:
+        """Verify that embeddings and file agree on every person's images in these cameras.
+
+        Raises:
+            DataError: names the camera, the person and both counts; or frames that are not 0..n-1.
+        """
+        people = images_by_person(embeddings, cameras, ids)
+        pids = {int(pid) for pid in (ids if ids is not None else embeddings.pids)}
+        known = {key for key in self.orders if key[0] in cameras and key[1] in pids}
+        for camera, pid in sorted(known | people.keys()):
+            have, expected = len(people.get((camera, pid), ())), self.count(camera, pid)
+            if have != expected:
+                raise DataError(
+                    f"Camera {camera}, person {pid}: the permutation file {self.source} has {expected} images "
+                    f"and the embeddings have {have}."
+                )
+            if not np.array_equal(embeddings.frames[people[camera, pid]], np.arange(have)):
+                raise DataError(
+                    f"Camera {camera}, person {pid}: frames of the embeddings should be 0 to {have - 1}, each once "
+                    "(the place of an image among that person's images in that camera, in ascending file order)."
+                )
+
+
+def _cells(value: Any, path: Path) -> list[Any]:
+    if not isinstance(value, np.ndarray) or value.dtype != object:
+        raise DataError(f"'rand_perm_cam' in {path} is not a cell of cells (camera, then person).")
+    return list(value.ravel(order="F"))
+
+
+def _order(value: Any, path: Path, camera: int, pid: int) -> Array:
+    order = np.atleast_2d(np.asarray(value))
+    if order.dtype.kind not in "iuf" or order.ndim != 2:
+        raise DataError(f"{path} should hold a (trials, images) matrix for camera {camera}, person {pid}.")
+    places = order.astype(np.int64) - 1
+    if not np.array_equal(np.sort(places, axis=1), np.broadcast_to(np.arange(order.shape[1]), order.shape)):
+        raise DataError(f"{path} holds no permutation of 1..{order.shape[1]} for camera {camera}, person {pid}.")
+    return places

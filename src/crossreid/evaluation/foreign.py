@@ -1,0 +1,72 @@
+"""Embeddings that other people's models made: an .npz of plain arrays, scored like our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from crossreid.errors import DataError
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings, read_arrays
+
+_NEEDED = ("features", "pids", "camids", "frames")
+
+
+def load_foreign(path: str | Path) -> Embeddings:
+    """Read ``features`` (N, D), ``pids``, ``camids`` (1-based) and ``frames`` (0-based) of images of SYSU-MM01.
+
+    ``frames`` is the place of an image among that person's images in that camera, in ascending file order. Rows may be
+    in any order; cameras 3 and 6 are infrared. Features need not be normalised.
+
+    Raises:
+        DataError: an array is missing, lengths disagree, a value is no whole number, cameras or frames are out of
+            range, features are not finite, or one (pid, camera, frame) stands there twice.
+    """
+    path = Path(path)
+    arrays = read_arrays(path)
+    missing = [name for name in _NEEDED if name not in arrays]
+    if missing:
+        raise DataError(f"{path} has no array {missing[0]!r}: it needs {', '.join(_NEEDED)} and has {sorted(arrays)}.")
+    pids, camids, frames = (_whole_numbers(path, name, arrays[name]) for name in _NEEDED[1:])
+    features = arrays["features"]
+    if not (np.issubdtype(features.dtype, np.floating) or np.issubdtype(features.dtype, np.integer)):
+        raise DataError(f"'features' in {path} are of type {features.dtype}, not real numbers.")
+    count = len(features) if features.ndim else 0
+    if not count or features.ndim != 2 or any(len(array) != count for array in (pids, camids, frames)):
+        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in _NEEDED)
+        raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")
+    _check_ranges(path, pids, camids, frames)
+    try:
+        return Embeddings(
+            features={"main": features.astype(np.float64) if features.dtype.kind in "iu" else features},
+            pids=pids,
+            camids=camids,
+            infrared=np.isin(camids, SYSU_INFRARED_CAMERAS),
+            frames=frames,
+            rows=np.arange(count),
+            paths=("",) * count,
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _whole_numbers(path: Path, name: str, values: Array) -> Array:
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise DataError(f"{name!r} in {path} should be N whole numbers, not {values.dtype} of shape {values.shape}.")
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise DataError(f"{name!r} in {path} has values that are no whole numbers.")
+    return values.astype(np.int64)
+
+
+def _check_ranges(path: Path, pids: Array, camids: Array, frames: Array) -> None:
+    if camids.min() < 1 or camids.max() > 6:
+        raise DataError(f"'camids' in {path} run from {camids.min()} to {camids.max()}: SYSU-MM01 has cameras 1 to 6.")
+    if frames.min() < 0:
+        raise DataError(f"'frames' in {path} has negative values: frames count from 0.")
+    images, counts = np.unique(np.stack([pids, camids, frames], axis=1), axis=0, return_counts=True)
+    if (counts > 1).any():
+        pid, camid, frame = images[counts > 1][0]
+        raise DataError(
+            f"{(counts > 1).sum()} images stand in {path} more than once, "
+            f"for one the person {pid} in camera {camid}, frame {frame}."
+        )

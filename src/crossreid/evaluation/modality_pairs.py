@@ -1,0 +1,147 @@
+"""The four query/gallery modality pairings of AlignGAN's Table 1 (Wang et al., ICCV 2019), also TS-GAN's Table III.
+
+One definition for all four, so that they can be compared: every image of the one modality queries every image of the
+other (or of its own), once, without a draw; gallery images from the probe's own place do not count, which also leaves
+out the probe itself; a probe without a true match left is skipped. Rank-k counts identities, as in the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from crossreid.data.records import Modality
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.protocols import Progress, Removal, RetrievalProtocol
+from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
+from crossreid.evaluation.scorers import Cosine, Scorer, feature_of, normalised, scorer_label
+from crossreid.evaluation.sysu import SYSU_LOCATIONS
+
+PAIRINGS: Mapping[str, tuple[Modality, Modality]] = {
+    "rgb2rgb": ("visible", "visible"),
+    "ir2ir": ("infrared", "infrared"),
+    "ir2rgb": ("infrared", "visible"),
+    "rgb2ir": ("visible", "infrared"),
+}
+"""Name -> (query, gallery), in the order of the paper's table."""
+
+
+class AllPairsProtocol(RetrievalProtocol):
+    """Every image of one modality queries every image of one modality, one trial, nothing drawn.
+
+    The scorer gets 1024 probes at a time, unless it says that it is ``transductive``.
+
+    Args:
+        pairing: ``rgb2rgb``, ``ir2ir``, ``ir2rgb`` or ``rgb2ir``.
+        dataset: start of the key.
+        removal: which gallery images do not count; it must leave out the probe itself.
+    """
+
+    probes_at_a_time: ClassVar[int | None] = 1024
+
+    def __init__(self, pairing: str, dataset: str = "sysu_mm01", removal: Removal = SYSU_LOCATIONS) -> None:
+        if pairing not in PAIRINGS:
+            raise ConfigError(f"The modality pairings are {', '.join(PAIRINGS)}, not {pairing!r}.")
+        super().__init__(f"{dataset}/pairs/{pairing}", 1, removal)
+        self.pairing = pairing
+        self.query_modality, self.gallery_modality = PAIRINGS[pairing]
+
+    def queries(self, embeddings: Embeddings) -> Array:
+        """(Q,) all images of the query modality, by camera, identity and frame."""
+        return images_of(embeddings, self.query_modality)
+
+    def gallery(self, embeddings: Embeddings, trial: int) -> Array:
+        """(G,) all images of the gallery modality, by camera, identity and frame."""
+        return images_of(embeddings, self.gallery_modality)
+
+    def labels(self, scorer: Scorer) -> ProtocolLabels:
+        """How results are to be labelled."""
+        ranks = "identities" if self.deduplicate else "images"
+        return ProtocolLabels(self.pairing, "all", "none", self.removal.label, ranks, scorer_label(scorer))
+
+
+@dataclass(frozen=True, eq=False)
+class PairingScore:
+    """One column of AlignGAN's Table 1.
+
+    Attributes:
+        result: retrieval scores of the pairing.
+        similarity: mean intra-class cosine similarity, in [-1, 1].
+    """
+
+    result: RetrievalResult
+    similarity: float
+
+
+def modality_pairs(
+    embeddings: Embeddings,
+    scorer: Scorer | None = None,
+    *,
+    feature: str = "main",
+    dataset: str = "sysu_mm01",
+    removal: Removal = SYSU_LOCATIONS,
+    progress: Progress | None = None,
+) -> dict[str, PairingScore]:
+    """AlignGAN's Table 1: retrieval and intra-class similarity for the four pairings, in the paper's order.
+
+    Args:
+        embeddings: images of both modalities.
+        scorer: similarities for retrieval, by default the cosine of ``feature``.
+        feature: the feature whose intra-class cosine similarity is taken.
+        dataset: start of the keys.
+        removal: which gallery images do not count in retrieval.
+        progress: shows how far it is.
+    """
+    scorer = Cosine(feature) if scorer is None else scorer
+    scores = {}
+    for pairing, (query, gallery) in PAIRINGS.items():
+        result = AllPairsProtocol(pairing, dataset, removal)(embeddings, scorer, progress)
+        sets = [embeddings.select(images_of(embeddings, modality)) for modality in (query, gallery)]
+        scores[pairing] = PairingScore(result, intra_class_cosine_similarity(sets[0], sets[1], feature))
+    return scores
+
+
+def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, feature: str = "main") -> float:
+    """Mean cosine similarity over all pairs of different images, one from each set, that show the same person.
+
+    The sum over pairs of one person is the product of two sums of unit features, so no (Q, G) matrix is made. An
+    image is the same in both sets where person, camera and frame agree: such pairs are left out.
+
+    Raises:
+        DataError: the two sets share no person in different images.
+    """
+    unit_q, unit_g = (normalised(feature_of(part, feature)) for part in (query, gallery))
+    people = np.union1d(query.pids, gallery.pids)
+    sums, counts = [], []
+    for unit, pids in ((unit_q, query.pids), (unit_g, gallery.pids)):
+        person = np.searchsorted(people, pids)
+        total = np.zeros((len(people), unit.shape[1]))
+        np.add.at(total, person, unit)
+        sums.append(total)
+        counts.append(np.bincount(person, minlength=len(people)))
+    same_q, same_g = _same_images(query, gallery)
+    pairs = int(counts[0] @ counts[1]) - len(same_q)
+    if pairs < 1:
+        raise DataError("The two sets share no person in different images: there is no intra-class similarity.")
+    alike = float((sums[0] * sums[1]).sum() - (unit_q[same_q] * unit_g[same_g]).sum())
+    return alike / pairs
+
+
+def images_of(embeddings: Embeddings, modality: Modality) -> Array:
+    """Places of all images of a modality, by camera, identity and frame."""
+    places = np.flatnonzero(embeddings.infrared == (modality == "infrared"))
+    if not len(places):
+        raise DataError(f"There are no {modality} images among the embeddings.")
+    part = embeddings.select(places)
+    return np.asarray(places[np.lexsort((part.rows, part.frames, part.pids, part.camids))])
+
+
+def _same_images(query: Embeddings, gallery: Embeddings) -> tuple[Array, Array]:
+    keys = [np.stack([part.pids, part.camids, part.frames], axis=1) for part in (query, gallery)]
+    codes = np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].reshape(-1)
+    _, in_query, in_gallery = np.intersect1d(codes[: len(query)], codes[len(query) :], return_indices=True)
+    return in_query, in_gallery

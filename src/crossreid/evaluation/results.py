@@ -1,0 +1,127 @@
+"""What a protocol gives back: every number per trial, what was counted, and what chance would give."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossreid.evaluation._files import write_atomically
+from crossreid.evaluation.chance import RANKS
+from crossreid.evaluation.embeddings import Array
+
+Summary = dict[str, Any]
+"""``mean``, ``std`` (population) and ``per_trial`` of one metric."""
+
+
+@dataclass(frozen=True)
+class ProtocolLabels:
+    """What a table says about how its numbers were made.
+
+    Attributes:
+        mode: which cameras: ``all``, ``indoor``, ``val``, ``rgb2ir`` ...
+        shots: gallery images a person and camera: ``1``, ``10``, ``all``.
+        draw: how the gallery was drawn: ``official``, ``seeded`` or ``none``.
+        exclusion: which gallery images do not count for a probe.
+        ranks: what Rank-k counts: ``identities`` or ``images``.
+        feature: the scorer's label.
+    """
+
+    mode: str
+    shots: str
+    draw: str
+    exclusion: str
+    ranks: str
+    feature: str
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalResult:
+    """Scores of one protocol over T trials; fractions in [0, 1].
+
+    Attributes:
+        protocol: key such as ``sysu_mm01/all/single``.
+        labels: how the numbers were made.
+        cmc: (T, I) cumulative matching characteristic, entry k - 1 is Rank-k.
+        mean_ap: (T,) mAP.
+        mean_inp: (T,) mINP.
+        n_probes: number of probes, the same in each trial.
+        n_valid: (T,) probes with a true match left; the others are skipped.
+        n_gallery: (T,) gallery images drawn.
+        chance: expected ``rank1 ... mINP`` of a random ranking.
+    """
+
+    protocol: str
+    labels: ProtocolLabels
+    cmc: Array
+    mean_ap: Array
+    mean_inp: Array
+    n_probes: int
+    n_valid: Array
+    n_gallery: Array
+    chance: Mapping[str, float]
+
+    @property
+    def trials(self) -> int:
+        """Number of trials T."""
+        return len(self.cmc)
+
+    @property
+    def n_skipped(self) -> Array:
+        """(T,) probes without a true match, which count nowhere."""
+        return self.n_probes - self.n_valid
+
+    @property
+    def near_chance(self) -> bool:
+        """True where the mean Rank-1 is below twice that of a random ranking."""
+        return bool(self.rank(1).mean() < 2 * self.chance["rank1"])
+
+    def rank(self, k: int) -> Array:
+        """(T,) Rank-k; the last value of the CMC where it is shorter than k."""
+        return np.asarray(self.cmc[:, min(k, self.cmc.shape[1]) - 1])
+
+    def metrics(self) -> dict[str, Summary]:
+        """``rank1, rank5, rank10, rank20, mAP, mINP, valid``, each with ``mean``, ``std`` and ``per_trial``."""
+        values = {f"rank{k}": self.rank(k) for k in RANKS}
+        values |= {"mAP": self.mean_ap, "mINP": self.mean_inp, "valid": self.n_valid}
+        return {
+            name: {"mean": float(v.mean()), "std": float(v.std()), "per_trial": [x.item() for x in v]}
+            for name, v in values.items()
+        }
+
+    def flat(self, prefix: str = "test") -> dict[str, float]:
+        """Means under names that say everything: ``test/sysu_mm01/all/single/rank1``."""
+        head = f"{prefix}/{self.protocol}" if prefix else self.protocol
+        return {f"{head}/{name}": summary["mean"] for name, summary in self.metrics().items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain lists, numbers and strings; an unknown chance value is None."""
+        return {
+            "protocol": self.protocol,
+            "labels": asdict(self.labels),
+            "metrics": self.metrics(),
+            "chance": {name: None if math.isnan(value) else value for name, value in self.chance.items()},
+            "counts": {
+                "trials": self.trials,
+                "probes": self.n_probes,
+                "valid": self.n_valid.tolist(),
+                "skipped": self.n_skipped.tolist(),
+                "gallery": self.n_gallery.tolist(),
+            },
+            "cmc": self.cmc.tolist(),
+        }
+
+
+def write_results_json(path: str | Path, results: Mapping[str, RetrievalResult], *, details: bool = False) -> None:
+    """Write results by protocol key, whole or not at all: :meth:`RetrievalResult.metrics` of each.
+
+    With ``details`` each entry is :meth:`RetrievalResult.to_json`: labels, counts, chance and CMC too.
+    """
+    content = {key: result.to_json() if details else result.metrics() for key, result in results.items()}
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_atomically(Path(path), lambda stream: stream.write(text.encode()))

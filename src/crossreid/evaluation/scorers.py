@@ -1,0 +1,108 @@
+"""Scorers: what turns a set of probes and a gallery into similarities.
+
+A scorer is any callable that takes probes and gallery (two :class:`Embeddings`, Q and G images) and returns a (Q, G)
+matrix that is larger where two images are more alike. Two optional attributes are read:
+
+* ``label``: its name in tables, by default the class's name;
+* ``transductive``: True if a probe's scores depend on the other probes; it then always gets all probes at once.
+
+Values are computed in float64 and rounded to a grid far finer than any float32 feature can tell apart. Equal features
+thus get equal scores whatever order a matrix product sums in, and ties are broken by the order of the gallery alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossreid.errors import DataError
+from crossreid.evaluation.embeddings import Array, Embeddings
+
+Scorer = Callable[[Embeddings, Embeddings], Array]
+
+_GRID_BITS = 36  # grid of 2^-36 = 1.5e-11 of the scale; rounding noise is about 1e-15, float32 resolves 6e-8
+_CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Cosine similarity of one feature, in [-1, 1]; normalises by itself, so any features will do.
+
+    An all-zero feature has similarity 0 to everything.
+    """
+
+    feature: str = "main"
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return f"{self.feature}, cosine"
+
+    def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
+        """Similarities (Q, G) float64."""
+        probes, others = (normalised(feature_of(part, self.feature)) for part in (query, gallery))
+        scores = probes @ others.T
+        return _to_grid(scores, 0)
+
+
+@dataclass(frozen=True)
+class Euclidean:
+    """Negative Euclidean distance of one feature, taken as it is.
+
+    Squared distances come from |q|^2 + |g|^2 - 2 q.g in float64 with the origin moved to the first gallery image
+    (exact, and distances do not change), so that a large common offset of the features costs no precision.
+    """
+
+    feature: str = "main"
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        return f"{self.feature}, Euclidean"
+
+    def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
+        """Negative distances (Q, G) float64, at most 0."""
+        others = feature_of(gallery, self.feature).astype(np.float64)
+        probes = feature_of(query, self.feature).astype(np.float64)
+        if len(others):
+            probes, others = probes - others[0], others - others[0]
+        lengths_q, lengths_g = ((part**2).sum(axis=1) for part in (probes, others))
+        scores = probes @ others.T
+        for start in range(0, len(scores), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            scale = lengths_q[part, None] + lengths_g
+            squared = _to_grid(scale - 2 * scores[part], np.frexp(scale)[1])
+            scores[part] = -np.sqrt(np.maximum(squared, 0.0))
+        return scores
+
+
+def scorer_label(scorer: Scorer) -> str:
+    """The scorer's name in tables: its ``label``, or else its own or its class's name."""
+    fallback = getattr(scorer, "__name__", type(scorer).__name__)
+    return str(getattr(scorer, "label", fallback))
+
+
+def feature_of(embeddings: Embeddings, name: str) -> Array:
+    """The (N, D) feature of that name; :class:`DataError` that lists the names where there is none."""
+    if name not in embeddings.features:
+        raise DataError(f"These embeddings have no feature {name!r}, only {', '.join(sorted(embeddings.features))}.")
+    return embeddings.features[name]
+
+
+def normalised(feature: Array) -> Array:
+    """Rows (N, D) divided by their L2 norm, in float64; rows of zeros stay zeros."""
+    exact = feature.astype(np.float64)
+    largest = np.abs(exact).max(axis=1, initial=0.0, keepdims=True)  # so that squares neither overflow nor vanish
+    exact /= np.where(largest > 0, largest, 1.0)
+    exact /= np.maximum(np.sqrt((exact**2).sum(axis=1, keepdims=True)), 1.0)
+    return exact
+
+
+def _to_grid(values: Array, exponents: Array | int) -> Array:
+    """Round to multiples of 2^(exponent - 36), in place; powers of two, so whole numbers stay whole."""
+    shift = np.asarray(_GRID_BITS - exponents)
+    np.ldexp(values, shift, out=values)
+    np.rint(values, out=values)
+    return np.asarray(np.ldexp(values, -shift, out=values))

@@ -1,0 +1,53 @@
+"""Triplet losses with batch-hard mining across two sets of embeddings."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def hardest_similarities(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest cosine similarity to the same identity and largest to another one, for each anchor.
+
+    Args:
+        anchors: (N, D) embeddings, any norm but zero.
+        others: (M, D) embeddings to mine from.
+        labels: (N,) identities of the anchors.
+        other_labels: (M,) identities of the others.
+
+    Returns:
+        Hardest positives (N,) and hardest negatives (N,), in [-1, 1].
+
+    Raises:
+        ValueError: an anchor has no positive or no negative among the others.
+    """
+    similarity = F.normalize(anchors.float(), dim=1) @ F.normalize(others.float(), dim=1).T
+    same = labels[:, None] == other_labels[None, :]
+    if not bool((same.any(1) & (~same).any(1)).all()):
+        raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
+    positive = similarity.masked_fill(~same, float("inf")).amin(1)
+    negative = similarity.masked_fill(same, float("-inf")).amax(1)
+    return positive, negative
+
+
+def hardest_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float = 1.0) -> Tensor:
+    """Batch-hard triplet loss on cosine similarity (AlignGAN, Eq. 3, D read as similarity).
+
+    ``mean over anchors of max(0, margin + hardest negative - hardest positive)``: with dist = 1 - similarity this is the
+    usual ``[margin + dist(a, p) - dist(a, n)]+``.
+
+    Args:
+        anchors: (N, D) embeddings.
+        others: (M, D) embeddings that positives and negatives are taken from.
+        labels: (N,) identities of the anchors.
+        other_labels: (M,) identities of the others.
+        margin: in similarity.
+
+    Returns:
+        A scalar in [0, margin + 2], zero only where every similarity gap is at least ``margin``.
+
+    Raises:
+        ValueError: an anchor has no positive or no negative.
+    """
+    positive, negative = hardest_similarities(anchors, others, labels, other_labels)
+    return F.relu(margin + negative - positive).mean()

@@ -1,0 +1,79 @@
+"""AlignGAN's adversarial losses on (image, feature map) pairs, in the least-squares reading.
+
+The printed signs of Eq. 7-10 would train the discriminator to be wrong and the generators to look fake; here real pairs
+are pulled to 1 and fake pairs to 0, and generators are rewarded for 1, as the text and the official code have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossreid.losses import least_squares
+
+Discriminator = Callable[[Tensor, Tensor], Tensor]
+
+
+class Pair(NamedTuple):
+    """Images (B, 3, H, W) in [0, 1] and feature maps (B, C, h, w) of the same rows."""
+
+    images: Tensor
+    maps: Tensor
+
+    def detach(self) -> Pair:
+        """Without gradients."""
+        return Pair(self.images.detach(), self.maps.detach())
+
+
+def acceptance(discriminator: Discriminator, pairs: Iterable[Pair]) -> Tensor:
+    """Eq. 9 and 10: how far the discriminator is from accepting generated pairs; mean over the union of the pairs."""
+    return torch.stack([least_squares(discriminator(*pair), 1.0) for pair in pairs]).mean()
+
+
+def rejection(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Discriminator loss on one kind of real and of fake, halved: 0 for a perfect discriminator."""
+    return 0.5 * (least_squares(real_logits, 1.0) + least_squares(fake_logits, 0.0))
+
+
+def joint_rejection(discriminator: Discriminator, real: Pair, fake: Pair, images_per_identity: int) -> Tensor:
+    """Eq. 7 and 8: Dj accepts (real image, real map) and rejects the four other kinds of pair.
+
+    Rejected: a real image with the real map of another identity, real with fake, fake with real, fake with fake. Nothing
+    but Dj gets a gradient.
+
+    Args:
+        discriminator: Dj.
+        real: real infrared and its maps.
+        fake: fake infrared and its maps, row by row the same identities as ``real``.
+        images_per_identity: K; shifting the batch by K rows pairs every image with another identity.
+
+    Returns:
+        0.5 * (real term + mean of the four fake terms), 0 for a perfect discriminator.
+    """
+    real, fake = real.detach(), fake.detach()
+    rejected = [
+        Pair(real.images.roll(images_per_identity, dims=0), real.maps),
+        Pair(real.images, fake.maps),
+        Pair(fake.images, real.maps),
+        fake,
+    ]
+    refused = torch.stack([least_squares(discriminator(*pair), 0.0) for pair in rejected]).mean()
+    return 0.5 * (least_squares(discriminator(*real), 1.0) + refused)
+
+
+def shuffle_within_identity(maps: Tensor, images_per_identity: int) -> Tensor:
+    """Give each image the map of another image of the same identity.
+
+    Args:
+        maps: (P*K, ...), identity by identity.
+        images_per_identity: K, at least 2.
+
+    Returns:
+        As ``maps``; rows shifted inside each group of K by a random number of places, never 0.
+    """
+    groups = maps.unflatten(0, (-1, images_per_identity))
+    shift = int(torch.randint(1, images_per_identity, ()))
+    return groups.roll(shift, dims=1).flatten(0, 1)

@@ -1,0 +1,118 @@
+"""AlignGAN's feature generator Gf: encoder, classifier and embedder, with its optimizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.optim import SGD
+from torch.optim.lr_scheduler import MultiStepLR
+
+from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
+from crossreid.nn.heads import BottleneckClassifier, Embedder
+
+
+@dataclass
+class HeadConfig:
+    """Classifier and embedder.
+
+    Attributes:
+        order: layers of the classifier as ``paper`` prints them or as the ``official`` code has them.
+        dropout: probability in the classifier, in [0, 1].
+        hidden: width of the classifier's hidden layer.
+        embedding: D, dimension of the triplet embedding.
+    """
+
+    order: str = "official"
+    dropout: float = 0.5
+    hidden: int = 256
+    embedding: int = 256
+
+
+@dataclass
+class FeatureOptimizerConfig:
+    """SGD of the feature generator.
+
+    Attributes:
+        encoder_lr: learning rate of the encoder.
+        head_lr: learning rate of classifier and embedder.
+        momentum: of SGD.
+        nesterov: Nesterov's momentum.
+        weight_decay: L2 weight.
+    """
+
+    encoder_lr: float = 0.02
+    head_lr: float = 0.2
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+
+
+@dataclass
+class DecayConfig:
+    """Learning-rate decay: every rate times ``factor`` once ``after`` iterations of the last phase are done."""
+
+    after: int = 5000
+    factor: float = 0.1
+
+    def scheduler(self, optimizer: object) -> MultiStepLR:
+        """A schedule to be stepped once an iteration."""
+        return MultiStepLR(optimizer, milestones=[self.after], gamma=self.factor)  # type: ignore[arg-type]
+
+
+class Features(NamedTuple):
+    """What the feature generator makes of B images.
+
+    Attributes:
+        map: M, (B, C, h, w), the last stage's map.
+        vector: V, (B, C), its average.
+        logits: (B, classes).
+        embedding: (B, D), for the triplet loss.
+    """
+
+    map: Tensor
+    vector: Tensor
+    logits: Tensor
+    embedding: Tensor
+
+
+class FeatureGenerator(nn.Module):
+    """Images (B, 3, h, w) in [0, 1] -> :class:`Features`.
+
+    Args:
+        backbone: the encoder.
+        heads: classifier and embedder.
+        classes: number of training identities.
+    """
+
+    def __init__(self, backbone: BackboneConfig, heads: HeadConfig, classes: int) -> None:
+        super().__init__()
+        self.encoder = ResNetEncoder(backbone)
+        channels = self.encoder.channels
+        self.classifier = BottleneckClassifier(
+            channels, classes, hidden=heads.hidden, dropout=heads.dropout, order=heads.order
+        )
+        self.embedder = Embedder(channels, heads.embedding)
+
+    def forward(self, images: Tensor) -> Features:
+        """Images (B, 3, h, w) in [0, 1] -> map, vector, logits, embedding."""
+        feature_map = self.encoder(images)
+        vector = pool(feature_map)
+        return Features(feature_map, vector, self.classifier(vector), self.embedder(vector))
+
+    def vectors(self, images: Tensor) -> Tensor:
+        """Images (B, 3, h, w) in [0, 1] -> V (B, C), without the heads."""
+        return pool(self.encoder(images))
+
+    def make_optimizer(self, config: FeatureOptimizerConfig) -> SGD:
+        """SGD with one rate for the encoder and one for the heads."""
+        return SGD(
+            [
+                {"params": list(self.encoder.parameters()), "lr": config.encoder_lr},
+                {"params": [*self.classifier.parameters(), *self.embedder.parameters()], "lr": config.head_lr},
+            ],
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            weight_decay=config.weight_decay,
+        )

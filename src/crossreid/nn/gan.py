@@ -1,0 +1,120 @@
+"""CycleGAN-style generator and patch discriminator (Zhu et al., ICCV 2017), as AlignGAN and its relatives use them.
+
+Both take images in [0, 1] and work in [-1, 1] inside.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def to_gan_range(images: Tensor) -> Tensor:
+    """[0, 1] -> [-1, 1]."""
+    return images * 2 - 1
+
+
+def from_gan_range(images: Tensor) -> Tensor:
+    """[-1, 1] -> [0, 1]."""
+    return (images + 1) / 2
+
+
+def init_gan_weights(module: nn.Module) -> None:
+    """Every convolution's weight from N(0, 0.02); biases and norms stay at PyTorch's defaults."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+
+
+class ResidualBlock(nn.Module):
+    """x + IN(conv(ReLU(IN(conv(x))))); no activation after the sum."""
+
+    def __init__(self, channels: int, running_stats: bool) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.InstanceNorm2d(channels, affine=True, track_running_stats=running_stats),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.InstanceNorm2d(channels, affine=True, track_running_stats=running_stats),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        return x + self.body(x)
+
+
+class ResNetGenerator(nn.Module):
+    """Image translation (B, 3, H, W) in [0, 1] -> (B, 3, H, W) in [0, 1]; H and W multiples of 4.
+
+    Conv 7 -> two strided convs -> residual blocks -> two transposed convs -> conv 7 -> tanh, instance norm throughout.
+
+    Args:
+        channels: width after the first convolution; doubled twice.
+        blocks: number of residual blocks.
+        running_stats: instance norm keeps running averages and uses them in eval mode, as in AlignGAN's official code;
+            images then change between train and eval mode.
+    """
+
+    def __init__(self, channels: int = 64, blocks: int = 4, running_stats: bool = False) -> None:
+        super().__init__()
+
+        def step(layer: nn.Module, out: int) -> list[nn.Module]:
+            return [layer, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
+
+        c = channels
+        self.body = nn.Sequential(
+            *step(nn.Conv2d(3, c, 7, padding=3, bias=False), c),
+            *step(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False), 2 * c),
+            *step(nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1, bias=False), 4 * c),
+            *[ResidualBlock(4 * c, running_stats) for _ in range(blocks)],
+            *step(nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1, bias=False), 2 * c),
+            *step(nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=False), c),
+            nn.Conv2d(c, 3, 7, padding=3, bias=False),
+            nn.Tanh(),
+        )
+        init_gan_weights(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] -> translated images of the same shape and range."""
+        return from_gan_range(self.body(to_gan_range(images)))
+
+
+class ConvStack(nn.Sequential):
+    """``layers`` convolutions 4/2/1 with LeakyReLU(0.2), channels doubling each time; instance norm on all but, if
+    ``bare_first``, the first.
+
+    Attributes:
+        out_channels: channels of the last map.
+    """
+
+    def __init__(self, in_channels: int, channels: int, layers: int, *, bare_first: bool = True) -> None:
+        steps: list[nn.Module] = []
+        for layer in range(layers):
+            out = channels * 2**layer
+            steps.append(nn.Conv2d(in_channels, out, 4, stride=2, padding=1))
+            if layer or not bare_first:
+                steps.append(nn.InstanceNorm2d(out))
+            steps.append(nn.LeakyReLU(0.2))
+            in_channels = out
+        super().__init__(*steps)
+        self.out_channels = in_channels
+
+
+class PatchDiscriminator(nn.Module):
+    """Image (B, 3, H, W) in [0, 1] -> logits (B, 1, H / 2^layers, W / 2^layers), one a patch; no sigmoid.
+
+    Args:
+        channels: width of the first layer; doubled by each further one.
+        layers: number of strided convolutions.
+    """
+
+    def __init__(self, channels: int = 64, layers: int = 5) -> None:
+        super().__init__()
+        self.body = ConvStack(3, channels, layers)
+        self.out = nn.Conv2d(self.body.out_channels, 1, 3, padding=1, bias=False)
+        init_gan_weights(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] -> patch logits (B, 1, h, w)."""
+        logits: Tensor = self.out(self.body(to_gan_range(images)))
+        return logits

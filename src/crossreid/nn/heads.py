@@ -1,0 +1,46 @@
+"""Heads on a pooled feature vector V (B, C)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+CLASSIFIER_ORDERS = ("paper", "official")
+
+
+class BottleneckClassifier(nn.Sequential):
+    """V (B, C) -> identity logits (B, classes), through a hidden layer of 256 (AlignGAN, sec. 4.2).
+
+    Args:
+        channels: C.
+        classes: number of training identities.
+        hidden: width of the hidden layer.
+        dropout: probability in [0, 1].
+        order: ``paper``: FC, BN, dropout, ReLU, FC; ``official``: dropout, FC, BN, LeakyReLU(0.1), FC.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        *,
+        hidden: int = 256,
+        dropout: float = 0.5,
+        order: str = "official",
+    ) -> None:
+        first, norm, last = nn.Linear(channels, hidden), nn.BatchNorm1d(hidden), nn.Linear(hidden, classes)
+        if order == "paper":
+            super().__init__(first, norm, nn.Dropout(dropout), nn.ReLU(), last)
+        else:
+            super().__init__(nn.Dropout(dropout), first, norm, nn.LeakyReLU(0.1), last)
+        nn.init.kaiming_normal_(first.weight, mode="fan_out")
+        nn.init.zeros_(first.bias)
+        nn.init.normal_(norm.weight, 1.0, 0.02)
+        nn.init.normal_(last.weight, 0.0, 0.001)
+        nn.init.zeros_(last.bias)
+
+
+class Embedder(nn.Linear):
+    """V (B, C) -> embedding (B, D) for the triplet loss; no norm, no activation (AlignGAN, sec. 4.2)."""
+
+    def __init__(self, channels: int, dim: int = 256) -> None:
+        super().__init__(channels, dim)

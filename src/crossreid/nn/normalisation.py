@@ -1,0 +1,28 @@
+"""Batch norm without side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextmanager
+def frozen_running_statistics(module: nn.Module, enabled: bool = True) -> Iterator[None]:
+    """Inside, batch norms of ``module`` normalise as before but leave their running statistics and counters as they are.
+
+    Keeps small auxiliary batches out of the averages that are used at test time (AlignGAN's pixel step).
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats] if enabled else []
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
+    try:
+        yield
+    finally:
+        for norm, momentum, tracked in kept:
+            norm.momentum = momentum
+            norm.num_batches_tracked = tracked

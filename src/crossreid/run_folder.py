@@ -1,0 +1,168 @@
+"""The folder of one run: config, versions, history, checkpoints, results, figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from crossreid.console import notice
+from crossreid.errors import CheckpointError, ConfigError
+
+RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose
+LAST = "last.ckpt"
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
+_NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "logger", "report")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one run writes.
+
+    Attributes:
+        path: the folder.
+        checkpoint: what to resume from, if anything.
+    """
+
+    path: Path
+    checkpoint: Path | None = None
+
+    @property
+    def figures(self) -> Path:
+        """Folder of PNGs."""
+        return self.path / "figures"
+
+    def note(self, **facts: Any) -> dict[str, Any]:
+        """Add facts to run.json; returns all of them."""
+        path = self.path / "run.json"
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        write_json(path, known | facts)
+        return known | facts
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON under another name, then rename: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """A digest of the settings that decide what a run computes."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_PART_OF_A_RUN}
+    kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in ("progress", "checkpoint_every")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFolder:
+    """Choose the folder of a run: a resumed one, the named one, or a new one. Nothing is written yet.
+
+    Args:
+        config: the whole config as plain values.
+        sweep_dir: folder that a multirun gave this job.
+
+    Raises:
+        CheckpointError: there is nothing to resume from at the given place.
+        ConfigError: the named folder holds a run already, or something else.
+    """
+    if chosen := os.environ.get(RUN_DIR_VARIABLE):
+        folder = Path(chosen)
+        return RunFolder(folder, folder / LAST if config["resume"] and (folder / LAST).is_file() else None)
+    if config["resume"] == "auto":
+        if found := _newest(config, sweep_dir):
+            return RunFolder(found, found / LAST)
+        notice("resume=auto: no earlier run has these settings; starting afresh.")
+    elif config["resume"]:
+        return _resumed(Path(config["resume"]), fingerprint(config))
+    folder = Path(config["run_dir"]) if config["run_dir"] else sweep_dir or _fresh(config)
+    _check_free(folder, bool(config["overwrite"]))
+    return RunFolder(folder)
+
+
+def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> None:
+    """Write config and versions; on rank 0 only, and only after every check has passed."""
+    if overwrite and run.checkpoint is None and (run.path / "run.json").is_file():
+        shutil.rmtree(run.path)
+    run.path.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(config), run.path / "config.yaml")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    resumed = {"resumed": started} if run.checkpoint else {"started": started}
+    run.note(
+        **resumed,
+        status="running",
+        fingerprint=fingerprint(config),
+        seed=config["seed"],
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        git=git_revision(),
+        python=platform.python_version(),
+        versions={name: version(name) for name in (*_PACKAGES, "crossreid")},
+    )
+
+
+def git_revision() -> str | None:
+    """Revision of the repository that the package runs from, with ``-dirty`` for uncommitted changes; null elsewhere."""
+    here = Path(__file__).resolve().parent
+    described = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or None
+
+
+def _fresh(config: dict[str, Any]) -> Path:
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return Path(config["output_root"]) / config["name"].replace("/", "_") / f"{stamp}_seed{config['seed']}"
+
+
+def _check_free(folder: Path, overwrite: bool) -> None:
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / "run.json").is_file():
+        raise ConfigError(f"run_dir '{folder}' is a folder with other things in it: choose an empty or new one.")
+    if not overwrite:
+        raise ConfigError(
+            f"run_dir '{folder}' holds a run already: set resume={folder} to go on, overwrite=true to replace it, or "
+            "another run_dir."
+        )
+
+
+def _resumed(place: Path, wanted: str) -> RunFolder:
+    checkpoint = place / LAST if place.is_dir() else place
+    if not checkpoint.is_file():
+        raise CheckpointError(f"There is no checkpoint at '{place}' to resume from: name a run folder or a .ckpt file.")
+    facts = checkpoint.parent / "run.json"
+    if not facts.is_file():
+        raise CheckpointError(f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote.")
+    if json.loads(facts.read_text(encoding="utf-8")).get("fingerprint") != wanted:
+        raise ConfigError(
+            f"The run in '{checkpoint.parent}' has other settings than this command (compare its config.yaml): resume "
+            "with the settings that it was started with."
+        )
+    return RunFolder(checkpoint.parent, checkpoint)
+
+
+def _newest(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
+    """The newest run folder with the same settings and a checkpoint."""
+    roots = [Path(config["output_root"]), *([sweep_dir.parents[1]] if sweep_dir else [])]
+    if config["run_dir"]:
+        roots.append(Path(config["run_dir"]))
+    wanted, found = fingerprint(config), []
+    for facts in (path for root in roots if root.is_dir() for path in root.rglob("run.json")):
+        known = json.loads(facts.read_text(encoding="utf-8"))
+        if known.get("fingerprint") == wanted and (facts.parent / LAST).is_file():
+            found.append((known["started"], facts.parent))
+    return max(found)[1] if found else None

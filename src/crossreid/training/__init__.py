@@ -1,0 +1,1 @@
+"""What surrounds a method in a run: trainer, checkpoints, loggers, progress, scoring."""

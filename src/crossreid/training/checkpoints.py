@@ -1,0 +1,135 @@
+"""Checkpoints that are whole or not there, counted in iterations."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+import zipfile
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+
+from crossreid.errors import CheckpointError
+from crossreid.methods.base import CrossModalityModule
+from crossreid.run_folder import LAST
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes under another name and renames: a killed process leaves the old checkpoint or the new one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Save ``checkpoint`` at ``path``."""
+        partial = Path(f"{path}.{os.getpid()}.partial")
+        try:
+            super().save_checkpoint(checkpoint, partial, storage_options)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+class IterationCheckpoint(pl.Callback):
+    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (also as ``<phase>.ckpt``), and on Ctrl-C.
+
+    It saves before an iteration starts, so a checkpoint never holds half of a method's turns.
+
+    Args:
+        folder: the run folder.
+        every: iterations between two checkpoints.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder = folder
+        self.every = every
+        self.interrupted = False
+        self._saved_at = -1
+        self._previous: Any = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From now on the first Ctrl-C saves, the second one stops at once."""
+        self._previous = signal.signal(signal.SIGINT, self._on_interrupt)
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Save when it is time, when a phase has ended, or when asked to stop."""
+        assert isinstance(pl_module, CrossModalityModule)
+        begun = pl_module.iteration
+        opens_phase = begun > 0 and pl_module.place[1] == 0
+        due = begun > 0 and begun % self.every == 0
+        if (opens_phase or due or self.interrupted) and begun != self._saved_at:
+            self._save(trainer, begun)
+        if opens_phase:
+            phases = list(pl_module.config.active_phases())
+            self._keep(trainer, phases[phases.index(pl_module.phase) - 1])
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the end of training."""
+        assert isinstance(pl_module, CrossModalityModule)
+        self._save(trainer, pl_module.iteration)
+        self._keep(trainer, pl_module.phase)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give Ctrl-C back."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def _save(self, trainer: pl.Trainer, iteration: int) -> None:
+        trainer.save_checkpoint(self.folder / LAST)
+        self._saved_at = iteration
+
+    def _keep(self, trainer: pl.Trainer, phase: str) -> None:
+        """Keep the checkpoint of a phase's end under the phase's name."""
+        if trainer.is_global_zero:
+            partial = self.folder / f"{phase}.ckpt.partial"
+            shutil.copyfile(self.folder / LAST, partial)
+            partial.replace(self.folder / f"{phase}.ckpt")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint that ``crossreid.train`` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: it is missing, damaged, partial, or not from crossreid.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint '{path}': give the path of a .ckpt file that training wrote.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+        raise CheckpointError(
+            f"The checkpoint '{path}' cannot be read ({' '.join(str(error).split())[:160]}): it is damaged or partial; "
+            "use another one."
+        ) from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
+        raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")
+    return checkpoint
+
+
+def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: Path) -> None:
+    """Load weights strictly.
+
+    Raises:
+        CheckpointError: names what is missing or too much.
+    """
+    own = module.state_dict()
+    missing, surplus = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    odd = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
+    for problem, names in (("lacks", missing), ("has unknown", surplus), ("has another shape of", odd)):
+        if names:
+            raise CheckpointError(
+                f"The checkpoint '{path}' is not whole for this model: it {problem} {len(names)} weights, such as "
+                f"{names[0]}; use the checkpoint that training wrote."
+            )
+    module.load_state_dict(state)

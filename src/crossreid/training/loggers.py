@@ -1,0 +1,167 @@
+"""Where losses and pictures go: history.csv always, Weights & Biases on request."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from torchvision.utils import make_grid
+
+from crossreid.config import TrainConfig
+from crossreid.methods.base import CrossModalityModule
+from crossreid.run_folder import RunFolder
+
+HEADER = ("iteration", "key", "value")
+
+
+class HistoryLogger(Logger):
+    """history.csv, one row a number: iteration, key, value. A resumed run drops what came after its checkpoint and goes
+    on, so that its history is that of a run never stopped.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """For Lightning."""
+        return "history"
+
+    @property
+    def version(self) -> int:
+        """For Lightning."""
+        return 0
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: config.yaml holds them."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a row for each number."""
+        fresh = not self.path.is_file()
+        with self.path.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            if fresh:
+                writer.writerow(HEADER)
+            writer.writerows((step, key, repr(float(value))) for key, value in metrics.items() if key != "iteration")
+
+    def truncate(self, iteration: int) -> None:
+        """Drop rows from ``iteration`` on, and final scores."""
+        if not self.path.is_file():
+            return
+        with self.path.open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.reader(stream) if len(row) == len(HEADER)][1:]
+        kept = [row for row in rows if int(row[0]) < iteration and not row[1].startswith("test/")]
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([HEADER, *kept])
+        partial.replace(self.path)
+
+
+def read_history(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """history.csv as key -> [(iteration, value), ...]."""
+    history: dict[str, list[tuple[int, float]]] = {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            history.setdefault(row["key"], []).append((int(row["iteration"]), float(row["value"])))
+    return history
+
+
+def make_wandb(config: TrainConfig, plain: dict[str, Any], run: RunFolder, run_id: str | None) -> WandbLogger:
+    """A W&B run whose axes count iterations: group = run name, tags = data and protocol.
+
+    Args:
+        config: the run's settings.
+        plain: the same as plain values, kept as the run's config.
+        run: the run folder; W&B's files lie inside it.
+        run_id: the id of a resumed run.
+    """
+    run.path.mkdir(parents=True, exist_ok=True)
+    logger = WandbLogger(
+        name=f"{config.name} seed {config.seed}",
+        save_dir=run.path,
+        offline=config.logger.offline,
+        project=config.logger.project,
+        entity=config.logger.entity,
+        id=run_id,
+        resume="allow" if run_id else None,
+        group=config.name,
+        tags=[config.data.name, config.protocol.name, str(config.scale.get("name")), str(config.preset.get("name"))],
+        config=plain,
+    )
+    if rank_zero_only.rank == 0:
+        for key in ("train/*", "lr/*", "phase", "pictures/*", "test/*"):
+            logger.experiment.define_metric(key, step_metric="iteration")
+    return logger
+
+
+def wandb_of(trainer: pl.Trainer) -> WandbLogger | None:
+    """The run's W&B logger, if it has one."""
+    return next((logger for logger in trainer.loggers if isinstance(logger, WandbLogger)), None)
+
+
+class PictureGrids(pl.Callback):
+    """Logs a grid of the method's pictures (real visible, fake infrared, real infrared) to W&B now and then.
+
+    Args:
+        visible: fixed images (B, 3, H, W) in [0, 1].
+        infrared: as ``visible``, the same people.
+        every: iterations between two grids.
+    """
+
+    def __init__(self, visible: torch.Tensor, infrared: torch.Tensor, every: int) -> None:
+        self.visible = visible
+        self.infrared = infrared
+        self.every = every
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Log before every ``every``-th iteration, in eval mode and without touching any random state."""
+        assert isinstance(pl_module, CrossModalityModule)
+        wandb_logger = wandb_of(trainer)
+        if wandb_logger is None or not trainer.is_global_zero or pl_module.iteration % self.every:
+            return
+        rows = pictures(pl_module, self.visible, self.infrared)
+        grid = make_grid(torch.cat(list(rows.values())), nrow=len(self.visible), padding=1)
+        log_image(wandb_logger, "pictures/translation", grid.permute(1, 2, 0).numpy(), pl_module.iteration)
+
+
+def log_image(logger: WandbLogger, key: str, image: Any, iteration: int) -> None:
+    """Log one picture against the iteration (not the trainer's own step, which counts otherwise)."""
+    import wandb  # noqa: PLC0415 - only with this logger; importing it takes a second
+
+    logger.experiment.log({key: wandb.Image(image), "iteration": iteration})
+
+
+@torch.no_grad()
+def pictures(module: CrossModalityModule[Any], visible: torch.Tensor, infrared: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The method's rows of pictures in eval mode, on the CPU, each (B, 3, H, W) in [0, 1]."""
+    training = module.training
+    module.eval()
+    rows = module.translate(visible.to(module.device), infrared.to(module.device))
+    module.train(training)
+    return {name: images.cpu().clamp(0, 1) for name, images in rows.items()}
+
+
+def finish_wandb(exit_code: int) -> None:
+    """Close the W&B run of this job, or the next job of a sweep would log into it."""
+    import sys  # noqa: PLC0415
+
+    if "wandb" in sys.modules:
+        import wandb  # noqa: PLC0415
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            wandb.finish(exit_code=exit_code, quiet=True)

@@ -1,0 +1,11 @@
+"""Figures from results and modules. Each function returns a matplotlib figure and never opens a window.
+
+Needs the extra ``viz`` (matplotlib, scikit-learn).
+"""
+
+from crossreid.visualization.embedding_map import embedding_map
+from crossreid.visualization.pictures import picture_grid
+from crossreid.visualization.ranked import ranked_gallery
+from crossreid.visualization.style import save
+
+__all__ = ["embedding_map", "picture_grid", "ranked_gallery", "save"]

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+from evaluation_reference import LOCATION, cosine, score_all
+
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation import PAIRINGS, AllPairsProtocol, Cosine, intra_class_cosine_similarity, modality_pairs
+
+
+def reference(data, query, gallery):
+    """R1, mAP, valid probes and intra-class similarity, by loops; query and gallery say whether infrared."""
+    infrared = np.isin(data["camids"], (3, 6))
+    rows = sorted(range(len(infrared)), key=lambda i: (data["camids"][i], data["pids"][i], data["frames"][i]))
+    q, g = ([i for i in rows if infrared[i] == flag] for flag in (query, gallery))
+    scores = cosine(data["features"][q], data["features"][g])
+    place = np.array([LOCATION[c] for c in data["camids"].tolist()])
+    removed = place[q][:, None] == place[g][None]
+    cmc, mean_ap, _, valid = score_all(scores, data["pids"][q], data["pids"][g], removed, len(set(data["pids"][g])))
+    alike = [
+        scores[a, b] for a, i in enumerate(q) for b, j in enumerate(g) if i != j and data["pids"][i] == data["pids"][j]
+    ]
+    return cmc[0], mean_ap, valid, sum(alike) / len(alike)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_four_pairings_equal_the_reference(world, seed):
+    data, _ = world.people(seed, present=0.8)
+    order = np.random.default_rng(seed).permutation(len(data["pids"]))
+    scores = modality_pairs(world.to_embeddings(data, order))
+    assert list(scores) == ["rgb2rgb", "ir2ir", "ir2rgb", "rgb2ir"]
+    for pairing, (query, gallery) in PAIRINGS.items():
+        rank1, mean_ap, valid, alike = reference(data, query == "infrared", gallery == "infrared")
+        result = scores[pairing].result
+        assert result.rank(1)[0] == pytest.approx(rank1, abs=1e-12)
+        assert result.mean_ap[0] == pytest.approx(mean_ap, abs=1e-9)
+        assert result.n_valid[0] == valid
+        assert scores[pairing].similarity == pytest.approx(alike, abs=1e-9)
+        assert result.protocol == f"sysu_mm01/pairs/{pairing}"
+    assert scores["ir2rgb"].similarity == pytest.approx(scores["rgb2ir"].similarity, abs=1e-12)
+
+
+def test_chunks_of_probes_change_nothing_and_transductive_scorers_get_all(world, monkeypatch):
+    embeddings = world.to_embeddings(world.people(4)[0])
+    whole = AllPairsProtocol("rgb2rgb")(embeddings)
+    monkeypatch.setattr(AllPairsProtocol, "probes_at_a_time", 7)
+    parts = AllPairsProtocol("rgb2rgb")(embeddings)
+    assert parts.metrics() == whole.metrics()
+
+    class Transductive:
+        transductive = True
+        sizes: list[int] = []  # noqa: RUF012 - filled by the one instance
+
+        def __call__(self, query, gallery):
+            self.sizes.append(len(query))
+            return Cosine()(query, gallery)
+
+    AllPairsProtocol("rgb2rgb")(embeddings, Transductive())
+    assert Transductive.sizes == [whole.n_probes]
+
+
+def test_a_probe_never_finds_itself_nor_its_camera(world):
+    data = {
+        "features": np.eye(4, dtype=np.float32),
+        "pids": np.array([1, 1, 1, 2]),
+        "camids": np.array([1, 1, 4, 5]),
+        "frames": np.array([0, 1, 0, 0]),
+    }
+    result = AllPairsProtocol("rgb2rgb")(world.to_embeddings(data))
+    assert result.n_valid.tolist() == [3]  # person 2 has nobody else
+    assert result.n_probes == 4
+
+
+def test_intra_class_similarity_by_hand(world):
+    data = {
+        "features": np.array([[2.0, 0], [0, 3], [1, 1], [5, 0]], np.float32),
+        "pids": np.array([1, 1, 1, 2]),
+        "camids": np.array([1, 2, 3, 4]),
+        "frames": np.zeros(4, int),
+    }
+    embeddings = world.to_embeddings(data)
+    visible, infrared = embeddings.select(~embeddings.infrared), embeddings.select(embeddings.infrared)
+    assert intra_class_cosine_similarity(visible, infrared) == pytest.approx(0.5**0.5)
+    assert intra_class_cosine_similarity(visible, visible) == pytest.approx(0.0)  # of two images, at right angles
+    with pytest.raises(DataError, match="no person in different images"):
+        intra_class_cosine_similarity(infrared, infrared)
+
+
+def test_wrong_names_and_missing_modalities_are_one_sentence(world):
+    with pytest.raises(ConfigError, match="rgb2rgb, ir2ir, ir2rgb, rgb2ir, not 'rgb2x'"):
+        AllPairsProtocol("rgb2x")
+    embeddings = world.to_embeddings(world.people(0)[0])
+    with pytest.raises(DataError, match="no infrared images"):
+        AllPairsProtocol("ir2rgb")(embeddings.select(~embeddings.infrared))
