@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError
+from crossreid.files import write_atomically
 
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose
 LAST = "last.ckpt"
@@ -52,11 +53,9 @@ class RunFolder:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON under another name, then rename: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Write JSON, whole or not at all."""
+    text = json.dumps(content, indent=2) + "\n"
+    write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
 def fingerprint(config: dict[str, Any]) -> str:

@@ -13,9 +13,10 @@ from crossreid.evaluation.modality_pairs import (
     intra_class_cosine_similarity,
     modality_pairs,
 )
-from crossreid.evaluation.protocols import RetrievalProtocol, SameLocation, SampledGalleryProtocol
+from crossreid.evaluation.protocols import RetrievalProtocol, SameLocation, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
+from crossreid.evaluation.sampled import SampledGalleryProtocol
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
 from crossreid.evaluation.sysu import SysuMM01Protocol, ValidationProtocol, score_sysu
 from crossreid.evaluation.tables import pairs_table, results_table
@@ -50,5 +51,6 @@ __all__ = [
     "score_probes",
     "score_sysu",
     "seeded_draw",
+    "similarities",
     "write_results_json",
 ]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def _rank_among_images(found: Array, total: Array, ranks: Sequence[int]) -> Arra
 
 def _rank_among_identities(found: Array, others: Array, ranks: Sequence[int], lot: int = 64) -> Array:
     """(cases, ranks) by Gauss-Legendre quadrature of a polynomial in x, the probe's own best score."""
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = _gauss_legendre()
     x, weights = (nodes + 1) / 2, weights / 2
     limit = min(max(ranks), others.shape[1])
     values = np.empty((len(found), len(ranks)))
@@ -120,3 +121,9 @@ def _rank_among_identities(found: Array, others: Array, ranks: Sequence[int], lo
         at_most = np.einsum("cx,cxk->ck", density, before).cumsum(axis=1)
         values[part] = np.stack([at_most[:, k - 1] if k <= limit else np.ones(len(r)) for k in ranks], axis=1)
     return values
+
+
+@cache
+def _gauss_legendre() -> tuple[Array, Array]:
+    """400 nodes in [-1, 1] and their weights: exact for polynomials of degree 799."""
+    return np.polynomial.legendre.leggauss(400)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import DataError
-from crossreid.evaluation._files import write_atomically
+from crossreid.files import write_atomically
 
 Array = NDArray[Any]
 SYSU_INFRARED_CAMERAS = (3, 6)

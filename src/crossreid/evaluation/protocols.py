@@ -7,15 +7,14 @@ Every protocol turns embeddings into a :class:`RetrievalResult`. Probes and gall
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.chance import chance
-from crossreid.evaluation.draws import Draw, GalleryPermutations, images_by_person, seeded_draw
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
@@ -149,89 +148,6 @@ class RetrievalProtocol(ABC):
     def _chance(self, probes: Embeddings, gallery: Embeddings) -> dict[str, float]:
         removed = self.removal(probes, gallery)
         return chance(probes.pids, gallery.pids, removed, deduplicate=self.deduplicate)
-
-
-class SampledGalleryProtocol(RetrievalProtocol):
-    """All images of some cameras query a gallery of a few images of each person in each of other cameras.
-
-    Args:
-        name: start of the key, for example ``sysu_mm01/all``; the shots are added.
-        query_cameras: cameras of the probes.
-        gallery_cameras: cameras of the gallery.
-        removal: which gallery images do not count.
-        shots: images of each person and camera in the gallery; where there are fewer, all of them.
-        trials: galleries drawn.
-        draw: ``official`` (from ``permutations``) or ``seeded`` (see :func:`seeded_draw`).
-        permutations: the official draw.
-        test_ids: identities to score; None takes all that the embeddings have.
-
-    Raises:
-        ConfigError: shots or trials below 1, an unknown draw, or ``official`` without permutations.
-    """
-
-    def __init__(
-        self,
-        *,
-        name: str,
-        query_cameras: Sequence[int],
-        gallery_cameras: Sequence[int],
-        removal: Removal,
-        shots: int,
-        trials: int,
-        draw: Literal["official", "seeded"],
-        permutations: GalleryPermutations | None,
-        test_ids: Sequence[int] | None,
-    ) -> None:
-        super().__init__(f"{name}/{shots_name(shots)}", trials, removal)
-        if draw not in ("official", "seeded"):
-            raise ConfigError(f"The gallery draw is 'official' or 'seeded', not {draw!r}.")
-        if draw == "official" and permutations is None:
-            raise ConfigError("draw=official needs the permutation file (rand_perm_cam.mat): give it, or draw=seeded.")
-        self.mode = name.rsplit("/", 1)[-1]
-        self.query_cameras, self.gallery_cameras = tuple(query_cameras), tuple(gallery_cameras)
-        self.shots, self.draw, self.permutations = shots, draw, permutations
-        self.test_ids = None if test_ids is None else tuple(int(pid) for pid in test_ids)
-
-    def check(self, embeddings: Embeddings) -> None:
-        """Under the official draw, file and embeddings must know the same images of every camera used."""
-        super().check(embeddings)
-        if self.draw == "official" and self.permutations is not None:
-            cameras = sorted({*self.query_cameras, *self.gallery_cameras})
-            self.permutations.check(embeddings, cameras, self.test_ids)
-
-    def queries(self, embeddings: Embeddings) -> Array:
-        """(Q,) all images of the query cameras, by camera, identity and frame."""
-        people = images_by_person(embeddings, self.query_cameras, self.test_ids)
-        if not people:
-            raise DataError(f"{self.key}: there are no probes, that is images of the cameras {self.query_cameras}.")
-        return np.concatenate(list(people.values()))
-
-    def gallery(self, embeddings: Embeddings, trial: int) -> Array:
-        """(G,) the trial's gallery, by camera, identity and draw."""
-        people = images_by_person(embeddings, self.gallery_cameras, self.test_ids)
-        if not people:
-            raise DataError(f"{self.key}: the gallery is empty, no images of the cameras {self.gallery_cameras}.")
-        draw: Draw = self.permutations if self.draw == "official" and self.permutations is not None else seeded_draw
-        chosen = draw({person: len(images) for person, images in people.items()}, trial, self.shots)
-        return np.concatenate([images[chosen[person]] for person, images in people.items()])
-
-    def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
-        return ProtocolLabels(
-            mode=self.mode,
-            shots=str(self.shots),
-            draw=self.draw,
-            exclusion=self.removal.label,
-            ranks="identities" if self.deduplicate else "images",
-            feature=scorer_label(scorer),
-        )
-
-
-def shots_name(shots: int) -> str:
-    """``single`` for 1 shot, ``multi`` for 10, otherwise for example ``3shot``."""
-    if shots < 1:
-        raise ConfigError(f"A gallery needs at least one shot a person and camera, not {shots}.")
-    return {1: "single", 10: "multi"}.get(shots, f"{shots}shot")
 
 
 def similarities(scorer: Scorer, probes: Embeddings, gallery: Embeddings) -> Array:

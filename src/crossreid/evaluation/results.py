@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crossreid.evaluation._files import write_atomically
+from crossreid.files import write_atomically
 from crossreid.evaluation.chance import RANKS
 from crossreid.evaluation.embeddings import Array
 

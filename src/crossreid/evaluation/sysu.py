@@ -8,16 +8,15 @@ cameras are [1 2 2 4 5 6]: a probe of camera 3 loses all gallery images of camer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from crossreid.errors import ConfigError
 from crossreid.evaluation.draws import GalleryPermutations
 from crossreid.evaluation.embeddings import Embeddings
-from crossreid.evaluation.protocols import Progress, SameLocation, SampledGalleryProtocol
+from crossreid.evaluation.protocols import Progress, SameLocation
 from crossreid.evaluation.results import RetrievalResult
+from crossreid.evaluation.sampled import DrawName, SampledGalleryProtocol
 from crossreid.evaluation.scorers import Scorer
 
-DrawName = Literal["official", "seeded"]
 PROBE_CAMERAS = (3, 6)
 GALLERY_CAMERAS = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
 SYSU_LOCATIONS = SameLocation({3: 2})

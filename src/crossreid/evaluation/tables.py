@@ -92,7 +92,7 @@ def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
     ]
     for name, result in rows:
         if result.near_chance:
-            lines.append(f"{name}, {result.labels.mode}, {result.labels.shots} shots: near chance level.")
+            lines.append(f"{name} ({result.protocol}): near chance level.")
     return "\n".join(lines)
 
 

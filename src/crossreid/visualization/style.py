@@ -6,6 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from crossreid.files import write_atomically
+
 RIGHT = "#2a9d4a"
 WRONG = "#d1495b"
 NEUTRAL = "#555555"
@@ -15,8 +17,5 @@ INFRARED = "#c0392b"
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, whole or not at all; returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    figure.savefig(partial, format="png", dpi=150, bbox_inches="tight", facecolor="white")
-    partial.replace(path)
+    write_atomically(path, lambda s: figure.savefig(s, format="png", dpi=150, bbox_inches="tight", facecolor="white"))
     return path

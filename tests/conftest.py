@@ -1,0 +1,98 @@
+"""What tests share: small sets of people, the real commands, and one thread a process (two workers share two cores)."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_SILENT", "true")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from support import Finished
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of a test run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def people_root(shared_folder: Path) -> Path:
+    """The embedded set in its smoke size, as `scale=smoke` asks for it."""
+    from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
+
+    root = shared_folder / "people"
+    with FileLock(shared_folder / "people.lock"):
+        return write_sysu_layout(root, SyntheticPeople(train_ids=8, val_ids=4, test_ids=10, frames=3))
+
+
+@pytest.fixture(scope="session")
+def people(people_root: Path):  # noqa: ANN201
+    """The same, read."""
+    from crossreid.data.datasets import read_sysu_mm01
+
+    return read_sysu_mm01(people_root, None, name="synthetic")
+
+
+@pytest.fixture
+def smoke_args(people_root: Path, shared_folder: Path) -> list[str]:
+    """Settings under which the real command takes seconds."""
+    return [
+        "scale=smoke",
+        f"data.root={people_root}",
+        f"data.cache={shared_folder / 'cache'}",
+        "trainer=cpu",
+        "report.figures=false",
+        "protocol.trials=2",
+    ]
+
+
+@pytest.fixture
+def run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Finished]:
+    """Run a command's real `main` in this process, in an empty folder."""
+    from rich.console import Console
+
+    from crossreid import console as shared_console
+
+    def run(module: str, *args: str) -> Finished:
+        import importlib
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [f"crossreid.{module}", *args])
+        for name, stderr in (("console", False), ("err_console", True)):
+            fresh = Console(stderr=stderr, highlight=False, soft_wrap=True, width=200)
+            getattr(shared_console, name).__dict__.update(fresh.__dict__)
+        try:
+            importlib.import_module(f"crossreid.{module}").main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Finished(code, captured.out + captured.err)
+
+    return run
+
+
+@pytest.fixture
+def run_apart(tmp_path: Path) -> Callable[..., Finished]:
+    """Run `python -m crossreid.<module>` in a process of its own, in an empty folder."""
+
+    def run(module: str, *args: str, timeout: float = 300) -> Finished:
+        command = [sys.executable, "-m", f"crossreid.{module}", *args]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
+        return Finished(done.returncode, done.stdout + done.stderr)
+
+    return run

@@ -1,0 +1,99 @@
+"""Shared losses against hand-computed values, slow twins and a published library."""
+
+import math
+
+import pytest
+import torch
+
+from crossreid.losses import hardest_triplet, identity_loss, least_squares, pixel_l1
+
+
+def slow_triplet(anchors, others, labels, other_labels, margin: float) -> float:
+    """Obviously right: one anchor at a time."""
+
+    def cosine(a, b) -> float:
+        return float((a * b).sum() / (a.norm() * b.norm()))
+
+    losses = []
+    for anchor, label in zip(anchors, labels, strict=True):
+        positives = [cosine(anchor, o) for o, l in zip(others, other_labels, strict=True) if l == label]
+        negatives = [cosine(anchor, o) for o, l in zip(others, other_labels, strict=True) if l != label]
+        losses.append(max(0.0, margin + max(negatives) - min(positives)))
+    return sum(losses) / len(losses)
+
+
+def test_triplet_equals_its_slow_twin() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for margin in (0.3, 1.0):
+        anchors, others = torch.randn(12, 6, generator=generator), torch.randn(9, 6, generator=generator)
+        labels, other_labels = torch.arange(12) % 3, torch.arange(9) % 3
+        expected = slow_triplet(anchors, others, labels, other_labels, margin)
+        assert hardest_triplet(anchors, others, labels, other_labels, margin).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() -> None:
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.losses import TripletMarginLoss
+    from pytorch_metric_learning.miners import BatchHardMiner
+    from pytorch_metric_learning.reducers import MeanReducer
+
+    generator = torch.Generator().manual_seed(1)
+    anchors, others = torch.randn(8, 5, generator=generator), torch.randn(8, 5, generator=generator)
+    labels = torch.arange(8) // 2
+    miner = BatchHardMiner(distance=CosineSimilarity())
+    oracle = TripletMarginLoss(margin=1.0, distance=CosineSimilarity(), reducer=MeanReducer())
+    triplets = miner(anchors, labels, others, labels.clone())  # the same object would mean the same set
+    expected = oracle(anchors, labels, triplets, others, labels.clone())
+    assert hardest_triplet(anchors, others, labels, labels, 1.0).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_triplet_by_hand_and_its_sign() -> None:
+    labels = torch.tensor([0, 1])
+    apart = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    assert hardest_triplet(apart, apart, labels, labels, 1.0).item() == 0.0  # gap 2 >= margin
+    orthogonal = torch.eye(2)
+    assert hardest_triplet(orthogonal, orthogonal, labels, labels, 1.0).item() == pytest.approx(0.0)
+    assert hardest_triplet(orthogonal, orthogonal, labels, labels, 1.5).item() == pytest.approx(0.5)
+    same = torch.ones(2, 2)
+    assert hardest_triplet(same, same, labels, labels, 1.0).item() == pytest.approx(1.0)
+    swapped = hardest_triplet(apart, apart.flip(0), labels, labels, 1.0).item()
+    assert swapped == pytest.approx(3.0)  # its largest value: positives opposite, negatives equal
+
+
+def test_triplet_falls_when_identities_move_apart() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    values = []
+    for angle in (0.1, 0.6, 1.2, math.pi / 2):
+        one, two = torch.tensor([1.0, 0.0]), torch.tensor([math.cos(angle), math.sin(angle)])
+        x = torch.stack([one, one, two, two])
+        values.append(hardest_triplet(x, x, labels, labels, 1.0).item())
+    assert values == sorted(values, reverse=True)
+    assert values[0] > values[-1] + 0.9
+
+
+def test_triplet_needs_positives_and_negatives() -> None:
+    x = torch.randn(4, 3)
+    with pytest.raises(ValueError, match="at least two identities"):
+        hardest_triplet(x, x, torch.zeros(4), torch.zeros(4))
+
+
+def test_least_squares() -> None:
+    logits = torch.tensor([[[[1.0, 3.0]]]])
+    assert least_squares(logits, 1.0).item() == 2.0
+    assert least_squares(logits, 0.0).item() == 5.0
+    assert least_squares(torch.ones(2, 1, 4, 4), 1.0).item() == 0.0
+    assert least_squares(torch.ones(2, dtype=torch.bfloat16), 0.0).dtype == torch.float32
+
+
+def test_identity_loss() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    expected = (math.log(1 + math.exp(-2)) + math.log(2)) / 2
+    assert identity_loss(logits, torch.tensor([0, 1])).item() == pytest.approx(expected)
+    assert identity_loss(100 * torch.eye(3), torch.arange(3)).item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_pixel_l1_is_measured_in_the_range_of_the_networks() -> None:
+    black, white = torch.zeros(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    assert pixel_l1(black, white).item() == 2.0  # -1 against 1
+    assert pixel_l1(white, white).item() == 0.0
+    assert pixel_l1(white * 0.75, white * 0.5).item() == pytest.approx(0.5)

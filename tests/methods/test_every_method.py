@@ -1,0 +1,94 @@
+"""What every method must do; a new file in conf/model is tested without writing a test."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from methods_support import make_batch
+from support import ROOT
+
+from crossreid.methods.base import CrossModalityModule
+
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+ROWS = sorted(str(path.relative_to(ROOT / "conf" / "experiment").with_suffix("")) for path in (ROOT / "conf" / "experiment").rglob("*.yaml"))
+VARIANTS = [f"model={name}" for name in MODELS] + [f"experiment={name}" for name in ROWS]
+
+
+def owner_of(module: CrossModalityModule) -> dict[str, str]:
+    """Parameter name -> player."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    return {names[id(p)]: player for player in module.player_order for p in module.owned(player)}
+
+
+@pytest.fixture(params=["paper", "official"])
+def preset(request: pytest.FixtureRequest) -> str:
+    return f"preset={request.param}"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_turn_changes_only_its_own_player(make, variant: str, preset: str) -> None:
+    harness = make(variant, preset)
+    module = harness.module
+    owners = owner_of(module)
+    moved: dict[str, set[str]] = {}
+    record = module.record_losses
+
+    def watch(player: str, losses) -> None:
+        changed = harness.changed(watch.before)
+        assert changed, f"{player} moved nothing"
+        assert {owners[name] for name in changed} == {player}
+        assert all(parameter.grad is None for parameter in module.parameters()), "a gradient was left behind"
+        moved.setdefault(module.phase, set()).add(player)
+        watch.before = harness.snapshot()
+        record(player, losses)
+
+    module.record_losses = watch
+    for phase in module.config.active_phases():
+        watch.before = harness.snapshot()
+        harness.step(phase, make_batch(module))
+        assert not harness.changed(watch.before), "something moved outside a turn"
+    assert set().union(*moved.values()) == set(module.player_order)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_parameter_has_one_owner_and_learns(make, variant: str, preset: str) -> None:
+    harness = make(variant, preset)
+    module = harness.module
+    assert set(owner_of(module)) == {name for name, _ in module.named_parameters()}
+    before = harness.snapshot()
+    for phase in module.config.active_phases():
+        harness.step(phase, make_batch(module))
+        for name, value in module.losses.items():
+            assert torch.isfinite(value), name
+    still = {name for name, _ in module.named_parameters()} - harness.changed(before)
+    assert not still, f"never trained: {sorted(still)}"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_embeddings_are_normalised_and_independent_of_the_batch(make, variant: str) -> None:
+    harness = make(variant)
+    module = harness.module.eval()
+    stream = module.config.streams["identity"]
+    images = torch.rand(3, 3, stream.height, stream.width)
+    with torch.no_grad():
+        for modality in ("visible", "infrared"):
+            features = module.embed(images, modality)
+            assert features["main"].dtype == torch.float32
+            assert torch.allclose(features["main"].norm(dim=1), torch.ones(3), atol=1e-5)
+            alone = torch.cat([module.embed(image[None], modality)["main"] for image in images])  # a batch of one
+            assert torch.allclose(alone, features["main"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_documents_itself(name: str) -> None:
+    readme = ROOT / "src" / "crossreid" / "methods" / name / "README.md"
+    assert readme.is_file()
+    assert "| paper" in readme.read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_methods_do_not_import_each_other(name: str) -> None:
+    others = [other for other in MODELS if other != name]
+    for path in Path(ROOT, "src", "crossreid", "methods", name).glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(f"crossreid.methods.{other}" in text for other in others), path

@@ -1,0 +1,74 @@
+"""Encoders: sizes, strides, weights and their errors."""
+
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+
+from crossreid.errors import ConfigError
+from crossreid.nn import backbones
+from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
+from crossreid.nn.heads import BottleneckClassifier, Embedder
+
+
+def test_last_stride_is_removed_and_the_map_is_pooled() -> None:
+    encoder = ResNetEncoder(BackboneConfig("resnet18", "random", [64, 32])).eval()
+    feature_map = encoder(torch.rand(2, 3, 20, 10))  # resized inside
+    assert feature_map.shape == (2, 512, 4, 2)
+    assert feature_map.min() >= 0
+    assert torch.allclose(pool(feature_map), feature_map.flatten(2).mean(2))
+    assert ResNetEncoder(BackboneConfig("resnet18", "random", [64, 32], last_stride=2))(torch.rand(2, 3, 64, 32)).shape[2:] == (2, 1)
+
+
+def test_resnet50_has_the_published_number_of_parameters() -> None:
+    encoder = ResNetEncoder(BackboneConfig("resnet50", "random"))
+    assert sum(p.numel() for p in encoder.parameters()) == 23_508_032
+    classifier, embedder = BottleneckClassifier(2048, 395), Embedder(2048)
+    assert sum(p.numel() for p in classifier.parameters()) == 626_571
+    assert sum(p.numel() for p in embedder.parameters()) == 524_544
+
+
+def test_imagenet_normalisation_happens_inside() -> None:
+    encoder = ResNetEncoder(BackboneConfig("resnet18", "random", [32, 32]))
+    seen = []
+    encoder.body[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    encoder(torch.full((1, 3, 32, 32), 0.5))
+    expected = [(0.5 - m) / s for m, s in zip(backbones.IMAGENET_MEAN, backbones.IMAGENET_STD, strict=True)]
+    assert seen[0].mean(dim=(0, 2, 3)).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_classifier_orders() -> None:
+    paper = [type(layer).__name__ for layer in BottleneckClassifier(8, 3, order="paper")]
+    official = [type(layer).__name__ for layer in BottleneckClassifier(8, 3, order="official")]
+    assert paper == ["Linear", "BatchNorm1d", "Dropout", "ReLU", "Linear"]
+    assert official == ["Dropout", "Linear", "BatchNorm1d", "LeakyReLU", "Linear"]
+
+
+def test_weights_from_a_file(tmp_path) -> None:
+    source = torchvision.models.resnet18(weights=None)
+    torch.save(source.state_dict(), tmp_path / "weights.pth")
+    encoder = ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / "weights.pth")))
+    assert torch.equal(encoder.body[0].weight, source.conv1.weight)
+    state = source.state_dict()
+    del state["layer3.0.conv1.weight"]
+    torch.save(state, tmp_path / "partial.pth")
+    with pytest.raises(ConfigError, match=r"does not hold all weights of resnet18: 1 are missing, such as layer3"):
+        ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / "partial.pth")))
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(ConfigError, match="does not hold a state dict"):
+        ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / "text.pth")))
+
+
+def test_weights_that_cannot_be_had_are_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(backbones, "_make", offline)
+    with pytest.raises(ConfigError, match=r"ImageNet weights of resnet50 could not be downloaded .*weights=?.*path"):
+        ResNetEncoder(BackboneConfig("resnet50", "imagenet"))
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="There is no weights file"):
+        ResNetEncoder(BackboneConfig("resnet18", "/nowhere.pth"))
+    with pytest.raises(ConfigError, match="There is no backbone 'vgg16'"):
+        ResNetEncoder(BackboneConfig("vgg16", "random"))

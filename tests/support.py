@@ -1,0 +1,23 @@
+"""Small things that several tests import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PROTOCOLS = ROOT.parent / "shared" / "protocols"
+"""The real datasets' split lists, where they lie beside the project."""
+
+
+@dataclass
+class Finished:
+    """What a command left."""
+
+    code: int
+    output: str
+
+
+def newest_run(folder: Path) -> Path:
+    """The run folder written last below ``folder``."""
+    return max(folder.rglob("run.json"), key=lambda path: path.stat().st_mtime).parent
