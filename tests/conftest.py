@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
 from support import Finished
+
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,7 +40,7 @@ def people_root(shared_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def people(people_root: Path):  # noqa: ANN201
+def people(people_root: Path):
     """The same, read."""
     from crossreid.data.datasets import read_sysu_mm01
 

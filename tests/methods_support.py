@@ -69,7 +69,11 @@ class Harness:
 def attach(module: CrossModalityModule) -> Harness:
     """Give a method its optimizers as Lightning would."""
     trainer = pl.Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
     )
     trainer.strategy.connect(module)
     trainer.strategy._lightning_module = module

@@ -110,6 +110,11 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
     )
 
 
+def main_process() -> bool:
+    """This process is not one that DDP relaunched."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
 def git_revision() -> str | None:
     """Revision of the repository that the package runs from, with ``-dirty`` for uncommitted changes; null elsewhere."""
     here = Path(__file__).resolve().parent
@@ -124,7 +129,8 @@ def git_revision() -> str | None:
 
 def _fresh(config: dict[str, Any]) -> Path:
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    return Path(config["output_root"]) / config["name"].replace("/", "_") / f"{stamp}_seed{config['seed']}"
+    name = str(config["name"]).replace("/", "_")
+    return Path(config["output_root"]) / name / f"{stamp}_seed{config['seed']}"
 
 
 def _check_free(folder: Path, overwrite: bool) -> None:
@@ -145,7 +151,9 @@ def _resumed(place: Path, wanted: str) -> RunFolder:
         raise CheckpointError(f"There is no checkpoint at '{place}' to resume from: name a run folder or a .ckpt file.")
     facts = checkpoint.parent / "run.json"
     if not facts.is_file():
-        raise CheckpointError(f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote.")
+        raise CheckpointError(
+            f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote."
+        )
     if json.loads(facts.read_text(encoding="utf-8")).get("fingerprint") != wanted:
         raise ConfigError(
             f"The run in '{checkpoint.parent}' has other settings than this command (compare its config.yaml): resume "
@@ -159,9 +167,10 @@ def _newest(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
     roots = [Path(config["output_root"]), *([sweep_dir.parents[1]] if sweep_dir else [])]
     if config["run_dir"]:
         roots.append(Path(config["run_dir"]))
-    wanted, found = fingerprint(config), []
+    wanted = fingerprint(config)
+    found: list[tuple[str, Path]] = []
     for facts in (path for root in roots if root.is_dir() for path in root.rglob("run.json")):
-        known = json.loads(facts.read_text(encoding="utf-8"))
+        known: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
         if known.get("fingerprint") == wanted and (facts.parent / LAST).is_file():
             found.append((known["started"], facts.parent))
     return max(found)[1] if found else None

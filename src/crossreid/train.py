@@ -14,11 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from crossreid.command import run_command
 from crossreid.config import TrainConfig, check_train, method_class, method_config, typed
-from crossreid.console import console, notice
+from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.methods.base import CrossModalityModule, MethodConfig
-from crossreid.run_folder import RUN_DIR_VARIABLE, RunFolder, open_run, start_run
+from crossreid.run_folder import RUN_DIR_VARIABLE, RunFolder, main_process, open_run, start_run
 from crossreid.training.build import is_distributed, make_datamodule, make_method, make_scorer, make_trainer
 from crossreid.training.checkpoints import IterationCheckpoint, read_checkpoint
 from crossreid.training.loggers import (
@@ -56,7 +56,7 @@ def train(cfg: DictConfig) -> float:
         value = _run(config, method, plain, run)
     except BaseException as error:
         stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        if (run.path / "run.json").is_file() and "LOCAL_RANK" not in os.environ:
+        if (run.path / "run.json").is_file() and main_process():
             run.note(status=stopped, problem=f"{type(error).__name__}: {error}"[:500])
         finish_wandb(exit_code=1)
         raise
@@ -87,8 +87,7 @@ def _run(config: TrainConfig, method: MethodConfig, plain: dict[str, Any], run: 
     draw = Draw.find(config.protocol, Path(config.data.root))
     data.sampler(world_size=_world_size(config))  # refuses impossible batches before anything is written
     data.prepare_data()
-    main_process = os.environ.get("LOCAL_RANK", "0") == "0"
-    if main_process:
+    if main_process():
         start_run(run, plain, overwrite=config.overwrite)
         os.environ[RUN_DIR_VARIABLE] = str(run.path.resolve())
     trainer = _make_trainer(config, method, plain, module, data, run, state)
@@ -125,13 +124,13 @@ def _make_trainer(
     history = HistoryLogger(run.path / "history.csv")
     loggers: list[Any] = [history]
     callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every)]
-    if state and os.environ.get("LOCAL_RANK", "0") == "0":
+    if state and main_process():
         history.truncate(int(state["crossreid"]["iteration"]))
     if config.logger.name == "wandb":
         known = run.note().get("wandb_id") if run.checkpoint else None
         wandb_logger = make_wandb(config, plain, run, known)
         loggers.append(wandb_logger)
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if main_process():
             run.note(wandb_id=wandb_logger.experiment.id)
     if config.trainer.pictures_every:
         batch = data.sample_pairs("test", identities=4, images=3, size=data.streams["identity"].size)
@@ -203,7 +202,9 @@ def _describe(data: ReIDDataModule) -> str:
         people = len({dataset.records[row].pid for row in rows})
         infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
         counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
-    left_out = f"; {len(data.index.unpaired)} ids with one modality only are not trained on" if data.index.unpaired else ""
+    left_out = (
+        f"; {len(data.index.unpaired)} ids with one modality only are not trained on" if data.index.unpaired else ""
+    )
     return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}{left_out}"
 
 

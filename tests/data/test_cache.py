@@ -44,7 +44,9 @@ def test_pixels_are_the_resized_images_in_order(tmp_path: Path) -> None:
     assert (images[1, ..., 0] == images[1, ..., 2]).all()
 
 
-def test_it_is_built_once_and_again_when_source_or_size_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_built_once_and_again_when_source_or_size_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, folder = tmp_path / "set", tmp_path / "cache"
     records = write_images(root)
     decoded: list[Path] = []

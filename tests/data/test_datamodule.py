@@ -15,7 +15,9 @@ STREAMS = {"identity": StreamConfig(3, 2, 32, 16), "gan": StreamConfig(2, 2, 16,
 
 @pytest.fixture
 def data(people, shared_folder: Path) -> ReIDDataModule:
-    return ReIDDataModule(lambda: people, shared_folder / "cache", STREAMS, 4, seed=0, evaluation_batch=7, progress=False)
+    return ReIDDataModule(
+        lambda: people, shared_folder / "cache", STREAMS, 4, seed=0, evaluation_batch=7, progress=False
+    )
 
 
 def test_streams_have_their_own_shapes_and_pixels_in_0_1(data: ReIDDataModule) -> None:

@@ -17,11 +17,15 @@ def make_records(people: int = 12, each: int = 5, unpaired: int = 0) -> list[Ima
             if modality == "infrared" and pid <= unpaired:
                 continue
             for frame in range(each):
-                records.append(ImageRecord(Path(f"{camid}/{pid}/{frame}.jpg"), pid * 10, camid, modality, frame, len(records)))
+                records.append(
+                    ImageRecord(Path(f"{camid}/{pid}/{frame}.jpg"), pid * 10, camid, modality, frame, len(records))
+                )
     return records
 
 
-def make_sampler(streams: dict[str, StreamConfig], *, rank: int = 0, world: int = 1, iterations: int = 7, people: int = 12):
+def make_sampler(
+    streams: dict[str, StreamConfig], *, rank: int = 0, world: int = 1, iterations: int = 7, people: int = 12
+):
     records = make_records(people)
     index = IdentityIndex(records, np.arange(len(records)))
     return records, PairedIdentitySampler(index, streams, iterations, seed=3, rank=rank, world_size=world)
@@ -97,7 +101,9 @@ def test_fewer_images_than_asked_are_repeated() -> None:
 
 
 def test_more_identities_than_there_are_is_refused_in_one_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"asks for 8 identities on each of 2 .* has 12 .* lower model.streams.identity"):
+    with pytest.raises(
+        ConfigError, match=r"asks for 8 identities on each of 2 .* has 12 .* lower model.streams.identity"
+    ):
         make_sampler({"identity": StreamConfig(8, 2, 8, 8)}, world=2)
 
 

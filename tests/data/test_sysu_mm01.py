@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import PROTOCOLS
 
 from crossreid.data.datasets import SYSU_MM01_COUNTS, CameraCount, read_sysu_mm01
 from crossreid.data.datasets.sysu_mm01 import CAMERAS
 from crossreid.errors import DataError
+from support import PROTOCOLS
 
 
 def write_layout(root: Path, *, images: int = 2) -> Path:
@@ -48,12 +48,18 @@ def test_an_unavailable_id_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda root: shutil.rmtree(root), r"There is no dataset folder .* set data\.root .* wuancong/SYSU-MM01"),
+        (shutil.rmtree, r"There is no dataset folder .* set data\.root .* wuancong/SYSU-MM01"),
         (lambda root: shutil.rmtree(root / "cam4"), r"lacks cam4\. Ask the authors"),
         (lambda root: (root / "exp" / "val_id.txt").unlink(), r"val_id\.txt' is missing"),
         (lambda root: (root / "exp" / "val_id.txt").write_text("3,x"), r"comma-separated numbers"),
-        (lambda root: (root / "exp" / "test_id.txt").write_text("1,2,7"), r"do not match: 2 stand in both train_id.txt and"),
-        (lambda root: [shutil.rmtree(root / f"cam{c}" / "0007") for c in CAMERAS], r"test_id\.txt lists 7, but no camera"),
+        (
+            lambda root: (root / "exp" / "test_id.txt").write_text("1,2,7"),
+            r"do not match: 2 stand in both train_id.txt and",
+        ),
+        (
+            lambda root: [shutil.rmtree(root / f"cam{c}" / "0007") for c in CAMERAS],
+            r"test_id\.txt lists 7, but no camera",
+        ),
         (lambda root: [shutil.rmtree(root / f"cam{c}" / "0003") for c in (3, 6)], r"val split .* one modality only"),
     ],
 )
@@ -80,7 +86,9 @@ def test_counts_are_verified_by_split_and_camera(tmp_path: Path) -> None:
 def test_official_counts_sum_to_the_published_numbers() -> None:
     totals = {split: sum(c.images for c in cameras.values()) for split, cameras in SYSU_MM01_COUNTS.items()}
     assert totals == {"train": 30213, "val": 3954, "test": 10578}
-    infrared = sum(SYSU_MM01_COUNTS[split][c].images for split in ("train", "val") for c in (3, 6) if c in SYSU_MM01_COUNTS[split])
+    infrared = sum(
+        SYSU_MM01_COUNTS[split][c].images for split in ("train", "val") for c in (3, 6) if c in SYSU_MM01_COUNTS[split]
+    )
     assert (totals["train"] + totals["val"] - infrared, infrared) == (22258, 11909)
 
 

@@ -16,8 +16,8 @@ def slow_triplet(anchors, others, labels, other_labels, margin: float) -> float:
 
     losses = []
     for anchor, label in zip(anchors, labels, strict=True):
-        positives = [cosine(anchor, o) for o, l in zip(others, other_labels, strict=True) if l == label]
-        negatives = [cosine(anchor, o) for o, l in zip(others, other_labels, strict=True) if l != label]
+        positives = [cosine(anchor, o) for o, other in zip(others, other_labels, strict=True) if other == label]
+        negatives = [cosine(anchor, o) for o, other in zip(others, other_labels, strict=True) if other != label]
         losses.append(max(0.0, margin + max(negatives) - min(positives)))
     return sum(losses) / len(losses)
 
@@ -28,7 +28,9 @@ def test_triplet_equals_its_slow_twin() -> None:
         anchors, others = torch.randn(12, 6, generator=generator), torch.randn(9, 6, generator=generator)
         labels, other_labels = torch.arange(12) % 3, torch.arange(9) % 3
         expected = slow_triplet(anchors, others, labels, other_labels, margin)
-        assert hardest_triplet(anchors, others, labels, other_labels, margin).item() == pytest.approx(expected, abs=1e-5)
+        assert hardest_triplet(anchors, others, labels, other_labels, margin).item() == pytest.approx(
+            expected, abs=1e-5
+        )
 
 
 def test_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() -> None:

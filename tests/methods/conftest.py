@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from methods_support import CLASSES, Harness, attach, compose_model
 
 from crossreid.config import method_class, method_config
+from methods_support import CLASSES, Harness, attach, compose_model
 
 
 @pytest.fixture

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from crossreid.methods.base import CrossModalityModule
 from methods_support import make_batch
 from support import ROOT
 
-from crossreid.methods.base import CrossModalityModule
-
 MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
-ROWS = sorted(str(path.relative_to(ROOT / "conf" / "experiment").with_suffix("")) for path in (ROOT / "conf" / "experiment").rglob("*.yaml"))
+ROWS = sorted(
+    str(path.relative_to(ROOT / "conf" / "experiment").with_suffix(""))
+    for path in (ROOT / "conf" / "experiment").rglob("*.yaml")
+)
 VARIANTS = [f"model={name}" for name in MODELS] + [f"experiment={name}" for name in ROWS]
 
 

@@ -18,7 +18,9 @@ def test_last_stride_is_removed_and_the_map_is_pooled() -> None:
     assert feature_map.shape == (2, 512, 4, 2)
     assert feature_map.min() >= 0
     assert torch.allclose(pool(feature_map), feature_map.flatten(2).mean(2))
-    assert ResNetEncoder(BackboneConfig("resnet18", "random", [64, 32], last_stride=2))(torch.rand(2, 3, 64, 32)).shape[2:] == (2, 1)
+    assert ResNetEncoder(BackboneConfig("resnet18", "random", [64, 32], last_stride=2))(torch.rand(2, 3, 64, 32)).shape[
+        2:
+    ] == (2, 1)
 
 
 def test_resnet50_has_the_published_number_of_parameters() -> None:

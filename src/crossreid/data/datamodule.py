@@ -30,7 +30,7 @@ class _TrainingSet(Dataset[TrainingBatch]):
     def __init__(self, caches: Mapping[str, Images]) -> None:
         self.caches = caches
 
-    def __getitem__(self, index: IterationRows) -> TrainingBatch:  # type: ignore[override]
+    def __getitem__(self, index: IterationRows) -> TrainingBatch:
         return {
             name: PairedBatch(
                 _take(self.caches[name], rows.visible),
@@ -154,7 +154,10 @@ class ReIDDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """Two loaders, visible and infrared, in that order; ranks share the rows, padded to equal numbers."""
         cache = self.images(self.streams["identity"].size)
-        return [DataLoader(_EvaluationSet(cache, self._share(m), self.evaluation_batch), batch_size=None) for m in MODALITIES]
+        return [
+            DataLoader(_EvaluationSet(cache, self._share(m), self.evaluation_batch), batch_size=None)
+            for m in MODALITIES
+        ]
 
     def modality_rows(self, modality: Modality, *splits: str) -> Rows:
         """Rows of one modality in the named splits, ascending."""
@@ -197,7 +200,9 @@ class ReIDDataModule(pl.LightningDataModule):
         generator = numpy_generator(self.seed, "pictures")
         labels = np.arange(min(identities, len(index)))
         drawn = {
-            m: np.concatenate([generator.choice(index.rows[i][m], images, replace=len(index.rows[i][m]) < images) for i in labels])
+            m: np.concatenate(
+                [generator.choice(index.rows[i][m], images, replace=len(index.rows[i][m]) < images) for i in labels]
+            )
             for m in MODALITIES
         }
         return PairedBatch(

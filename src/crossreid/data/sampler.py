@@ -163,7 +163,9 @@ class PairedIdentitySampler(Sampler[IterationRows]):
         stream = self.streams[name]
         labels = self._group(name, stream, iteration)
         generator = numpy_generator(self.seed, f"images/{name}", iteration, self.rank)
-        drawn = {m: [_choose(self.index.rows[label][m], stream.images, generator) for label in labels] for m in MODALITIES}
+        drawn = {
+            m: [_choose(self.index.rows[label][m], stream.images, generator) for label in labels] for m in MODALITIES
+        }
         return StreamRows(
             np.concatenate(drawn["visible"]), np.concatenate(drawn["infrared"]), np.repeat(labels, stream.images)
         )

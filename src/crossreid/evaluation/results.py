@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from crossreid.files import write_atomically
 from crossreid.evaluation.chance import RANKS
 from crossreid.evaluation.embeddings import Array
+from crossreid.files import write_atomically
 
 Summary = dict[str, Any]
 """``mean``, ``std`` (population) and ``per_trial`` of one metric."""

@@ -6,7 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def hardest_similarities(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor) -> tuple[Tensor, Tensor]:
+def hardest_similarities(
+    anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor
+) -> tuple[Tensor, Tensor]:
     """Smallest cosine similarity to the same identity and largest to another one, for each anchor.
 
     Args:
@@ -30,7 +32,9 @@ def hardest_similarities(anchors: Tensor, others: Tensor, labels: Tensor, other_
     return positive, negative
 
 
-def hardest_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float = 1.0) -> Tensor:
+def hardest_triplet(
+    anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float = 1.0
+) -> Tensor:
     """Batch-hard triplet loss on cosine similarity (AlignGAN, Eq. 3, D read as similarity).
 
     ``mean over anchors of max(0, margin + hardest negative - hardest positive)``: with dist = 1 - similarity this is the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -59,7 +59,7 @@ class PlayersMixin(pl.LightningModule):
     parts a variant leaves out has no parameters and no optimizer.
     """
 
-    OPTIMIZERS: tuple[str, ...] = ()
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         super().__init__()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,12 +70,6 @@ class ResNetEncoder(nn.Module):
         feature_map: Tensor = self.body((images - self.mean) / self.std)
         return feature_map
 
-    @property
-    def map_size(self) -> tuple[int, int]:
-        """Height and width of the feature map."""
-        stride = 32 // (2 if self.body[-1][0].downsample[0].stride == (1, 1) else 1)
-        return math.ceil(self.size[0] / stride), math.ceil(self.size[1] / stride)
-
 
 def pool(feature_map: Tensor) -> Tensor:
     """Global average pooling, (B, C, h, w) -> (B, C)."""
@@ -86,7 +79,9 @@ def pool(feature_map: Tensor) -> Tensor:
 def _resnet(config: BackboneConfig) -> torchvision.models.ResNet:
     names = [name for name in torchvision.models.list_models(torchvision.models) if name.startswith("resnet")]
     if config.name not in names:
-        raise ConfigError(f"There is no backbone '{config.name}': set model.backbone.name to one of {', '.join(names)}.")
+        raise ConfigError(
+            f"There is no backbone '{config.name}': set model.backbone.name to one of {', '.join(names)}."
+        )
     if config.weights == "random":
         return _make(config.name, None)
     if config.weights == "imagenet":
@@ -121,9 +116,13 @@ def _from_file(name: str, path: Path) -> torchvision.models.ResNet:
         net.load_state_dict({key: value for key, value in state.items() if not key.startswith("fc.")}, strict=False)
         missing = set(net.state_dict()) - set(state) - {"fc.weight", "fc.bias"}
     except Exception as error:
-        raise ConfigError(f"'{path}' does not hold a state dict of {name} ({' '.join(str(error).split())[:200]}).") from error
+        raise ConfigError(
+            f"'{path}' does not hold a state dict of {name} ({' '.join(str(error).split())[:200]})."
+        ) from error
     if missing:
-        raise ConfigError(f"'{path}' does not hold all weights of {name}: {len(missing)} are missing, such as {min(missing)}.")
+        raise ConfigError(
+            f"'{path}' does not hold all weights of {name}: {len(missing)} are missing, such as {min(missing)}."
+        )
     return net
 
 

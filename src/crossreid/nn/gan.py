@@ -40,7 +40,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        return x + self.body(x)
+        changed: Tensor = self.body(x)
+        return x + changed
 
 
 class ResNetGenerator(nn.Module):

@@ -52,7 +52,9 @@ def read_counts(root: Path) -> SplitCounts:
     """What the generator says it wrote."""
     path = root / "manifest.json"
     if not path.is_file():
-        raise DataError(f"'{path}' is missing, so the set cannot be verified: remove '{root}' and let it be made again.")
+        raise DataError(
+            f"'{path}' is missing, so the set cannot be verified: remove '{root}' and let it be made again."
+        )
     manifest = json.loads(path.read_text(encoding="utf-8"))["counts"]
     return {
         split: {int(camid): CameraCount(c["ids"], c["images"]) for camid, c in cameras.items() if c["images"]}
@@ -74,7 +76,9 @@ def make_datamodule(data: DataConfig, method: MethodConfig, *, seed: int, progre
     )
 
 
-def make_method(model: dict[str, Any], method: MethodConfig, num_identities: int, seed: int) -> CrossModalityModule[Any]:
+def make_method(
+    model: dict[str, Any], method: MethodConfig, num_identities: int, seed: int
+) -> CrossModalityModule[Any]:
     """The method with initial weights that depend on the seed alone."""
     torch.manual_seed(derive_seed(seed, "initial weights"))
     return method_class(model)(method, num_identities, seed)

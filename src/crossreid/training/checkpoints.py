@@ -59,7 +59,9 @@ class IterationCheckpoint(pl.Callback):
             raise KeyboardInterrupt
         self.interrupted = True
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Save when it is time, when a phase has ended, or when asked to stop."""
         assert isinstance(pl_module, CrossModalityModule)
         begun = pl_module.iteration

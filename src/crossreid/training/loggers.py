@@ -17,7 +17,7 @@ from torchvision.utils import make_grid
 
 from crossreid.config import TrainConfig
 from crossreid.methods.base import CrossModalityModule
-from crossreid.run_folder import RunFolder
+from crossreid.run_folder import RunFolder, main_process
 
 HEADER = ("iteration", "key", "value")
 
@@ -102,7 +102,7 @@ def make_wandb(config: TrainConfig, plain: dict[str, Any], run: RunFolder, run_i
         tags=[config.data.name, config.protocol.name, str(config.scale.get("name")), str(config.preset.get("name"))],
         config=plain,
     )
-    if rank_zero_only.rank == 0:
+    if main_process():
         for key in ("train/*", "lr/*", "phase", "pictures/*", "test/*"):
             logger.experiment.define_metric(key, step_metric="iteration")
     return logger
@@ -127,7 +127,9 @@ class PictureGrids(pl.Callback):
         self.infrared = infrared
         self.every = every
 
-    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Log before every ``every``-th iteration, in eval mode and without touching any random state."""
         assert isinstance(pl_module, CrossModalityModule)
         wandb_logger = wandb_of(trainer)
@@ -146,7 +148,9 @@ def log_image(logger: WandbLogger, key: str, image: Any, iteration: int) -> None
 
 
 @torch.no_grad()
-def pictures(module: CrossModalityModule[Any], visible: torch.Tensor, infrared: torch.Tensor) -> dict[str, torch.Tensor]:
+def pictures(
+    module: CrossModalityModule[Any], visible: torch.Tensor, infrared: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """The method's rows of pictures in eval mode, on the CPU, each (B, 3, H, W) in [0, 1]."""
     training = module.training
     module.eval()
@@ -164,4 +168,4 @@ def finish_wandb(exit_code: int) -> None:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            wandb.finish(exit_code=exit_code, quiet=True)
+            wandb.finish(exit_code=exit_code)

@@ -28,7 +28,7 @@ from crossreid.evaluation import (
 )
 from crossreid.methods.base import CrossModalityModule
 from crossreid.run_folder import write_json
-from crossreid.training.build import find_permutations, make_scorer
+from crossreid.training.build import find_permutations
 from crossreid.training.loggers import pictures
 
 

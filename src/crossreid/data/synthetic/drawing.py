@@ -138,7 +138,8 @@ class Pen:
             quarter = math.pi / 2
             angles = [min(max(facing + angle, -quarter), quarter) for angle, _ in corners]
             spots = [
-                tube.place(math.sin(a), min(max(centre[1] + v, 0.0), 1.0)) for a, (_, v) in zip(angles, corners, strict=True)
+                tube.place(math.sin(a), min(max(centre[1] + v, 0.0), 1.0))
+                for a, (_, v) in zip(angles, corners, strict=True)
             ]
             self.fill(spots, material)
 

@@ -56,12 +56,23 @@ def _draw_hat(pen: Pen, view: View, person: Person, skull: Tube) -> None:
     crown += [skull.place(0.7, -0.1), skull.place(1.1, 0.05), skull.place(1.12, low)]
     pen.fill(crown, _HAT, edge=True)
     if person.extras.brim:  # all round, or a peak in front
-        pen.fill([skull.place(-1.7, low), skull.place(-1.7, low + 0.1), skull.place(1.7, low + 0.1), skull.place(1.7, low)], _HAT)
+        pen.fill(
+            [skull.place(-1.7, low), skull.place(-1.7, low + 0.1), skull.place(1.7, low + 0.1), skull.place(1.7, low)],
+            _HAT,
+        )
         return
     front = skull.visible_span(-0.9, 0.9)
     if front is not None:
         left, right = (edge * (1.8 if abs(edge) > 0.99 else 1.1) for edge in front)
-        pen.fill([skull.place(left, low), skull.place(left, low + 0.1), skull.place(right, low + 0.1), skull.place(right, low)], _HAT)
+        pen.fill(
+            [
+                skull.place(left, low),
+                skull.place(left, low + 0.1),
+                skull.place(right, low + 0.1),
+                skull.place(right, low),
+            ],
+            _HAT,
+        )
 
 
 def draw_long_hair(pen: Pen, view: View, person: Person, skeleton: Skeleton) -> None:

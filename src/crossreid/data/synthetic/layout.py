@@ -81,12 +81,16 @@ def _verify(root: Path, people: SyntheticPeople) -> None:
         raise DataError(f"{path} cannot be read: delete {root} and it is generated again.") from error
     expected = make_manifest(people)
     if found != expected:
-        raise DataError(f"{root} holds synthetic people with other settings: name another folder, or delete it to generate it again.")
+        raise DataError(
+            f"{root} holds synthetic people with other settings: name another folder, or delete it to generate it again."
+        )
     for camera in CAMERAS:
         images = sum(1 for _ in (root / f"cam{camera}").glob("*/*.jpg"))
         wanted = sum(expected["counts"][split][str(camera)]["images"] for split in SPLITS)
         if images != wanted:
-            raise DataError(f"{root}/cam{camera} holds {images} images instead of {wanted}: delete {root} and it is generated again.")
+            raise DataError(
+                f"{root}/cam{camera} holds {images} images instead of {wanted}: delete {root} and it is generated again."
+            )
 
 
 def _write(folder: Path, people: SyntheticPeople, workers: int, progress: bool) -> None:

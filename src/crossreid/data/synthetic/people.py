@@ -147,7 +147,9 @@ def _sample_upper(rng: np.random.Generator, build: Build) -> Upper:
 
 def _sample_lower(rng: np.random.Generator) -> Lower:
     skirt = bool(rng.random() < 0.25)
-    cut = rng.choice([rng.uniform(0.25, 0.5), rng.uniform(0.6, 0.8), 1.0], p=[0.5, 0.4, 0.1] if skirt else [0.3, 0.1, 0.6])
+    cut = rng.choice(
+        [rng.uniform(0.25, 0.5), rng.uniform(0.6, 0.8), 1.0], p=[0.5, 0.4, 0.1] if skirt else [0.3, 0.1, 0.6]
+    )
     return Lower(
         skirt=skirt,
         length=float(cut),

@@ -27,7 +27,12 @@ def render(person: Person, pid: int, camid: int, frame: int, people: SyntheticPe
     pose = sample_pose(person.build, rng)
     view = sample_view(camera, (people.height, people.width), person.build.stature, rng)
     fine = View(
-        view.yaw, view.scale * SUPERSAMPLING, view.centre * SUPERSAMPLING, view.ground * SUPERSAMPLING, view.tilt, view.pitch
+        view.yaw,
+        view.scale * SUPERSAMPLING,
+        view.centre * SUPERSAMPLING,
+        view.ground * SUPERSAMPLING,
+        view.tilt,
+        view.pitch,
     )
     figure = draw_figure(person, pose, fine, people.width * SUPERSAMPLING, people.height * SUPERSAMPLING)
     shot = photograph(figure, person.wardrobe, camera, rng)

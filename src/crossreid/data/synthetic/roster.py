@@ -37,7 +37,8 @@ def make_roster(people: SyntheticPeople) -> list[RosterEntry]:
     order = rng.permutation(len(splits))
     indoor = iter(rng.permutation(people.test_ids) < round(_INDOOR_SHARE * people.test_ids))
     return [
-        RosterEntry(pid, splits[place], _cameras(splits[place], indoor, rng)) for pid, place in enumerate(order, start=1)
+        RosterEntry(pid, splits[place], _cameras(splits[place], indoor, rng))
+        for pid, place in enumerate(order, start=1)
     ]
 
 

@@ -36,7 +36,9 @@ class SyntheticPeople:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < lowest[field.name]:
-                raise ConfigError(f"{field.name} of the synthetic people must be at least {lowest[field.name]}, not {value}.")
+                raise ConfigError(
+                    f"{field.name} of the synthetic people must be at least {lowest[field.name]}, not {value}."
+                )
         if self.frames > 255:
             raise ConfigError(f"frames of the synthetic people must be at most 255, not {self.frames}.")
         if self.ids > 9999:

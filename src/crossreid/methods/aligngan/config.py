@@ -155,7 +155,9 @@ class AlignGANConfig(MethodConfig):
         if set(self.streams) != {"identity", "gan"}:
             raise ConfigError(f"AlignGAN's streams are identity and gan, not {', '.join(self.streams)}.")
         if any(stream.height % 4 or stream.width % 4 for stream in self.streams.values()):
-            raise ConfigError("AlignGAN's generators halve images twice: stream heights and widths must be multiples of 4.")
+            raise ConfigError(
+                "AlignGAN's generators halve images twice: stream heights and widths must be multiples of 4."
+            )
         gan = self.streams["gan"]
         layers = self.discriminators
         depth = max(layers.patch_layers, layers.image_layers + layers.joint_layers)

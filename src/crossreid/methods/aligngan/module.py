@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     """Pixel generators Gp and Gp', feature generator Gf, discriminators; four players."""
 
     CONFIG = AlignGANConfig
-    OPTIMIZERS: ClassVar[tuple[str, ...]] = ("pixel", "visible_discriminator", "joint_discriminator", "feature")
+    OPTIMIZERS = ("pixel", "visible_discriminator", "joint_discriminator", "feature")
 
     def __init__(self, config: AlignGANConfig, num_identities: int, seed: int) -> None:
         super().__init__(config, num_identities, seed)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,7 +53,7 @@ class Baseline(CrossModalityModule[BaselineConfig]):
     """One encoder, one player."""
 
     CONFIG = BaselineConfig
-    OPTIMIZERS: ClassVar[tuple[str, ...]] = ("feature",)
+    OPTIMIZERS = ("feature",)
 
     def __init__(self, config: BaselineConfig, num_identities: int, seed: int) -> None:
         super().__init__(config, num_identities, seed)

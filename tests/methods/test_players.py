@@ -1,0 +1,105 @@
+"""The two ways of moving players, on a toy that can be computed by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from crossreid.data.sampler import StreamConfig
+from crossreid.methods.base import CrossModalityModule, MethodConfig
+from crossreid.methods.players import Losses, assert_disjoint
+from methods_support import attach
+
+
+class Toy(CrossModalityModule[MethodConfig]):
+    """Two scalars a and b with plain SGD of rate 1."""
+
+    CONFIG = MethodConfig
+    OPTIMIZERS = ("first", "second")
+
+    def __init__(self, clip_norm: float = 0.0) -> None:
+        streams = {"identity": StreamConfig(2, 1, 8, 8)}
+        config = MethodConfig("", "toy", "paper", streams, {"one": 2, "two": 4}, 2, clip_norm)
+        super().__init__(config, 3, seed=0)
+        self.a = nn.Parameter(torch.tensor(2.0))
+        self.b = nn.Parameter(torch.tensor(3.0))
+
+    def make_optimizers(self):
+        return {"second": torch.optim.SGD([self.b], lr=1.0), "first": torch.optim.SGD([self.a], lr=1.0)}
+
+    def embed(self, images, modality):
+        return {"main": images.flatten(1)}
+
+
+def one(name: str, value: torch.Tensor, weight: float = 1.0) -> Losses:
+    losses = Losses()
+    losses.add(name, value, weight)
+    return losses
+
+
+def test_order_is_that_of_the_names_not_of_creation() -> None:
+    module = attach(Toy()).module
+    assert module.player_order == ("first", "second")
+    assert module.owned("first") == [module.a]
+    assert module.owned("second") == [module.b]
+
+
+def test_a_turn_steps_its_player_on_the_weighted_sum() -> None:
+    module = attach(Toy()).module
+    with module.turn("first") as losses:
+        losses.add("product", module.a * module.b, 0.5)  # d/da = 1.5
+        losses.add("watched", module.a * 100, 0.0)
+        assert not module.b.requires_grad
+    assert (module.a.item(), module.b.item()) == (0.5, 3.0)
+    assert module.b.requires_grad
+    assert {name: value.item() for name, value in module.losses.items()} == {
+        "first/product": 6.0,
+        "first/watched": 200.0,
+    }
+
+
+def test_a_turn_that_fails_steps_nothing_and_gives_flags_back() -> None:
+    module = attach(Toy()).module
+    with pytest.raises(RuntimeError, match="broken"), module.turn("first"):
+        raise RuntimeError("broken")
+    assert (module.a.item(), module.b.requires_grad) == (2.0, True)
+    with pytest.raises(ValueError, match="weight other than 0"), module.turn("first") as losses:
+        losses.add("nothing", module.a, 0.0)
+
+
+def test_simultaneous_takes_every_gradient_at_the_old_weights() -> None:
+    module = attach(Toy()).module
+    product, square = module.a * module.b, module.b**2 * module.a
+    module.simultaneous([(one("product", product), ["first"]), (one("square", square), ["second"])])
+    assert module.a.item() == pytest.approx(2.0 - 3.0)  # d(ab)/da = 3; square's 9 is thrown away
+    assert module.b.item() == pytest.approx(3.0 - 12.0)  # d(b^2 a)/db = 12, at the old a
+    assert module.a.grad is None
+
+
+def test_simultaneous_adds_the_losses_of_a_shared_owner() -> None:
+    module = attach(Toy()).module
+    moves = [(one("x", module.a * 1.0), ["first"]), (one("y", module.a * module.b), ["first", "second"])]
+    module.simultaneous(moves)
+    assert module.a.item() == pytest.approx(2.0 - 1.0 - 3.0)
+    assert module.b.item() == pytest.approx(3.0 - 2.0)
+    assert set(module.losses) == {"first/x", "first+second/y"}
+
+
+def test_gradients_are_clipped_by_player() -> None:
+    module = attach(Toy(clip_norm=0.25)).module
+    with module.turn("first") as losses:
+        losses.add("steep", module.a * 100)
+    assert module.a.item() == pytest.approx(2.0 - 0.25, abs=1e-4)
+
+
+def test_phases_follow_from_the_iteration() -> None:
+    module = Toy()
+    places = []
+    for module.iteration in range(7):
+        places.append(module.place)
+    assert places == [("one", 0), ("one", 1), ("two", 0), ("two", 1), ("two", 2), ("two", 3), ("two", 4)]
+
+
+def test_a_parameter_with_two_owners_is_refused() -> None:
+    shared = nn.Parameter(torch.zeros(1))
+    with pytest.raises(ValueError, match="two players: one and two"):
+        assert_disjoint({"one": [shared], "two": [shared]})

@@ -1,0 +1,136 @@
+"""Every composition that a person can ask for, and the errors of settings that cannot be."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from crossreid.config import TrainConfig, check_train, method_class, method_config, packaged_conf, typed
+from crossreid.errors import ConfigError
+from support import ROOT
+
+CONF = ROOT / "conf"
+
+
+def names(group: str) -> list[str]:
+    return sorted(str(p.relative_to(CONF / group).with_suffix("")) for p in (CONF / group).rglob("*.yaml"))
+
+
+def composed(*overrides: str, command: str = "train"):
+    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
+        return compose(command, overrides=list(overrides))
+
+
+def train_config(*overrides: str) -> TrainConfig:
+    plain = OmegaConf.to_container(composed(*overrides), resolve=True)
+    config = typed(TrainConfig, plain)
+    check_train(config, len(method_class(plain["model"]).OPTIMIZERS))
+    return config
+
+
+@pytest.mark.parametrize("model", names("model"))
+@pytest.mark.parametrize("scale", names("scale"))
+@pytest.mark.parametrize("preset", names("preset"))
+def test_every_model_scale_and_preset_composes_to_valid_settings(model: str, scale: str, preset: str) -> None:
+    config = train_config(f"model={model}", f"scale={scale}", f"preset={preset}")
+    method = method_config(config.model)
+    assert (method.name, method.preset, config.scale["name"]) == (model, preset, scale)
+
+
+@pytest.mark.parametrize("experiment", names("experiment"))
+@pytest.mark.parametrize("scale", ["smoke", "paper"])
+def test_every_row_combines_with_every_scale(experiment: str, scale: str) -> None:
+    config = train_config(f"experiment={experiment}", f"scale={scale}")
+    method = method_config(config.model)
+    assert config.name == experiment
+    assert (method.iterations < 10) == (scale == "smoke")
+
+
+def test_a_row_sets_method_switches_only() -> None:
+    for name in names("experiment"):
+        content = OmegaConf.to_container(OmegaConf.load(CONF / "experiment" / f"{name}.yaml"))
+        assert set(content) <= {"defaults", "name", "model"}
+        assert not {"streams", "phases", "iterations_per_epoch"} & set(content.get("model", {}))
+
+
+def test_the_dataset_implies_a_scale_and_an_explicit_one_wins() -> None:
+    real = ["data=sysu_mm01", "data.root=/data"]
+    assert train_config().scale["name"] == "small"
+    assert train_config(*real).scale["name"] == "paper"
+    assert train_config("scale=smoke", *real).scale["name"] == "smoke"
+    assert train_config(*real, "scale=small").scale["name"] == "small"
+
+
+def test_real_data_start_from_imagenet_and_the_embedded_set_from_scratch() -> None:
+    assert train_config("data=sysu_mm01", "data.root=/data").model["backbone"]["weights"] == "imagenet"
+    assert train_config().model["backbone"]["weights"] == "random"
+
+
+def test_the_full_setting_is_the_published_one() -> None:
+    model = train_config("data=sysu_mm01", "data.root=/data", "preset=official").model
+    assert model["phases"] == {"feature": 5000, "pixel": 10000, "joint": 10100}
+    assert (model["streams"]["identity"]["identities"], model["streams"]["gan"]["identities"]) == (18, 4)
+    assert model["feature_optimizer"]["encoder_lr"] == 0.02
+    paper = train_config("data=sysu_mm01", "data.root=/data", "preset=paper").model
+    assert paper["streams"]["gan"] == {"identities": 18, "images": 4, "height": 128, "width": 128}
+
+
+@pytest.mark.parametrize("sweep", names("sweep"))
+def test_sweeps_turn_multirun_on_and_every_job_composes(sweep: str) -> None:
+    content = OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml")
+    assert content.hydra.mode == "MULTIRUN"
+    for key, values in content.hydra.sweeper.params.items():
+        for value in str(values).split(","):
+            train_config(f"{key}={value}", "scale=smoke")
+
+
+@pytest.mark.parametrize("trainer", names("trainer"))
+@pytest.mark.parametrize("logger", names("logger"))
+def test_every_trainer_and_logger_composes(trainer: str, logger: str) -> None:
+    config = train_config(f"trainer={trainer}", f"logger={logger}")
+    assert config.logger.name in ("csv", "wandb")
+
+
+def test_every_key_of_the_methods_stands_in_its_model_file() -> None:
+    for name in names("model"):
+        content = OmegaConf.load(CONF / "model" / f"{name}.yaml")
+        schema = OmegaConf.structured(method_class({"_target_": content._target_}).CONFIG)
+        assert set(schema) == set(content), name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.precision=16-mixed"], "use trainer.precision=bf16-mixed"),
+        (["trainer.strategy=fsdp"], "trainer.strategy is 'fsdp': choose from"),
+        (["protocol.draw=lucky"], "protocol.draw is 'lucky': choose from official, seeded"),
+        (["protocol.trials=0"], "protocol.trials is 0: choose 1 to 10"),
+        (["protocol.shots=[0]"], "shots are 1 or more"),
+        (["logger.name=tensorboard"], "choose from csv, wandb"),
+        (["trainer.log_every=0"], "1 or more"),
+        (["seed=many"], "seed"),
+    ],
+)
+def test_wrong_values_are_named_in_one_sentence(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        train_config(*overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_is_fine_for_one_player() -> None:
+    assert train_config("model=baseline", "trainer.precision=16-mixed").trainer.precision == "16-mixed"
+
+
+def test_evaluate_composes() -> None:
+    assert composed(command="evaluate").protocol.name == "auto"
+    assert composed("protocol=sysu_mm01", command="evaluate").protocol.draw == "official"
+
+
+def test_every_setting_is_explained_where_it_stands() -> None:
+    for path in CONF.rglob("*.yaml"):
+        assert path.read_text(encoding="utf-8").lstrip().startswith("#"), f"{path} says nothing about itself"
+
+
+def test_conf_is_found_in_the_repository() -> None:
+    assert packaged_conf() == Path(CONF)

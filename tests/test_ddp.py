@@ -1,0 +1,75 @@
+"""Two gloo processes on the CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossreid.evaluation import Embeddings
+
+SPY = """
+import sys, torch, pytorch_lightning as pl
+from crossreid.training import build
+original = pl.Trainer.fit
+def fit(self, module, *args, **kwargs):
+    original(self, module, *args, **kwargs)
+    torch.save(module.state_dict(), f"weights{self.global_rank}.pt")
+pl.Trainer.fit = fit
+from crossreid.train import main
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["aligngan", "baseline"])
+def test_ranks_keep_equal_parameters_and_score_as_one_process(
+    tmp_path: Path, people_root: Path, shared_folder: Path, model: str
+) -> None:
+    (tmp_path / "spied.py").write_text(SPY)
+    data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
+    arguments = [f"model={model}", "scale=smoke", *data, "report.figures=false", "protocol.trials=2", "run_dir=run"]
+    command = [sys.executable, "spied.py", *arguments, "trainer=ddp_cpu", "trainer.progress=false"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    import torch
+
+    one, two = (torch.load(tmp_path / f"weights{rank}.pt", weights_only=True) for rank in (0, 1))
+    parameters = [name for name in one if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(one[name], two[name]) for name in parameters)
+    changed = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(one[name], changed[name]) for name in parameters)
+
+    command = [
+        sys.executable,
+        "-m",
+        "crossreid.evaluate",
+        "checkpoint=run/last.ckpt",
+        "trainer=cpu",
+        "report.figures=false",
+    ]
+    done = subprocess.run(
+        [*command, "save_embeddings=alone.npz"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    together, alone = Embeddings.load(tmp_path / "run" / "embeddings.npz"), Embeddings.load(tmp_path / "alone.npz")
+    assert np.array_equal(together.rows, alone.rows)
+    assert np.allclose(together.features["main"], alone.features["main"], atol=1e-5)
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"][model]["protocols"]
+    again = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    for key, metrics in again.items():
+        for name, summary in metrics.items():
+            assert summary["mean"] == pytest.approx(rows[key]["metrics"][name]["mean"], abs=1e-6), (key, name)
+    assert len(list(tmp_path.rglob("run.json"))) == 1

@@ -1,0 +1,149 @@
+"""A killed run that goes on ends where an uninterrupted one does: weights, optimizers, metrics, history."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+PHASES = {"feature": 1, "pixel": 4, "joint": 8}  # where to kill: an iteration inside each phase, checkpoints every 2
+ARGS = [
+    "model.phases={feature: 4, pixel: 4, joint: 4}",
+    "model.iterations_per_epoch=4",
+    "model.decay.after=2",
+    "trainer.checkpoint_every=1",
+    "trainer.log_every=1",
+    "seed=5",
+]
+
+
+def assert_equal(one: object, two: object, place: str = "checkpoint") -> None:
+    """Recursively bit-equal."""
+    assert type(one) is type(two), place
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), place
+    elif isinstance(one, dict):
+        assert set(one) == set(two), place
+        for key in one:
+            assert_equal(one[key], two[key], f"{place}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(two), place
+        for i, (a, b) in enumerate(zip(one, two, strict=True)):
+            assert_equal(a, b, f"{place}[{i}]")
+    else:
+        assert one == two, place
+
+
+def state(run: Path) -> dict:
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    kept = {key: checkpoint[key] for key in ("state_dict", "optimizer_states", "lr_schedulers")}
+    return kept | {"iteration": checkpoint["crossreid"]["iteration"]}
+
+
+def scores(run: Path) -> dict:
+    return json.loads((run / "results.json").read_text())["rows"]
+
+
+@pytest.fixture(scope="module")
+def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("resume")
+
+
+def start(folder: Path, *args: str) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "crossreid.train", *args]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, output
+    return output
+
+
+def wait_for_iteration(run: Path, process: subprocess.Popen, iteration: int) -> None:
+    """Until the run has logged ``iteration`` and holds a checkpoint."""
+    history = run / "history.csv"
+    for _ in range(3000):
+        assert process.poll() is None, process.communicate()[0]
+        if history.is_file() and (run / "last.ckpt").is_file() and f"\n{iteration},phase" in history.read_text():
+            return
+        time.sleep(0.02)
+    raise AssertionError("the run did not get there")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(module_folder: Path, people_root: Path, shared_folder: Path) -> Path:
+    finish(start(module_folder, *common(people_root, shared_folder), "run_dir=whole"))
+    return module_folder / "whole"
+
+
+def common(people_root: Path, shared_folder: Path) -> list[str]:
+    return [
+        "scale=smoke",
+        f"data.root={people_root}",
+        f"data.cache={shared_folder / 'cache'}",
+        "trainer=cpu",
+        "trainer.progress=false",
+        "report.figures=false",
+        "protocol.trials=2",
+        *ARGS,
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", PHASES)
+def test_killed_in_a_phase_and_resumed(
+    module_folder: Path, uninterrupted: Path, people_root: Path, shared_folder: Path, phase: str
+) -> None:
+    run = module_folder / phase
+    arguments = [*common(people_root, shared_folder), f"run_dir={run}"]
+    process = start(module_folder, *arguments)
+    wait_for_iteration(run, process, PHASES[phase] + 1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stopped = torch.load(run / "last.ckpt", weights_only=True)["crossreid"]
+    assert 0 < stopped["iteration"] < 12, "killed too late to prove anything"
+    finish(start(module_folder, *arguments, f"resume={run}"))
+    assert_equal(state(run), state(uninterrupted))
+    assert scores(run) == scores(uninterrupted)
+    assert (run / "history.csv").read_text() == (uninterrupted / "history.csv").read_text()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_checkpoint_inside_an_epoch_and_auto_finds_it(
+    module_folder: Path, uninterrupted: Path, people_root: Path, shared_folder: Path
+) -> None:
+    arguments = [*common(people_root, shared_folder), "output_root=interrupted", "trainer.checkpoint_every=100"]
+    process = start(module_folder, *arguments)
+    for _ in range(3000):
+        found = list((module_folder / "interrupted").rglob("history.csv"))
+        if found and "\n5,phase" in found[0].read_text():
+            break
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=120)[0]
+    run = found[0].parent
+    assert process.returncode == 130, output
+    assert "Stopped at iteration" in output
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    assert torch.load(run / "last.ckpt", weights_only=True)["crossreid"]["iteration"] >= 6
+    finish(start(module_folder, *arguments, "resume=auto"))
+    assert len(list((module_folder / "interrupted").rglob("run.json"))) == 1  # no second folder
+    assert_equal(state(run), state(uninterrupted))
+    assert (run / "history.csv").read_text() == (uninterrupted / "history.csv").read_text()
+    assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def test_resume_auto_without_an_earlier_run_starts_afresh(run_here, smoke_args: list[str]) -> None:
+    finished = run_here("train", "model=baseline", *smoke_args, "resume=auto")
+    assert finished.code == 0
+    assert "no earlier run has these settings" in finished.output
