@@ -41,7 +41,7 @@ type: setup ## mypy, strict, on src
 	$(BIN)/mypy
 
 bench: setup ## speed of data, training and scoring as JSON under benchmarks/
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/bench.py benchmarks/cpu.json
 
 clean: ## remove the environment and everything that runs wrote
 	rm -rf $(VENV) outputs multirun datasets .pytest_cache .mypy_cache .ruff_cache dist build

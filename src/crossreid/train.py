@@ -18,7 +18,7 @@ from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.methods.base import CrossModalityModule, MethodConfig
-from crossreid.run_folder import RUN_DIR_VARIABLE, RunFolder, main_process, open_run, start_run
+from crossreid.run_folder import LAST, RUN_DIR_VARIABLE, RunFolder, main_process, open_run, start_run
 from crossreid.training.build import is_distributed, make_datamodule, make_method, make_scorer, make_trainer
 from crossreid.training.checkpoints import IterationCheckpoint, read_checkpoint
 from crossreid.training.loggers import (
@@ -144,11 +144,10 @@ def _make_trainer(
 def _fit(trainer: pl.Trainer, module: CrossModalityModule[Any], data: ReIDDataModule, run: RunFolder) -> None:
     try:
         trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-    except SystemExit as error:  # how Lightning ends a run that was interrupted
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning ends an interrupted run with either
+        if main_process() and (run.path / LAST).is_file():
+            notice(f"Stopped at iteration {module.iteration}; go on with the same command and resume={run.path}")
         raise KeyboardInterrupt from error
-    if trainer.interrupted:
-        notice(f"Stopped at iteration {module.iteration}. Go on with the same command and resume={run.path}")
-        raise KeyboardInterrupt
 
 
 def _finish(

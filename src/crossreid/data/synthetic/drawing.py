@@ -115,8 +115,14 @@ class Pen:
         self._draw.ellipse(box, fill=material, outline=material | EDGE if edge else material)
 
     def tube(self, tube: Tube, material: int, *, edge: bool = True) -> None:
-        """The whole tube with rounded ends where it is a limb."""
+        """The whole tube."""
         self.fill(tube.strip(-1, 1, 0, 1), material, edge=edge)
+
+    def limb(self, tube: Tube, material: int) -> None:
+        """The whole tube with a round upper end, so that a bent joint has no gap."""
+        radius = tube.profile[0][1]
+        self.disc(tube.start, radius, radius, material, edge=True)
+        self.tube(tube, material)
 
     def band(self, tube: Tube, v0: float, v1: float, material: int) -> None:
         """A ring around the tube."""

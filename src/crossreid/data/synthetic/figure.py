@@ -66,7 +66,7 @@ def _draw_leg(pen: Pen, view: View, person: Person, leg: Leg, side: int) -> None
     joints = ((leg.hip, leg.knee), (leg.knee, leg.ankle))
     _draw_shoe(pen, view, person, leg, far)
     for (start, end), (r0, r1) in zip(joints, radii, strict=True):
-        pen.tube(make_tube(view, start, end, ((0.0, r0), (1.0, r1))), _SKIN | far)
+        pen.limb(make_tube(view, start, end, ((0.0, r0), (1.0, r1))), _SKIN | far)
     if person.extras.boots > 0:
         top = _between(leg.ankle, leg.knee, person.extras.boots)
         pen.tube(make_tube(view, top, leg.ankle, ((0.0, 0.036 * limbs), (1.0, 0.028 * limbs))), _SHOE | far)
@@ -157,7 +157,7 @@ def _draw_arm(pen: Pen, view: View, person: Person, arm: Arm, side: int) -> None
         _draw_bag(pen, view, person, (arm.hand[0], arm.hand[1] - 0.05, arm.hand[2]))
     pen.disc(view.project(arm.hand), 0.022 * view.scale, 0.026 * view.scale, _SKIN | far, edge=True)
     for (start, end), (r0, r1) in zip(joints, radii, strict=True):
-        pen.tube(make_tube(view, start, end, ((0.0, r0), (1.0, r1))), _SKIN | far)
+        pen.limb(make_tube(view, start, end, ((0.0, r0), (1.0, r1))), _SKIN | far)
     offset = 0.0
     for index in (0, 1):
         cover = min(max(2 * upper.sleeve - index, 0.0), 1.0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ _QUALITY = 92  # of the JPEG files
 def write_sysu_layout(root: Path, people: SyntheticPeople, *, workers: int = 1, progress: bool = False) -> Path:
     """Draw the people and write them as SYSU-MM01 does; a set that is there already is only verified.
 
-    The folder appears when it is complete, by one rename. Two processes that call at once do the work once. With ``workers`` above 1
-    processes are spawned, so a script that calls this needs the usual ``if __name__ == "__main__":``.
+    The folder appears when it is complete, by one rename. Two processes that call at once do the work once. With
+    ``workers`` above 1 processes are spawned, so a script that calls this needs the usual ``if __name__ == "__main__":``.
 
     Args:
         root: folder of the dataset, made if missing. people: what to draw. workers: processes. progress: show a bar.
@@ -102,9 +102,9 @@ def _write(folder: Path, people: SyntheticPeople, workers: int, progress: bool) 
         _write_ids(folder / "exp" / f"{split}_id.txt", [e.pid for e in roster if e.split == split])
     _write_ids(folder / "exp" / "available_id.txt", [e.pid for e in roster])
     write_permutations(folder / "exp" / "rand_perm_cam.mat", roster, people)
-    done = _draw_all(folder, roster, people, workers)
-    for _ in track(done, "drawing people", total=len(roster), disable=not progress):
-        pass
+    with closing(_draw_all(folder, roster, people, workers)) as done:  # no worker outlives an interruption
+        for _ in track(done, "drawing people", total=len(roster), disable=not progress):
+            pass
     (folder / MANIFEST).write_text(json.dumps(make_manifest(people), indent=1) + "\n", encoding="utf-8")
 
 
@@ -112,16 +112,21 @@ def _write_ids(path: Path, pids: list[int]) -> None:
     path.write_text(",".join(map(str, pids)) + "\n", encoding="utf-8")
 
 
-def _draw_all(folder: Path, roster: list[RosterEntry], people: SyntheticPeople, workers: int) -> Iterator[None]:
+def _draw_all(
+    folder: Path, roster: list[RosterEntry], people: SyntheticPeople, workers: int
+) -> Generator[int, None, None]:
+    """Draw everyone; yields each pid that is done."""
     if workers <= 1:
         for entry in roster:
-            yield _draw_person(folder, entry, people)
+            _draw_person(folder, entry, people)
+            yield entry.pid
         return
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     try:
         futures = [pool.submit(_draw_person, folder, entry, people) for entry in roster]
-        for future in futures:
-            yield future.result()
+        for entry, future in zip(roster, futures, strict=True):
+            future.result()
+            yield entry.pid
     finally:
         pool.shutdown(cancel_futures=True)
 

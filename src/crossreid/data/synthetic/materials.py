@@ -14,8 +14,9 @@ Colour = tuple[float, float, float]
 FAR, EDGE = 32, 64  # bits on top of a material: on the far side of the body; on the contour of a part
 TABLE_SIZE = 128
 _FAR_SHADE, _EDGE_SHADE = 0.78, 0.72
-_VISIBLE_CONTRAST, _INFRARED_CONTRAST = 0.5, 0.3  # least distance of a garment's two tones
-_NEUTRAL_SHARE = 0.4  # of the dyes are black, grey, white or beige
+_VISIBLE_CONTRAST, _INFRARED_CONTRAST = 0.5, 0.32  # least distance of a garment's two tones
+_BRIGHT_TONE_SHARE = 0.85  # of the garments have the brighter tone on top in infrared
+_NEUTRAL_SHARE = 0.55  # of the dyes are black, grey, white or beige
 
 
 class Material(IntEnum):
@@ -34,8 +35,7 @@ class Material(IntEnum):
     BAG_TONE = 10
     BELT = 11
     HAT = 12
-    INNER = 13
-    EYE = 14
+    EYE = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +77,10 @@ def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
         visible[first] = _dye(rng)
         visible[second] = _dye_unlike(rng, visible[first])
     for first, second in _TONES:
-        infrared[first] = float(rng.uniform(0.2, 0.95))
-        infrared[second] = _reflectance_unlike(rng, infrared[first])
-    infrared[Material.SKIN] = float(rng.uniform(0.72, 0.85))
-    infrared[Material.HAIR] = float(rng.uniform(0.15, 0.55))
-    infrared[Material.EYE] = 1.0
+        infrared[first], infrared[second] = _reflectances(rng)
+    infrared[Material.SKIN] = float(rng.uniform(0.8, 0.9))
+    infrared[Material.HAIR] = float(rng.uniform(0.3, 0.5))
+    visible[Material.EYE], infrared[Material.EYE] = (0.08, 0.06, 0.06), 1.0  # eyes throw the lamp's light back
     return Wardrobe(tuple(visible), tuple(infrared))
 
 
@@ -91,7 +90,6 @@ _TONES = (
     (Material.SHOE, Material.SOLE),
     (Material.BAG, Material.BAG_TONE),
     (Material.HAT, Material.BELT),
-    (Material.INNER, Material.EYE),
 )
 
 
@@ -106,8 +104,8 @@ def _hair(rng: np.random.Generator) -> Colour:
 
 def _dye(rng: np.random.Generator) -> Colour:
     if rng.random() < _NEUTRAL_SHARE:
-        return colorsys.hsv_to_rgb(rng.uniform(0.05, 0.65), rng.uniform(0.0, 0.2), rng.uniform(0.08, 0.95))
-    return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.35, 0.95), rng.uniform(0.25, 0.95))
+        return colorsys.hsv_to_rgb(rng.uniform(0.05, 0.65), rng.uniform(0.0, 0.12), rng.uniform(0.08, 0.95))
+    return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.9))
 
 
 def _dye_unlike(rng: np.random.Generator, other: Colour) -> Colour:
@@ -117,8 +115,8 @@ def _dye_unlike(rng: np.random.Generator, other: Colour) -> Colour:
             return colour
 
 
-def _reflectance_unlike(rng: np.random.Generator, other: float) -> float:
-    while True:
-        value = float(rng.uniform(0.2, 0.95))
-        if abs(value - other) >= _INFRARED_CONTRAST:
-            return value
+def _reflectances(rng: np.random.Generator) -> tuple[float, float]:
+    """Of the cloth and of its second tone: a print or a tape, more often the brighter of the two."""
+    dark = float(rng.uniform(0.2, 0.5))
+    bright = float(rng.uniform(dark + _INFRARED_CONTRAST, 0.95))
+    return (dark, bright) if rng.random() < _BRIGHT_TONE_SHARE else (bright, dark)

@@ -20,11 +20,11 @@ _STREAM = 2
 _Name = TypeVar("_Name", bound=str)
 
 _UPPER: dict[UpperPattern, float] = {
-    "plain": 2.0, "hstripes": 1.5, "vstripes": 1.0, "checks": 1.0, "band": 1.0, "split": 1.0, "sleeves": 1.0,
-    "yoke": 0.7, "sides": 0.7, "sash": 0.7, "print": 1.5, "open": 1.2,
+    "plain": 1.2, "hstripes": 1.5, "vstripes": 1.0, "checks": 1.0, "band": 1.0, "split": 1.0, "sleeves": 1.0,
+    "yoke": 0.7, "sides": 0.7, "sash": 0.7, "print": 1.5, "open": 0.8,
 }  # fmt: skip
 _LOWER: dict[LowerPattern, float] = {
-    "plain": 4.0, "side_stripe": 1.0, "hstripes": 0.6, "checks": 0.6, "hem": 1.0, "patches": 0.6, "two_legs": 0.4,
+    "plain": 2.2, "side_stripe": 1.0, "hstripes": 0.6, "checks": 0.6, "hem": 1.0, "patches": 0.6, "two_legs": 0.4,
 }  # fmt: skip
 _BAGS: dict[BagKind, float] = {"none": 3.0, "backpack": 1.5, "shoulder": 1.2, "hand": 1.2}
 _HAIR: dict[HairKind, float] = {"bald": 0.7, "short": 2.0, "long": 1.5, "bun": 0.8, "hat": 1.2}
@@ -114,11 +114,11 @@ def _pick(weights: dict[_Name, float], rng: np.random.Generator) -> _Name:
 
 
 def _sample_build(rng: np.random.Generator) -> Build:
-    stoutness = rng.normal(1.0, 0.12)
+    stoutness = rng.normal(1.0, 0.16)
     return Build(
-        stature=float(rng.uniform(0.93, 1.05)),
+        stature=float(rng.uniform(0.9, 1.06)),
         hip=float(rng.uniform(0.47, 0.53)),
-        shoulders=float(0.105 * np.clip(stoutness * rng.normal(1.0, 0.08), 0.75, 1.35)),
+        shoulders=float(0.105 * np.clip(stoutness * rng.normal(1.0, 0.08), 0.72, 1.4)),
         hips=float(0.085 * np.clip(stoutness * rng.normal(1.0, 0.1), 0.75, 1.4)),
         waist=float(np.clip(stoutness * rng.normal(1.0, 0.1), 0.75, 1.45)),
         limbs=float(np.clip(stoutness * rng.normal(1.0, 0.12), 0.7, 1.4)),
@@ -128,25 +128,25 @@ def _sample_build(rng: np.random.Generator) -> Build:
 
 
 def _sample_upper(rng: np.random.Generator, build: Build) -> Upper:
-    long_coat = rng.random() < 0.25
+    long_coat = rng.random() < 0.3
     hem = rng.uniform(0.24, 0.4) if long_coat else build.hip + rng.uniform(-0.06, 0.07)
     return Upper(
         sleeve=float(rng.choice([rng.uniform(0.0, 0.15), rng.uniform(0.3, 0.6), 1.0], p=[0.1, 0.35, 0.55])),
         hem=float(hem),
         looseness=float(rng.uniform(0.95, 1.25)),
         pattern=_pick(_UPPER, rng),
-        period=float(rng.uniform(0.045, 0.14)),
+        period=float(rng.uniform(0.06, 0.18)),
         duty=float(rng.uniform(0.35, 0.65)),
         place=float(rng.uniform(0.2, 0.8)),
         size=float(rng.random()),
         shape=int(rng.integers(4)),
-        back_print=bool(rng.random() < 0.4),
+        back_print=bool(rng.random() < 0.75),
         cuffs=bool(rng.random() < 0.25),
     )
 
 
 def _sample_lower(rng: np.random.Generator) -> Lower:
-    skirt = bool(rng.random() < 0.25)
+    skirt = bool(rng.random() < 0.35)
     cut = rng.choice(
         [rng.uniform(0.25, 0.5), rng.uniform(0.6, 0.8), 1.0], p=[0.5, 0.4, 0.1] if skirt else [0.3, 0.1, 0.6]
     )
@@ -155,7 +155,7 @@ def _sample_lower(rng: np.random.Generator) -> Lower:
         length=float(cut),
         width=float(rng.uniform(0.95, 1.5)),
         pattern=_pick(_LOWER, rng),
-        period=float(rng.uniform(0.05, 0.14)),
+        period=float(rng.uniform(0.06, 0.18)),
         place=float(rng.uniform(0.25, 0.75)),
         size=float(rng.random()),
         belt=float(rng.uniform(0.018, 0.035)) if rng.random() < 0.35 else 0.0,

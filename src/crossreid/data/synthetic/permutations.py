@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,9 @@ def write_permutations(path: Path, roster: list[RosterEntry], people: SyntheticP
         for entry in roster:
             inner[entry.pid - 1, 0] = _draw(entry, camera, people)
         cell[row, 0] = inner
-    buffer = io.BytesIO()
-    savemat(buffer, {"rand_perm_cam": cell})
-    content = bytearray(buffer.getvalue())
-    content[:_HEADER_BYTES] = _HEADER.ljust(_HEADER_BYTES)
-    path.write_bytes(content)
+    savemat(str(path), {"rand_perm_cam": cell})
+    with path.open("r+b") as file:
+        file.write(_HEADER.ljust(_HEADER_BYTES))
 
 
 def _draw(entry: RosterEntry, camera: int, people: SyntheticPeople) -> NDArray[Any]:

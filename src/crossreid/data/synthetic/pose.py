@@ -112,7 +112,7 @@ def _arm(build: Build, pose: Pose, side: int, drop: float) -> Arm:
     phase = pose.phase + (math.pi if side > 0 else 0.0)
     upper = 0.8 * pose.swing * math.sin(phase) + pose.arms[index]
     lower = upper + pose.elbows[index]
-    shoulder = _leaned(side * build.shoulders, SHOULDER_Y - 0.015, build, pose, drop)
+    shoulder = _leaned(side * 0.94 * build.shoulders, SHOULDER_Y - 0.012 - 0.02 * build.limbs, build, pose, drop)
     elbow = _swung(shoulder, upper, _UPPER_ARM, side * pose.abduction)
     wrist = _swung(elbow, lower, _FOREARM, side * pose.abduction * 0.6)
     hand = _swung(wrist, lower, 0.05, 0.0)

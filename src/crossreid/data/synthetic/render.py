@@ -17,7 +17,7 @@ _STREAM = 4
 
 
 def render(person: Person, pid: int, camid: int, frame: int, people: SyntheticPeople) -> NDArray[np.uint8]:
-    """The image ``frame`` (from 0) of identity ``pid`` in camera ``camid``; its random numbers depend on these and the seed alone.
+    """The image ``frame`` (from 0) of identity ``pid`` in camera ``camid``; chance depends on these and the seed alone.
 
     Returns:
         (height, width, 3) RGB; infrared has three equal channels.

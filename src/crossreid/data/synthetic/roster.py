@@ -33,7 +33,8 @@ class RosterEntry:
 def make_roster(people: SyntheticPeople) -> list[RosterEntry]:
     """All identities in ascending order of pid; the splits are interleaved, as in SYSU-MM01."""
     rng = np.random.default_rng((people.seed, _STREAM))
-    splits: list[Split] = ["train"] * people.train_ids + ["val"] * people.val_ids + ["test"] * people.test_ids
+    sizes = (people.train_ids, people.val_ids, people.test_ids)
+    splits = [split for split, size in zip(SPLITS, sizes, strict=True) for _ in range(size)]
     order = rng.permutation(len(splits))
     indoor = iter(rng.permutation(people.test_ids) < round(_INDOOR_SHARE * people.test_ids))
     return [
@@ -57,7 +58,7 @@ def _cameras(split: Split, indoor: Iterator[np.bool_], rng: np.random.Generator)
 
 
 def count_images(roster: list[RosterEntry], frames: int) -> dict[str, dict[str, dict[str, int]]]:
-    """Identities and images of each split in each camera: ``counts[split][camera]["ids" | "images"]``; keys are strings, as in JSON."""
+    """Numbers of identities and images: ``counts[split][camera]["ids" | "images"]``; keys are strings, as in JSON."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for split in SPLITS:
         ids = {camera: sum(camera in e.cameras for e in roster if e.split == split) for camera in CAMERAS}

@@ -79,7 +79,7 @@ def _lamp(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> Fl
 
 
 def _visible(scene: FloatImage, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
-    tint = np.asarray(camera.tint) * rng.uniform(*camera.gain) * rng.normal(1.0, 0.03, 3)
+    tint = np.asarray(camera.tint) * rng.uniform(*camera.gain) * rng.normal(1.0, 0.06, 3)
     shot = np.clip(scene * tint.astype(np.float32), 0, 1) ** np.float32(rng.uniform(*camera.gamma))
     shot = _blurred(shot, camera, rng)
     shot += rng.standard_normal(shot.shape, dtype=np.float32) * np.float32(rng.uniform(*camera.noise))

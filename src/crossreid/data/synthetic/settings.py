@@ -14,7 +14,7 @@ class SyntheticPeople:
 
     Attributes:
         train_ids, val_ids, test_ids: number of identities of each split.
-        frames: images per person and camera in which the person appears, 1..255 (the official permutation file holds uint8).
+        frames: images per person and camera in which the person appears, 1..255 (permutations are uint8).
         height, width: size of each image in pixels.
         seed: any integer from 0; other seeds give other people.
 
@@ -29,7 +29,7 @@ class SyntheticPeople:
     height: int = 128
     width: int = 64
     seed: int = 0
-    VERSION: ClassVar[int] = 1  # raised with every change of the pictures
+    VERSION: ClassVar[int] = 2  # raised with every change of the pictures
 
     def __post_init__(self) -> None:
         lowest = {"train_ids": 1, "val_ids": 0, "test_ids": 1, "frames": 1, "height": 32, "width": 16, "seed": 0}

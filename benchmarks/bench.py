@@ -1,0 +1,132 @@
+"""Speed of data, training and scoring on this machine, as JSON.
+
+    python benchmarks/bench.py [OUTPUT.json]          (`make bench` writes benchmarks/cpu.json)
+
+Measured: people drawn a second, images decoded a second, batches loaded a second, AlignGAN iterations a second by phase
+at `scale=small`, and the four SYSU-MM01 settings on random features of the real test size (10,578 x 2,048).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from crossreid.config import TrainConfig, method_config, packaged_conf, typed
+from crossreid.data.cache import open_cache
+from crossreid.data.datasets import read_sysu_mm01
+from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
+from crossreid.evaluation import Embeddings, score_sysu
+from crossreid.run_folder import git_revision, write_json
+from crossreid.training.build import make_datamodule, make_method, make_trainer
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that ``work`` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+class PhaseClock(pl.Callback):
+    """Seconds spent in each phase, the first iteration of each left out."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+        self._began = 0.0
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self._began = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds.setdefault(str(module.phase), []).append(time.perf_counter() - self._began)
+
+    def rates(self) -> dict[str, float]:
+        """Iterations a second by phase, from the median."""
+        return {phase: round(1 / float(np.median(times[1:])), 3) for phase, times in self.seconds.items()}
+
+
+def bench_data(folder: Path) -> dict[str, float]:
+    people = SyntheticPeople(train_ids=40, val_ids=4, test_ids=12, frames=6)
+    seconds = timed(lambda: write_sysu_layout(folder / "people", people, workers=os.cpu_count() or 1))
+    dataset = read_sysu_mm01(folder / "people", None)
+    count = len(dataset.records)
+    decoding = timed(lambda: open_cache(dataset.records, dataset.root, folder / "cache", (128, 64), progress=False))
+    return {"images": count, "drawn_per_s": round(count / seconds, 1), "decoded_per_s": round(count / decoding, 1)}
+
+
+def bench_training(folder: Path, *overrides: str) -> dict[str, object]:
+    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
+        cfg = compose("train", overrides=[f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", *overrides])
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    config = typed(TrainConfig, plain)
+    config.data.name, config.data.counts = "sysu_mm01", "any"
+    method = method_config(plain["model"])
+    data = make_datamodule(config.data, method, seed=0, progress=False)
+    data.prepare_data()
+    module = make_method(plain["model"], method, data.num_identities, 0)
+    clock = PhaseClock()
+    trainer = make_trainer(config.trainer, method, len(module.OPTIMIZERS), folder, (), [clock])
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    module.log_every = 10**9
+    trainer.fit(module, data)
+    figures: dict[str, object] = {"overrides": list(overrides), "iterations_per_s": clock.rates()}
+    figures["precision"] = config.trainer.precision
+    if torch.cuda.is_available():
+        figures["peak_gpu_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    return figures
+
+
+def bench_scoring(people: int = 96, frames: int = 20) -> dict[str, float]:
+    """All four settings, ten trials, seeded galleries, on features of the real test set's size."""
+    pids, camids, kept = np.meshgrid(np.arange(1, people + 1), np.arange(1, 7), np.arange(frames), indexing="ij")
+    pids, camids, kept = pids.ravel(), camids.ravel(), kept.ravel()
+    features = np.random.default_rng(0).normal(size=(len(pids), 2048)).astype(np.float32)
+    infrared = np.isin(camids, (3, 6))
+    embeddings = Embeddings({"main": features}, pids, camids, infrared, kept, np.arange(len(pids)), ("",) * len(pids))
+    seconds = timed(lambda: score_sysu(embeddings, draw="seeded"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {"images": len(pids), "dimensions": 2048, "seconds": round(seconds, 1), "process_peak_gib": round(peak, 2)}
+
+
+def cpu_name() -> str:
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{len(names)} x {names[0]}" if names else platform.processor()
+
+
+def main(output: Path | None, *overrides: str) -> None:
+    figures: dict[str, object] = {
+        "machine": cpu_name(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "versions": {name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy", "crossreid")},
+        "git": git_revision(),
+    }
+    with tempfile.TemporaryDirectory() as place:
+        figures["data"] = bench_data(Path(place))
+        small = ["model.phases={feature: 20, pixel: 20, joint: 20}", "model.iterations_per_epoch=20"]
+        figures["aligngan"] = bench_training(Path(place), *(overrides or small))
+    if not overrides:
+        figures["scoring"] = bench_scoring()
+    print(json.dumps(figures, indent=2))
+    if output:
+        write_json(output, figures)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, *sys.argv[2:])
