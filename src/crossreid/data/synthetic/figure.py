@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from PIL import Image
 
-from crossreid.data.synthetic.clothes import diagonal, paint_lower, paint_sleeve, paint_upper
+from crossreid.data.synthetic.bags import draw_backpack, draw_bag, draw_straps, hip_bag_place
+from crossreid.data.synthetic.clothes import paint_lower, paint_sleeve, paint_upper
 from crossreid.data.synthetic.drawing import Pen, Tube, View, far_bit, make_tube
 from crossreid.data.synthetic.head import draw_head, draw_long_hair
-from crossreid.data.synthetic.materials import FAR, Material
+from crossreid.data.synthetic.materials import Material
 from crossreid.data.synthetic.people import Person
 from crossreid.data.synthetic.pose import SHOULDER_Y, Arm, Leg, Point, Pose, Skeleton, make_skeleton
 
 _SKIN, _LOWER, _SHOE, _SOLE = int(Material.SKIN), int(Material.LOWER), int(Material.SHOE), int(Material.SOLE)
-_BAG, _BAG_TONE, _BELT = int(Material.BAG), int(Material.BAG_TONE), int(Material.BELT)
+_BELT = int(Material.BELT)
 _TORSO_FLATNESS = 0.62
 _TORSO_TOP = SHOULDER_Y + 0.025
 
@@ -46,10 +46,10 @@ def _upper_parts(
         (view.depth(right.elbow), lambda: _draw_arm(pen, view, person, right, 1)),
     ]
     if person.extras.bag == "backpack":
-        parts.append((back, lambda: _draw_backpack(pen, view, person, skeleton)))
+        parts.append((back, lambda: draw_backpack(pen, view, person, skeleton)))
     if person.extras.bag == "shoulder":
-        place = _hip_bag_place(person, skeleton)
-        parts.append((view.depth(place), lambda: _draw_bag(pen, view, person, place)))
+        place = hip_bag_place(person, skeleton)
+        parts.append((view.depth(place), lambda: draw_bag(pen, view, person, place)))
     if person.extras.hair == "long":
         parts.append((back * 1.2, lambda: draw_long_hair(pen, view, person, skeleton)))
     return parts
@@ -139,13 +139,7 @@ def _draw_torso(pen: Pen, view: View, person: Person, torso: Tube) -> None:
     if person.lower.belt > 0:
         v = (_TORSO_TOP - person.build.hip - 0.09) / (_TORSO_TOP - person.upper.hem)
         pen.band(torso, v, v + person.lower.belt / torso.length, _BELT)
-    if person.extras.bag == "backpack":
-        for angle in (-0.62, 0.62):
-            pen.patch(torso, (angle - 0.14, angle + 0.14), (0.02, 0.5), _BAG_TONE)
-    if person.extras.bag == "shoulder":
-        for back in (0.0, math.pi):
-            way = person.extras.side if back == 0.0 else -person.extras.side
-            diagonal(pen, torso, back, way, 0.16, _BAG_TONE)
+    draw_straps(pen, person, torso)
 
 
 def _draw_arm(pen: Pen, view: View, person: Person, arm: Arm, side: int) -> None:
@@ -154,7 +148,7 @@ def _draw_arm(pen: Pen, view: View, person: Person, arm: Arm, side: int) -> None
     radii = ((0.034 * limbs, 0.027 * limbs), (0.026 * limbs, 0.019 * limbs))
     joints = ((arm.shoulder, arm.elbow), (arm.elbow, arm.wrist))
     if person.extras.bag == "hand" and side == person.extras.side:
-        _draw_bag(pen, view, person, (arm.hand[0], arm.hand[1] - 0.05, arm.hand[2]))
+        draw_bag(pen, view, person, (arm.hand[0], arm.hand[1] - 0.05, arm.hand[2]))
     pen.disc(view.project(arm.hand), 0.022 * view.scale, 0.026 * view.scale, _SKIN | far, edge=True)
     for (start, end), (r0, r1) in zip(joints, radii, strict=True):
         pen.limb(make_tube(view, start, end, ((0.0, r0), (1.0, r1))), _SKIN | far)
@@ -167,35 +161,3 @@ def _draw_arm(pen: Pen, view: View, person: Person, arm: Arm, side: int) -> None
             cloth = make_tube(view, start, _between(start, end, cover), ((0.0, r0 * wide), (1.0, r1 * wide)))
             paint_sleeve(pen, cloth, upper, far, offset)
             offset += cloth.length
-
-
-def _draw_backpack(pen: Pen, view: View, person: Person, skeleton: Skeleton) -> None:
-    size = person.extras.bag_size
-    half, deep = 0.06 + 0.035 * size, 0.03 + 0.025 * size
-    x, y, z = skeleton.neck
-    seen = math.hypot(math.cos(view.yaw), deep / half * math.sin(view.yaw))
-    middle = z - 0.05 - deep
-    widths = ((0.0, half * 0.75), (0.12, half), (1.0, half))
-    top, bottom = (x, y - 0.02, middle), (x, y - 0.2 - 0.1 * size, middle - 0.01)
-    pack = make_tube(view, top, bottom, widths, deep / half)
-    far = FAR if math.cos(view.yaw) > 0.2 else 0
-    pen.tube(pack, _BAG | far)
-    if person.extras.bag_flap and seen > 0:
-        pen.patch(pack, (math.pi * 0.5, math.pi * 1.5), (0.55, 0.85), _BAG_TONE | far)
-
-
-def _hip_bag_place(person: Person, skeleton: Skeleton) -> Point:
-    x, y, z = skeleton.pelvis
-    return (x + person.extras.side * (person.build.hips * 1.1 + 0.03), y + 0.0, z)
-
-
-def _draw_bag(pen: Pen, view: View, person: Person, place: Point) -> None:
-    """A bag hanging flat at the side: wide along Z, thin along X, ``place`` is the middle of its upper edge."""
-    size = person.extras.bag_size
-    deep, tall = 0.055 + 0.05 * size, 0.09 + 0.08 * size
-    far = far_bit(view, place, 0.06)
-    x, y, z = place
-    bag = make_tube(view, (x, y + 0.03, z), (x, y + 0.03 - tall, z), ((0.0, 0.035), (1.0, 0.04)), deep / 0.038)
-    pen.tube(bag, _BAG | far)
-    if person.extras.bag_flap:
-        pen.band(bag, 0.0, 0.4, _BAG_TONE | far)

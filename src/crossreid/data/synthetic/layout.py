@@ -82,7 +82,8 @@ def _verify(root: Path, people: SyntheticPeople) -> None:
     expected = make_manifest(people)
     if found != expected:
         raise DataError(
-            f"{root} holds synthetic people with other settings: name another folder, or delete it to generate it again."
+            f"{root} holds synthetic people with other settings or of another version: "
+            "name another folder, or delete it to generate it again."
         )
     for camera in CAMERAS:
         images = sum(1 for _ in (root / f"cam{camera}").glob("*/*.jpg"))

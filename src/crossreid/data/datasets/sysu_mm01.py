@@ -1,0 +1,152 @@
+"""SYSU-MM01 (Wu et al., "RGB-Infrared Cross-Modality Person Re-Identification", ICCV 2017).
+
+Facts: 491 available identities; cameras 1, 2, 4, 5 visible, 3 and 6 near-infrared; cameras 2 and 3 stand in one room.
+Layout: ``cam1..cam6/<4-digit pid>/<4-digit index>.jpg`` and ``exp/{train,val,test,available}_id.txt`` (one line of
+comma-separated 1-based ids). Identities that are in no split are not read. The set is given out by its authors after a
+signed agreement.
+
+Example:
+    >>> dataset = read_sysu_mm01(Path("/data/SYSU-MM01"))  # doctest: +SKIP
+    >>> len(dataset.rows("train", "val"))  # doctest: +SKIP
+    34167
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from crossreid.data.datasets.base import CameraCount, ReIDDataset, SplitCounts, count_cameras, verify_counts
+from crossreid.data.records import ImageRecord, Modality
+from crossreid.errors import DataError
+
+CAMERAS: Mapping[int, Modality] = {
+    1: "visible",
+    2: "visible",
+    3: "infrared",
+    4: "visible",
+    5: "visible",
+    6: "infrared",
+}
+SPLITS = ("train", "val", "test")
+
+SYSU_MM01_COUNTS: SplitCounts = {
+    "train": {
+        1: CameraCount(194, 4721),
+        2: CameraCount(195, 5753),
+        3: CameraCount(293, 5929),
+        4: CameraCount(283, 4821),
+        5: CameraCount(294, 4989),
+        6: CameraCount(200, 4000),
+    },
+    "val": {3: CameraCount(99, 1980), 4: CameraCount(99, 990), 5: CameraCount(96, 984)},
+    "test": {
+        1: CameraCount(56, 1374),
+        2: CameraCount(56, 1565),
+        3: CameraCount(93, 1883),
+        4: CameraCount(94, 1918),
+        5: CameraCount(95, 1918),
+        6: CameraCount(96, 1920),
+    },
+}
+"""Identities and images per split and camera of a complete copy."""
+
+REQUEST = (
+    "Ask the authors of SYSU-MM01 for a complete copy (the agreement is in their repository wuancong/SYSU-MM01), "
+    "or set data.counts=any for a set of your own in this layout."
+)
+
+
+def read_sysu_mm01(root: Path, counts: SplitCounts | None = SYSU_MM01_COUNTS, *, name: str = "sysu_mm01") -> ReIDDataset:
+    """Verify a folder in the SYSU-MM01 layout, then list its images.
+
+    Args:
+        root: folder with ``cam1..cam6`` and ``exp``.
+        counts: what each split and camera must hold; ``None`` takes what there is.
+        name: name of the dataset in tables.
+
+    Raises:
+        DataError: the folder, a camera or an id list is missing, an id is in two splits or in no camera, or the counts
+            differ from ``counts``.
+    """
+    _require_folders(root)
+    ids = _read_splits(root)
+    records = _list_records(root, {pid for split in ids.values() for pid in split})
+    splits = {split: np.array([r.row for r in records if r.pid in pids], dtype=np.int64) for split, pids in ids.items()}
+    dataset = ReIDDataset(name=name, root=root, records=records, splits=splits)
+    if counts is not None:
+        verify_counts(dataset.counts(), counts, advice=REQUEST)
+    _require_images(dataset, ids)
+    return dataset
+
+
+def _require_folders(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(
+            f"There is no dataset folder '{root}': set data.root to the folder that holds cam1..cam6 and exp. {REQUEST}"
+        )
+    missing = [name for name in (*(f"cam{camid}" for camid in CAMERAS), "exp") if not (root / name).is_dir()]
+    if missing:
+        raise DataError(f"The dataset folder '{root}' lacks {', '.join(missing)}. {REQUEST}")
+
+
+def _read_splits(root: Path) -> dict[str, frozenset[int]]:
+    """Split -> available ids."""
+    available = _read_ids(root / "exp" / "available_id.txt")
+    ids = {split: _read_ids(root / "exp" / f"{split}_id.txt") & available for split in SPLITS}
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+        if shared := sorted(ids[first] & ids[second]):
+            raise DataError(
+                f"The id lists in '{root / 'exp'}' do not match: {_some(shared)} stand in both {first}_id.txt and "
+                f"{second}_id.txt; restore the lists that came with the dataset."
+            )
+    return ids
+
+
+def _read_ids(path: Path) -> frozenset[int]:
+    if not path.is_file():
+        raise DataError(f"The id list '{path}' is missing; restore the exp folder that came with the dataset.")
+    words = path.read_text(encoding="utf-8").replace("\n", ",").split(",")
+    try:
+        return frozenset(int(word) for word in words if word.strip())
+    except ValueError as error:
+        raise DataError(f"The id list '{path}' must hold comma-separated numbers ({error}); restore it.") from error
+
+
+def _list_records(root: Path, pids: set[int]) -> tuple[ImageRecord, ...]:
+    """Records in the order camera, identity, file."""
+    records: list[ImageRecord] = []
+    for camid, modality in CAMERAS.items():
+        for pid in sorted(pids):
+            folder = root / f"cam{camid}" / f"{pid:04d}"
+            if folder.is_dir():
+                files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".jpg")
+                start = len(records)
+                records += [ImageRecord(p, pid, camid, modality, i, start + i) for i, p in enumerate(files)]
+    return tuple(records)
+
+
+def _require_images(dataset: ReIDDataset, ids: Mapping[str, frozenset[int]]) -> None:
+    """Every listed identity has images, and every split that is listed has both modalities."""
+    for split, pids in ids.items():
+        found = {dataset.records[row].pid for row in dataset.splits[split]}
+        if absent := sorted(pids - found):
+            raise DataError(
+                f"{split}_id.txt lists {_some(absent)}, but no camera folder in '{dataset.root}' has images of them; "
+                "restore the images, or the list that came with them."
+            )
+        cameras = count_cameras(dataset.records[row] for row in dataset.splits[split])
+        if pids and {CAMERAS[camid] for camid in cameras} != {"visible", "infrared"}:
+            raise DataError(
+                f"The {split} split in '{dataset.root}' has images of one modality only (cameras {_some(cameras)}); "
+                "restore the other cameras' images."
+            )
+
+
+def _some(values: Iterable[int], limit: int = 8) -> str:
+    """The first values, and how many more there are."""
+    listed = [str(value) for value in values]
+    rest = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + rest
