@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
-	$(BIN)/python -m crossreid.train model=aligngan run_dir=outputs/demo overwrite=true
+	$(BIN)/python -m crossreid.train model=aligngan logger=wandb run_dir=outputs/demo overwrite=true
 
 test: setup ## the whole test-suite (at most 25 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not full"
