@@ -72,7 +72,9 @@ def bench_data(folder: Path) -> dict[str, float]:
 
 def bench_training(folder: Path, *overrides: str) -> dict[str, object]:
     with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-        cfg = compose("train", overrides=[f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", *overrides])
+        cfg = compose(
+            "train", overrides=[f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", *overrides]
+        )
     plain = OmegaConf.to_container(cfg, resolve=True)
     config = typed(TrainConfig, plain)
     config.data.name, config.data.counts = "sysu_mm01", "any"
@@ -106,7 +108,9 @@ def bench_scoring(people: int = 96, frames: int = 20) -> dict[str, float]:
 
 
 def cpu_name() -> str:
-    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    names = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     return f"{len(names)} x {names[0]}" if names else platform.processor()
 
 
@@ -114,7 +118,9 @@ def main(output: Path | None, *overrides: str) -> None:
     figures: dict[str, object] = {
         "machine": cpu_name(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "versions": {name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy", "crossreid")},
+        "versions": {
+            name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy", "crossreid")
+        },
         "git": git_revision(),
     }
     with tempfile.TemporaryDirectory() as place:

@@ -1,11 +1,12 @@
 """Is the embedded set a fair task, and are a run's fakes infrared? Figures for the README, as JSON.
 
-    python benchmarks/people.py CHECKPOINT [OUTPUT.json]
+    python benchmarks/people.py CHECKPOINT [OUTPUT.json [SHEET.png]]
 
 1. Giveaways: retrieval across modalities (all-search, single-shot) by the mean colour of an image, and by its border
    alone (background), beside chance. Both should stay below 1.5 times chance.
 2. Fakes: a classifier of modality, trained on real training images in grey (colour would give visible images away), is
    asked about test images: real infrared, grey visible, and what the checkpoint's generator makes of visible ones.
+3. With SHEET.png, a contact sheet of people by camera.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from crossreid.config import TrainConfig, method_config, typed
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.data.datasets.sysu_mm01 import CAMERAS
 from crossreid.evaluation import Euclidean, GalleryPermutations, SysuMM01Protocol
 from crossreid.run_folder import write_json
 from crossreid.training.build import make_datamodule, make_method
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.loggers import pictures
 from crossreid.training.scoring import as_embeddings
+from crossreid.visualization import picture_grid, save
 
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 BORDER = 0.12  # share of the width and height that counts as background
@@ -88,9 +92,9 @@ def train_modality_classifier(data: ReIDDataModule, iterations: int = 300) -> nn
     return net.eval()
 
 
-def load(data: ReIDDataModule, rows: np.ndarray) -> Tensor:
+def load(data: ReIDDataModule, rows: np.ndarray, size: tuple[int, int] | None = None) -> Tensor:
     """Rows of the dataset as (B, 3, H, W) in [0, 1]."""
-    images = data.images(data.streams["identity"].size)[rows]
+    images = data.images(size or data.streams["identity"].size)[rows]
     return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
 
 
@@ -100,7 +104,20 @@ def called_infrared(net: nn.Module, images: Tensor) -> float:
     return float(torch.cat([net(to_grey(part)) > 0 for part in images.split(256)]).float().mean())
 
 
-def main(checkpoint: Path, output: Path | None) -> None:
+def contact_sheet(data: ReIDDataModule, people: int = 12) -> Figure:
+    """The first test persons that every camera has seen, one picture a camera."""
+    size = (128, 64)
+    by_person: dict[int, dict[int, int]] = {}
+    for row in data.dataset.rows("test"):
+        record = data.dataset.records[row]
+        by_person.setdefault(record.pid, {}).setdefault(record.camid, int(row))
+    seen = [rows for _, rows in sorted(by_person.items()) if len(rows) == len(CAMERAS)][:people]
+    order = sorted(CAMERAS, key=lambda camid: (CAMERAS[camid] == "infrared", camid))
+    grid = {f"camera {camid}": load(data, np.array([rows[camid] for rows in seen]), size) for camid in order}
+    return picture_grid(grid, per_person=1)
+
+
+def main(checkpoint: Path, output: Path | None = None, sheet: Path | None = None) -> None:
     saved = read_checkpoint(checkpoint)
     config = typed(TrainConfig, saved["crossreid"]["config"])
     method = method_config(config.model)
@@ -110,9 +127,7 @@ def main(checkpoint: Path, output: Path | None) -> None:
     load_weights(module, saved["state_dict"], checkpoint)
     classifier = train_modality_classifier(data)
     visible, infrared = (load(data, data.modality_rows(m, "test")) for m in ("visible", "infrared"))
-    fakes = torch.cat(
-        [pictures(module, part, part).get("fake infrared", part) for part in visible.split(64)]
-    )
+    fakes = torch.cat([pictures(module, part, part).get("fake infrared", part) for part in visible.split(64)])
     figures["called_infrared"] = {
         "real infrared": called_infrared(classifier, infrared),
         "grey visible": called_infrared(classifier, visible),
@@ -122,9 +137,11 @@ def main(checkpoint: Path, output: Path | None) -> None:
     print(json.dumps(figures, indent=2))
     if output:
         write_json(output, figures)
+    if sheet:
+        save(contact_sheet(data), sheet)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit("usage: python benchmarks/people.py CHECKPOINT [OUTPUT.json]")
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) == 3 else None)
+    if len(sys.argv) not in (2, 3, 4):
+        sys.exit("usage: python benchmarks/people.py CHECKPOINT [OUTPUT.json [SHEET.png]]")
+    main(*map(Path, sys.argv[1:]))

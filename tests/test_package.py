@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
@@ -48,7 +49,14 @@ def test_the_wheel_ships_conf_and_runs_elsewhere(tmp_path: Path, people_root: Pa
     assert (tmp_path / "work" / "run" / "results.json").is_file()
     where = "import crossreid, sys; sys.exit('site' not in crossreid.__file__)"
     subprocess.run([sys.executable, "-c", where], env=environment, cwd=tmp_path / "work", check=True)
-    module = [sys.executable, "-m", "crossreid.evaluate", "checkpoint=run/last.ckpt", "report.figures=false", "trainer=cpu"]
+    module = [
+        sys.executable,
+        "-m",
+        "crossreid.evaluate",
+        "checkpoint=run/last.ckpt",
+        "report.figures=false",
+        "trainer=cpu",
+    ]
     subprocess.run(module, env=environment, cwd=tmp_path / "work", check=True, capture_output=True)
 
 

@@ -19,7 +19,7 @@ from crossreid.config import one_line, packaged_conf
 from crossreid.console import err_console
 from crossreid.errors import CrossReIDError
 
-_QUIET = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero", "lightning.pytorch")
+_QUIET = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")
 
 
 def run_command(config_name: str, task: Callable[[DictConfig], float | None]) -> None:

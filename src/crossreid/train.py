@@ -108,6 +108,8 @@ def _run(config: TrainConfig, method: MethodConfig, plain: dict[str, Any], run: 
         if config.report.figures:
             _draw(config, run, trainer, module, data, draw, embeddings)
         notice(f"Results, checkpoints and figures: {run.path}")
+        if config.logger.name == "wandb" and config.logger.offline:
+            notice(f"W&B, offline: wandb sync {run.path}/wandb/offline-run-*")
     values = rows[-1].flat()
     return values.get(HEADLINE, next(iter(values.values())))
 

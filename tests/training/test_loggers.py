@@ -25,7 +25,9 @@ def test_history_is_appended_and_cut_where_a_run_resumes(tmp_path: Path) -> None
     assert read_history(logger.path)["train/a"][-1] == (4, 7.0)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "crossreid": {"iteration": 1}}, path)
 
@@ -33,7 +35,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, 
         Path(target).write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr("lightning_fabric.plugins.io.torch_io._atomic_save", lambda c, p: killed(c, p))
+    monkeypatch.setattr("lightning_fabric.plugins.io.torch_io._atomic_save", killed)
     with pytest.raises(OSError, match="disk full"):
         AtomicCheckpointIO().save_checkpoint({}, path)
     assert read_checkpoint(path)["crossreid"]["iteration"] == 1

@@ -23,12 +23,14 @@ class HeadConfig:
         dropout: probability in the classifier, in [0, 1].
         hidden: width of the classifier's hidden layer.
         embedding: D, dimension of the triplet embedding.
+        centre: batch-normalise V before the embedder, for training from random weights.
     """
 
     order: str = "official"
     dropout: float = 0.5
     hidden: int = 256
     embedding: int = 256
+    centre: bool = False
 
 
 @dataclass
@@ -96,7 +98,7 @@ class FeatureGenerator(nn.Module):
         self.classifier = BottleneckClassifier(
             channels, classes, hidden=heads.hidden, dropout=heads.dropout, order=heads.order
         )
-        self.embedder = Embedder(channels, heads.embedding)
+        self.embedder = Embedder(channels, heads.embedding, centre=heads.centre)
 
     def forward(self, images: Tensor) -> Features:
         """Images (B, 3, h, w) in [0, 1] -> map, vector, logits, embedding."""

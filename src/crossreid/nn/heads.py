@@ -39,8 +39,16 @@ class BottleneckClassifier(nn.Sequential):
         nn.init.zeros_(last.bias)
 
 
-class Embedder(nn.Linear):
-    """V (B, C) -> embedding (B, D) for the triplet loss; no norm, no activation (AlignGAN, sec. 4.2)."""
+class Embedder(nn.Sequential):
+    """V (B, C) -> embedding (B, D) for the triplet loss: one FC (AlignGAN, sec. 4.2).
 
-    def __init__(self, channels: int, dim: int = 256) -> None:
-        super().__init__(channels, dim)
+    Args:
+        channels: C.
+        dim: D.
+        centre: batch-normalise V first. Not in the paper: from random weights all V point the same way, and a triplet loss
+            on cosine similarity then stays at its margin; pre-trained weights need no such help.
+    """
+
+    def __init__(self, channels: int, dim: int = 256, *, centre: bool = False) -> None:
+        norm = [nn.BatchNorm1d(channels, affine=False)] if centre else []
+        super().__init__(*norm, nn.Linear(channels, dim))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Mapping
@@ -89,7 +91,8 @@ def make_wandb(config: TrainConfig, plain: dict[str, Any], run: RunFolder, run_i
         run: the run folder; W&B's files lie inside it.
         run_id: the id of a resumed run.
     """
-    run.path.mkdir(parents=True, exist_ok=True)
+    if config.logger.offline:
+        os.environ.setdefault("WANDB_SILENT", "true")
     logger = WandbLogger(
         name=f"{config.name} seed {config.seed}",
         save_dir=run.path,
@@ -161,8 +164,6 @@ def pictures(
 
 def finish_wandb(exit_code: int) -> None:
     """Close the W&B run of this job, or the next job of a sweep would log into it."""
-    import sys  # noqa: PLC0415
-
     if "wandb" in sys.modules:
         import wandb  # noqa: PLC0415
 

@@ -38,7 +38,7 @@ def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: npt.NDArr
             right = bool(lists.correct[row, place])
             _image(axis, images[embeddings.rows[index]], RIGHT if right else WRONG)
             mark = "✓" if right else "✗"
-            axis.set_title(f"{mark} {lists.similarity[row, place]:.2f}", fontsize=7, color=RIGHT if right else WRONG)
+            axis.set_title(f"{mark} {lists.similarity[row, place]:.3f}", fontsize=7, color=RIGHT if right else WRONG)
     axes[0, 0].annotate("probe", (0.5, 1.28), xycoords="axes fraction", ha="center", fontsize=8)
     axes[0, 2].annotate("gallery, most alike first", (0, 1.28), xycoords="axes fraction", fontsize=8)
     figure.subplots_adjust(hspace=0.25, wspace=0.08)

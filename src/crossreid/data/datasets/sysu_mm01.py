@@ -59,7 +59,9 @@ REQUEST = (
 )
 
 
-def read_sysu_mm01(root: Path, counts: SplitCounts | None = SYSU_MM01_COUNTS, *, name: str = "sysu_mm01") -> ReIDDataset:
+def read_sysu_mm01(
+    root: Path, counts: SplitCounts | None = SYSU_MM01_COUNTS, *, name: str = "sysu_mm01"
+) -> ReIDDataset:
     """Verify a folder in the SYSU-MM01 layout, then list its images.
 
     Args:
