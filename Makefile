@@ -43,5 +43,5 @@ type: setup ## mypy, strict, on src
 bench: setup ## speed of data, training and scoring as JSON under benchmarks/
 	$(BIN)/python benchmarks/bench.py benchmarks/cpu.json
 
-clean: ## remove the environment and everything that runs wrote
-	rm -rf $(VENV) outputs multirun datasets .pytest_cache .mypy_cache .ruff_cache dist build
+clean: ## remove the environment, runs, the drawn people and the cache; no dataset of yours
+	rm -rf $(VENV) outputs multirun datasets/synthetic-* datasets/cache .pytest_cache .mypy_cache .ruff_cache dist build

@@ -105,6 +105,8 @@ def test_checkpoints(refused, smoke_args: list[str], run_here, tmp_path: Path) -
     assert "cannot be read" in refused("evaluate", "checkpoint=text.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     assert "not written by crossreid" in refused("evaluate", "checkpoint=foreign.ckpt")
+    torch.save({"state_dict": {}, "crossreid": {}, "loops": {}}, tmp_path / "thin.ckpt")
+    assert "is partial, it lacks config" in refused("evaluate", "checkpoint=thin.ckpt")
     assert "There is no checkpoint at 'gone' to resume from" in refused("train", *smoke_args, "resume=gone")
 
     assert run_here("train", "model=baseline", *smoke_args, "run_dir=run").code == 0

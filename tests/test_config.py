@@ -87,7 +87,8 @@ def test_sweeps_turn_multirun_on_and_every_job_composes(sweep: str) -> None:
 
 @pytest.mark.parametrize("trainer", names("trainer"))
 @pytest.mark.parametrize("logger", names("logger"))
-def test_every_trainer_and_logger_composes(trainer: str, logger: str) -> None:
+def test_every_trainer_and_logger_composes(trainer: str, logger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     config = train_config(f"trainer={trainer}", f"logger={logger}")
     assert config.logger.name in ("csv", "wandb")
 
@@ -110,12 +111,33 @@ def test_every_key_of_the_methods_stands_in_its_model_file() -> None:
         (["logger.name=tensorboard"], "choose from csv, wandb"),
         (["trainer.log_every=0"], "1 or more"),
         (["seed=many"], "seed"),
+        (["trainer.devices=0"], "trainer.devices is '0'"),
+        (["trainer=cpu", "trainer.strategy=ddp"], "needs several processes"),
+        (["data.evaluation_batch=0"], "1 or more"),
+        (["report.tsne_identities=30"], "0 to 10"),
     ],
 )
 def test_wrong_values_are_named_in_one_sentence(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         train_config(*overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_that_is_not_there_is_said_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(ConfigError, match="needs a CUDA GPU and torch finds none: choose trainer=cpu"):
+        train_config("trainer=gpu")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert train_config("trainer=ddp").trainer.devices == 2
+    with pytest.raises(ConfigError, match="asks for 4 GPUs and there are 2"):
+        train_config("trainer=ddp", "trainer.devices=4")
+
+
+def test_figures_without_their_packages_are_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossreid.config.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'crossreid\[viz\]', or set report.figures=false"):
+        train_config()
+    assert not train_config("report.figures=false").report.figures
 
 
 def test_half_precision_is_fine_for_one_player() -> None:

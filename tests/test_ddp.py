@@ -68,7 +68,7 @@ def test_ranks_keep_equal_parameters_and_score_as_one_process(
     assert np.array_equal(together.rows, alone.rows)
     assert np.allclose(together.features["main"], alone.features["main"], atol=1e-5)
     rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"][model]["protocols"]
-    again = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    again = json.loads((tmp_path / "run" / "last.evaluation.json").read_text())
     for key, metrics in again.items():
         for name, summary in metrics.items():
             assert summary["mean"] == pytest.approx(rows[key]["metrics"][name]["mean"], abs=1e-6), (key, name)

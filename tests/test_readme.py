@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from support import ROOT
 
 from crossreid.config import EvaluateConfig, TrainConfig, check_train, method_class, method_config, packaged_conf, typed
+from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ([^#\n`]*)", re.MULTILINE)
@@ -40,7 +40,8 @@ def test_there_are_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize(("module", "arguments"), commands())
-def test_command_composes(module: str, arguments: str) -> None:
+def test_command_composes(module: str, arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     for overrides in jobs(arguments):
         with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
             plain = OmegaConf.to_container(compose(module, overrides=overrides), resolve=True)
@@ -50,6 +51,11 @@ def test_command_composes(module: str, arguments: str) -> None:
         config = typed(TrainConfig, plain)
         check_train(config, len(method_class(config.model).OPTIMIZERS))
         method_config(config.model)
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    for readme in READMES:
+        assert not re.findall(r"\b[A-Z]+_(?:PLACEHOLDER|SECONDS|FIGURES)\b", readme.read_text(encoding="utf-8"))
 
 
 def test_links_and_pictures_are_there() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-PHASES = {"feature": 1, "pixel": 4, "joint": 8}  # where to kill: an iteration inside each phase, checkpoints every 2
+PHASES = {"feature": 1, "pixel": 4, "joint": 8}  # kill once the iteration after this one is logged
 ARGS = [
     "model.phases={feature: 4, pixel: 4, joint: 4}",
     "model.iterations_per_epoch=4",
@@ -110,7 +110,7 @@ def test_killed_in_a_phase_and_resumed(
     process.send_signal(signal.SIGKILL)
     process.wait()
     stopped = torch.load(run / "last.ckpt", weights_only=True)["crossreid"]
-    assert 0 < stopped["iteration"] < 12, "killed too late to prove anything"
+    assert stopped["phase"] == phase, "killed too late to prove anything"
     finish(start(module_folder, *arguments, f"resume={run}"))
     assert_equal(state(run), state(uninterrupted))
     assert scores(run) == scores(uninterrupted)

@@ -57,7 +57,7 @@ def test_figures_history_and_evaluation_of_the_checkpoint(run_here, smoke_args: 
 
     finished = run_here("evaluate", "checkpoint=run/last.ckpt", "trainer=cpu", "save_embeddings=kept.npz")
     assert finished.code == 0, finished.output
-    again = json.loads((run / "evaluation.json").read_text())
+    again = json.loads((run / "last.evaluation.json").read_text())
     trained = json.loads((run / "results.json").read_text())["rows"]["aligngan"]["protocols"]
     for key, metrics in again.items():
         assert metrics == trained[key]["metrics"]

@@ -11,7 +11,9 @@ from functools import wraps
 from typing import Any, NoReturn
 
 import hydra
+import torch
 from hydra.errors import HydraException
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -37,6 +39,12 @@ def run_command(config_name: str, task: Callable[[DictConfig], float | None]) ->
             _fail(str(error))
         except OmegaConfBaseException as error:
             _fail(_explain(error))
+        except torch.OutOfMemoryError:
+            _fail(
+                "The GPU's memory is too small for this: lower the streams' identities or image sizes, or use bf16-mixed."
+            )
+        except (MisconfigurationException, OSError) as error:
+            _fail(f"{one_line(error)}.".replace("..", "."))
 
     start: Any = hydra.main(version_base="1.3", config_path=str(packaged_conf()), config_name=config_name)(job)
     try:

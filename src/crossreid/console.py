@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -43,6 +44,12 @@ def track(items: Iterable[T], label: str, *, total: int | None = None, enabled: 
             progress.advance(task)
 
 
+def main_process() -> bool:
+    """This process is not one that DDP relaunched."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
 def notice(message: str) -> None:
-    """Print one line that a person should know but that stops nothing."""
-    console.print(message, markup=False)
+    """Print, once and not on every rank, one line that a person should know but that stops nothing."""
+    if main_process():
+        console.print(message, markup=False)

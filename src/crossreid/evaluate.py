@@ -17,6 +17,7 @@ from crossreid.config import (
     ProtocolConfig,
     TrainConfig,
     check_protocol,
+    check_report,
     check_trainer,
     method_config,
     typed,
@@ -41,6 +42,7 @@ def evaluate(cfg: DictConfig) -> float:
     if (config.checkpoint is None) == (config.embeddings is None):
         raise ConfigError("Name what to score: either checkpoint=FILE.ckpt or embeddings=FILE.npz.")
     check_protocol(config.protocol)
+    check_report(config.report)
     if config.embeddings:
         return _score_embeddings(config, Path(config.embeddings))
     assert config.checkpoint is not None
@@ -78,16 +80,25 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
     trainer = make_trainer(config.trainer, method, 1, path.parent, (), callbacks)
     embeddings = embed_dataset(trainer, module, data)
     name = f"{trained.name} (iteration {saved['crossreid']['iteration']})"
-    scores = score(name, embeddings, protocol, draw, scorer, pairs=config.report.modality_pairs)
+    scores = score(
+        name,
+        embeddings,
+        protocol,
+        draw,
+        scorer,
+        pairs=config.report.modality_pairs,
+        progress=config.trainer.progress and trainer.is_global_zero,
+    )
     if not trainer.is_global_zero:
         return 0.0
+    value = _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
     if config.save_embeddings:
         notice(f"Embeddings: {embeddings.save(config.save_embeddings)}")
     if config.report.figures:
-        folder = path.parent / "figures"
+        folder = path.parent / f"figures_{path.stem}"
         draw_figures(folder, module, data, embeddings, draw, scorer, config.report)
         notice(f"Figures: {folder}")
-    return _report(config, scores, path.with_name("evaluation.json"))
+    return value
 
 
 def _report(config: EvaluateConfig, scores: Any, default: Path) -> float:

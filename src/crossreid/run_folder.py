@@ -21,10 +21,13 @@ from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError
 from crossreid.files import write_atomically
 
-RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose
+RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
+CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
 LAST = "last.ckpt"
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
-_NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "logger", "report")
+_NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "logger", "report", "protocol")
+_NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every")
+_NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")  # they may move
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ def write_json(path: Path, content: object) -> None:
 def fingerprint(config: dict[str, Any]) -> str:
     """A digest of the settings that decide what a run computes."""
     kept = {key: value for key, value in config.items() if key not in _NOT_PART_OF_A_RUN}
-    kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in ("progress", "checkpoint_every")}
+    kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _NOT_PART_OF_TRAINER}
+    kept["data"] = {k: v for k, v in config["data"].items() if k not in _NOT_PART_OF_DATA}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -77,8 +81,8 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
         ConfigError: the named folder holds a run already, or something else.
     """
     if chosen := os.environ.get(RUN_DIR_VARIABLE):
-        folder = Path(chosen)
-        return RunFolder(folder, folder / LAST if config["resume"] and (folder / LAST).is_file() else None)
+        checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
+        return RunFolder(Path(chosen), Path(checkpoint) if checkpoint else None)
     if config["resume"] == "auto":
         if found := _newest(config, sweep_dir):
             return RunFolder(found, found / LAST)
@@ -110,20 +114,29 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
     )
 
 
-def main_process() -> bool:
-    """This process is not one that DDP relaunched."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+def tell_ranks(run: RunFolder) -> None:
+    """Leave a note in the environment for the ranks that DDP will start."""
+    os.environ[RUN_DIR_VARIABLE] = str(run.path.resolve())
+    if run.checkpoint:
+        os.environ[CHECKPOINT_VARIABLE] = str(run.checkpoint.resolve())
+
+
+def forget_ranks() -> None:
+    """Take the notes back, and what DDP left, so that the next job of this process starts clean."""
+    for name in (RUN_DIR_VARIABLE, CHECKPOINT_VARIABLE):
+        os.environ.pop(name, None)
 
 
 def git_revision() -> str | None:
     """Revision of the repository that the package runs from, with ``-dirty`` for uncommitted changes; null elsewhere."""
-    here = Path(__file__).resolve().parent
-    described = subprocess.run(
-        ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    top = Path(__file__).resolve().parents[2]
+    if not (top / "pyproject.toml").is_file():
+        return None  # an installed wheel, perhaps inside another repository
+    command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git on this machine
+        return None
     return described.stdout.strip() or None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,29 +12,24 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
 from crossreid.command import run_command
-from crossreid.config import TrainConfig, check_train, method_class, method_config, typed
-from crossreid.console import notice
+from crossreid.config import TrainConfig, check_train, device_count, method_class, method_config, typed
+from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
+from crossreid.evaluation import Embeddings
 from crossreid.methods.base import CrossModalityModule, MethodConfig
-from crossreid.run_folder import LAST, RUN_DIR_VARIABLE, RunFolder, main_process, open_run, start_run
+from crossreid.run_folder import LAST, RunFolder, forget_ranks, open_run, start_run, tell_ranks
 from crossreid.training.build import is_distributed, make_datamodule, make_method, make_scorer, make_trainer
-from crossreid.training.checkpoints import IterationCheckpoint, read_checkpoint
-from crossreid.training.loggers import (
-    HistoryLogger,
-    PictureGrids,
-    finish_wandb,
-    log_image,
-    make_wandb,
-    wandb_of,
-)
+from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
+from crossreid.training.loggers import HistoryLogger, PictureGrids, finish_wandb, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
 from crossreid.training.scoring import Draw, Scores, draw_figures, embed_dataset, save_scores, score, show
 
 HEADLINE = "test/sysu_mm01/all/single/rank1"
-_LEAKING = ("LOCAL_RANK", "GLOBAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", RUN_DIR_VARIABLE)
+_LEAKING = ("LOCAL_RANK", "GLOBAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 def main() -> None:
@@ -53,15 +49,18 @@ def train(cfg: DictConfig) -> float:
         _prepare_sweep_job(config)
     run = open_run(plain, sweep_dir=Path(hydra.runtime.output_dir) if sweeping else None)
     try:
-        value = _run(config, method, plain, run)
+        value = _Training(config, plain, method, run).complete()
     except BaseException as error:
-        stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning ends an interrupted run with either
         if (run.path / "run.json").is_file() and main_process():
-            run.note(status=stopped, problem=f"{type(error).__name__}: {error}"[:500])
+            problem = f"{type(error).__name__}: {error}"[:500]
+            run.note(status="interrupted" if interrupted else "failed", problem=problem)
         finish_wandb(exit_code=1)
+        if interrupted:
+            raise KeyboardInterrupt from error
         raise
     finally:
-        os.environ.pop(RUN_DIR_VARIABLE, None)
+        forget_ranks()
     finish_wandb(exit_code=0)
     return value
 
@@ -73,127 +72,133 @@ def _prepare_sweep_job(config: TrainConfig) -> None:
             "A multirun cannot start DDP jobs, since each rank would start the whole sweep again: set "
             "trainer.devices=1, or start the DDP runs one by one without -m."
         )
+    if config.run_dir:
+        raise ConfigError("A multirun gives every job a folder of its own: leave run_dir out.")
     for name in _LEAKING:
         os.environ.pop(name, None)
 
 
-def _run(config: TrainConfig, method: MethodConfig, plain: dict[str, Any], run: RunFolder) -> float:
-    data = make_datamodule(config.data, method, seed=config.seed, progress=config.trainer.progress)
-    state = read_checkpoint(run.checkpoint) if run.checkpoint else None
-    notice(_describe(data))
-    module = make_method(plain["model"], method, data.num_identities, config.seed)
-    module.log_every = config.trainer.log_every
-    module.checkpoint_extras = {"config": plain}
-    draw = Draw.find(config.protocol, Path(config.data.root))
-    data.sampler(world_size=_world_size(config))  # refuses impossible batches before anything is written
-    data.prepare_data()
-    if main_process():
-        start_run(run, plain, overwrite=config.overwrite)
-        os.environ[RUN_DIR_VARIABLE] = str(run.path.resolve())
-    trainer = _make_trainer(config, method, plain, module, data, run, state)
-    scorer = make_scorer(config.protocol, module)
-    rows: list[Scores] = []
-    if config.report.untrained:
-        embeddings = embed_dataset(trainer, module, data)
-        rows.append(score("untrained network", embeddings, config.protocol, draw, scorer, pairs=False))
-    began = time.monotonic()
-    _fit(trainer, module, data, run)
-    seconds = time.monotonic() - began
-    embeddings = embed_dataset(trainer, module, data)
-    pairs = config.report.modality_pairs
-    rows.append(score(config.name, embeddings, config.protocol, draw, scorer, pairs=pairs))
-    if trainer.is_global_zero:
-        _finish(config, run, trainer, module, data, rows, seconds)
-        embeddings.save(run.path / "embeddings.npz")
-        if config.report.figures:
-            _draw(config, run, trainer, module, data, draw, embeddings)
-        notice(f"Results, checkpoints and figures: {run.path}")
-        if config.logger.name == "wandb" and config.logger.offline:
-            notice(f"W&B, offline: wandb sync {run.path}/wandb/offline-run-*")
-    values = rows[-1].flat()
-    return values.get(HEADLINE, next(iter(values.values())))
+@dataclass
+class _Training:
+    """One run from the verified dataset to its figures; nothing is written before every check has passed."""
 
+    config: TrainConfig
+    plain: dict[str, Any]
+    method: MethodConfig
+    run: RunFolder
 
-def _make_trainer(
-    config: TrainConfig,
-    method: MethodConfig,
-    plain: dict[str, Any],
-    module: CrossModalityModule[Any],
-    data: ReIDDataModule,
-    run: RunFolder,
-    state: dict[str, Any] | None,
-) -> pl.Trainer:
-    history = HistoryLogger(run.path / "history.csv")
-    loggers: list[Any] = [history]
-    callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every)]
-    if state and main_process():
-        history.truncate(int(state["crossreid"]["iteration"]))
-    if config.logger.name == "wandb":
-        known = run.note().get("wandb_id") if run.checkpoint else None
-        wandb_logger = make_wandb(config, plain, run, known)
-        loggers.append(wandb_logger)
+    def complete(self) -> float:
+        """Train, score, show, keep."""
+        config, run = self.config, self.run
+        self.data = make_datamodule(config.data, self.method, seed=config.seed, progress=config.trainer.progress)
+        notice(_describe(self.data))
+        self.module = self._make_module()
+        self.draw = Draw.find(config.protocol, Path(config.data.root))
+        world_size = device_count(config.trainer) * config.trainer.num_nodes
+        self.data.sampler(world_size=world_size)  # refuses impossible batches
+        self.data.prepare_data()
+        resumed_at = self._check_checkpoint()
         if main_process():
-            run.note(wandb_id=wandb_logger.experiment.id)
-    if config.trainer.pictures_every:
-        batch = data.sample_pairs("test", identities=4, images=3, size=data.streams["identity"].size)
-        callbacks.append(PictureGrids(batch.visible, batch.infrared, config.trainer.pictures_every))
-    if config.trainer.progress:
-        callbacks.append(IterationProgress())
-    players = len(module.OPTIMIZERS)
-    return make_trainer(config.trainer, method, players, run.path, loggers, callbacks)
+            start_run(run, self.plain, overwrite=config.overwrite)
+            tell_ranks(run)
+        trainer = self._make_trainer(resumed_at)
+        rows = [self._score(trainer, "untrained network", pairs=False)[0]] if config.report.untrained else []
+        began = time.monotonic()
+        self._fit(trainer)
+        seconds = time.monotonic() - began
+        scores, embeddings = self._score(trainer, config.name, pairs=config.report.modality_pairs)
+        rows.append(scores)
+        if trainer.is_global_zero:
+            facts = {"seed": config.seed, "iterations": self.module.iteration, "resumed_at": resumed_at}
+            self._keep(trainer, rows, **facts, training_seconds=round(seconds, 1))
+            embeddings.save(run.path / "embeddings.npz")
+            if config.report.figures:
+                self._draw(trainer, embeddings)
+            run.note(status="finished", training_seconds=round(seconds, 1))
+            self._say_where()
+        values = scores.flat()
+        return values.get(HEADLINE, next(iter(values.values())))
 
+    def _make_module(self) -> CrossModalityModule[Any]:
+        module = make_method(self.plain["model"], self.method, self.data.num_identities, self.config.seed)
+        module.log_every = self.config.trainer.log_every
+        module.checkpoint_extras = {"config": self.plain}
+        return module
 
-def _fit(trainer: pl.Trainer, module: CrossModalityModule[Any], data: ReIDDataModule, run: RunFolder) -> None:
-    try:
-        trainer.fit(module, data, ckpt_path=run.checkpoint, weights_only=True)
-    except (KeyboardInterrupt, SystemExit) as error:  # Lightning ends an interrupted run with either
-        if main_process() and (run.path / LAST).is_file():
-            notice(f"Stopped at iteration {module.iteration}; go on with the same command and resume={run.path}")
-        raise KeyboardInterrupt from error
+    def _check_checkpoint(self) -> int:
+        """The iteration to resume at, once the checkpoint is known to be whole; 0 for a new run."""
+        if self.run.checkpoint is None:
+            return 0
+        state = read_checkpoint(self.run.checkpoint)
+        load_weights(
+            self._make_module(), state["state_dict"], self.run.checkpoint
+        )  # a copy: the row before training stays
+        return int(state["crossreid"]["iteration"])
 
+    def _make_trainer(self, resumed_at: int) -> pl.Trainer:
+        config, run = self.config, self.run
+        history = HistoryLogger(run.path / "history.csv")
+        loggers: list[Logger] = [history]
+        callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every)]
+        if resumed_at and main_process():
+            history.truncate(resumed_at)
+        if config.logger.name == "wandb":
+            known = run.note().get("wandb_id") if run.checkpoint else None
+            wandb_logger = make_wandb(config, self.plain, run, known)
+            loggers.append(wandb_logger)
+            if main_process():
+                run.note(wandb_id=wandb_logger.experiment.id)
+        if config.trainer.pictures_every:
+            batch = self.data.sample_pairs("test", identities=4, images=3, size=self.data.streams["identity"].size)
+            callbacks.append(PictureGrids(batch.visible, batch.infrared, config.trainer.pictures_every))
+        if config.trainer.progress:
+            callbacks.append(IterationProgress())
+        return make_trainer(config.trainer, self.method, len(self.module.OPTIMIZERS), run.path, loggers, callbacks)
 
-def _finish(
-    config: TrainConfig,
-    run: RunFolder,
-    trainer: pl.Trainer,
-    module: CrossModalityModule[Any],
-    data: ReIDDataModule,
-    rows: list[Scores],
-    seconds: float,
-) -> None:
-    """Show, log and keep the scores."""
-    title = f"{config.name} on {config.data.name}, seed {config.seed}, preset {module.config.preset}"
-    show(rows, title=title)
-    facts = {"seed": config.seed, "iterations": module.iteration, "training_seconds": round(seconds, 1)}
-    save_scores(run.path / "results.json", rows, **facts, left_out_identities=list(data.index.unpaired))
-    for logger in trainer.loggers:
-        logger.log_metrics({**rows[-1].flat(), "iteration": module.iteration}, step=module.iteration)
-    if wandb_logger := wandb_of(trainer):
-        for key, result in rows[-1].results.items():
-            summary = result.metrics()
-            table = [[t, *(summary[m]["per_trial"][t] for m in summary)] for t in range(result.trials)]
-            wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
-    run.note(status="finished", training_seconds=round(seconds, 1))
+    def _fit(self, trainer: pl.Trainer) -> None:
+        try:
+            trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
+        except (KeyboardInterrupt, SystemExit):
+            if (self.run.path / LAST).is_file():
+                at = self.module.iteration
+                notice(f"Stopped at iteration {at}; go on with the same command and resume={self.run.path}")
+            raise
 
+    def _score(self, trainer: pl.Trainer, name: str, *, pairs: bool) -> tuple[Scores, Embeddings]:
+        embeddings = embed_dataset(trainer, self.module, self.data)
+        scorer = make_scorer(self.config.protocol, self.module)
+        progress = self.config.trainer.progress and trainer.is_global_zero
+        return score(
+            name, embeddings, self.config.protocol, self.draw, scorer, pairs=pairs, progress=progress
+        ), embeddings
 
-def _draw(
-    config: TrainConfig,
-    run: RunFolder,
-    trainer: pl.Trainer,
-    module: CrossModalityModule[Any],
-    data: ReIDDataModule,
-    draw: Draw,
-    embeddings: Any,
-) -> None:
-    scorer = make_scorer(config.protocol, module)
-    for path in draw_figures(run.figures, module, data, embeddings, draw, scorer, config.report):
+    def _keep(self, trainer: pl.Trainer, rows: list[Scores], **facts: Any) -> None:
+        """Show, write and log the scores."""
+        config, iteration = self.config, self.module.iteration
+        show(rows, title=f"{config.name} on {config.data.name}, seed {config.seed}, preset {self.method.preset}")
+        left_out = list(self.data.index.unpaired)
+        save_scores(self.run.path / "results.json", rows, **facts, left_out_identities=left_out)
+        for logger in trainer.loggers:
+            logger.log_metrics({**rows[-1].flat(), "iteration": iteration}, step=iteration)
         if wandb_logger := wandb_of(trainer):
-            log_image(wandb_logger, f"figures/{path.stem}", str(path), module.iteration)
+            for key, result in rows[-1].results.items():
+                summary = result.metrics()
+                table = [[t, *(summary[m]["per_trial"][t] for m in summary)] for t in range(result.trials)]
+                wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
 
+    def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
+        scorer = make_scorer(self.config.protocol, self.module)
+        figures = draw_figures(
+            self.run.figures, self.module, self.data, embeddings, self.draw, scorer, self.config.report
+        )
+        if wandb_logger := wandb_of(trainer):
+            for path in figures:
+                log_image(wandb_logger, f"figures/{path.stem}", str(path), self.module.iteration)
 
-def _world_size(config: TrainConfig) -> int:
-    devices = config.trainer.devices
-    return int(devices) * config.trainer.num_nodes if is_distributed(config.trainer) and str(devices).isdigit() else 1
+    def _say_where(self) -> None:
+        notice(f"Results, checkpoints and figures: {self.run.path}")
+        if self.config.logger.name == "wandb" and self.config.logger.offline:
+            notice(f"W&B, offline: wandb sync {self.run.path}/wandb/offline-run-*")
 
 
 def _describe(data: ReIDDataModule) -> str:
@@ -203,9 +208,8 @@ def _describe(data: ReIDDataModule) -> str:
         people = len({dataset.records[row].pid for row in rows})
         infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
         counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
-    left_out = (
-        f"; {len(data.index.unpaired)} ids with one modality only are not trained on" if data.index.unpaired else ""
-    )
+    unpaired = data.index.unpaired
+    left_out = f"; {len(unpaired)} ids with one modality only are not trained on" if unpaired else ""
     return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}{left_out}"
 
 

@@ -87,6 +87,23 @@ def test_least_squares() -> None:
     assert least_squares(torch.ones(2, dtype=torch.bfloat16), 0.0).dtype == torch.float32
 
 
+def test_losses_stay_in_float32_under_autocast() -> None:
+    x, labels = torch.randn(4, 8), torch.tensor([0, 0, 1, 1])
+    layer = torch.nn.Linear(8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(x)
+        assert half.dtype == torch.bfloat16
+        for loss in (
+            hardest_triplet(half, half, labels, labels),
+            least_squares(half, 1.0),
+            identity_loss(half, labels),
+            pixel_l1(half, half * 0.5),
+        ):
+            assert loss.dtype == torch.float32
+    expected = hardest_triplet(half.float(), half.float(), labels, labels)
+    assert hardest_triplet(half, half, labels, labels).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
 def test_identity_loss() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
     expected = (math.log(1 + math.exp(-2)) + math.log(2)) / 2

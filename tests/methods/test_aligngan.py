@@ -126,6 +126,29 @@ def test_each_pixel_loss_reaches_what_it_should_train(make, term: str, phase: st
     assert min(norms.values()) > 0
 
 
+@pytest.mark.parametrize(
+    ("term", "player", "network", "phase"),
+    [
+        ("id_real", "feature", "feature.encoder", "feature"),
+        ("triplet_real", "feature", "feature.encoder", "feature"),
+        ("visible", "visible_discriminator", "warmup_visible", "pixel"),
+        ("infrared", "joint_discriminator", "warmup_infrared", "pixel"),
+        ("gan_infrared", "pixel", "to_infrared", "joint"),
+    ],
+)
+def test_each_loss_of_the_paper_preset_reaches_what_it_should_train(
+    make, term: str, player: str, network: str, phase: str
+) -> None:
+    norms = gradient_norms(make("model=aligngan", "preset=paper"), term, player, network, phase)
+    assert norms[network] > 0
+
+
+@pytest.mark.parametrize("term", ["id_visible", "id_infrared", "triplet_visible", "triplet_infrared"])
+def test_each_loss_of_the_baseline_reaches_the_encoder(make, term: str) -> None:
+    norms = gradient_norms(make("model=baseline"), term, "feature", "feature.encoder", "joint")
+    assert norms["feature.encoder"] > 0
+
+
 @pytest.mark.parametrize("term", FEATURE_TERMS)
 def test_each_feature_loss_reaches_the_encoder(make, term: str) -> None:
     norms = gradient_norms(make("model=aligngan"), term, "feature", "feature.encoder", "joint")
@@ -312,6 +335,12 @@ def _no_step(self, name: str):
         (["model.discriminators.joint_layers=4"], "which 32x16 does not allow"),
         (["model.phases.joint=3"], "not a multiple of model.iterations_per_epoch=2"),
         (["model.streams.gan.images=1"], "same_identity needs at least 2"),
+        (["model.heads.order=papr"], "takes order paper or official"),
+        (["model.backbone.last_stride=3"], "last_stride 1 or 2"),
+        (["model.backbone.size=[96]"], "is .height, width."),
+        (["model.feature_optimizer.kind=rmsprop"], "'sgd' or 'adam'"),
+        (["model.flip=7"], "probability"),
+        (["model.streams.identity.width=8", "model.streams.identity.height=8"], "which 8x8 does not allow"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(make, overrides: list[str], message: str) -> None:

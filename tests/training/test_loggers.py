@@ -29,7 +29,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.ckpt"
-    AtomicCheckpointIO().save_checkpoint({"state_dict": {}, "crossreid": {"iteration": 1}}, path)
+    whole = {"state_dict": {}, "optimizer_states": [], "loops": {}, "crossreid": {"iteration": 1, "config": {}}}
+    AtomicCheckpointIO().save_checkpoint(whole, path)
 
     def killed(checkpoint: object, target: Path, options: object = None) -> None:
         Path(target).write_bytes(b"half")

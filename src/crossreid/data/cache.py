@@ -43,7 +43,7 @@ def open_cache(
         root: folder of the dataset; paths are digested relative to it.
         folder: where cache files live.
         size: height and width in pixels.
-        workers: decoding threads; by default one per core.
+        workers: decoding threads; by default one per core that this process may use.
         progress: show a progress bar while building.
 
     Raises:
@@ -56,12 +56,16 @@ def open_cache(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{stem}.lock"):
             if not target.is_file():  # another process may have built it while this one waited
-                _build(records, target, size, workers or os.cpu_count() or 1, progress)
-                for stale in folder.glob(f"{stem}-*.npy"):
-                    if stale != target:
-                        stale.unlink()
+                for stale in (*folder.glob(f"{stem}-*.npy"), *folder.glob(f"{stem}-*.partial")):
+                    stale.unlink()  # of another source, or of a process that was killed
+                _build(records, target, size, workers or available_cores(), progress)
     cached: npt.NDArray[np.uint8] = np.load(target, mmap_mode="r")
     return cached
+
+
+def available_cores(most: int = 8) -> int:
+    """Cores that this process may use, at most ``most``: more do not make decoding faster."""
+    return min(most, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def _digest(records: Sequence[ImageRecord], root: Path, size: tuple[int, int]) -> str:

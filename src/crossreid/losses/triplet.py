@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,7 +24,8 @@ def hardest_similarities(
     Raises:
         ValueError: an anchor has no positive or no negative among the others.
     """
-    similarity = F.normalize(anchors.float(), dim=1) @ F.normalize(others.float(), dim=1).T
+    with torch.autocast(anchors.device.type, enabled=False):  # it would take the product in half precision
+        similarity = F.normalize(anchors.float(), dim=1) @ F.normalize(others.float(), dim=1).T
     same = labels[:, None] == other_labels[None, :]
     if not bool((same.any(1) & (~same).any(1)).all()):
         raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")

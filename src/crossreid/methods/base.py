@@ -63,6 +63,8 @@ class MethodConfig:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
         if self.iterations <= 0 or min(self.phases.values()) < 0:
             raise ConfigError(f"The phases of {self.name} need iterations, not {dict(self.phases)}: set model.phases.")
+        if not 0 <= self.flip <= 1 or self.clip_norm < 0:
+            raise ConfigError("model.flip is a probability in [0, 1], and model.clip_norm is 0 or more.")
         if self.iterations_per_epoch <= 0 or self.iterations % self.iterations_per_epoch:
             raise ConfigError(
                 f"The phases of {self.name} sum to {self.iterations} iterations, which is not a multiple of "
@@ -77,6 +79,8 @@ class MethodConfig:
 
 
 ConfigT = TypeVar("ConfigT", bound=MethodConfig)
+Gathered = tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]
+"""Rows (N,) and features by name (N, D)."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         self.losses: dict[str, Tensor] = {}
         self.schedules: dict[str, Schedule] = {}
         self._gatherer: EmbeddingGatherer | None = None
+        self._gathered: Gathered | None = None
 
     # ------------------------------------------------------------------ what a method gives
 
@@ -177,14 +182,18 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
             self._log_iteration(phase)
         self.iteration += 1
 
-    def _log_iteration(self, phase: str) -> None:
-        values = {f"train/{name}": float(value) for name, value in self.losses.items()}
-        for name, value in values.items():
-            if not np.isfinite(value):
+    def require_finite_losses(self) -> None:
+        """Raise :class:`CrossReIDError` in one sentence if the last iteration's losses are not finite."""
+        for name, value in self.losses.items():
+            if not bool(torch.isfinite(value)):
                 raise CrossReIDError(
-                    f"The loss {name} is {value} at iteration {self.iteration} (phase {phase}): lower the learning "
-                    "rates or the precision's speed-up; the last checkpoint is from before it."
+                    f"The loss {name} is {float(value)} at about iteration {self.iteration} (phase {self.phase}): lower "
+                    "the learning rates, or train with trainer.precision=32-true; the last checkpoint has finite losses."
                 )
+
+    def _log_iteration(self, phase: str) -> None:
+        self.require_finite_losses()
+        values = {f"train/{name}": float(value) for name, value in self.losses.items()}
         rates = {f"lr/{name}": self.player(name).param_groups[0]["lr"] for name in self.player_order}
         counters = {"iteration": float(self.iteration), "phase": float(list(self.config.phases).index(phase))}
         if self.trainer.is_global_zero:
@@ -221,19 +230,28 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
+        self._gathered = None
         self._gatherer = EmbeddingGatherer(self.feature_names).to(self.device)
 
     def test_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Embed a batch of one modality: loader 0 is visible, 1 infrared."""
         assert self._gatherer is not None
-        self._gatherer.update(batch.rows, self.embed(batch.images, MODALITIES[dataloader_idx]))
+        with torch.autocast(self.device.type, enabled=False):  # the same embeddings whatever the training precision
+            features = self.embed(batch.images, MODALITIES[dataloader_idx])
+        self._gatherer.update(batch.rows, features)
 
-    def gathered(self) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]:
-        """After a test loop: rows (N,) ascending and unique, features by name (N, D)."""
-        if self._gatherer is None:
-            raise RuntimeError("no test loop has run")
+    def on_test_epoch_end(self) -> None:
+        """Gather from all ranks while features are still on the device, then let go of it."""
+        assert self._gatherer is not None
         rows, features = self._gatherer.compute()
-        return rows.cpu().numpy(), {name: value.cpu().float().numpy() for name, value in features.items()}
+        self._gathered = rows.cpu().numpy(), {name: value.cpu().numpy() for name, value in features.items()}
+        self._gatherer = None
+
+    def gathered(self) -> Gathered:
+        """After a test loop: rows (N,) ascending and unique, features by name (N, D)."""
+        if self._gathered is None:
+            raise RuntimeError("no test loop has run")
+        return self._gathered
 
     # ------------------------------------------------------------------ checkpoints
 

@@ -34,6 +34,13 @@ class BackboneConfig:
     size: list[int] = field(default_factory=lambda: [384, 192])
     last_stride: int = 1
 
+    def check(self) -> None:
+        """Raise :class:`ConfigError` for sizes and strides that cannot be."""
+        if len(self.size) != 2 or min(self.size) < 1 or self.last_stride not in (1, 2):
+            raise ConfigError(
+                f"model.backbone.size is [height, width] and last_stride 1 or 2, not {self.size} and {self.last_stride}."
+            )
+
 
 class ResNetEncoder(nn.Module):
     """(B, 3, h, w) in [0, 1] -> stage-4 feature map (B, C, H/16, W/16), not negative.

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from crossreid.errors import ConfigError
 from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
-from crossreid.nn.heads import BottleneckClassifier, Embedder
+from crossreid.nn.heads import CLASSIFIER_ORDERS, BottleneckClassifier, Embedder
 
 
 @dataclass
@@ -31,6 +31,14 @@ class HeadConfig:
     hidden: int = 256
     embedding: int = 256
     centre: bool = False
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` for an unknown order or numbers that cannot be."""
+        if self.order not in CLASSIFIER_ORDERS or not 0 <= self.dropout < 1 or min(self.hidden, self.embedding) < 1:
+            raise ConfigError(
+                f"model.heads takes order {' or '.join(CLASSIFIER_ORDERS)}, dropout in [0, 1) and positive widths, not "
+                f"{self.order}, {self.dropout}, {self.hidden} and {self.embedding}."
+            )
 
 
 @dataclass
@@ -52,6 +60,11 @@ class FeatureOptimizerConfig:
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` for an unknown kind."""
+        if self.kind not in ("sgd", "adam"):
+            raise ConfigError(f"The feature generator's optimizer is 'sgd' or 'adam', not '{self.kind}'.")
 
 
 @dataclass
@@ -111,17 +124,11 @@ class FeatureGenerator(nn.Module):
         return pool(self.encoder(images))
 
     def make_optimizer(self, config: FeatureOptimizerConfig) -> Optimizer:
-        """One rate for the encoder and one for the heads.
-
-        Raises:
-            ConfigError: the kind is unknown.
-        """
+        """One rate for the encoder and one for the heads."""
         groups = [
             {"params": list(self.encoder.parameters()), "lr": config.encoder_lr},
             {"params": [*self.classifier.parameters(), *self.embedder.parameters()], "lr": config.head_lr},
         ]
         if config.kind == "adam":
             return Adam(groups, weight_decay=config.weight_decay)
-        if config.kind == "sgd":
-            return SGD(groups, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay)
-        raise ConfigError(f"The feature generator's optimizer is 'sgd' or 'adam', not '{config.kind}'.")
+        return SGD(groups, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay)

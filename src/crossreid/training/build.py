@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
-from crossreid.config import DataConfig, ProtocolConfig, TrainerConfig, method_class
+from crossreid.config import DataConfig, ProtocolConfig, TrainerConfig, device_count, method_class
 from crossreid.console import notice
+from crossreid.data.cache import available_cores
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import SYSU_MM01_COUNTS, CameraCount, ReIDDataset, read_sysu_mm01
 from crossreid.data.datasets.base import SplitCounts
@@ -38,7 +38,7 @@ def make_reader(config: DataConfig, *, progress: bool) -> Callable[[], ReIDDatas
             if config.people is None:
                 raise ConfigError("data=synthetic needs the generator's settings under data.people.")
             people = SyntheticPeople(**vars(config.people))
-            write_sysu_layout(root, people, workers=os.cpu_count() or 1, progress=progress)
+            write_sysu_layout(root, people, workers=available_cores(), progress=progress)
         if config.counts == "official":
             counts = SYSU_MM01_COUNTS
         elif config.counts == "manifest":
@@ -153,7 +153,4 @@ def make_strategy(config: TrainerConfig, players: int) -> str | DDPStrategy:
 
 def is_distributed(config: TrainerConfig) -> bool:
     """Several processes are asked for."""
-    several = config.devices in ("auto", -1, "-1") and config.accelerator != "cpu" and torch.cuda.device_count() > 1
-    listed = len(config.devices) > 1 if isinstance(config.devices, list) else False
-    counted = str(config.devices).isdigit() and int(config.devices) > 1
-    return several or listed or counted or config.num_nodes > 1
+    return device_count(config) * config.num_nodes > 1

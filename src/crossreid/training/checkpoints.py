@@ -65,18 +65,21 @@ class IterationCheckpoint(pl.Callback):
         begun = pl_module.iteration
         opens_phase = begun > 0 and pl_module.place[1] == 0
         due = begun > 0 and begun % self.every == 0
-        if (opens_phase or due or self.interrupted) and begun != self._saved_at:
-            self._save(trainer, begun)
+        stop = self.interrupted
+        if trainer.world_size > 1:  # all ranks stop at one iteration, or some would wait for the others for ever
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if (opens_phase or due or stop) and begun != self._saved_at:
+            self._save(trainer, pl_module)
         if opens_phase:
             phases = list(pl_module.config.active_phases())
             self._keep(trainer, phases[phases.index(pl_module.phase) - 1])
-        if self.interrupted:
+        if stop:
             raise KeyboardInterrupt
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the end of training."""
         assert isinstance(pl_module, CrossModalityModule)
-        self._save(trainer, pl_module.iteration)
+        self._save(trainer, pl_module)
         self._keep(trainer, pl_module.phase)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -85,9 +88,10 @@ class IterationCheckpoint(pl.Callback):
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
 
-    def _save(self, trainer: pl.Trainer, iteration: int) -> None:
+    def _save(self, trainer: pl.Trainer, module: CrossModalityModule[Any]) -> None:
+        module.require_finite_losses()
         trainer.save_checkpoint(self.folder / LAST)
-        self._saved_at = iteration
+        self._saved_at = module.iteration
 
     def _keep(self, trainer: pl.Trainer, phase: str) -> None:
         """Keep the checkpoint of a phase's end under the phase's name."""
@@ -114,6 +118,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")
+    if missing := {"optimizer_states", "loops"} - set(checkpoint) | {"config"} - set(checkpoint["crossreid"]):
+        raise CheckpointError(
+            f"The checkpoint '{path}' is partial, it lacks {min(missing)}; use one that training wrote."
+        )
     return checkpoint
 
 

@@ -18,8 +18,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from torchvision.utils import make_grid
 
 from crossreid.config import TrainConfig
+from crossreid.console import main_process
 from crossreid.methods.base import CrossModalityModule
-from crossreid.run_folder import RunFolder, main_process
+from crossreid.run_folder import RunFolder
 
 HEADER = ("iteration", "key", "value")
 

@@ -55,6 +55,26 @@ class IterationProgress(ProgressBar):
             done = f"iteration {pl_module.iteration + 1}/{pl_module.config.iterations}"
             err_console.print(f"{done}, phase {phase} {inside + 1}/{length}: {shown}", markup=False)
 
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open a bar for the images to embed."""
+        if self._enabled and err_console.is_terminal:
+            self._bar = make_progress(transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("embedding", total=sum(map(int, trainer.num_test_batches)), note="batches")
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Advance by one batch."""
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Close the bar."""
         if self._bar is not None:

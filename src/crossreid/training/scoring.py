@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from crossreid.config import ProtocolConfig, ReportConfig
-from crossreid.console import console
+from crossreid.console import console, err_console, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
 from crossreid.evaluation import (
@@ -97,9 +98,17 @@ def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) 
 
 
 def score(
-    name: str, embeddings: Embeddings, config: ProtocolConfig, draw: Draw, scorer: Scorer, *, pairs: bool
+    name: str,
+    embeddings: Embeddings,
+    config: ProtocolConfig,
+    draw: Draw,
+    scorer: Scorer,
+    *,
+    pairs: bool,
+    progress: bool = False,
 ) -> Scores:
     """Score embeddings in every mode and shot of the protocol, and in the four modality pairings if asked for."""
+    bar = partial(track, enabled=progress and err_console.is_terminal)
     results = score_sysu(
         embeddings,
         permutations=draw.permutations,
@@ -108,8 +117,9 @@ def score(
         shots=config.shots,
         trials=config.trials,
         scorer=scorer,
+        progress=bar,
     )
-    return Scores(name, results, modality_pairs(embeddings, scorer) if pairs else {})
+    return Scores(name, results, modality_pairs(embeddings, scorer, progress=bar) if pairs else {})
 
 
 def show(scores: Sequence[Scores], *, title: str) -> None:

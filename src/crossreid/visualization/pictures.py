@@ -31,10 +31,11 @@ def picture_grid(rows: Mapping[str, Tensor], per_person: int) -> Figure:
         axis.set_xticks([])
         axis.spines[:].set_visible(False)
         axis.set_ylabel(name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=NEUTRAL)
+    label = "person " if per_person > 1 else ""
     for person in range(0, count, per_person):
         centre = (person + min(per_person, count - person) / 2) * (width + 1)
         axes[0].text(
-            centre, -4, f"person {person // per_person + 1}", ha="center", va="bottom", color=NEUTRAL, fontsize=9
+            centre, -4, f"{label}{person // per_person + 1}", ha="center", va="bottom", color=NEUTRAL, fontsize=9
         )
     figure.subplots_adjust(hspace=0.02, wspace=0)
     return figure

@@ -139,6 +139,9 @@ class AlignGANConfig(MethodConfig):
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
         super().check()
+        self.backbone.check()
+        self.heads.check()
+        self.feature_optimizer.check()
         if list(self.phases) != ["feature", "pixel", "joint"]:
             raise ConfigError(f"AlignGAN's phases are feature, pixel and joint, not {', '.join(self.phases)}.")
         _require("discriminator", [self.discriminator], DISCRIMINATORS)
@@ -158,15 +161,16 @@ class AlignGANConfig(MethodConfig):
             raise ConfigError(
                 "AlignGAN's generators halve images twice: stream heights and widths must be multiples of 4."
             )
-        gan = self.streams["gan"]
         layers = self.discriminators
         depth = max(layers.patch_layers, layers.image_layers + layers.joint_layers)
-        if self.pixel_alignment and min(gan.height, gan.width) < 2**depth:
-            raise ConfigError(
-                f"The discriminators halve images {depth} times, which {gan.height}x{gan.width} does not allow: raise "
-                "model.streams.gan or lower model.discriminators."
-            )
-        if self.real_pairs == "same_identity" and gan.images < 2:
+        for name, stream in self.streams.items():
+            last = stream.height >> depth, stream.width >> depth
+            if min(last) < 1 or max(last) < 2:  # instance norm needs more than one place
+                raise ConfigError(
+                    f"The discriminators halve images {depth} times, which {stream.height}x{stream.width} does not allow: "
+                    f"raise the size of model.streams.{name} or lower the layers of model.discriminators."
+                )
+        if self.real_pairs == "same_identity" and self.streams["gan"].images < 2:
             raise ConfigError("model.real_pairs=same_identity needs at least 2 images an identity in the stream 'gan'.")
 
 

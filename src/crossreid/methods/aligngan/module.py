@@ -114,11 +114,10 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             self._warmup_discriminator_turns(batch["gan"], made)
         else:
             self._feature_turn(batch["identity"])
+            made = None
             if self.config.pixel_alignment:
                 made = self._pixel_turn(batch["gan"])
                 self._visible_discriminator_turn(batch["gan"], made)
-            else:
-                made = self._encode_pairs(batch["gan"])
             self._joint_discriminator_turn(batch["gan"], made)
 
     def _feature_warmup(self, batch: PairedBatch) -> None:
@@ -204,10 +203,11 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             real, fake = self.judge_visible(batch.visible), self.judge_visible(made.fake_visible)
             losses.add("visible", rejection(real, fake))
 
-    def _joint_discriminator_turn(self, batch: PairedBatch, made: PixelOutputs) -> None:
+    def _joint_discriminator_turn(self, batch: PairedBatch, made: PixelOutputs | None) -> None:
         """Eq. 7 and 8; AlignGAN- and FeatAlign judge images and feature maps apart."""
         each = self.config.streams["gan"].images
         with self.turn("joint_discriminator") as losses:
+            made = made or self._encode_pairs(batch)
             if self.config.discriminator == "joint":
                 real = made.real
                 if self.config.real_pairs == "same_identity":

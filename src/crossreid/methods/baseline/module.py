@@ -48,6 +48,13 @@ class BaselineConfig(MethodConfig):
     margin: float = 1.0
     flip_test: bool = False
 
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
+        super().check()
+        self.backbone.check()
+        self.heads.check()
+        self.optimizer.check()
+
 
 class Baseline(CrossModalityModule[BaselineConfig]):
     """One encoder, one player."""
