@@ -36,7 +36,7 @@ def read_offline_run(folder: Path) -> dict[str, list]:
         kind = record.WhichOneof("record_type")
         if kind == "history":
             found["history"].append(
-                {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in record.history.item}
+                {i.key or i.nested_key[0]: json.loads(i.value_json) for i in record.history.item}
             )
         elif kind in ("run", "metric"):
             found[kind].append(getattr(record, kind))
