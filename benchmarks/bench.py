@@ -42,19 +42,19 @@ def timed(work: Callable[[], object]) -> float:
 
 
 class PhaseClock(pl.Callback):
-    """Seconds spent in each phase, the first iteration of each left out."""
+    """Seconds from the start of an iteration to the start of the next, loading included, by phase."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, list[float]] = {}
-        self._began = 0.0
+        self._before: tuple[str, float] | None = None
 
-    def on_train_batch_start(self, *_: object) -> None:
-        self._began = time.perf_counter()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.seconds.setdefault(str(module.phase), []).append(time.perf_counter() - self._began)
+        now = time.perf_counter()
+        if self._before is not None:
+            self.seconds.setdefault(self._before[0], []).append(now - self._before[1])
+        self._before = str(module.phase), now
 
     def rates(self) -> dict[str, float]:
         """Iterations a second by phase, from the median."""

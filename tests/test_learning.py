@@ -22,7 +22,11 @@ ROWS = {
 }
 RATES = {
     "baseline": ["model.optimizer.encoder_lr=7e-4", "model.optimizer.head_lr=2e-3"],
-    "aligngan": ["model.feature_optimizer.encoder_lr=7e-4", "model.feature_optimizer.head_lr=2e-3", "model.decay.after=30"],
+    "aligngan": [
+        "model.feature_optimizer.encoder_lr=7e-4",
+        "model.feature_optimizer.head_lr=2e-3",
+        "model.decay.after=30",
+    ],
 }
 
 

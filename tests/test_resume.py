@@ -71,7 +71,7 @@ def finish(process: subprocess.Popen) -> str:
 def wait_for_iteration(run: Path, process: subprocess.Popen, iteration: int) -> None:
     """Until the run has logged ``iteration`` and holds a checkpoint."""
     history = run / "history.csv"
-    for _ in range(3000):
+    for _ in range(15000):
         assert process.poll() is None, process.communicate()[0]
         if history.is_file() and (run / "last.ckpt").is_file() and f"\n{iteration},phase" in history.read_text():
             return
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_a_checkpoint_inside_an_epoch_and_auto_finds_it(
 ) -> None:
     arguments = [*common(people_root, shared_folder), "output_root=interrupted", "trainer.checkpoint_every=100"]
     process = start(module_folder, *arguments)
-    for _ in range(3000):
+    for _ in range(15000):
         found = list((module_folder / "interrupted").rglob("history.csv"))
         if found and "\n5,phase" in found[0].read_text():
             break

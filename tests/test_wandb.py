@@ -35,9 +35,7 @@ def read_offline_run(folder: Path) -> dict[str, list]:
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
         if kind == "history":
-            found["history"].append(
-                {i.key or i.nested_key[0]: json.loads(i.value_json) for i in record.history.item}
-            )
+            found["history"].append({i.key or i.nested_key[0]: json.loads(i.value_json) for i in record.history.item})
         elif kind in ("run", "metric"):
             found[kind].append(getattr(record, kind))
     return found
