@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from crossreid.config import TrainConfig, check_train, method_class, method_config, packaged_conf, typed
+from crossreid.checks import check_train
+from crossreid.config import TrainConfig, method_class, method_config, packaged_conf, typed
 from crossreid.errors import ConfigError
 from support import ROOT
 
@@ -134,7 +135,7 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_else(monkeypatch: pytes
 
 
 def test_figures_without_their_packages_are_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossreid.config.find_spec", lambda name: None)
+    monkeypatch.setattr("crossreid.checks.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'crossreid\[viz\]', or set report.figures=false"):
         train_config()
     assert not train_config("report.figures=false").report.figures

@@ -8,7 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from crossreid.config import EvaluateConfig, TrainConfig, check_train, method_class, method_config, packaged_conf, typed
+from crossreid.checks import check_train
+from crossreid.config import EvaluateConfig, TrainConfig, method_class, method_config, packaged_conf, typed
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]

@@ -11,14 +11,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from crossreid.checks import check_protocol, check_report, check_trainer
 from crossreid.command import run_command
 from crossreid.config import (
     EvaluateConfig,
     ProtocolConfig,
     TrainConfig,
-    check_protocol,
-    check_report,
-    check_trainer,
     method_config,
     typed,
 )

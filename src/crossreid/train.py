@@ -14,8 +14,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
+from crossreid.checks import check_train, device_count
 from crossreid.command import run_command
-from crossreid.config import TrainConfig, check_train, device_count, method_class, method_config, typed
+from crossreid.config import TrainConfig, method_class, method_config, typed
 from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError

@@ -12,7 +12,8 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy
 
-from crossreid.config import DataConfig, ProtocolConfig, TrainerConfig, device_count, method_class
+from crossreid.checks import device_count
+from crossreid.config import DataConfig, ProtocolConfig, TrainerConfig, method_class
 from crossreid.console import notice
 from crossreid.data.cache import available_cores
 from crossreid.data.datamodule import ReIDDataModule
