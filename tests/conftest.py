@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from support import Finished
+from support import Finished, smoke_settings
 
 
 @pytest.fixture(scope="session")
@@ -50,14 +50,7 @@ def people(people_root: Path):
 @pytest.fixture
 def smoke_args(people_root: Path, shared_folder: Path) -> list[str]:
     """Settings under which the real command takes seconds."""
-    return [
-        "scale=smoke",
-        f"data.root={people_root}",
-        f"data.cache={shared_folder / 'cache'}",
-        "trainer=cpu",
-        "report.figures=false",
-        "protocol.trials=2",
-    ]
+    return smoke_settings(people_root, shared_folder)
 
 
 @pytest.fixture

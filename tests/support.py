@@ -21,3 +21,15 @@ class Finished:
 def newest_run(folder: Path) -> Path:
     """The run folder written last below ``folder``."""
     return max(folder.rglob("run.json"), key=lambda path: path.stat().st_mtime).parent
+
+
+def smoke_settings(people_root: Path, shared_folder: Path) -> list[str]:
+    """Settings under which the real command takes seconds."""
+    return [
+        "scale=smoke",
+        f"data.root={people_root}",
+        f"data.cache={shared_folder / 'cache'}",
+        "trainer=cpu",
+        "report.figures=false",
+        "protocol.trials=2",
+    ]

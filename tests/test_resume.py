@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from support import smoke_settings
+
 PHASES = {"feature": 1, "pixel": 4, "joint": 8}  # kill once the iteration after this one is logged
 ARGS = [
     "model.phases={feature: 4, pixel: 4, joint: 4}",
@@ -86,16 +88,7 @@ def uninterrupted(module_folder: Path, people_root: Path, shared_folder: Path) -
 
 
 def common(people_root: Path, shared_folder: Path) -> list[str]:
-    return [
-        "scale=smoke",
-        f"data.root={people_root}",
-        f"data.cache={shared_folder / 'cache'}",
-        "trainer=cpu",
-        "trainer.progress=false",
-        "report.figures=false",
-        "protocol.trials=2",
-        *ARGS,
-    ]
+    return [*smoke_settings(people_root, shared_folder), "trainer.progress=false", *ARGS]
 
 
 @pytest.mark.slow
