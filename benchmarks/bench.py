@@ -29,6 +29,7 @@ from crossreid.config import TrainConfig, method_config, packaged_conf, typed
 from crossreid.data.cache import open_cache
 from crossreid.data.datasets import read_sysu_mm01
 from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
+from crossreid.datasets import data_config
 from crossreid.evaluation import Embeddings, score_sysu
 from crossreid.run_folder import git_revision, write_json
 from crossreid.training.build import make_datamodule, make_method, make_trainer
@@ -71,15 +72,13 @@ def bench_data(folder: Path) -> dict[str, float]:
 
 
 def bench_training(folder: Path, *overrides: str) -> dict[str, object]:
+    own = [f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", "data.counts=any"]
     with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-        cfg = compose(
-            "train", overrides=[f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", *overrides]
-        )
+        cfg = compose("train", overrides=["data=sysu_mm01", "scale=small", *own, *overrides])
     plain = OmegaConf.to_container(cfg, resolve=True)
     config = typed(TrainConfig, plain)
-    config.data.name, config.data.counts = "sysu_mm01", "any"
     method = method_config(plain["model"])
-    data = make_datamodule(config.data, method, seed=0, progress=False)
+    data = make_datamodule(data_config(plain["data"]), method, config.selection, seed=0, progress=False)
     data.prepare_data()
     module = make_method(plain["model"], method, data.num_identities, 0)
     clock = PhaseClock()

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from crossreid.config import TrainConfig, method_config, typed
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets.sysu_mm01 import CAMERAS
+from crossreid.datasets import data_config
 from crossreid.evaluation import Euclidean, GalleryPermutations, SysuMM01Protocol
 from crossreid.run_folder import write_json
 from crossreid.training.build import make_datamodule, make_method
@@ -121,7 +122,7 @@ def main(checkpoint: Path, output: Path | None = None, sheet: Path | None = None
     saved = read_checkpoint(checkpoint)
     config = typed(TrainConfig, saved["crossreid"]["config"])
     method = method_config(config.model)
-    data = make_datamodule(config.data, method, seed=config.seed, progress=False)
+    data = make_datamodule(data_config(config.data), method, config.selection, seed=config.seed, progress=False)
     figures: dict[str, object] = {"giveaways": giveaways(data)}
     module = make_method(config.model, method, saved["crossreid"]["num_identities"], config.seed)
     load_weights(module, saved["state_dict"], checkpoint)

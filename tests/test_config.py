@@ -8,7 +8,9 @@ from omegaconf import OmegaConf
 
 from crossreid.checks import check_train
 from crossreid.config import TrainConfig, method_class, method_config, packaged_conf, typed
+from crossreid.datasets import data_config
 from crossreid.errors import ConfigError
+from crossreid.protocols import protocol_config
 from support import ROOT
 
 CONF = ROOT / "conf"
@@ -26,7 +28,9 @@ def composed(*overrides: str, command: str = "train"):
 def train_config(*overrides: str) -> TrainConfig:
     plain = OmegaConf.to_container(composed(*overrides), resolve=True)
     config = typed(TrainConfig, plain)
-    check_train(config, len(method_class(plain["model"]).OPTIMIZERS))
+    check_train(config, method_config(plain["model"]), len(method_class(plain["model"]).OPTIMIZERS))
+    data_config(plain["data"])
+    protocol_config(plain["protocol"])
     return config
 
 
@@ -116,6 +120,10 @@ def test_every_key_of_the_methods_stands_in_its_model_file() -> None:
         (["trainer=cpu", "trainer.strategy=ddp"], "needs several processes"),
         (["data.evaluation_batch=0"], "1 or more"),
         (["report.tsne_identities=30"], "0 to 10"),
+        (["selection=validation", "selection.every=0"], "give 1 or more"),
+        (["selection=validation", "selection.every=7"], "does not divide the 16 epochs"),
+        (["selection.every=2"], "goes with selection=validation"),
+        (["data.people.frames=0"], "frames"),
     ],
 )
 def test_wrong_values_are_named_in_one_sentence(overrides: list[str], message: str) -> None:

@@ -140,3 +140,26 @@ def test_resume_auto_without_an_earlier_run_starts_afresh(run_here, smoke_args: 
     finished = run_here("train", "model=baseline", *smoke_args, "resume=auto")
     assert finished.code == 0
     assert "no earlier run has these settings" in finished.output
+
+
+@pytest.mark.slow
+def test_a_killed_run_chooses_the_same_weights_on_the_validation_identities(
+    module_folder: Path, people_root: Path, shared_folder: Path
+) -> None:
+    arguments = [*common(people_root, shared_folder), "selection=validation", "model.iterations_per_epoch=2"]
+    finish(start(module_folder, *arguments, "run_dir=chosen"))
+    whole, run = module_folder / "chosen", module_folder / "chosen_after_a_kill"
+    process = start(module_folder, *arguments, f"run_dir={run}")
+    wait_for_iteration(run, process, 7)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 6 <= torch.load(run / "last.ckpt", weights_only=True)["crossreid"]["iteration"] < 12
+    finish(start(module_folder, *arguments, f"resume={run}"))
+    assert_equal(state(run), state(whole))
+    assert (run / "history.csv").read_text() == (whole / "history.csv").read_text()
+    assert "validation/sysu_mm01/val/single/mAP" in (run / "history.csv").read_text()
+    results = [json.loads((folder / "results.json").read_text()) for folder in (run, whole)]
+    assert results[0]["selected"] == results[1]["selected"]
+    assert results[0]["rows"] == results[1]["rows"]
+    best = torch.load(whole / "best.ckpt", weights_only=True)["crossreid"]["iteration"]
+    assert best == results[0]["selected"]["iteration"]

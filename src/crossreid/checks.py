@@ -7,18 +7,15 @@ from importlib.util import find_spec
 
 import torch
 
-from crossreid.config import ProtocolConfig, ReportConfig, TrainConfig, TrainerConfig
+from crossreid.config import ReportConfig, SelectionConfig, TrainConfig, TrainerConfig, check_choice
 from crossreid.errors import ConfigError
+from crossreid.methods.base import MethodConfig
 
 
-def check_train(config: TrainConfig, players: int) -> None:
+def check_train(config: TrainConfig, method: MethodConfig, players: int) -> None:
     """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
     check_choice("logger.name", config.logger.name, ("csv", "wandb"))
-    check_choice("data.name", config.data.name, ("synthetic", "sysu_mm01"))
-    check_choice("data.counts", config.data.counts, ("official", "manifest", "any"))
-    if config.data.evaluation_batch < 1:
-        raise ConfigError("data.evaluation_batch is 1 or more.")
-    check_protocol(config.protocol)
+    check_selection(config.selection, method.iterations // method.iterations_per_epoch)
     check_trainer(config.trainer, players)
     check_report(config.report)
 
@@ -33,17 +30,18 @@ def check_report(config: ReportConfig) -> None:
         )
 
 
-def check_protocol(config: ProtocolConfig) -> None:
-    """Raise :class:`ConfigError` for an unknown protocol or impossible numbers."""
-    check_choice("protocol.name", config.name, ("sysu_mm01", "auto"))
-    check_choice("protocol.draw", config.draw, ("official", "seeded"))
-    check_choice("protocol.similarity", config.similarity, ("cosine", "euclidean"))
-    for mode in config.modes:
-        check_choice("protocol.modes", mode, ("all", "indoor"))
-    if not config.modes or not config.shots or min(config.shots) < 1:
-        raise ConfigError("protocol.modes and protocol.shots need at least one entry, and shots are 1 or more.")
-    if not 1 <= config.trials <= 10:
-        raise ConfigError(f"protocol.trials is {config.trials}: choose 1 to 10.")
+def check_selection(config: SelectionConfig, epochs: int) -> None:
+    """Raise :class:`ConfigError` for settings of model selection that cannot be."""
+    check_choice("selection.name", config.name, ("last", "validation"))
+    if config.name == "validation" and config.every < 1:
+        raise ConfigError("selection.every is the number of epochs between two validations: give 1 or more.")
+    if config.name == "validation" and epochs % config.every:
+        raise ConfigError(
+            f"selection.every={config.every} does not divide the {epochs} epochs of this training, so the last weights "
+            "would not be looked at: choose another number."
+        )
+    if config.name == "last" and config.every:
+        raise ConfigError("selection.every goes with selection=validation; selection=last looks at no validation ids.")
 
 
 def check_trainer(config: TrainerConfig, players: int) -> None:
@@ -80,9 +78,3 @@ def _check_devices(config: TrainerConfig) -> None:
         raise ConfigError(f"trainer.devices asks for {device_count(config)} GPUs and there are {gpus}: ask for fewer.")
     if config.strategy != "auto" and device_count(config) * config.num_nodes == 1:
         raise ConfigError(f"trainer.strategy={config.strategy} needs several processes: set trainer.devices=2 or more.")
-
-
-def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise :class:`ConfigError` naming the choices."""
-    if value not in allowed:
-        raise ConfigError(f"{key} is '{value}': choose from {', '.join(allowed)}.")

@@ -21,60 +21,17 @@ T = TypeVar("T")
 
 
 @dataclass
-class PeopleConfig:
-    """How many synthetic people, and what their pictures look like: the fields of the generator's settings."""
-
-    train_ids: int = MISSING
-    val_ids: int = MISSING
-    test_ids: int = MISSING
-    frames: int = MISSING
-    height: int = 128
-    width: int = 64
-    seed: int = 0
-
-
-@dataclass
-class DataConfig:
-    """Which images.
+class SelectionConfig:
+    """Which weights are scored.
 
     Attributes:
-        name: the dataset.
-        root: its folder.
-        cache: where decoded images are kept.
-        counts: what a complete copy holds: ``official`` numbers, the generator's ``manifest``, or ``any``.
-        evaluation_batch: images in an evaluation batch.
-        people: the generator's settings; only for the synthetic set.
+        name: ``last`` (trained on training and validation identities together) or ``validation`` (trained on the
+            training identities, the best on the validation identities).
+        every: epochs between two looks at the validation identities; 0 with ``last``.
     """
 
-    name: str = MISSING
-    root: str = MISSING
-    cache: str = MISSING
-    counts: str = "official"
-    evaluation_batch: int = 64
-    people: PeopleConfig | None = None
-
-
-@dataclass
-class ProtocolConfig:
-    """How embeddings are scored.
-
-    Attributes:
-        name: ``sysu_mm01``, or ``auto`` for the one that the checkpoint's dataset implies.
-        modes: gallery cameras: ``all``, ``indoor``.
-        shots: gallery images a person and camera.
-        trials: gallery draws, averaged.
-        draw: ``official`` (the dataset's permutation file) or ``seeded``.
-        permutations: path of rand_perm_cam.mat; by default looked for in the dataset.
-        similarity: ``cosine`` or ``euclidean``.
-    """
-
-    name: str = MISSING
-    modes: list[str] = field(default_factory=lambda: ["all", "indoor"])
-    shots: list[int] = field(default_factory=lambda: [1, 10])
-    trials: int = 10
-    draw: str = "official"
-    permutations: str | None = None
-    similarity: str = "cosine"
+    name: str = "last"
+    every: int = 0
 
 
 @dataclass
@@ -130,13 +87,13 @@ class ReportConfig:
     """What is scored and drawn at the end of training.
 
     Attributes:
-        untrained: score the network before training too.
+        untrained: score the network before training too; null for the embedded set only, where it is cheap.
         modality_pairs: the four query/gallery modality pairings (AlignGAN, Table 1).
         figures: draw PNGs.
         tsne_identities: identities in the t-SNE figure (AlignGAN, Fig. 6), 0 for none.
     """
 
-    untrained: bool = False
+    untrained: bool | None = None
     modality_pairs: bool = True
     figures: bool = True
     tsne_identities: int = 7
@@ -155,6 +112,8 @@ class TrainConfig:
         overwrite: replace a run that is already in ``run_dir``.
         scale: name of the scale, and the embedded set's sizes for it.
         preset: name of the preset.
+        data: settings of the dataset, see :mod:`crossreid.datasets`.
+        protocol: settings of the protocol, see :mod:`crossreid.protocols`.
     """
 
     name: str = MISSING
@@ -165,20 +124,13 @@ class TrainConfig:
     overwrite: bool = False
     scale: dict[str, Any] = field(default_factory=dict)
     preset: dict[str, Any] = field(default_factory=dict)
-    data: DataConfig = field(default_factory=DataConfig)
-    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    data: dict[str, Any] = field(default_factory=dict)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    protocol: dict[str, Any] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     model: Any = None
-
-
-@dataclass
-class EvaluateDataConfig:
-    """Where the dataset and its decoded images lie now; null for where they lay in training."""
-
-    root: str | None = None
-    cache: str | None = None
 
 
 @dataclass
@@ -190,14 +142,18 @@ class EvaluateConfig:
         embeddings: an .npz of features from anywhere (``features``, ``pids``, ``camids``, ``frames``).
         output: the JSON to write; by default ``NAME.evaluation.json`` beside the checkpoint or embeddings.
         save_embeddings: path of an .npz to keep the checkpoint's embeddings in.
+        scale: sizes of the embedded set, if that is scored.
+        data: settings of the dataset, see :mod:`crossreid.datasets`; by default that of training.
+        protocol: settings of the protocol, see :mod:`crossreid.protocols`; by default that of training.
     """
 
     checkpoint: str | None = None
     embeddings: str | None = None
     output: str | None = None
     save_embeddings: str | None = None
-    data: EvaluateDataConfig = field(default_factory=EvaluateDataConfig)
-    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    scale: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
 
@@ -240,6 +196,12 @@ def method_config(config: dict[str, Any]) -> MethodConfig:
     settings = typed(method_class(config).CONFIG, config)
     settings.check()
     return settings
+
+
+def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise :class:`ConfigError` naming the choices."""
+    if value not in allowed:
+        raise ConfigError(f"{key} is '{value}': choose from {', '.join(allowed)}.")
 
 
 def one_line(error: BaseException) -> str:

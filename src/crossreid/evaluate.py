@@ -11,22 +11,18 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from crossreid.checks import check_protocol, check_report, check_trainer
+from crossreid.checks import check_report, check_trainer
 from crossreid.command import run_command
-from crossreid.config import (
-    EvaluateConfig,
-    ProtocolConfig,
-    TrainConfig,
-    method_config,
-    typed,
-)
+from crossreid.config import EvaluateConfig, TrainConfig, method_config, typed
 from crossreid.console import notice
+from crossreid.datasets import TRAINED, DataConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import load_foreign, write_results_json
-from crossreid.training.build import make_datamodule, make_method, make_scorer, make_trainer
+from crossreid.protocols import AUTO, Scored, protocol_config
+from crossreid.training.build import make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.progress import IterationProgress
-from crossreid.training.scoring import Draw, draw_figures, embed_dataset, score, show
+from crossreid.training.scoring import Scores, draw_figures, embed_dataset, score, show
 
 
 def main() -> None:
@@ -39,7 +35,6 @@ def evaluate(cfg: DictConfig) -> float:
     config = typed(EvaluateConfig, cfg)
     if (config.checkpoint is None) == (config.embeddings is None):
         raise ConfigError("Name what to score: either checkpoint=FILE.ckpt or embeddings=FILE.npz.")
-    check_protocol(config.protocol)
     check_report(config.report)
     if config.embeddings:
         return _score_embeddings(config, Path(config.embeddings))
@@ -50,12 +45,12 @@ def evaluate(cfg: DictConfig) -> float:
 def _score_embeddings(config: EvaluateConfig, path: Path) -> float:
     if config.save_embeddings:
         raise ConfigError("save_embeddings goes with checkpoint=; the embeddings given are a file already.")
-    if config.protocol.name == "auto":
+    if config.protocol["name"] == AUTO:
         raise ConfigError("Embeddings do not say which protocol they are for: add protocol=sysu_mm01.")
     embeddings = load_foreign(path)
-    draw = Draw.find(config.protocol, None)
-    scorer = make_scorer(config.protocol)
-    scores = score(path.stem, embeddings, config.protocol, draw, scorer, pairs=config.report.modality_pairs)
+    protocol = protocol_config(config.protocol)
+    protocols, scorer = protocol.build(Scored()), protocol.scorer()
+    scores = score(path.stem, embeddings, protocols, scorer, pairs=config.report.modality_pairs)
     return _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
 
 
@@ -66,14 +61,12 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
         trained.model["backbone"]["weights"] = "random"  # the checkpoint brings all weights
     method = method_config(trained.model)
     check_trainer(config.trainer, 1)
-    trained.data.root = config.data.root or trained.data.root
-    trained.data.cache = config.data.cache or trained.data.cache
-    protocol = _protocol(config.protocol, trained.protocol)
-    data = make_datamodule(trained.data, method, seed=trained.seed, progress=config.trainer.progress)
+    trained_on, scored_on = data_config(trained.data), _data(config.data, trained.data)
+    protocol = protocol_config(trained.protocol if config.protocol["name"] == AUTO else config.protocol)
+    data = make_datamodule(scored_on, method, trained.selection, seed=trained.seed, progress=config.trainer.progress)
     module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
     load_weights(module, saved["state_dict"], path)
-    draw = Draw.find(protocol, Path(trained.data.root))
-    scorer = make_scorer(protocol, module)
+    protocols, scorer = protocol.build(Scored.of(scored_on, trained_on)), protocol.scorer(module.scorer())
     callbacks = [IterationProgress()] if config.trainer.progress else []
     trainer = make_trainer(config.trainer, method, 1, path.parent, (), callbacks)
     embeddings = embed_dataset(trainer, module, data)
@@ -81,8 +74,7 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
     scores = score(
         name,
         embeddings,
-        protocol,
-        draw,
+        protocols,
         scorer,
         pairs=config.report.modality_pairs,
         progress=config.trainer.progress and trainer.is_global_zero,
@@ -94,22 +86,25 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
         notice(f"Embeddings: {embeddings.save(config.save_embeddings)}")
     if config.report.figures:
         folder = path.parent / f"figures_{path.stem}"
-        draw_figures(folder, module, data, embeddings, draw, scorer, config.report)
+        draw_figures(folder, module, data, embeddings, protocols.test[0], scorer, config.report)
         notice(f"Figures: {folder}")
     return value
 
 
-def _report(config: EvaluateConfig, scores: Any, default: Path) -> float:
+def _data(asked: dict[str, Any], trained: dict[str, Any]) -> DataConfig:
+    """The dataset asked for, or the one of training, where it lies now."""
+    if asked["name"] != TRAINED:
+        return data_config(asked)
+    moved = {key: value for key, value in asked.items() if key != "name" and value is not None}
+    return data_config(trained | moved)
+
+
+def _report(config: EvaluateConfig, scores: Scores, default: Path) -> float:
     show([scores], title=scores.name)
     output = Path(config.output) if config.output else default
     write_results_json(output, scores.results)
     notice(f"Results: {output}")
-    return float(next(iter(scores.results.values())).rank(1).mean())
-
-
-def _protocol(asked: ProtocolConfig, trained: ProtocolConfig) -> ProtocolConfig:
-    """The protocol asked for, or the one that the checkpoint was trained with."""
-    return trained if asked.name == "auto" else asked
+    return scores.headline
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from crossreid.files import write_atomically
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
 CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
 LAST = "last.ckpt"
+BEST = "best.ckpt"  # on the validation identities
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
 _NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "logger", "report", "protocol")
 _NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every")

@@ -19,17 +19,19 @@ from crossreid.command import run_command
 from crossreid.config import TrainConfig, method_class, method_config, typed
 from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.datasets import DataConfig, SyntheticConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.methods.base import CrossModalityModule, MethodConfig
-from crossreid.run_folder import LAST, RunFolder, forget_ranks, open_run, start_run, tell_ranks
-from crossreid.training.build import is_distributed, make_datamodule, make_method, make_scorer, make_trainer
+from crossreid.protocols import ProtocolConfig, Scored, protocol_config
+from crossreid.run_folder import BEST, LAST, RunFolder, forget_ranks, open_run, start_run, tell_ranks
+from crossreid.training.build import is_distributed, make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.loggers import HistoryLogger, PictureGrids, finish_wandb, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
-from crossreid.training.scoring import Draw, Scores, draw_figures, embed_dataset, save_scores, score, show
+from crossreid.training.scoring import Scores, draw_figures, embed_dataset, save_scores, score, show
+from crossreid.training.selection import ValidationSelection
 
-HEADLINE = "test/sysu_mm01/all/single/rank1"
 _LEAKING = ("LOCAL_RANK", "GLOBAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -39,18 +41,19 @@ def main() -> None:
 
 
 def train(cfg: DictConfig) -> float:
-    """One run; returns the headline score (or the first scored Rank-1) for sweepers."""
+    """One run; returns the headline score for sweepers: the Rank-1 of the first setting."""
     hydra = HydraConfig.get()
     sweeping = hydra.mode == RunMode.MULTIRUN
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     config = typed(TrainConfig, plain)
     method = method_config(plain["model"])
-    check_train(config, len(method_class(plain["model"]).OPTIMIZERS))
+    data, protocol = data_config(plain["data"]), protocol_config(plain["protocol"])
+    check_train(config, method, len(method_class(plain["model"]).OPTIMIZERS))
     if sweeping:
         _prepare_sweep_job(config)
     run = open_run(plain, sweep_dir=Path(hydra.runtime.output_dir) if sweeping else None)
     try:
-        value = _Training(config, plain, method, run).complete()
+        value = _Training(config, plain, method, data, protocol, run).complete()
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning ends an interrupted run with either
         if (run.path / "run.json").is_file() and main_process():
@@ -86,15 +89,21 @@ class _Training:
     config: TrainConfig
     plain: dict[str, Any]
     method: MethodConfig
+    data_config: DataConfig
+    protocol: ProtocolConfig
     run: RunFolder
 
     def complete(self) -> float:
         """Train, score, show, keep."""
         config, run = self.config, self.run
-        self.data = make_datamodule(config.data, self.method, seed=config.seed, progress=config.trainer.progress)
+        self.data = make_datamodule(
+            self.data_config, self.method, config.selection, seed=config.seed, progress=config.trainer.progress
+        )
         notice(_describe(self.data))
         self.module = self._make_module()
-        self.draw = Draw.find(config.protocol, Path(config.data.root))
+        self.scorer = self.protocol.scorer(self.module.scorer())
+        self.protocols = self.protocol.build(Scored.of(self.data_config, self.data_config))
+        self.selection = self._make_selection()
         world_size = device_count(config.trainer) * config.trainer.num_nodes
         self.data.sampler(world_size=world_size)  # refuses impossible batches
         self.data.prepare_data()
@@ -103,22 +112,39 @@ class _Training:
             start_run(run, self.plain, overwrite=config.overwrite)
             tell_ranks(run)
         trainer = self._make_trainer(resumed_at)
-        rows = [self._score(trainer, "untrained network", pairs=False)[0]] if config.report.untrained else []
+        rows = [self._score(trainer, "untrained network", pairs=False)[0]] if self._scores_untrained() else []
         began = time.monotonic()
         self._fit(trainer)
         seconds = time.monotonic() - began
         scores, embeddings = self._score(trainer, config.name, pairs=config.report.modality_pairs)
         rows.append(scores)
         if trainer.is_global_zero:
-            facts = {"seed": config.seed, "iterations": self.module.iteration, "resumed_at": resumed_at}
+            facts: dict[str, Any] = {
+                "seed": config.seed,
+                "iterations": self.method.iterations,
+                "resumed_at": resumed_at,
+            }
+            if self.selection:
+                facts["selected"] = self.selection.best
             self._keep(trainer, rows, **facts, training_seconds=round(seconds, 1))
             embeddings.save(run.path / "embeddings.npz")
             if config.report.figures:
                 self._draw(trainer, embeddings)
             run.note(status="finished", training_seconds=round(seconds, 1))
             self._say_where()
-        values = scores.flat()
-        return values.get(HEADLINE, next(iter(values.values())))
+        return scores.headline
+
+    def _scores_untrained(self) -> bool:
+        asked = self.config.report.untrained
+        return isinstance(self.data_config, SyntheticConfig) if asked is None else asked
+
+    def _make_selection(self) -> ValidationSelection | None:
+        """The callback that looks at the validation identities, if asked for."""
+        if self.config.selection.name == "last":
+            return None
+        if self.protocols.validation is None or "val" not in self.data.dataset.splits:
+            raise ConfigError(f"{self.data_config.name} has no validation identities to select on: use selection=last.")
+        return ValidationSelection(self.run.path, self.data, self.protocols.validation, self.scorer)
 
     def _make_module(self) -> CrossModalityModule[Any]:
         module = make_method(self.plain["model"], self.method, self.data.num_identities, self.config.seed)
@@ -154,7 +180,11 @@ class _Training:
             callbacks.append(PictureGrids(batch.visible, batch.infrared, config.trainer.pictures_every))
         if config.trainer.progress:
             callbacks.append(IterationProgress())
-        return make_trainer(config.trainer, self.method, len(self.module.OPTIMIZERS), run.path, loggers, callbacks)
+        if self.selection:
+            callbacks.append(self.selection)
+        players = len(self.module.OPTIMIZERS)
+        every = config.selection.every
+        return make_trainer(config.trainer, self.method, players, run.path, loggers, callbacks, validate_every=every)
 
     def _fit(self, trainer: pl.Trainer) -> None:
         try:
@@ -164,19 +194,23 @@ class _Training:
                 at = self.module.iteration
                 notice(f"Stopped at iteration {at}; go on with the same command and resume={self.run.path}")
             raise
+        if self.selection:
+            best, place = self.selection.best, self.run.path / BEST
+            load_weights(self.module, read_checkpoint(place)["state_dict"], place)
+            notice(
+                f"Chosen on the validation identities: iteration {best['iteration']:.0f} "
+                f"(mAP {100 * best['mAP']:.1f}, Rank-1 {100 * best['rank1']:.1f})"
+            )
 
     def _score(self, trainer: pl.Trainer, name: str, *, pairs: bool) -> tuple[Scores, Embeddings]:
         embeddings = embed_dataset(trainer, self.module, self.data)
-        scorer = make_scorer(self.config.protocol, self.module)
         progress = self.config.trainer.progress and trainer.is_global_zero
-        return score(
-            name, embeddings, self.config.protocol, self.draw, scorer, pairs=pairs, progress=progress
-        ), embeddings
+        return score(name, embeddings, self.protocols, self.scorer, pairs=pairs, progress=progress), embeddings
 
     def _keep(self, trainer: pl.Trainer, rows: list[Scores], **facts: Any) -> None:
         """Show, write and log the scores."""
         config, iteration = self.config, self.module.iteration
-        show(rows, title=f"{config.name} on {config.data.name}, seed {config.seed}, preset {self.method.preset}")
+        show(rows, title=f"{config.name} on {self.data_config.name}, seed {config.seed}, preset {self.method.preset}")
         left_out = list(self.data.index.unpaired)
         save_scores(self.run.path / "results.json", rows, **facts, left_out_identities=left_out)
         for logger in trainer.loggers:
@@ -188,9 +222,14 @@ class _Training:
                 wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
-        scorer = make_scorer(self.config.protocol, self.module)
         figures = draw_figures(
-            self.run.figures, self.module, self.data, embeddings, self.draw, scorer, self.config.report
+            self.run.figures,
+            self.module,
+            self.data,
+            embeddings,
+            self.protocols.test[0],
+            self.scorer,
+            self.config.report,
         )
         if wandb_logger := wandb_of(trainer):
             for path in figures:

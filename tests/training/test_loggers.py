@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from crossreid.config import ProtocolConfig
-from crossreid.errors import CheckpointError, DataError
-from crossreid.training.build import find_permutations
+from crossreid.errors import CheckpointError
 from crossreid.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from crossreid.training.loggers import HistoryLogger, read_history
 
@@ -47,16 +45,3 @@ def test_checkpoints_are_read_without_pickled_code(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "crossreid": Path("/")}, tmp_path / "odd.ckpt")
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_checkpoint(tmp_path / "odd.ckpt")
-
-
-def test_the_official_draw_is_used_where_it_is_and_its_lack_is_said(
-    tmp_path: Path, people_root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    name, permutations = find_permutations(ProtocolConfig("sysu_mm01"), people_root)
-    assert name == "official"
-    assert permutations is not None
-    assert find_permutations(ProtocolConfig("sysu_mm01", draw="seeded"), people_root) == ("seeded", None)
-    assert find_permutations(ProtocolConfig("sysu_mm01"), tmp_path) == ("seeded", None)
-    assert "rand_perm_cam.mat was not found, so galleries are drawn by seed" in capsys.readouterr().out
-    with pytest.raises(DataError, match=r"gone\.mat"):
-        find_permutations(ProtocolConfig("sysu_mm01", permutations=str(tmp_path / "gone.mat")), tmp_path)

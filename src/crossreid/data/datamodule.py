@@ -74,6 +74,7 @@ class ReIDDataModule(pl.LightningDataModule):
         flip: probability of mirroring a training image, in [0, 1].
         evaluation_batch: images in an evaluation batch.
         train_splits: splits to train on.
+        validation_splits: splits to embed for model selection; none for no selection.
         test_splits: splits to embed for scoring.
         progress: show progress bars while reading and decoding.
     """
@@ -89,6 +90,7 @@ class ReIDDataModule(pl.LightningDataModule):
         flip: float = 0.5,
         evaluation_batch: int = 64,
         train_splits: Sequence[str] = ("train", "val"),
+        validation_splits: Sequence[str] = (),
         test_splits: Sequence[str] = ("test",),
         progress: bool = True,
     ) -> None:
@@ -101,6 +103,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self.flip = flip
         self.evaluation_batch = evaluation_batch
         self.train_splits = tuple(train_splits)
+        self.validation_splits = tuple(validation_splits)
         self.test_splits = tuple(test_splits)
         self.progress = progress
         self._dataset: ReIDDataset | None = None
@@ -117,7 +120,8 @@ class ReIDDataModule(pl.LightningDataModule):
     def index(self) -> IdentityIndex:
         """Training identities and their rows."""
         if self._index is None:
-            self._index = IdentityIndex(self.dataset.records, self.dataset.rows(*self.train_splits))
+            splits = [split for split in self.train_splits if split in self.dataset.splits]  # not all sets have `val`
+            self._index = IdentityIndex(self.dataset.records, self.dataset.rows(*splits))
         return self._index
 
     @property
@@ -153,9 +157,16 @@ class ReIDDataModule(pl.LightningDataModule):
 
     def test_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """Two loaders, visible and infrared, in that order; ranks share the rows, padded to equal numbers."""
+        return self._evaluation_loaders(self.test_splits)
+
+    def val_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
+        """As :meth:`test_dataloader`, of the identities that models are selected on; no loader without selection."""
+        return self._evaluation_loaders(self.validation_splits) if self.validation_splits else []
+
+    def _evaluation_loaders(self, splits: Sequence[str]) -> list[DataLoader[EvaluationBatch]]:
         cache = self.images(self.streams["identity"].size)
         return [
-            DataLoader(_EvaluationSet(cache, self._share(m), self.evaluation_batch), batch_size=None)
+            DataLoader(_EvaluationSet(cache, self._share(m, splits), self.evaluation_batch), batch_size=None)
             for m in MODALITIES
         ]
 
@@ -164,10 +175,10 @@ class ReIDDataModule(pl.LightningDataModule):
         rows = self.dataset.rows(*splits)
         return rows[[self.dataset.records[row].modality == modality for row in rows]]
 
-    def _share(self, modality: Modality) -> Rows:
+    def _share(self, modality: Modality, splits: Sequence[str]) -> Rows:
         """This rank's rows for evaluation."""
         rank, world_size = self._place()
-        rows = self.modality_rows(modality, *self.test_splits)
+        rows = self.modality_rows(modality, *splits)
         each = -(-len(rows) // world_size)
         return rows[(np.arange(each) * world_size + rank) % len(rows)]
 

@@ -13,7 +13,7 @@ from crossreid.evaluation.modality_pairs import (
     intra_class_cosine_similarity,
     modality_pairs,
 )
-from crossreid.evaluation.protocols import RetrievalProtocol, SameLocation, similarities
+from crossreid.evaluation.protocols import Removal, RetrievalProtocol, SameLocation, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
@@ -33,6 +33,7 @@ __all__ = [
     "ProbeScores",
     "ProtocolLabels",
     "RankedLists",
+    "Removal",
     "RetrievalProtocol",
     "RetrievalResult",
     "SameLocation",

@@ -248,10 +248,22 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         self._gatherer = None
 
     def gathered(self) -> Gathered:
-        """After a test loop: rows (N,) ascending and unique, features by name (N, D)."""
+        """After a test or validation loop: rows (N,) ascending and unique, features by name (N, D)."""
         if self._gathered is None:
-            raise RuntimeError("no test loop has run")
+            raise RuntimeError("no test or validation loop has run")
         return self._gathered
+
+    def on_validation_start(self) -> None:
+        """As before a test."""
+        self.on_test_start()
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """As in a test."""
+        self.test_step(batch, batch_idx, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """As in a test."""
+        self.on_test_epoch_end()
 
     # ------------------------------------------------------------------ checkpoints
 

@@ -103,11 +103,11 @@ def make_wandb(config: TrainConfig, plain: dict[str, Any], run: RunFolder, run_i
         id=run_id,
         resume="allow" if run_id else None,
         group=config.name,
-        tags=[config.data.name, config.protocol.name, str(config.scale.get("name")), str(config.preset.get("name"))],
+        tags=[str(part.get("name")) for part in (config.data, config.protocol, config.scale, config.preset)],
         config=plain,
     )
     if main_process():
-        for key in ("train/*", "lr/*", "phase", "pictures/*", "test/*"):
+        for key in ("train/*", "lr/*", "phase", "pictures/*", "validation/*", "test/*"):
             logger.experiment.define_metric(key, step_metric="iteration")
     return logger
 

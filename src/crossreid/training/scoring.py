@@ -10,26 +10,24 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from crossreid.config import ProtocolConfig, ReportConfig
+from crossreid.config import ReportConfig
 from crossreid.console import console, err_console, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
 from crossreid.evaluation import (
     Embeddings,
-    GalleryPermutations,
     PairingScore,
+    RetrievalProtocol,
     RetrievalResult,
     Scorer,
-    SysuMM01Protocol,
     modality_pairs,
     pairs_table,
     ranked_list,
     results_table,
-    score_sysu,
 )
 from crossreid.methods.base import CrossModalityModule
+from crossreid.protocols import ProtocolSet
 from crossreid.run_folder import write_json
-from crossreid.training.build import find_permutations
 from crossreid.training.loggers import pictures
 
 
@@ -47,6 +45,11 @@ class Scores:
     results: Mapping[str, RetrievalResult]
     pairs: Mapping[str, PairingScore]
 
+    @property
+    def headline(self) -> float:
+        """Mean Rank-1 of the protocol's first setting, in [0, 1]."""
+        return float(next(iter(self.results.values())).rank(1).mean())
+
     def flat(self) -> dict[str, float]:
         """Means by keys that name the protocol, such as ``test/sysu_mm01/all/single/rank1``."""
         values: dict[str, float] = {}
@@ -61,19 +64,6 @@ class Scores:
             for name, score in self.pairs.items()
         }
         return {"protocols": {key: result.to_json() for key, result in self.results.items()}, "modality_pairs": pairs}
-
-
-@dataclass(frozen=True)
-class Draw:
-    """Which galleries are drawn: the label that tables print, and the permutations where it is the official one."""
-
-    name: str
-    permutations: GalleryPermutations | None
-
-    @classmethod
-    def find(cls, config: ProtocolConfig, root: Path | None) -> Draw:
-        """See :func:`crossreid.training.build.find_permutations`."""
-        return cls(*find_permutations(config, root))
 
 
 def embed_dataset(trainer: pl.Trainer, module: CrossModalityModule[Any], data: ReIDDataModule) -> Embeddings:
@@ -100,26 +90,19 @@ def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) 
 def score(
     name: str,
     embeddings: Embeddings,
-    config: ProtocolConfig,
-    draw: Draw,
+    protocols: ProtocolSet,
     scorer: Scorer,
     *,
     pairs: bool,
     progress: bool = False,
 ) -> Scores:
-    """Score embeddings in every mode and shot of the protocol, and in the four modality pairings if asked for."""
+    """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for."""
     bar = partial(track, enabled=progress and err_console.is_terminal)
-    results = score_sysu(
-        embeddings,
-        permutations=draw.permutations,
-        draw=draw.name,  # type: ignore[arg-type]
-        modes=config.modes,
-        shots=config.shots,
-        trials=config.trials,
-        scorer=scorer,
-        progress=bar,
-    )
-    return Scores(name, results, modality_pairs(embeddings, scorer, progress=bar) if pairs else {})
+    results = {protocol.key: protocol(embeddings, scorer, bar) for protocol in protocols.test}
+    if not pairs:
+        return Scores(name, results, {})
+    table = modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=protocols.pair_removal, progress=bar)
+    return Scores(name, results, table)
 
 
 def show(scores: Sequence[Scores], *, title: str) -> None:
@@ -140,11 +123,11 @@ def draw_figures(
     module: CrossModalityModule[Any] | None,
     data: ReIDDataModule,
     embeddings: Embeddings,
-    draw: Draw,
+    protocol: RetrievalProtocol,
     scorer: Scorer,
     report: ReportConfig,
 ) -> list[Path]:
-    """Write the PNGs: pictures of the method, ranked lists, t-SNE; returns their paths."""
+    """Write the PNGs: pictures of the method, the protocol's ranked lists, t-SNE; returns their paths."""
     from crossreid.visualization import embedding_map, picture_grid, ranked_gallery, save  # noqa: PLC0415 - extra `viz`
 
     written = []
@@ -153,7 +136,6 @@ def draw_figures(
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
         grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
         written.append(save(grid, folder / "translation.png"))
-    protocol = SysuMM01Protocol("all", 1, trials=1, draw=draw.name, permutations=draw.permutations)  # type: ignore[arg-type]
     probes = protocol.queries(embeddings)
     lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
     images = data.images(size)

@@ -1,0 +1,28 @@
+"""Protocols from settings: draws, splits, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from crossreid.errors import DataError
+from crossreid.evaluation import SysuMM01Protocol
+from crossreid.protocols import Scored, protocol_config
+
+
+def draw(root: Path | None, **settings: object) -> str:
+    first = protocol_config({"name": "sysu_mm01", **settings}).build(Scored(root)).test[0]
+    assert isinstance(first, SysuMM01Protocol)
+    return first.draw
+
+
+def test_the_official_draw_is_used_where_it_is_and_its_lack_is_said(
+    tmp_path: Path, people_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert draw(people_root) == "official"
+    assert draw(people_root, draw="seeded") == "seeded"
+    assert capsys.readouterr().out == ""
+    for root in (tmp_path, None):
+        assert draw(root) == "seeded"
+        assert "rand_perm_cam.mat was not found, so galleries are drawn by seed" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"gone\.mat"):
+        draw(tmp_path, permutations=str(tmp_path / "gone.mat"))
