@@ -158,6 +158,25 @@ class EvaluateConfig:
     report: ReportConfig = field(default_factory=ReportConfig)
 
 
+@dataclass
+class CheckConfig:
+    """Everything ``crossreid.check`` is told.
+
+    Attributes:
+        output: a JSON file for the findings.
+        progress: show a progress bar.
+        scale: sizes of the embedded set, if that is examined.
+        data: settings of the dataset, see :mod:`crossreid.datasets`.
+        protocol: settings of the protocol whose probes and galleries are counted, see :mod:`crossreid.protocols`.
+    """
+
+    output: str | None = None
+    progress: bool = True
+    scale: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+
 def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
     """A composed config as an object of ``schema``.
 

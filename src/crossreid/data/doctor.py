@@ -1,0 +1,267 @@
+"""Examining a copy of a dataset: what is missing, unreadable, odd, swapped or there twice.
+
+A reader refuses a copy at the first problem, in one sentence. The doctor goes through all of it, opens every image once,
+and names everything that it finds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations
+from math import sqrt
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from crossreid.console import track
+from crossreid.data.datasets import ReIDDataset
+from crossreid.data.datasets.base import CameraCount, SplitCounts, some
+from crossreid.data.records import ImageRecord, Modality
+
+Severity = Literal["error", "warning"]
+
+SMALLEST = (16, 8)  # height and width in pixels below which an image is odd
+_THUMB = (16, 32)  # width and height at which colour is measured: sensor noise averages out
+_GREY_MODES = ("L", "LA", "I;16", "I")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a copy.
+
+    Attributes:
+        severity: an ``error`` makes scores wrong; a ``warning`` is odd but can be worked with.
+        kind: ``layout``, ``count``, ``unreadable``, ``size``, ``channels``, ``modality``, ``split`` or ``duplicate``.
+        message: what it is, with the names of the files or identities.
+    """
+
+    severity: Severity
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class CountRow:
+    """Identities and images of one camera in one split; ``expected`` is None where nothing is known."""
+
+    split: str
+    camera: int
+    found: CameraCount
+    expected: CameraCount | None
+
+    @property
+    def right(self) -> bool:
+        """As many as there should be, as far as that is known."""
+        return self.expected is None or self.found == self.expected
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What the doctor found.
+
+    Attributes:
+        counts: a row for each split and camera.
+        findings: errors first.
+        images: number of images opened.
+    """
+
+    counts: tuple[CountRow, ...]
+    findings: tuple[Finding, ...]
+    images: int
+
+    @property
+    def healthy(self) -> bool:
+        """No errors; warnings may be there."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one image is like. ``problem`` is None where it can be read; ``chroma`` is in [0, 255], 0 for grey."""
+
+    problem: str | None
+    size: tuple[int, int] = (0, 0)
+    mode: str = ""
+    chroma: float = 0.0
+    digest: bytes = b""
+
+
+def examine(
+    dataset: ReIDDataset,
+    expected: SplitCounts | None,
+    complaints: Sequence[str] = (),
+    *,
+    workers: int = 1,
+    progress: bool = False,
+) -> Examination:
+    """Open every image of a dataset and name all that is wrong.
+
+    Args:
+        dataset: as a reader listed it, without verifying.
+        expected: what a complete copy holds; None where that is not known.
+        complaints: what the reader complained of.
+        workers: decoding threads.
+        progress: show a bar.
+    """
+    records = dataset.records
+    with ThreadPoolExecutor(workers) as pool:
+        looked = pool.map(lambda record: _look(record.path), records)
+        seen = list(track(looked, "examining images", total=len(records), enabled=progress))
+    counts = tuple(_count_rows(dataset.counts(), expected))
+    pairs = list(zip(records, seen, strict=True))
+    findings = [
+        *(Finding("error", "layout", complaint) for complaint in complaints),
+        *_wrong_counts(counts),
+        *_shared_identities(dataset),
+        *_unreadable(pairs),
+        *_odd_images([(record, look) for record, look in pairs if look.problem is None]),
+        *_swapped([(record, look) for record, look in pairs if look.problem is None]),
+        *_duplicates([(record, look) for record, look in pairs if look.problem is None]),
+    ]
+    return Examination(counts, tuple(sorted(findings, key=lambda f: f.severity != "error")), len(records))
+
+
+_Looks = Sequence[tuple[ImageRecord, _Seen]]
+
+
+def _look(path: Path) -> _Seen:
+    try:
+        content = path.read_bytes()
+        with Image.open(path) as image:
+            image.load()
+            thumb = np.asarray(image.convert("RGB").resize(_THUMB, Image.Resampling.BOX), dtype=np.int16)
+            chroma = float((thumb.max(2) - thumb.min(2)).mean())
+            return _Seen(None, (image.height, image.width), image.mode, chroma, hashlib.sha256(content).digest())
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        return _Seen(" ".join(str(error).split()).replace(f"'{path}'", "the file"))
+
+
+def _count_rows(found: SplitCounts, expected: SplitCounts | None) -> Iterator[CountRow]:
+    for split in [*found, *(name for name in expected or {} if name not in found)]:
+        have, want = found.get(split, {}), (expected or {}).get(split, {})
+        for camera in sorted({*have, *want}):
+            none = CameraCount(0, 0)
+            yield CountRow(
+                split, camera, have.get(camera, none), want.get(camera, none) if expected is not None else None
+            )
+
+
+def _wrong_counts(rows: Iterable[CountRow]) -> Iterator[Finding]:
+    for row in rows:
+        if not row.right:
+            assert row.expected is not None
+            what = "is missing" if not row.found.images else f"holds {row.found.ids} ids and {row.found.images} images"
+            yield Finding(
+                "error",
+                "count",
+                f"{row.split} camera {row.camera} {what} where {row.expected.ids} ids and {row.expected.images} images "
+                "belong",
+            )
+
+
+def _shared_identities(dataset: ReIDDataset) -> Iterator[Finding]:
+    people = {split: {dataset.records[row].pid for row in rows} for split, rows in dataset.splits.items()}
+    for one, two in combinations(people, 2):
+        if shared := sorted(people[one] & people[two]):
+            yield Finding(
+                "error", "split", f"identities {some(shared)} are in both {one} and {two}: scores would be too good"
+            )
+
+
+def _unreadable(looks: _Looks) -> Iterator[Finding]:
+    for record, look in looks:
+        if look.problem is not None:
+            yield Finding("error", "unreadable", f"{record.path} cannot be read ({look.problem})")
+
+
+def _odd_images(looks: _Looks) -> Iterator[Finding]:
+    kinds: dict[str, list[Path]] = defaultdict(list)
+    modes = Counter((record.modality, look.mode) for record, look in looks)
+    usual = {m: max((mode for n, mode in modes if n == m), key=lambda mode: modes[m, mode]) for m, _ in modes}
+    for record, look in looks:
+        height, width = look.size
+        if width >= height:
+            kinds["wider than high"].append(record.path)
+        elif height < SMALLEST[0] or width < SMALLEST[1]:
+            kinds[f"smaller than {SMALLEST[0]}x{SMALLEST[1]} pixels"].append(record.path)
+        if look.mode != usual[record.modality]:
+            what = f"of mode {look.mode} where the other {record.modality} images are {usual[record.modality]}"
+            kinds[what].append(record.path)
+    for what, paths in kinds.items():
+        kind = "channels" if "mode" in what else "size"
+        yield Finding("warning", kind, f"{_images(len(paths))} {what}: {some(paths, 5)}")
+
+
+def _swapped(looks: _Looks) -> Iterator[Finding]:
+    """Person by person and camera by camera: grey pictures in a visible camera, coloured ones in an infrared camera.
+
+    What counts as grey and as coloured is read off the set itself: infrared pictures may have a tint.
+    """
+    typical = {m: median([look.chroma for record, look in looks if record.modality == m] or [0.0]) for m in _BOTH}
+    grey, colour = min(typical.values()), max(typical.values())
+    if not all(any(record.modality == m for record, _ in looks) for m in _BOTH):
+        return
+    if colour < 2 * grey + 2:
+        yield Finding("warning", "modality", "visible images have hardly more colour than infrared ones: not compared")
+        return
+    if typical["infrared"] > typical["visible"]:
+        yield Finding("error", "modality", "visible and infrared are swapped: the infrared cameras see colour")
+        return
+    folders: dict[tuple[int, Modality, int], list[float]] = defaultdict(list)
+    for record, look in looks:
+        folders[record.camid, record.modality, record.pid].append(look.chroma)
+    for (camera, modality), people in _by_camera(folders).items():
+        limit = sqrt((grey + 1) * (colour + 1)) if modality == "infrared" else 1.5 * grey + 1
+        wrong = [pid for pid, c in people.items() if (min(c) > limit if modality == "infrared" else max(c) < limit)]
+        saw = "coloured images in the infrared" if modality == "infrared" else "grey images in the visible"
+        if len(wrong) > len(people) / 2:
+            yield Finding("error", "modality", f"{saw} camera {camera}: it holds the other modality's images")
+        elif wrong:
+            yield Finding("error", "modality", f"{saw} camera {camera}: those of identities {some(sorted(wrong))}")
+
+
+_BOTH: tuple[Modality, Modality] = ("visible", "infrared")
+
+
+def _by_camera(
+    folders: dict[tuple[int, Modality, int], list[float]],
+) -> dict[tuple[int, Modality], dict[int, list[float]]]:
+    cameras: dict[tuple[int, Modality], dict[int, list[float]]] = defaultdict(dict)
+    for (camera, modality, pid), values in sorted(folders.items()):
+        cameras[camera, modality][pid] = values
+    return cameras
+
+
+def _duplicates(looks: _Looks) -> Iterator[Finding]:
+    """Files of the same bytes: between identities an error, within one a warning."""
+    by_content: dict[bytes, list[ImageRecord]] = defaultdict(list)
+    for record, look in looks:
+        by_content[look.digest].append(record)
+    between: dict[tuple[int, int], list[tuple[Path, Path]]] = defaultdict(list)
+    within: list[Path] = []
+    for records in by_content.values():
+        first = records[0]
+        for other in records[1:]:
+            if other.pid == first.pid:
+                within.append(other.path)
+            else:
+                low, high = sorted((first, other), key=lambda record: record.pid)
+                between[low.pid, high.pid].append((low.path, high.path))
+    for (one, two), pairs in sorted(between.items()):
+        example = " = ".join(str(path) for path in pairs[0])
+        yield Finding(
+            "error", "duplicate", f"identities {one} and {two} share {_images(len(pairs))}, such as {example}"
+        )
+    if within:
+        yield Finding("warning", "duplicate", f"{_images(len(within))} there twice for one identity: {some(within, 5)}")
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
