@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crossreid.data.records import ImageRecord
+from crossreid.data.records import MODALITIES, ImageRecord, Modality
 from crossreid.errors import DataError
 
 
@@ -22,7 +22,16 @@ class CameraCount(NamedTuple):
 
 
 SplitCounts = Mapping[str, Mapping[int, CameraCount]]
-"""Split name -> camera (1-based) -> counts."""
+"""Split name -> camera (1-based) -> counts; see :meth:`ReIDDataset.counts` for the names."""
+
+
+class FoundImage(NamedTuple):
+    """An image that a reader found, before it has a place in the list of records."""
+
+    path: Path
+    pid: int
+    camid: int
+    modality: Modality
 
 
 @dataclass(frozen=True)
@@ -34,30 +43,53 @@ class ReIDDataset:
         root: folder that holds it.
         records: all images of all splits; ``records[i].row == i``.
         splits: split name -> rows (n,) into ``records``, ascending.
+        shared_cameras: a camera number stands for a visible and an infrared camera (LLCM), so counts are given by
+            split and modality.
     """
 
     name: str
     root: Path
     records: tuple[ImageRecord, ...]
     splits: Mapping[str, npt.NDArray[np.int64]]
+    shared_cameras: bool = False
 
     def rows(self, *splits: str) -> npt.NDArray[np.int64]:
         """Rows (n,) of the named splits together, ascending."""
         return np.sort(np.concatenate([self.splits[name] for name in splits]))
 
     def counts(self) -> dict[str, dict[int, CameraCount]]:
-        """Identities and images per split and camera, as found."""
-        return {name: count_cameras(self.records[row] for row in rows) for name, rows in self.splits.items()}
+        """Identities and images per split and camera, as found.
+
+        With ``shared_cameras`` the names are ``train visible``, ``train infrared`` and so on.
+        """
+        found = {split: [self.records[row] for row in rows] for split, rows in self.splits.items()}
+        if self.shared_cameras:
+            found = {
+                f"{split} {m}": [r for r in rs if r.modality == m] for split, rs in found.items() for m in MODALITIES
+            }
+        return {name: count_cameras(records) for name, records in found.items()}
 
 
-def count_cameras(records: Iterable[ImageRecord]) -> dict[int, CameraCount]:
+def as_records(images: Iterable[FoundImage]) -> tuple[ImageRecord, ...]:
+    """Records in the order camera, identity, modality, file; frames count a person's images in a camera and modality."""
+    order = sorted(images, key=lambda i: (i.camid, i.pid, MODALITIES.index(i.modality), str(i.path)))
+    frames: dict[tuple[int, int, Modality], int] = {}
+    records = []
+    for row, image in enumerate(order):
+        person = (image.camid, image.pid, image.modality)
+        frame = frames[person] = frames.get(person, -1) + 1
+        records.append(ImageRecord(image.path, image.pid, image.camid, image.modality, frame, row))
+    return tuple(records)
+
+
+def count_cameras(images: Iterable[ImageRecord | FoundImage]) -> dict[int, CameraCount]:
     """Identities and images per camera."""
     pids: dict[int, set[int]] = {}
-    images: dict[int, int] = {}
-    for record in records:
-        pids.setdefault(record.camid, set()).add(record.pid)
-        images[record.camid] = images.get(record.camid, 0) + 1
-    return {camid: CameraCount(len(pids[camid]), images[camid]) for camid in sorted(pids)}
+    counts: dict[int, int] = {}
+    for image in images:
+        pids.setdefault(image.camid, set()).add(image.pid)
+        counts[image.camid] = counts.get(image.camid, 0) + 1
+    return {camid: CameraCount(len(pids[camid]), counts[camid]) for camid in sorted(pids)}
 
 
 def verify_counts(found: SplitCounts, expected: SplitCounts, *, advice: str) -> None:

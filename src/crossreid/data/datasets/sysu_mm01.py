@@ -13,12 +13,21 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from crossreid.data.datasets.base import CameraCount, ReIDDataset, SplitCounts, count_cameras, verify_counts
+from crossreid.data.datasets.base import (
+    CameraCount,
+    FoundImage,
+    ReIDDataset,
+    SplitCounts,
+    as_records,
+    count_cameras,
+    verify_counts,
+)
+from crossreid.data.datasets.lists import list_images, read_ids, require_folders, some
 from crossreid.data.records import ImageRecord, Modality
 from crossreid.errors import DataError
 
@@ -73,7 +82,7 @@ def read_sysu_mm01(
         DataError: the folder, a camera or an id list is missing, an id is in two splits or in no camera, or the counts
             differ from ``counts``.
     """
-    _require_folders(root)
+    require_folders(root, (*(f"cam{camid}" for camid in CAMERAS), "exp"), REQUEST)
     ids = _read_splits(root)
     records = _list_records(root, {pid for split in ids.values() for pid in split})
     splits = {split: np.array([r.row for r in records if r.pid in pids], dtype=np.int64) for split, pids in ids.items()}
@@ -84,50 +93,28 @@ def read_sysu_mm01(
     return dataset
 
 
-def _require_folders(root: Path) -> None:
-    if not root.is_dir():
-        raise DataError(
-            f"There is no dataset folder '{root}': set data.root to the folder that holds cam1..cam6 and exp. {REQUEST}"
-        )
-    missing = [name for name in (*(f"cam{camid}" for camid in CAMERAS), "exp") if not (root / name).is_dir()]
-    if missing:
-        raise DataError(f"The dataset folder '{root}' lacks {', '.join(missing)}. {REQUEST}")
-
-
 def _read_splits(root: Path) -> dict[str, frozenset[int]]:
     """Split -> available ids."""
-    available = _read_ids(root / "exp" / "available_id.txt")
-    ids = {split: _read_ids(root / "exp" / f"{split}_id.txt") & available for split in SPLITS}
+    available = read_ids(root / "exp" / "available_id.txt")
+    ids = {split: read_ids(root / "exp" / f"{split}_id.txt") & available for split in SPLITS}
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         if shared := sorted(ids[first] & ids[second]):
             raise DataError(
-                f"The id lists in '{root / 'exp'}' do not match: {_some(shared)} stand in both {first}_id.txt and "
+                f"The id lists in '{root / 'exp'}' do not match: {some(shared)} stand in both {first}_id.txt and "
                 f"{second}_id.txt; restore the lists that came with the dataset."
             )
     return ids
 
 
-def _read_ids(path: Path) -> frozenset[int]:
-    if not path.is_file():
-        raise DataError(f"The id list '{path}' is missing; restore the exp folder that came with the dataset.")
-    words = path.read_text(encoding="utf-8").replace("\n", ",").split(",")
-    try:
-        return frozenset(int(word) for word in words if word.strip())
-    except ValueError as error:
-        raise DataError(f"The id list '{path}' must hold comma-separated numbers ({error}); restore it.") from error
-
-
 def _list_records(root: Path, pids: set[int]) -> tuple[ImageRecord, ...]:
     """Records in the order camera, identity, file."""
-    records: list[ImageRecord] = []
+    images: list[FoundImage] = []
     for camid, modality in CAMERAS.items():
-        for pid in sorted(pids):
+        for pid in pids:
             folder = root / f"cam{camid}" / f"{pid:04d}"
             if folder.is_dir():
-                files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".jpg")
-                start = len(records)
-                records += [ImageRecord(p, pid, camid, modality, i, start + i) for i, p in enumerate(files)]
-    return tuple(records)
+                images += [FoundImage(path, pid, camid, modality) for path in list_images(folder)]
+    return as_records(images)
 
 
 def _require_images(dataset: ReIDDataset, ids: Mapping[str, frozenset[int]]) -> None:
@@ -136,19 +123,12 @@ def _require_images(dataset: ReIDDataset, ids: Mapping[str, frozenset[int]]) -> 
         found = {dataset.records[row].pid for row in dataset.splits[split]}
         if absent := sorted(pids - found):
             raise DataError(
-                f"{split}_id.txt lists {_some(absent)}, but no camera folder in '{dataset.root}' has images of them; "
+                f"{split}_id.txt lists {some(absent)}, but no camera folder in '{dataset.root}' has images of them; "
                 "restore the images, or the list that came with them."
             )
         cameras = count_cameras(dataset.records[row] for row in dataset.splits[split])
         if pids and {CAMERAS[camid] for camid in cameras} != {"visible", "infrared"}:
             raise DataError(
-                f"The {split} split in '{dataset.root}' has images of one modality only (cameras {_some(cameras)}); "
+                f"The {split} split in '{dataset.root}' has images of one modality only (cameras {some(cameras)}); "
                 "restore the other cameras' images."
             )
-
-
-def _some(values: Iterable[int], limit: int = 8) -> str:
-    """The first values, and how many more there are."""
-    listed = [str(value) for value in values]
-    rest = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + rest

@@ -1,0 +1,150 @@
+"""RegDB (Nguyen et al., "Person Recognition System Based on a Combination of Body Images from Visible Light and Thermal
+Cameras", Sensors 2017), with the ten splits of Ye et al. that the literature averages over.
+
+Facts: 412 identities, one visible and one thermal camera side by side, ten images of each identity and camera; each of
+the ten splits trains on 206 identities and tests on the other 206.
+Layout: ``Visible/<pid>/*.bmp``, ``Thermal/<pid>/*.bmp`` and ``idx/{train,test}_{visible,thermal}_{1..10}.txt`` with lines
+``Visible/285/male_back_v_05528_285.bmp 0``. The number after the path counts identities in order of appearance; the
+identity is the folder. The set is given out by its authors on request.
+
+Camera 1 is the visible one, camera 2 the thermal one (modality ``infrared``).
+
+Example:
+    >>> dataset = read_regdb(Path("/data/RegDB"), split=1)  # doctest: +SKIP
+    >>> len(dataset.rows("train"))  # doctest: +SKIP
+    4120
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from crossreid.data.datasets.base import (
+    CameraCount,
+    FoundImage,
+    ReIDDataset,
+    SplitCounts,
+    as_records,
+    count_cameras,
+    verify_counts,
+)
+from crossreid.data.datasets.lists import read_image_list, require_folders, some
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import ConfigError, DataError
+
+REGDB_SPLITS = range(1, 11)
+"""Numbers of the ten splits."""
+
+CAMERAS: Mapping[Modality, int] = {"visible": 1, "infrared": 2}
+FOLDERS: Mapping[Modality, str] = {"visible": "Visible", "infrared": "Thermal"}
+PARTS = ("train", "test")
+
+REGDB_COUNTS: SplitCounts = {part: {1: CameraCount(206, 2060), 2: CameraCount(206, 2060)} for part in PARTS}
+"""Identities and images per split and camera of a complete copy, the same for each of the ten splits."""
+
+REQUEST = (
+    "Ask the authors of RegDB (Dongguk University) for a complete copy and take the ten splits' lists with it, or set "
+    "data.counts=any for a set of your own in this layout."
+)
+
+_Lists = Mapping[str, list[FoundImage]]
+"""``train`` and ``test`` of one split -> images of both modalities."""
+
+
+def read_regdb(
+    root: Path, split: int = 1, counts: SplitCounts | None = REGDB_COUNTS, *, name: str = "regdb"
+) -> ReIDDataset:
+    """Verify a folder in the RegDB layout, then list its images.
+
+    The records are all images that any split lists, so they, and the decoded images, are the same for every ``split``;
+    a frame is the place among that person's listed images of that camera. There is no validation split.
+
+    Args:
+        root: folder with ``Visible``, ``Thermal`` and ``idx``.
+        split: which of the ten splits ``train`` and ``test`` are, 1 to 10.
+        counts: what ``train`` and ``test`` of each of the ten splits must hold; ``None`` takes the splits and images
+            that there are.
+        name: name of the dataset in tables.
+
+    Raises:
+        ConfigError: ``split`` is not 1 to 10.
+        DataError: a folder, a list or a listed image is missing, a list names an image of the other modality, train and
+            test of a split share an identity, visible and thermal lists of a split name different identities, or the
+            counts differ from ``counts``.
+    """
+    if split not in REGDB_SPLITS:
+        raise ConfigError(f"RegDB has the splits 1 to 10, not {split!r}.")
+    require_folders(root, (*FOLDERS.values(), "idx"), REQUEST)
+    wanted = REGDB_SPLITS if counts is not None else [t for t in REGDB_SPLITS if t == split or _any_list(root, t)]
+    images: dict[str, FoundImage] = {}
+    lists = {t: _read_split(root, t, images) for t in wanted}
+    records = as_records(images.values())
+    if counts is not None:
+        _verify(lists, len(records), counts)
+    row_of = {record.path: record.row for record in records}
+    rows = {part: np.sort(np.array([row_of[i.path] for i in lists[split][part]], dtype=np.int64)) for part in PARTS}
+    return ReIDDataset(name=name, root=root, records=records, splits=rows)
+
+
+def _list_path(root: Path, part: str, modality: Modality, split: int) -> Path:
+    return root / "idx" / f"{part}_{FOLDERS[modality].lower()}_{split}.txt"
+
+
+def _any_list(root: Path, split: int) -> bool:
+    return any(_list_path(root, part, modality, split).is_file() for part in PARTS for modality in MODALITIES)
+
+
+def _read_split(root: Path, split: int, images: dict[str, FoundImage]) -> _Lists:
+    """The lists of one split; adds to ``images`` (path in the list -> image) what other splits had not named."""
+    lists: dict[str, list[FoundImage]] = {}
+    for part in PARTS:
+        by_modality = {m: _read_list(root, _list_path(root, part, m, split), m, images) for m in MODALITIES}
+        visible, thermal = ({image.pid for image in by_modality[m]} for m in MODALITIES)
+        if differing := sorted(visible ^ thermal):
+            raise DataError(
+                f"'{_list_path(root, part, 'visible', split)}' and '{_list_path(root, part, 'infrared', split).name}' "
+                f"name different identities ({some(differing)} stand in one of them only); restore both lists."
+            )
+        lists[part] = by_modality["visible"] + by_modality["infrared"]
+    train, test = ({image.pid for image in lists[part]} for part in PARTS)
+    if shared := sorted(train & test):
+        raise DataError(
+            f"'{_list_path(root, 'train', 'visible', split)}' and '{_list_path(root, 'test', 'visible', split).name}' "
+            f"share identities ({some(shared)}), so a test would know its people; restore both lists."
+        )
+    return lists
+
+
+def _read_list(root: Path, path: Path, modality: Modality, images: dict[str, FoundImage]) -> list[FoundImage]:
+    pattern = re.compile(rf"{FOLDERS[modality]}/(\d+)/[^/]+")
+    listed = []
+    for name in read_image_list(path):
+        match = pattern.fullmatch(name)
+        if match is None:
+            raise DataError(
+                f"'{path}' names '{name}' where '{FOLDERS[modality]}/<person>/<image>' belongs; restore it."
+            )
+        if name not in images:
+            if not (root / name).is_file():
+                raise DataError(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
+            images[name] = FoundImage(root / name, int(match[1]), CAMERAS[modality], modality)
+        listed.append(images[name])
+    if not listed:
+        raise DataError(f"The list '{path}' names no image; restore it.")
+    return listed
+
+
+def _verify(lists: Mapping[int, _Lists], total: int, counts: SplitCounts) -> None:
+    """Every split holds what it must, and all of them divide the same images."""
+    parts = [(t, part) for t in lists for part in PARTS]
+    found = {f"split {t} {part}": count_cameras(lists[t][part]) for t, part in parts}
+    verify_counts(found, {f"split {t} {part}": counts[part] for t, part in parts}, advice=REQUEST)
+    each = sum(camera.images for part in counts.values() for camera in part.values())
+    if total != each:
+        raise DataError(
+            f"The ten splits name {total} different images where all of them should divide the same {each}. {REQUEST}"
+        )
