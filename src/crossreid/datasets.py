@@ -6,12 +6,26 @@ import json
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from crossreid.config import check_choice, typed
 from crossreid.data.cache import available_cores
-from crossreid.data.datasets import SYSU_MM01_COUNTS, CameraCount, ReIDDataset, read_sysu_mm01
-from crossreid.data.datasets.base import SplitCounts
+from crossreid.data.datasets import (
+    LLCM_COUNTS,
+    REGDB_COUNTS,
+    REGDB_SPLITS,
+    SYSU_MM01_COUNTS,
+    CameraCount,
+    Complain,
+    ReIDDataset,
+    SplitCounts,
+    read_folder,
+    read_llcm,
+    read_regdb,
+    read_sysu_mm01,
+    refuse,
+)
+from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
 from crossreid.errors import ConfigError, DataError
 
@@ -50,13 +64,35 @@ class DataConfig:
         if self.evaluation_batch < 1:
             raise ConfigError("data.evaluation_batch is 1 or more.")
 
-    @abstractmethod
     def read(self, *, progress: bool) -> ReIDDataset:
         """Verify the dataset on disk and list its records; a generated one is made first where it is not there.
 
         Raises:
             DataError: something is missing, too much or damaged.
         """
+        self.prepare(progress=progress)
+        return self.list_records(self.expected(), refuse)
+
+    def survey(self, *, progress: bool) -> tuple[ReIDDataset, list[str]]:
+        """The dataset as far as it can be read, not verified, and what its reader complains of.
+
+        Raises:
+            DataError: nothing can be read.
+        """
+        self.prepare(progress=progress)
+        complaints: list[str] = []
+        return self.list_records(None, complaints.append), complaints
+
+    def prepare(self, *, progress: bool) -> None:
+        """Make a dataset that can be generated; nothing for one's own copy."""
+
+    @abstractmethod
+    def expected(self) -> SplitCounts | None:
+        """Identities and images per split and camera of a complete copy; None where that is not known."""
+
+    @abstractmethod
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
+        """Call the dataset's reader."""
 
 
 @dataclass
@@ -79,19 +115,28 @@ class SyntheticConfig(DataConfig):
         super().check()
         _ = self.generator
 
-    def read(self, *, progress: bool) -> ReIDDataset:
-        """Generated where it is not there, and verified against what the generator says it wrote."""
+    def prepare(self, *, progress: bool) -> None:
+        """Draw the people where they are not there."""
         write_sysu_layout(self.folder, self.generator, workers=available_cores(), progress=progress)
-        return read_sysu_mm01(self.folder, read_manifest(self.folder), name=self.name)
+
+    def expected(self) -> SplitCounts:
+        """What the generator says it wrote."""
+        return read_manifest(self.folder)
+
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
+        """See :func:`~crossreid.data.datasets.read_sysu_mm01`."""
+        return read_sysu_mm01(self.folder, counts, name=self.name, complain=complain)
 
 
 @dataclass
 class CountedConfig(DataConfig):
-    """A dataset of which the numbers of a complete copy are known.
+    """A dataset of which the numbers of a complete copy are published.
 
     Attributes:
         counts: ``official`` verifies the published numbers, ``any`` takes a set of one's own in this layout.
     """
+
+    OFFICIAL: ClassVar[SplitCounts]
 
     counts: str = "official"
 
@@ -100,21 +145,97 @@ class CountedConfig(DataConfig):
         super().check()
         check_choice("data.counts", self.counts, ("official", "any"))
 
-    def expected(self, official: SplitCounts) -> SplitCounts | None:
-        """What a reader is to verify."""
-        return official if self.counts == "official" else None
+    def expected(self) -> SplitCounts | None:
+        """The published numbers, unless the set is one's own."""
+        return self.OFFICIAL if self.counts == "official" else None
 
 
 @dataclass
 class SysuMM01Config(CountedConfig):
     """SYSU-MM01."""
 
-    def read(self, *, progress: bool) -> ReIDDataset:
+    OFFICIAL = SYSU_MM01_COUNTS
+
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`~crossreid.data.datasets.read_sysu_mm01`."""
-        return read_sysu_mm01(self.folder, self.expected(SYSU_MM01_COUNTS), name=self.name)
+        return read_sysu_mm01(self.folder, counts, name=self.name, complain=complain)
 
 
-DATASETS: dict[str, type[DataConfig]] = {"synthetic": SyntheticConfig, "sysu_mm01": SysuMM01Config}
+@dataclass
+class RegDBConfig(CountedConfig):
+    """RegDB.
+
+    Attributes:
+        split: which of the ten splits into training and test, 1 to 10.
+    """
+
+    OFFICIAL = REGDB_COUNTS
+
+    split: int = 1
+
+    @property
+    def split_number(self) -> int:
+        """The split."""
+        return self.split
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        if self.split not in REGDB_SPLITS:
+            raise ConfigError(f"data.split is {self.split}: RegDB has the splits 1 to 10.")
+
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
+        """See :func:`~crossreid.data.datasets.read_regdb`."""
+        return read_regdb(self.folder, self.split, counts, name=self.name, complain=complain)
+
+
+@dataclass
+class LLCMConfig(CountedConfig):
+    """LLCM."""
+
+    OFFICIAL = LLCM_COUNTS
+
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
+        """See :func:`~crossreid.data.datasets.read_llcm`."""
+        return read_llcm(self.folder, counts, name=self.name, complain=complain)
+
+
+@dataclass
+class FolderConfig(DataConfig):
+    """One's own images, see :mod:`crossreid.data.datasets.folder`.
+
+    Attributes:
+        modality: ``visible`` or ``infrared`` for all images, where no folder says it.
+        infrared_cameras: the cameras that are infrared, where no folder says it.
+    """
+
+    modality: str | None = None
+    infrared_cameras: list[int] | None = None
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        if self.modality is not None:
+            check_choice("data.modality", self.modality, MODALITIES)
+
+    def expected(self) -> None:
+        """Nobody knows."""
+
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
+        """See :func:`~crossreid.data.datasets.read_folder`."""
+        modality = cast(Modality | None, self.modality)
+        return read_folder(
+            self.folder, modality=modality, infrared_cameras=self.infrared_cameras, name=self.name, complain=complain
+        )
+
+
+DATASETS: dict[str, type[DataConfig]] = {
+    "synthetic": SyntheticConfig,
+    "sysu_mm01": SysuMM01Config,
+    "regdb": RegDBConfig,
+    "llcm": LLCMConfig,
+    "folder": FolderConfig,
+}
 """Name -> settings."""
 
 

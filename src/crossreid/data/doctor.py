@@ -21,15 +21,13 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from crossreid.console import track
-from crossreid.data.datasets import ReIDDataset
-from crossreid.data.datasets.base import CameraCount, SplitCounts, some
-from crossreid.data.records import ImageRecord, Modality
+from crossreid.data.datasets import CameraCount, ReIDDataset, SplitCounts, some
+from crossreid.data.records import MODALITIES, ImageRecord, Modality
 
 Severity = Literal["error", "warning"]
 
 SMALLEST = (16, 8)  # height and width in pixels below which an image is odd
 _THUMB = (16, 32)  # width and height at which colour is measured: sensor noise averages out
-_GREY_MODES = ("L", "LA", "I;16", "I")
 
 
 @dataclass(frozen=True)
@@ -202,41 +200,31 @@ def _odd_images(looks: _Looks) -> Iterator[Finding]:
 def _swapped(looks: _Looks) -> Iterator[Finding]:
     """Person by person and camera by camera: grey pictures in a visible camera, coloured ones in an infrared camera.
 
-    What counts as grey and as coloured is read off the set itself: infrared pictures may have a tint.
+    What counts as grey and as coloured is read off the set's greyest and most coloured camera: infrared may have a tint.
     """
-    typical = {m: median([look.chroma for record, look in looks if record.modality == m] or [0.0]) for m in _BOTH}
-    grey, colour = min(typical.values()), max(typical.values())
-    if not all(any(record.modality == m for record, _ in looks) for m in _BOTH):
-        return
-    if colour < 2 * grey + 2:
-        yield Finding("warning", "modality", "visible images have hardly more colour than infrared ones: not compared")
-        return
-    if typical["infrared"] > typical["visible"]:
-        yield Finding("error", "modality", "visible and infrared are swapped: the infrared cameras see colour")
-        return
-    folders: dict[tuple[int, Modality, int], list[float]] = defaultdict(list)
+    cameras: dict[tuple[int, Modality], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record, look in looks:
-        folders[record.camid, record.modality, record.pid].append(look.chroma)
-    for (camera, modality), people in _by_camera(folders).items():
-        limit = sqrt((grey + 1) * (colour + 1)) if modality == "infrared" else 1.5 * grey + 1
-        wrong = [pid for pid, c in people.items() if (min(c) > limit if modality == "infrared" else max(c) < limit)]
-        saw = "coloured images in the infrared" if modality == "infrared" else "grey images in the visible"
+        cameras[record.camid, record.modality][record.pid].append(look.chroma)
+    if {modality for _, modality in cameras} != set(MODALITIES):
+        return
+    typical = [median(chroma for values in people.values() for chroma in values) for people in cameras.values()]
+    grey, colour = min(typical), max(typical)
+    if colour < 2 * grey + 2:
+        yield Finding(
+            "warning", "modality", "no camera has much more colour than another: modalities were not compared"
+        )
+        return
+    for (camera, modality), people in sorted(cameras.items()):
+        if modality == "infrared":
+            wrong = [pid for pid, values in people.items() if min(values) > sqrt((grey + 1) * (colour + 1))]
+            seen = f"coloured images in the infrared camera {camera}"
+        else:
+            wrong = [pid for pid, values in people.items() if max(values) < 1.5 * grey + 1]
+            seen = f"grey images in the visible camera {camera}"
         if len(wrong) > len(people) / 2:
-            yield Finding("error", "modality", f"{saw} camera {camera}: it holds the other modality's images")
+            yield Finding("error", "modality", f"{seen}: it holds the other modality's images")
         elif wrong:
-            yield Finding("error", "modality", f"{saw} camera {camera}: those of identities {some(sorted(wrong))}")
-
-
-_BOTH: tuple[Modality, Modality] = ("visible", "infrared")
-
-
-def _by_camera(
-    folders: dict[tuple[int, Modality, int], list[float]],
-) -> dict[tuple[int, Modality], dict[int, list[float]]]:
-    cameras: dict[tuple[int, Modality], dict[int, list[float]]] = defaultdict(dict)
-    for (camera, modality, pid), values in sorted(folders.items()):
-        cameras[camera, modality][pid] = values
-    return cameras
+            yield Finding("error", "modality", f"{seen}: those of identities {some(sorted(wrong))}")
 
 
 def _duplicates(looks: _Looks) -> Iterator[Finding]:

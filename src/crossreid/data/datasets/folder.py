@@ -35,7 +35,7 @@ from typing import NamedTuple
 import numpy as np
 
 from crossreid.data.datasets.base import FoundImage, ReIDDataset, as_records
-from crossreid.data.datasets.lists import IMAGE_SUFFIXES, list_images, some
+from crossreid.data.datasets.lists import IMAGE_SUFFIXES, Complain, list_images, refuse, some
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, DataError
 
@@ -72,6 +72,7 @@ def read_folder(
     modality: Modality | None = None,
     infrared_cameras: Sequence[int] | None = None,
     name: str = "folder",
+    complain: Complain = refuse,
 ) -> ReIDDataset:
     """List the images of a folder of one's own; the module says which names mean what.
 
@@ -82,6 +83,7 @@ def read_folder(
         modality: the modality of all images, where no folder says it.
         infrared_cameras: the cameras that are infrared, the others being visible, where no folder says it.
         name: name of the dataset in tables.
+        complain: told of every problem after which reading can go on; raises by default.
 
     Raises:
         ConfigError: the modality is said twice, or not at all.
@@ -98,7 +100,7 @@ def read_folder(
         )
     _require_one_source(root, found, modality, infrared_cameras)
     cameras, pids = _cameras(found), _identities(found)
-    _require_separate_splits(found, pids)
+    _require_separate_splits(found, pids, complain)
     infrared = frozenset(infrared_cameras or ())
     images, split_of = [], {}
     for image, camid in zip(found, cameras, strict=True):
@@ -210,12 +212,12 @@ def _identities(images: Sequence[_Image]) -> dict[str, int]:
     return {person: place for place, person in enumerate(people, start=1)}
 
 
-def _require_separate_splits(images: Sequence[_Image], pids: Mapping[str, int]) -> None:
+def _require_separate_splits(images: Sequence[_Image], pids: Mapping[str, int], complain: Complain) -> None:
     split_of: dict[int, str] = {}
     for image in images:
         other = split_of.setdefault(pids[image.person], image.split)
         if other != image.split:
-            raise DataError(
+            return complain(
                 f"Person '{image.person}' is in the splits {other} and {image.split} ('{image.path}'), so a test would "
                 "know its people: keep each person in one split, or rename different people."
             )

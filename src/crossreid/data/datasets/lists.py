@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from crossreid.errors import DataError
@@ -11,15 +11,24 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 """Endings of image files, in lower case."""
 
 
-def require_folders(root: Path, names: Iterable[str], advice: str) -> None:
-    """Raise :class:`DataError` where the dataset's folder is not there, or lacks one of the named folders."""
+Complain = Callable[[str], None]
+"""What is done about a problem after which reading can go on: refuse the set, or note it and go on."""
+
+
+def refuse(problem: str) -> None:
+    """Raise :class:`DataError`: what readers do unless they are told otherwise."""
+    raise DataError(problem)
+
+
+def require_folders(root: Path, names: Iterable[str], advice: str, complain: Complain = refuse) -> None:
+    """Raise :class:`DataError` where the dataset's folder is not there; complain where it lacks one of the folders."""
     names = tuple(names)
     if not root.is_dir():
         raise DataError(
             f"There is no dataset folder '{root}': set data.root to the folder that holds {', '.join(names)}. {advice}"
         )
     if missing := [name for name in names if not (root / name).is_dir()]:
-        raise DataError(f"The dataset folder '{root}' lacks {', '.join(missing)}. {advice}")
+        complain(f"The dataset folder '{root}' lacks {', '.join(missing)}. {advice}")
 
 
 def list_images(folder: Path) -> list[Path]:

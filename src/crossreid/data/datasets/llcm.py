@@ -25,7 +25,15 @@ from pathlib import Path
 import numpy as np
 
 from crossreid.data.datasets.base import CameraCount, FoundImage, ReIDDataset, SplitCounts, as_records, verify_counts
-from crossreid.data.datasets.lists import list_images, read_ids, read_image_list, require_folders, some
+from crossreid.data.datasets.lists import (
+    Complain,
+    list_images,
+    read_ids,
+    read_image_list,
+    refuse,
+    require_folders,
+    some,
+)
 from crossreid.data.records import Modality
 from crossreid.errors import DataError
 
@@ -83,7 +91,9 @@ REQUEST = (
 )
 
 
-def read_llcm(root: Path, counts: SplitCounts | None = LLCM_COUNTS, *, name: str = "llcm") -> ReIDDataset:
+def read_llcm(
+    root: Path, counts: SplitCounts | None = LLCM_COUNTS, *, name: str = "llcm", complain: Complain = refuse
+) -> ReIDDataset:
     """Verify a folder in the LLCM layout, then list its images, with the splits ``train`` and ``test``.
 
     A frame is the place among that person's images of that camera and modality.
@@ -92,29 +102,33 @@ def read_llcm(root: Path, counts: SplitCounts | None = LLCM_COUNTS, *, name: str
         root: folder with ``vis``, ``nir``, ``test_vis``, ``test_nir`` and ``idx``.
         counts: what each split, modality and camera must hold; ``None`` takes what there is.
         name: name of the dataset in tables.
+        complain: told of every problem after which reading can go on; raises by default.
 
     Raises:
         DataError: a folder, a list or a listed image is missing, a list names an image of the other modality or without
             a camera, an identity is in both splits, a test identity has no image, or the counts differ from ``counts``.
     """
-    require_folders(root, (*FOLDERS.values(), *(f"test_{short}" for short in FOLDERS.values()), "idx"), REQUEST)
-    train = [image for modality in FOLDERS for image in _training_images(root, modality)]
+    require_folders(
+        root, (*FOLDERS.values(), *(f"test_{short}" for short in FOLDERS.values()), "idx"), REQUEST, complain
+    )
+    train = [image for modality in FOLDERS for image in _training_images(root, modality, complain)]
     ids = read_ids(root / "idx" / "test_id.txt")
     test = [image for modality in FOLDERS for image in _test_images(root, modality, ids)]
     if shared := sorted(ids & {image.pid for image in train}):
-        raise DataError(
+        complain(
             f"The lists in '{root / 'idx'}' do not match: {some(shared)} stand in test_id.txt and in the training lists; "
             "restore the lists that came with the dataset."
         )
     if absent := sorted(ids - {image.pid for image in test}):
-        raise DataError(
+        complain(
             f"test_id.txt lists {some(absent)}, but neither '{root / 'test_vis'}' nor 'test_nir' has images of them; "
             "restore the images, or the list that came with them."
         )
     records = as_records([*train, *test])
+    tested = {image.path for image in test}
     splits = {
-        "train": np.array([r.row for r in records if r.pid not in ids], dtype=np.int64),
-        "test": np.array([r.row for r in records if r.pid in ids], dtype=np.int64),
+        "train": np.array([r.row for r in records if r.path not in tested], dtype=np.int64),
+        "test": np.array([r.row for r in records if r.path in tested], dtype=np.int64),
     }
     dataset = ReIDDataset(name=name, root=root, records=records, splits=splits, shared_cameras=True)
     if counts is not None:
@@ -122,7 +136,7 @@ def read_llcm(root: Path, counts: SplitCounts | None = LLCM_COUNTS, *, name: str
     return dataset
 
 
-def _training_images(root: Path, modality: Modality) -> list[FoundImage]:
+def _training_images(root: Path, modality: Modality, complain: Complain) -> list[FoundImage]:
     folder = FOLDERS[modality]
     path = root / "idx" / f"train_{folder}.txt"
     pattern = re.compile(rf"{folder}/(\d+)/[^/]*_c(\d+)_[^/]*")
@@ -134,7 +148,8 @@ def _training_images(root: Path, modality: Modality) -> list[FoundImage]:
                 f"'{path}' names '{name}' where '{folder}/<person>/<person>_c<camera>_<image>' belongs; restore it."
             )
         if not (root / name).is_file():
-            raise DataError(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
+            complain(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
+            continue
         images.append(FoundImage(root / name, int(match[1]), int(match[2]), modality))
     return images
 

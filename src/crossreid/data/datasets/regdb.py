@@ -32,7 +32,7 @@ from crossreid.data.datasets.base import (
     count_cameras,
     verify_counts,
 )
-from crossreid.data.datasets.lists import read_image_list, require_folders, some
+from crossreid.data.datasets.lists import Complain, read_image_list, refuse, require_folders, some
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, DataError
 
@@ -56,7 +56,12 @@ _Lists = Mapping[str, list[FoundImage]]
 
 
 def read_regdb(
-    root: Path, split: int = 1, counts: SplitCounts | None = REGDB_COUNTS, *, name: str = "regdb"
+    root: Path,
+    split: int = 1,
+    counts: SplitCounts | None = REGDB_COUNTS,
+    *,
+    name: str = "regdb",
+    complain: Complain = refuse,
 ) -> ReIDDataset:
     """Verify a folder in the RegDB layout, then list its images.
 
@@ -69,6 +74,7 @@ def read_regdb(
         counts: what ``train`` and ``test`` of each of the ten splits must hold; ``None`` takes the splits and images
             that there are.
         name: name of the dataset in tables.
+        complain: told of every problem after which reading can go on; raises by default.
 
     Raises:
         ConfigError: ``split`` is not 1 to 10.
@@ -78,10 +84,10 @@ def read_regdb(
     """
     if split not in REGDB_SPLITS:
         raise ConfigError(f"RegDB has the splits 1 to 10, not {split!r}.")
-    require_folders(root, (*FOLDERS.values(), "idx"), REQUEST)
+    require_folders(root, (*FOLDERS.values(), "idx"), REQUEST, complain)
     wanted = REGDB_SPLITS if counts is not None else [t for t in REGDB_SPLITS if t == split or _any_list(root, t)]
     images: dict[str, FoundImage] = {}
-    lists = {t: _read_split(root, t, images) for t in wanted}
+    lists = {t: _read_split(root, t, images, complain) for t in wanted}
     records = as_records(images.values())
     if counts is not None:
         _verify(lists, len(records), counts)
@@ -98,28 +104,30 @@ def _any_list(root: Path, split: int) -> bool:
     return any(_list_path(root, part, modality, split).is_file() for part in PARTS for modality in MODALITIES)
 
 
-def _read_split(root: Path, split: int, images: dict[str, FoundImage]) -> _Lists:
+def _read_split(root: Path, split: int, images: dict[str, FoundImage], complain: Complain) -> _Lists:
     """The lists of one split; adds to ``images`` (path in the list -> image) what other splits had not named."""
     lists: dict[str, list[FoundImage]] = {}
     for part in PARTS:
-        by_modality = {m: _read_list(root, _list_path(root, part, m, split), m, images) for m in MODALITIES}
+        by_modality = {m: _read_list(root, _list_path(root, part, m, split), m, images, complain) for m in MODALITIES}
         visible, thermal = ({image.pid for image in by_modality[m]} for m in MODALITIES)
         if differing := sorted(visible ^ thermal):
-            raise DataError(
+            complain(
                 f"'{_list_path(root, part, 'visible', split)}' and '{_list_path(root, part, 'infrared', split).name}' "
                 f"name different identities ({some(differing)} stand in one of them only); restore both lists."
             )
         lists[part] = by_modality["visible"] + by_modality["infrared"]
     train, test = ({image.pid for image in lists[part]} for part in PARTS)
     if shared := sorted(train & test):
-        raise DataError(
+        complain(
             f"'{_list_path(root, 'train', 'visible', split)}' and '{_list_path(root, 'test', 'visible', split).name}' "
             f"share identities ({some(shared)}), so a test would know its people; restore both lists."
         )
     return lists
 
 
-def _read_list(root: Path, path: Path, modality: Modality, images: dict[str, FoundImage]) -> list[FoundImage]:
+def _read_list(
+    root: Path, path: Path, modality: Modality, images: dict[str, FoundImage], complain: Complain
+) -> list[FoundImage]:
     pattern = re.compile(rf"{FOLDERS[modality]}/(\d+)/[^/]+")
     listed = []
     for name in read_image_list(path):
@@ -130,7 +138,8 @@ def _read_list(root: Path, path: Path, modality: Modality, images: dict[str, Fou
             )
         if name not in images:
             if not (root / name).is_file():
-                raise DataError(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
+                complain(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
+                continue
             images[name] = FoundImage(root / name, int(match[1]), CAMERAS[modality], modality)
         listed.append(images[name])
     if not listed:

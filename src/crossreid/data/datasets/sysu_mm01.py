@@ -27,9 +27,8 @@ from crossreid.data.datasets.base import (
     count_cameras,
     verify_counts,
 )
-from crossreid.data.datasets.lists import list_images, read_ids, require_folders, some
+from crossreid.data.datasets.lists import Complain, list_images, read_ids, refuse, require_folders, some
 from crossreid.data.records import ImageRecord, Modality
-from crossreid.errors import DataError
 
 CAMERAS: Mapping[int, Modality] = {
     1: "visible",
@@ -69,7 +68,11 @@ REQUEST = (
 
 
 def read_sysu_mm01(
-    root: Path, counts: SplitCounts | None = SYSU_MM01_COUNTS, *, name: str = "sysu_mm01"
+    root: Path,
+    counts: SplitCounts | None = SYSU_MM01_COUNTS,
+    *,
+    name: str = "sysu_mm01",
+    complain: Complain = refuse,
 ) -> ReIDDataset:
     """Verify a folder in the SYSU-MM01 layout, then list its images.
 
@@ -77,29 +80,30 @@ def read_sysu_mm01(
         root: folder with ``cam1..cam6`` and ``exp``.
         counts: what each split and camera must hold; ``None`` takes what there is.
         name: name of the dataset in tables.
+        complain: told of every problem after which reading can go on; raises by default.
 
     Raises:
         DataError: the folder, a camera or an id list is missing, an id is in two splits or in no camera, or the counts
             differ from ``counts``.
     """
-    require_folders(root, (*(f"cam{camid}" for camid in CAMERAS), "exp"), REQUEST)
-    ids = _read_splits(root)
+    require_folders(root, (*(f"cam{camid}" for camid in CAMERAS), "exp"), REQUEST, complain)
+    ids = _read_splits(root, complain)
     records = _list_records(root, {pid for split in ids.values() for pid in split})
     splits = {split: np.array([r.row for r in records if r.pid in pids], dtype=np.int64) for split, pids in ids.items()}
     dataset = ReIDDataset(name=name, root=root, records=records, splits=splits)
     if counts is not None:
         verify_counts(dataset.counts(), counts, advice=REQUEST)
-    _require_images(dataset, ids)
+    _require_images(dataset, ids, complain)
     return dataset
 
 
-def _read_splits(root: Path) -> dict[str, frozenset[int]]:
+def _read_splits(root: Path, complain: Complain) -> dict[str, frozenset[int]]:
     """Split -> available ids."""
     available = read_ids(root / "exp" / "available_id.txt")
     ids = {split: read_ids(root / "exp" / f"{split}_id.txt") & available for split in SPLITS}
     for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
         if shared := sorted(ids[first] & ids[second]):
-            raise DataError(
+            complain(
                 f"The id lists in '{root / 'exp'}' do not match: {some(shared)} stand in both {first}_id.txt and "
                 f"{second}_id.txt; restore the lists that came with the dataset."
             )
@@ -117,18 +121,18 @@ def _list_records(root: Path, pids: set[int]) -> tuple[ImageRecord, ...]:
     return as_records(images)
 
 
-def _require_images(dataset: ReIDDataset, ids: Mapping[str, frozenset[int]]) -> None:
+def _require_images(dataset: ReIDDataset, ids: Mapping[str, frozenset[int]], complain: Complain) -> None:
     """Every listed identity has images, and every split that is listed has both modalities."""
     for split, pids in ids.items():
         found = {dataset.records[row].pid for row in dataset.splits[split]}
         if absent := sorted(pids - found):
-            raise DataError(
+            complain(
                 f"{split}_id.txt lists {some(absent)}, but no camera folder in '{dataset.root}' has images of them; "
                 "restore the images, or the list that came with them."
             )
         cameras = count_cameras(dataset.records[row] for row in dataset.splits[split])
         if pids and {CAMERAS[camid] for camid in cameras} != {"visible", "infrared"}:
-            raise DataError(
+            complain(
                 f"The {split} split in '{dataset.root}' has images of one modality only (cameras {some(cameras)}); "
                 "restore the other cameras' images."
             )
