@@ -37,7 +37,7 @@ def check(cfg: DictConfig) -> None:
     dataset, complaints = data.survey(progress=config.progress)
     sizes: dict[str, tuple[int, int]] = {}
     try:
-        sizes = protocol_sizes(protocol.build(Scored.of(data, data)), dataset)
+        sizes = protocol_sizes(protocol.build(Scored.of(data, data, dataset)), dataset)
     except CrossReIDError as error:
         complaints = [*complaints, str(error)]
     found = examine(dataset, data.expected(), complaints, workers=available_cores(), progress=config.progress)

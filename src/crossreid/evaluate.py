@@ -18,7 +18,7 @@ from crossreid.console import notice
 from crossreid.datasets import TRAINED, DataConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import load_foreign, write_results_json
-from crossreid.protocols import AUTO, Scored, protocol_config
+from crossreid.protocols import AUTO, Scored, modalities, protocol_config
 from crossreid.training.build import make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.progress import IterationProgress
@@ -46,10 +46,12 @@ def _score_embeddings(config: EvaluateConfig, path: Path) -> float:
     if config.save_embeddings:
         raise ConfigError("save_embeddings goes with checkpoint=; the embeddings given are a file already.")
     if config.protocol["name"] == AUTO:
-        raise ConfigError("Embeddings do not say which protocol they are for: add protocol=sysu_mm01.")
+        raise ConfigError(
+            "Embeddings do not say which protocol they are for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
+        )
     embeddings = load_foreign(path)
     protocol = protocol_config(config.protocol)
-    protocols, scorer = protocol.build(Scored()), protocol.scorer()
+    protocols, scorer = protocol.build(Scored(modalities=modalities(embeddings.infrared))), protocol.scorer()
     scores = score(path.stem, embeddings, protocols, scorer, pairs=config.report.modality_pairs)
     return _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
 
@@ -66,7 +68,7 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
     data = make_datamodule(scored_on, method, trained.selection, seed=trained.seed, progress=config.trainer.progress)
     module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
     load_weights(module, saved["state_dict"], path)
-    protocols, scorer = protocol.build(Scored.of(scored_on, trained_on)), protocol.scorer(module.scorer())
+    protocols, scorer = protocol.build(Scored.of(scored_on, trained_on, data.dataset)), protocol.scorer(module.scorer())
     callbacks = [IterationProgress()] if config.trainer.progress else []
     trainer = make_trainer(config.trainer, method, 1, path.parent, (), callbacks)
     embeddings = embed_dataset(trainer, module, data)

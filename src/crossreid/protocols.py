@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from crossreid.config import check_choice, typed
 from crossreid.console import notice
+from crossreid.data.datasets import ReIDDataset
+from crossreid.data.records import MODALITIES, Modality
 from crossreid.datasets import DataConfig
 from crossreid.errors import ConfigError
 from crossreid.evaluation import (
+    LLCM_DIRECTIONS,
+    LLCM_ROLES,
+    PAIRINGS,
+    REGDB_DIRECTIONS,
+    AllPairsProtocol,
     Cosine,
     Euclidean,
     GalleryPermutations,
+    LLCMProtocol,
+    RegDBProtocol,
     Removal,
     RetrievalProtocol,
+    SameImage,
+    SameLocation,
+    SamePersonSameCamera,
     Scorer,
     SysuMM01Protocol,
     ValidationProtocol,
@@ -37,17 +49,25 @@ class Scored:
         root: folder of the dataset, for lists that came with it; None for embeddings from elsewhere.
         split: the dataset's split that is scored, where it has several.
         trained_split: the split that the model was trained on; None where that is not known.
+        modalities: of the images to score.
     """
 
     root: Path | None = None
     split: int | None = None
     trained_split: int | None = None
+    modalities: frozenset[Modality] = frozenset(MODALITIES)
 
     @classmethod
-    def of(cls, data: DataConfig, trained_on: DataConfig) -> Scored:
+    def of(cls, data: DataConfig, trained_on: DataConfig, dataset: ReIDDataset) -> Scored:
         """A dataset, scored with a model that was trained on the same or another one."""
-        same = data.name == trained_on.name
-        return cls(data.folder, data.split_number, trained_on.split_number if same else None)
+        trained_split = trained_on.split_number if data.name == trained_on.name else None
+        infrared = [dataset.records[row].modality == "infrared" for row in dataset.rows("test")]
+        return cls(data.folder, data.split_number, trained_split, modalities(infrared))
+
+
+def modalities(infrared: Iterable[bool]) -> frozenset[Modality]:
+    """Which modalities there are, from a flag for each image."""
+    return frozenset(MODALITIES[int(flag)] for flag in infrared)
 
 
 @dataclass(frozen=True)
@@ -58,13 +78,14 @@ class ProtocolSet:
         dataset: start of all keys.
         test: the settings that are scored, in the order of the table; the first one's Rank-1 is the headline.
         validation: for choosing weights; None where the dataset has no validation identities.
-        pair_removal: which gallery images do not count in the modality pairings.
+        pair_removal: which gallery images do not count in the table of modality pairings; None for no such table, where
+            the settings themselves are pairings.
     """
 
     dataset: str
     test: tuple[RetrievalProtocol, ...]
     validation: RetrievalProtocol | None
-    pair_removal: Removal
+    pair_removal: Removal | None
 
 
 @dataclass
@@ -150,7 +171,106 @@ class SysuMM01Config(ProtocolConfig):
         return "seeded", None
 
 
-PROTOCOLS: dict[str, type[ProtocolConfig]] = {"sysu_mm01": SysuMM01Config}
+@dataclass
+class RegDBConfig(ProtocolConfig):
+    """RegDB.
+
+    Attributes:
+        directions: ``visible_to_thermal``, ``thermal_to_visible``.
+        split: which split embeddings from elsewhere are of; a dataset says it itself.
+    """
+
+    directions: list[str] = field(default_factory=lambda: list(REGDB_DIRECTIONS))
+    split: int | None = None
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        check_all("protocol.directions", self.directions, tuple(REGDB_DIRECTIONS))
+
+    def build(self, scored: Scored) -> ProtocolSet:
+        """Both directions of the split."""
+        if None not in (self.split, scored.split) and self.split != scored.split:
+            raise ConfigError(
+                f"protocol.split={self.split} is not the split {scored.split} of the dataset: leave it out, or set "
+                "data.split."
+            )
+        split = scored.split or self.split
+        if split is None:
+            raise ConfigError("Nothing says which split of RegDB these images are: set protocol.split to 1 ... 10.")
+        test = tuple(RegDBProtocol(name, split, trained_on=scored.trained_split) for name in self.directions)
+        return ProtocolSet("regdb", test, None, SameImage())
+
+
+@dataclass
+class LLCMConfig(ProtocolConfig):
+    """LLCM.
+
+    Attributes:
+        directions: ``visible_to_infrared``, ``infrared_to_visible``.
+        roles: readings of which side is drawn: ``sampled_gallery`` (as described), ``sampled_query`` (which the published
+            visible-to-infrared numbers fit).
+        trials: draws, averaged.
+    """
+
+    directions: list[str] = field(default_factory=lambda: list(LLCM_DIRECTIONS))
+    roles: list[str] = field(default_factory=lambda: list(LLCM_ROLES))
+    trials: int = 10
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        check_all("protocol.directions", self.directions, tuple(LLCM_DIRECTIONS))
+        check_all("protocol.roles", self.roles, LLCM_ROLES)
+        _check_trials(self.trials)
+
+    def build(self, scored: Scored) -> ProtocolSet:
+        """Every direction in every reading."""
+        test = tuple(LLCMProtocol(name, r, trials=self.trials) for name in self.directions for r in self.roles)
+        return ProtocolSet("llcm", test, None, SamePersonSameCamera())
+
+
+REMOVALS: dict[str, Removal] = {
+    "same_person_same_camera": SamePersonSameCamera(),
+    "same_camera": SameLocation(),
+    "same_image": SameImage(),
+}
+"""Which gallery images do not count when all query all."""
+
+
+@dataclass
+class AllPairsConfig(ProtocolConfig):
+    """All images of one modality query all of one modality.
+
+    Attributes:
+        pairings: ``ir2rgb``, ``rgb2ir``, ``rgb2rgb``, ``ir2ir``; None for those that there are images for.
+        removal: which gallery images do not count: ``same_person_same_camera``, ``same_camera`` or ``same_image``.
+    """
+
+    pairings: list[str] | None = None
+    removal: str = "same_person_same_camera"
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        if self.pairings is not None:
+            check_all("protocol.pairings", self.pairings, tuple(PAIRINGS))
+        check_choice("protocol.removal", self.removal, tuple(REMOVALS))
+
+    def build(self, scored: Scored) -> ProtocolSet:
+        """Every pairing; across modalities first."""
+        removal = REMOVALS[self.removal]
+        there = [name for name in ("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir") if scored.modalities >= {*PAIRINGS[name]}]
+        chosen = there if self.pairings is None else self.pairings
+        return ProtocolSet("all", tuple(AllPairsProtocol(name, "all", removal) for name in chosen), None, None)
+
+
+PROTOCOLS: dict[str, type[ProtocolConfig]] = {
+    "sysu_mm01": SysuMM01Config,
+    "regdb": RegDBConfig,
+    "llcm": LLCMConfig,
+    "all_pairs": AllPairsConfig,
+}
 """Name -> settings."""
 
 

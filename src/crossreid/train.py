@@ -102,7 +102,7 @@ class _Training:
         notice(_describe(self.data))
         self.module = self._make_module()
         self.scorer = self.protocol.scorer(self.module.scorer())
-        self.protocols = self.protocol.build(Scored.of(self.data_config, self.data_config))
+        self.protocols = self.protocol.build(Scored.of(self.data_config, self.data_config, self.data.dataset))
         self.selection = self._make_selection()
         world_size = device_count(config.trainer) * config.trainer.num_nodes
         self.data.sampler(world_size=world_size)  # refuses impossible batches

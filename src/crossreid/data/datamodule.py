@@ -179,6 +179,8 @@ class ReIDDataModule(pl.LightningDataModule):
         """This rank's rows for evaluation."""
         rank, world_size = self._place()
         rows = self.modality_rows(modality, *splits)
+        if not len(rows):  # a set of one modality
+            return rows
         each = -(-len(rows) // world_size)
         return rows[(np.arange(each) * world_size + rank) % len(rows)]
 

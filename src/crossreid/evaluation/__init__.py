@@ -1,20 +1,18 @@
 """Scoring embeddings: value objects, scorers, protocols, metrics and results. Knows no models."""
 
+from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol, score_all_pairs
 from crossreid.evaluation.chance import chance
 from crossreid.evaluation.draws import GalleryPermutations, seeded_draw
 from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.foreign import load_foreign
 from crossreid.evaluation.gather import EmbeddingGatherer
+from crossreid.evaluation.llcm import LLCM_DIRECTIONS, LLCM_ROLES, LLCMProtocol, score_llcm
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
-from crossreid.evaluation.modality_pairs import (
-    PAIRINGS,
-    AllPairsProtocol,
-    PairingScore,
-    intra_class_cosine_similarity,
-    modality_pairs,
-)
-from crossreid.evaluation.protocols import Removal, RetrievalProtocol, SameLocation, similarities
+from crossreid.evaluation.modality_pairs import PairingScore, intra_class_cosine_similarity, modality_pairs
+from crossreid.evaluation.protocols import RetrievalProtocol, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
+from crossreid.evaluation.regdb import REGDB_DIRECTIONS, RegDBProtocol, average_splits, score_regdb
+from crossreid.evaluation.removal import NothingRemoved, Removal, SameImage, SameLocation, SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
@@ -22,25 +20,34 @@ from crossreid.evaluation.sysu import SysuMM01Protocol, ValidationProtocol, scor
 from crossreid.evaluation.tables import pairs_table, results_table
 
 __all__ = [
+    "LLCM_DIRECTIONS",
+    "LLCM_ROLES",
     "PAIRINGS",
+    "REGDB_DIRECTIONS",
     "AllPairsProtocol",
     "Cosine",
     "EmbeddingGatherer",
     "Embeddings",
     "Euclidean",
     "GalleryPermutations",
+    "LLCMProtocol",
+    "NothingRemoved",
     "PairingScore",
     "ProbeScores",
     "ProtocolLabels",
     "RankedLists",
+    "RegDBProtocol",
     "Removal",
     "RetrievalProtocol",
     "RetrievalResult",
+    "SameImage",
     "SameLocation",
+    "SamePersonSameCamera",
     "SampledGalleryProtocol",
     "Scorer",
     "SysuMM01Protocol",
     "ValidationProtocol",
+    "average_splits",
     "chance",
     "cmc",
     "intra_class_cosine_similarity",
@@ -49,7 +56,10 @@ __all__ = [
     "pairs_table",
     "ranked_list",
     "results_table",
+    "score_all_pairs",
+    "score_llcm",
     "score_probes",
+    "score_regdb",
     "score_sysu",
     "seeded_draw",
     "similarities",

@@ -13,37 +13,14 @@ import scipy.io
 
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
-
-PersonInCamera = tuple[int, int]
-"""(camera, pid)."""
+from crossreid.evaluation.selection import PersonInCamera, images_by_person
 
 Draw = Callable[[Mapping[PersonInCamera, int], int, int], dict[PersonInCamera, Array]]
 """From the number of images of each person in each camera, the trial and the shots: places (0-based) of the images."""
 
 
-def images_by_person(
-    embeddings: Embeddings, cameras: Sequence[int], ids: Sequence[int] | None
-) -> dict[PersonInCamera, Array]:
-    """Places in ``embeddings`` of each (camera, pid)'s images, by ascending frame; cameras, then pids ascend."""
-    wanted = np.isin(embeddings.camids, cameras)
-    if ids is not None:
-        wanted &= np.isin(embeddings.pids, ids)
-    places = np.flatnonzero(wanted)
-    places = places[
-        np.lexsort(
-            (embeddings.rows[places], embeddings.frames[places], embeddings.pids[places], embeddings.camids[places])
-        )
-    ]
-    if not len(places):
-        return {}
-    people = np.stack([embeddings.camids[places], embeddings.pids[places]], axis=1)
-    starts = np.flatnonzero(np.any(people[1:] != people[:-1], axis=1)) + 1
-    firsts = people[np.concatenate([[0], starts])]
-    return {(int(c), int(p)): group for (c, p), group in zip(firsts, np.split(places, starts), strict=True)}
-
-
 def seeded_draw(counts: Mapping[PersonInCamera, int], trial: int, shots: int) -> dict[PersonInCamera, Array]:
-    """The draw of AGW, DDAG and LbA: a generator seeded with the trial, ids ascending, then cameras, then files.
+    """The draw of AGW, DDAG, LbA and of LLCM: a generator seeded with the trial, ids ascending, then cameras, then files.
 
     One shot is ``random.choice`` of the sorted files, as published. More shots are ``random.sample`` of them, all of
     them where there are fewer: this is ours, the published code has one shot only.

@@ -7,61 +7,19 @@ out the probe itself; a probe without a true match left is skipped. Rank-k count
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from crossreid.data.records import Modality
-from crossreid.errors import ConfigError, DataError
+from crossreid.errors import DataError
+from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Progress, Removal, RetrievalProtocol
-from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Cosine, Scorer, feature_of, normalised, scorer_label
+from crossreid.evaluation.protocols import Progress
+from crossreid.evaluation.removal import Removal
+from crossreid.evaluation.results import RetrievalResult
+from crossreid.evaluation.scorers import Cosine, Scorer, feature_of, normalised
+from crossreid.evaluation.selection import images_of
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
-
-PAIRINGS: Mapping[str, tuple[Modality, Modality]] = {
-    "rgb2rgb": ("visible", "visible"),
-    "ir2ir": ("infrared", "infrared"),
-    "ir2rgb": ("infrared", "visible"),
-    "rgb2ir": ("visible", "infrared"),
-}
-"""Name -> (query, gallery), in the order of the paper's table."""
-
-
-class AllPairsProtocol(RetrievalProtocol):
-    """Every image of one modality queries every image of one modality, one trial, nothing drawn.
-
-    The scorer gets 1024 probes at a time, unless it says that it is ``transductive``.
-
-    Args:
-        pairing: ``rgb2rgb``, ``ir2ir``, ``ir2rgb`` or ``rgb2ir``.
-        dataset: start of the key.
-        removal: which gallery images do not count; it must leave out the probe itself.
-    """
-
-    probes_at_a_time: ClassVar[int | None] = 1024
-
-    def __init__(self, pairing: str, dataset: str = "sysu_mm01", removal: Removal = SYSU_LOCATIONS) -> None:
-        if pairing not in PAIRINGS:
-            raise ConfigError(f"The modality pairings are {', '.join(PAIRINGS)}, not {pairing!r}.")
-        super().__init__(f"{dataset}/pairs/{pairing}", 1, removal)
-        self.pairing = pairing
-        self.query_modality, self.gallery_modality = PAIRINGS[pairing]
-
-    def queries(self, embeddings: Embeddings) -> Array:
-        """(Q,) all images of the query modality, by camera, identity and frame."""
-        return images_of(embeddings, self.query_modality)
-
-    def gallery(self, embeddings: Embeddings, trial: int) -> Array:
-        """(G,) all images of the gallery modality, by camera, identity and frame."""
-        return images_of(embeddings, self.gallery_modality)
-
-    def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
-        ranks = "identities" if self.deduplicate else "images"
-        return ProtocolLabels(self.pairing, "all", "none", self.removal.label, ranks, scorer_label(scorer))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,17 +89,8 @@ def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, featur
     return alike / pairs
 
 
-def images_of(embeddings: Embeddings, modality: Modality) -> Array:
-    """Places of all images of a modality, by camera, identity and frame."""
-    places = np.flatnonzero(embeddings.infrared == (modality == "infrared"))
-    if not len(places):
-        raise DataError(f"There are no {modality} images among the embeddings.")
-    part = embeddings.select(places)
-    return np.asarray(places[np.lexsort((part.rows, part.frames, part.pids, part.camids))])
-
-
 def _same_images(query: Embeddings, gallery: Embeddings) -> tuple[Array, Array]:
-    keys = [np.stack([part.pids, part.camids, part.frames], axis=1) for part in (query, gallery)]
+    keys = [np.stack([part.pids, part.camids, part.infrared, part.frames], axis=1) for part in (query, gallery)]
     codes = np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].reshape(-1)
     _, in_query, in_gallery = np.intersect1d(codes[: len(query)], codes[len(query) :], return_indices=True)
     return in_query, in_gallery

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,49 +16,12 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.chance import chance
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
+from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Cosine, Scorer, scorer_label
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 """Wraps the trials to show how far they are: ``progress(trials, label)``."""
-
-
-class Removal(Protocol):
-    """A rule that says which gallery images do not count for a probe."""
-
-    @property
-    def label(self) -> str:
-        """The rule in words, for tables."""
-
-    def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
-        """(Q, G) bool, True where a gallery image does not count."""
-
-
-@dataclass(frozen=True)
-class SameLocation:
-    """Gallery images from the probe's own place do not count, whoever they show.
-
-    Attributes:
-        shared: camera -> the camera whose room it shares; a camera not named here has a place of its own.
-    """
-
-    shared: dict[int, int] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """The rule in words, for tables."""
-        rooms = ", ".join(f"cameras {b} and {a} are one place" for a, b in self.shared.items())
-        return "gallery images from the probe's camera" + (f" ({rooms})" if rooms else "")
-
-    def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
-        """(Q, G) bool, True where both were seen in one place."""
-        places = []
-        for camids in (query.camids, gallery.camids):
-            place = camids.copy()
-            for camera, other in self.shared.items():
-                place[camids == camera] = other
-            places.append(place)
-        return np.asarray(places[0][:, None] == places[1][None, :])
 
 
 class RetrievalProtocol(ABC):
@@ -82,8 +44,8 @@ class RetrievalProtocol(ABC):
         self.removal = removal
 
     @abstractmethod
-    def queries(self, embeddings: Embeddings) -> Array:
-        """(Q,) places of the probes in ``embeddings``."""
+    def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
+        """(Q,) places of a trial's probes in ``embeddings``; most protocols have the same in each trial."""
 
     @abstractmethod
     def gallery(self, embeddings: Embeddings, trial: int) -> Array:
@@ -108,16 +70,17 @@ class RetrievalProtocol(ABC):
         """
         scorer = Cosine() if scorer is None else scorer
         self.check(embeddings)
-        probes = embeddings.select(self.queries(embeddings))
-        scores, sizes, identities = [], [], 0
+        scores, sizes, identities, n_probes = [], [], 0, 0
         expected: dict[str, float] = {}
         trials = range(self.trials)
         for trial in trials if progress is None else progress(trials, self.key):
+            probes = embeddings.select(self.queries(embeddings, trial))
             gallery = embeddings.select(self.gallery(embeddings, trial))
             scores.append(self.score(probes, gallery, scorer))
             sizes.append(len(gallery))
             if not expected:  # draws differ in which images are taken, never in how many
                 identities = len(np.unique(gallery.pids)) if self.deduplicate else len(gallery)
+                n_probes = len(probes)
                 expected = self._chance(probes, gallery)
         return RetrievalResult(
             protocol=self.key,
@@ -125,7 +88,7 @@ class RetrievalProtocol(ABC):
             cmc=np.stack([cmc(s.first_rank, identities) for s in scores]),
             mean_ap=np.array([s.ap[s.valid].mean() for s in scores]),
             mean_inp=np.array([s.inp[s.valid].mean() for s in scores]),
-            n_probes=len(probes),
+            n_probes=n_probes,
             n_valid=np.array([s.valid.sum() for s in scores]),
             n_gallery=np.array(sizes),
             chance=expected,
@@ -142,7 +105,10 @@ class RetrievalProtocol(ABC):
             parts.append(score_probes(similarity, lot.pids, gallery.pids, removed, deduplicate=self.deduplicate))
         joined = ProbeScores.join(parts)
         if not joined.valid.any():
-            raise DataError(f"{self.key}: none of the {len(probes)} probes has a true match in the gallery.")
+            raise DataError(
+                f"{self.key}: none of the {len(probes)} probes has a true match in the gallery "
+                f"(not counted: {self.removal.label})."
+            )
         return joined
 
     def _chance(self, probes: Embeddings, gallery: Embeddings) -> dict[str, float]:

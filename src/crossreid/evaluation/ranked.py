@@ -48,7 +48,7 @@ def ranked_list(
         embeddings: all images.
         protocol: says what is a probe, what is in the gallery and what does not count.
         scorer: by default the cosine of ``main``.
-        trial: which gallery.
+        trial: which gallery (and probes, where they are drawn).
         queries: places of probes in ``embeddings``; None takes all.
         k: length of the lists.
 
@@ -57,7 +57,7 @@ def ranked_list(
     """
     scorer = Cosine() if scorer is None else scorer
     protocol.check(embeddings)
-    every = protocol.queries(embeddings)
+    every = protocol.queries(embeddings, trial)
     wanted = every if queries is None else np.asarray(queries, dtype=np.int64)
     strangers = wanted[~np.isin(wanted, every)]
     if len(strangers):

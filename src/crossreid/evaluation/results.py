@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from crossreid.errors import DataError
 from crossreid.evaluation.chance import RANKS
 from crossreid.evaluation.embeddings import Array
 from crossreid.files import write_atomically
@@ -24,9 +25,9 @@ class ProtocolLabels:
     """What a table says about how its numbers were made.
 
     Attributes:
-        mode: which cameras: ``all``, ``indoor``, ``val``, ``rgb2ir`` ...
+        mode: which cameras: ``all``, ``indoor``, ``val``, ``rgb2ir``, ``visible_to_thermal`` ...
         shots: gallery images a person and camera: ``1``, ``10``, ``all``.
-        draw: how the gallery was drawn: ``official``, ``seeded`` or ``none``.
+        draw: how images were drawn: ``official``, ``seeded`` or ``none``; for RegDB the split, or how many.
         exclusion: which gallery images do not count for a probe.
         ranks: what Rank-k counts: ``identities`` or ``images``.
         feature: the scorer's label.
@@ -115,6 +116,31 @@ class RetrievalResult:
             },
             "cmc": self.cmc.tolist(),
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RetrievalResult:
+        """The result that :meth:`to_json` described.
+
+        Raises:
+            DataError: something is missing from the description.
+        """
+        try:
+            metrics, counts = content["metrics"], content["counts"]
+            return cls(
+                protocol=content["protocol"],
+                labels=ProtocolLabels(**content["labels"]),
+                cmc=np.array(content["cmc"]),
+                mean_ap=np.array(metrics["mAP"]["per_trial"]),
+                mean_inp=np.array(metrics["mINP"]["per_trial"]),
+                n_probes=counts["probes"],
+                n_valid=np.array(counts["valid"]),
+                n_gallery=np.array(counts["gallery"]),
+                chance={name: math.nan if value is None else value for name, value in content["chance"].items()},
+            )
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"These are no results of a protocol with all their details ({error}): score again."
+            ) from error
 
 
 def write_results_json(path: str | Path, results: Mapping[str, RetrievalResult], *, details: bool = False) -> None:

@@ -8,11 +8,13 @@ from typing import Literal
 import numpy as np
 
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.draws import Draw, GalleryPermutations, images_by_person, seeded_draw
+from crossreid.evaluation.draws import Draw, GalleryPermutations, seeded_draw
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Removal, RetrievalProtocol
+from crossreid.evaluation.protocols import RetrievalProtocol
+from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels
 from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.selection import images_by_person
 
 DrawName = Literal["official", "seeded"]
 
@@ -65,8 +67,8 @@ class SampledGalleryProtocol(RetrievalProtocol):
             cameras = sorted({*self.query_cameras, *self.gallery_cameras})
             self.permutations.check(embeddings, cameras, self.test_ids)
 
-    def queries(self, embeddings: Embeddings) -> Array:
-        """(Q,) all images of the query cameras, by camera, identity and frame."""
+    def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
+        """(Q,) all images of the query cameras, the same in each trial, by camera, identity and frame."""
         people = images_by_person(embeddings, self.query_cameras, self.test_ids)
         if not people:
             raise DataError(f"{self.key}: there are no probes, that is images of the cameras {self.query_cameras}.")

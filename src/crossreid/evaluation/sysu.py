@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from crossreid.errors import ConfigError
 from crossreid.evaluation.draws import GalleryPermutations
 from crossreid.evaluation.embeddings import Embeddings
-from crossreid.evaluation.protocols import Progress, SameLocation
+from crossreid.evaluation.protocols import Progress
+from crossreid.evaluation.removal import SameLocation
 from crossreid.evaluation.results import RetrievalResult
 from crossreid.evaluation.sampled import DrawName, SampledGalleryProtocol
 from crossreid.evaluation.scorers import Scorer

@@ -99,10 +99,12 @@ def score(
     """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for."""
     bar = partial(track, enabled=progress and err_console.is_terminal)
     results = {protocol.key: protocol(embeddings, scorer, bar) for protocol in protocols.test}
-    if not pairs:
+    removal = protocols.pair_removal
+    if not pairs or removal is None:
         return Scores(name, results, {})
-    table = modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=protocols.pair_removal, progress=bar)
-    return Scores(name, results, table)
+    return Scores(
+        name, results, modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=removal, progress=bar)
+    )
 
 
 def show(scores: Sequence[Scores], *, title: str) -> None:

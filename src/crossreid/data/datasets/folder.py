@@ -114,10 +114,8 @@ def read_folder(
         for split in dict.fromkeys(SPLIT_FOLDERS.values())
         if split in split_of.values()
     }
-    both = {r.camid for r in records if r.modality == "visible"} & {
-        r.camid for r in records if r.modality == "infrared"
-    }
-    return ReIDDataset(name=name, root=root, records=records, splits=splits, shared_cameras=bool(both))
+    shared = len({(r.camid, r.modality) for r in records}) > len({r.camid for r in records})
+    return ReIDDataset(name=name, root=root, records=records, splits=splits, shared_cameras=shared)
 
 
 def _split_folders(root: Path) -> list[tuple[str, Path]]:

@@ -1,0 +1,92 @@
+"""Every image of one modality queries every image of the other, or of its own: folders, and single modalities.
+
+Nothing is drawn, so there is one trial. Within a modality the rule of what does not count must leave out the probe
+itself: images from the probe's place (SYSU-MM01), or of the probe's person from the probe's camera
+(:class:`SamePersonSameCamera`, for folders and as in Market-1501). A probe without a true match left is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import ConfigError
+from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.protocols import Progress, RetrievalProtocol
+from crossreid.evaluation.removal import Removal, SamePersonSameCamera
+from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
+from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.selection import images_of
+from crossreid.evaluation.sysu import SYSU_LOCATIONS
+
+PAIRINGS: Mapping[str, tuple[Modality, Modality]] = {
+    "rgb2rgb": ("visible", "visible"),
+    "ir2ir": ("infrared", "infrared"),
+    "ir2rgb": ("infrared", "visible"),
+    "rgb2ir": ("visible", "infrared"),
+}
+"""Name -> (query, gallery), in the order of the paper's table."""
+
+
+class AllPairsProtocol(RetrievalProtocol):
+    """Every image of one modality queries every image of one modality, one trial, nothing drawn.
+
+    The scorer gets 1024 probes at a time, unless it says that it is ``transductive``.
+
+    Args:
+        pairing: ``rgb2rgb``, ``ir2ir``, ``ir2rgb`` or ``rgb2ir``.
+        dataset: start of the key.
+        removal: which gallery images do not count; it must leave out the probe itself.
+    """
+
+    probes_at_a_time: ClassVar[int | None] = 1024
+
+    def __init__(self, pairing: str, dataset: str = "sysu_mm01", removal: Removal = SYSU_LOCATIONS) -> None:
+        if pairing not in PAIRINGS:
+            raise ConfigError(f"The modality pairings are {', '.join(PAIRINGS)}, not {pairing!r}.")
+        super().__init__(f"{dataset}/pairs/{pairing}", 1, removal)
+        self.pairing = pairing
+        self.query_modality, self.gallery_modality = PAIRINGS[pairing]
+
+    def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
+        """(Q,) all images of the query modality, by camera, identity and frame."""
+        return images_of(embeddings, self.query_modality)
+
+    def gallery(self, embeddings: Embeddings, trial: int) -> Array:
+        """(G,) all images of the gallery modality, by camera, identity and frame."""
+        return images_of(embeddings, self.gallery_modality)
+
+    def labels(self, scorer: Scorer) -> ProtocolLabels:
+        """How results are to be labelled."""
+        ranks = "identities" if self.deduplicate else "images"
+        return ProtocolLabels(self.pairing, "all", "none", self.removal.label, ranks, scorer_label(scorer))
+
+
+def score_all_pairs(
+    embeddings: Embeddings,
+    *,
+    dataset: str = "folder",
+    pairings: Sequence[str] | None = None,
+    removal: Removal | None = None,
+    scorer: Scorer | None = None,
+    progress: Progress | None = None,
+) -> dict[str, RetrievalResult]:
+    """Score embeddings in the asked pairings; results by key: ``folder/pairs/rgb2rgb`` and so on.
+
+    Args:
+        embeddings: images of one modality or both.
+        dataset: start of the keys.
+        pairings: which; None takes those whose modalities there are.
+        removal: which gallery images do not count; by default the same person's images from the probe's camera.
+        scorer: similarities, by default the cosine of ``main``.
+        progress: shows how far it is.
+    """
+    there = {MODALITIES[int(flag)] for flag in set(embeddings.infrared.tolist())}
+    chosen = [name for name, pair in PAIRINGS.items() if there >= {*pair}] if pairings is None else pairings
+    removal = SamePersonSameCamera() if removal is None else removal
+    results = {}
+    for pairing in chosen:
+        protocol = AllPairsProtocol(pairing, dataset, removal)
+        results[protocol.key] = protocol(embeddings, scorer, progress)
+    return results
