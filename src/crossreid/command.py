@@ -73,5 +73,6 @@ def _quiet() -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # pixels come from a memory map
+    warnings.filterwarnings("ignore", message=".*Total length of `DataLoader` across ranks is zero.*")  # one modality
     warnings.filterwarnings("ignore", message=".*`tensorboardX` has been removed.*")  # other loggers are used
     warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")  # Lightning's own

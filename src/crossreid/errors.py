@@ -13,5 +13,9 @@ class DataError(CrossReIDError):
     """A dataset, a cache or a file of results is missing, damaged or not what it claims to be."""
 
 
+class NothingToScoreError(DataError):
+    """No probe has a true match in the gallery."""
+
+
 class CheckpointError(CrossReIDError):
     """A checkpoint is missing, partial or belongs to another model."""

@@ -80,12 +80,14 @@ class ProtocolSet:
         validation: for choosing weights; None where the dataset has no validation identities.
         pair_removal: which gallery images do not count in the table of modality pairings; None for no such table, where
             the settings themselves are pairings.
+        optional: settings in which no probe has a true match are left out, saying so, instead of being refused.
     """
 
     dataset: str
     test: tuple[RetrievalProtocol, ...]
     validation: RetrievalProtocol | None
     pair_removal: Removal | None
+    optional: bool = False
 
 
 @dataclass
@@ -243,7 +245,7 @@ class AllPairsConfig(ProtocolConfig):
     """All images of one modality query all of one modality.
 
     Attributes:
-        pairings: ``ir2rgb``, ``rgb2ir``, ``rgb2rgb``, ``ir2ir``; None for those that there are images for.
+        pairings: ``ir2rgb``, ``rgb2ir``, ``rgb2rgb``, ``ir2ir``; None for those that can be scored.
         removal: which gallery images do not count: ``same_person_same_camera``, ``same_camera`` or ``same_image``.
     """
 
@@ -262,7 +264,8 @@ class AllPairsConfig(ProtocolConfig):
         removal = REMOVALS[self.removal]
         there = [name for name in ("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir") if scored.modalities >= {*PAIRINGS[name]}]
         chosen = there if self.pairings is None else self.pairings
-        return ProtocolSet("all", tuple(AllPairsProtocol(name, "all", removal) for name in chosen), None, None)
+        test = tuple(AllPairsProtocol(name, "all", removal) for name in chosen)
+        return ProtocolSet("all", test, None, None, optional=self.pairings is None)
 
 
 PROTOCOLS: dict[str, type[ProtocolConfig]] = {

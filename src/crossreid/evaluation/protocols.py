@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from crossreid.errors import ConfigError, DataError
+from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation.chance import chance
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
@@ -105,7 +105,7 @@ class RetrievalProtocol(ABC):
             parts.append(score_probes(similarity, lot.pids, gallery.pids, removed, deduplicate=self.deduplicate))
         joined = ProbeScores.join(parts)
         if not joined.valid.any():
-            raise DataError(
+            raise NothingToScoreError(
                 f"{self.key}: none of the {len(probes)} probes has a true match in the gallery "
                 f"(not counted: {self.removal.label})."
             )

@@ -11,9 +11,10 @@ from typing import Any
 import pytorch_lightning as pl
 
 from crossreid.config import ReportConfig
-from crossreid.console import console, err_console, track
+from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
+from crossreid.errors import NothingToScoreError
 from crossreid.evaluation import (
     Embeddings,
     PairingScore,
@@ -98,7 +99,16 @@ def score(
 ) -> Scores:
     """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for."""
     bar = partial(track, enabled=progress and err_console.is_terminal)
-    results = {protocol.key: protocol(embeddings, scorer, bar) for protocol in protocols.test}
+    results = {}
+    for protocol in protocols.test:
+        try:
+            results[protocol.key] = protocol(embeddings, scorer, bar)
+        except NothingToScoreError as error:
+            if not protocols.optional:
+                raise
+            notice(f"Left out: {error}")
+    if not results:
+        raise NothingToScoreError("Nothing can be scored: no person is seen by two cameras, or by both modalities.")
     removal = protocols.pair_removal
     if not pairs or removal is None:
         return Scores(name, results, {})
@@ -122,19 +132,23 @@ def save_scores(path: Path, scores: Sequence[Scores], **facts: Any) -> None:
 
 def draw_figures(
     folder: Path,
-    module: CrossModalityModule[Any] | None,
+    module: CrossModalityModule[Any],
     data: ReIDDataModule,
     embeddings: Embeddings,
     protocol: RetrievalProtocol,
     scorer: Scorer,
     report: ReportConfig,
 ) -> list[Path]:
-    """Write the PNGs: pictures of the method, the protocol's ranked lists, t-SNE; returns their paths."""
+    """Write the PNGs: pictures of the method, the protocol's ranked lists, t-SNE; returns their paths.
+
+    Of images of one modality there are ranked lists only.
+    """
     from crossreid.visualization import embedding_map, picture_grid, ranked_gallery, save  # noqa: PLC0415 - extra `viz`
 
     written = []
     size = data.streams["identity"].size
-    if module is not None:
+    both = bool(embeddings.infrared.any() and not embeddings.infrared.all())
+    if both:
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
         grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
         written.append(save(grid, folder / "translation.png"))
@@ -142,6 +156,6 @@ def draw_figures(
     lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
     images = data.images(size)
     written.append(save(ranked_gallery(lists, embeddings, images), folder / "ranked_lists.png"))
-    if report.tsne_identities:
+    if both and report.tsne_identities:
         written.append(save(embedding_map(embeddings, identities=report.tsne_identities), folder / "tsne.png"))
     return written
