@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from support import Finished, smoke_settings
+from layouts import WRITERS
+from support import PROTOCOLS, Finished, smoke_settings
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,23 @@ def people(people_root: Path):
     from crossreid.data.datasets import read_sysu_mm01
 
     return read_sysu_mm01(people_root, None, name="synthetic")
+
+
+@pytest.fixture(scope="session")
+def real_layout(shared_folder: Path) -> Callable[[str], Path]:
+    """A complete copy of `sysu_mm01`, `regdb` or `llcm` by names and counts; do not write into it."""
+
+    def write(name: str) -> Path:
+        if not PROTOCOLS.is_dir():
+            pytest.skip(f"the real datasets' split lists are not beside the project ({PROTOCOLS})")
+        root = shared_folder / name
+        with FileLock(shared_folder / f"{name}.lock"):
+            if not root.is_dir():
+                WRITERS[name](shared_folder / f"{name}.partial")
+                (shared_folder / f"{name}.partial").rename(root)
+        return root
+
+    return write
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """The SYSU-MM01 reader, on small made layouts and on the real one's names and counts."""
 
 import shutil
+from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from crossreid.data.datasets import SYSU_MM01_COUNTS, CameraCount, read_sysu_mm01
 from crossreid.data.datasets.sysu_mm01 import CAMERAS
 from crossreid.errors import DataError
-from support import PROTOCOLS
+from layouts import without
 
 
 def write_layout(root: Path, *, images: int = 2) -> Path:
@@ -92,26 +92,25 @@ def test_official_counts_sum_to_the_published_numbers() -> None:
     assert (totals["train"] + totals["val"] - infrared, infrared) == (22258, 11909)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not PROTOCOLS.is_dir(), reason="the split lists of the real dataset are not beside the project")
-def test_a_complete_copy_of_the_real_layout_is_accepted(tmp_path: Path) -> None:
-    from scipy.io import loadmat
+def test_a_complete_copy_of_the_real_layout_is_accepted(real_layout) -> None:
+    dataset = read_sysu_mm01(real_layout("sysu_mm01"))
+    trained = [dataset.records[row] for row in dataset.rows("train", "val")]
+    assert len({record.pid for record in trained}) == 395
+    modalities = Counter(record.modality for record in trained)
+    assert modalities == {"visible": 22258, "infrared": 11909}
+    assert len(dataset.rows("test")) == 10578
+    assert dataset.counts() == SYSU_MM01_COUNTS
 
-    shutil.copytree(PROTOCOLS / "SYSU-MM01" / "exp", tmp_path / "exp")
-    permutations = loadmat(PROTOCOLS / "SYSU-MM01" / "data_split" / "rand_perm_cam.mat")["rand_perm_cam"]
-    for camid in CAMERAS:
-        people = permutations[camid - 1, 0]
-        for pid in range(1, len(people) + 1):
-            folder = tmp_path / f"cam{camid}" / f"{pid:04d}"
-            count = np.shape(people[pid - 1, 0])[1]
-            if count:
-                folder.mkdir(parents=True)
-            for index in range(1, count + 1):
-                (folder / f"{index:04d}.jpg").touch()
-    dataset = read_sysu_mm01(tmp_path)
-    assert len({dataset.records[row].pid for row in dataset.rows("train", "val")}) == 395
-    assert (len(dataset.rows("train", "val")), len(dataset.rows("test"))) == (34167, 10578)
-    (tmp_path / "cam2" / "0005" / "0001.jpg").unlink(missing_ok=True)
-    next((tmp_path / "cam6" / "0006").iterdir()).unlink()
-    with pytest.raises(DataError, match=r"camera 6 holds"):
-        read_sysu_mm01(tmp_path)
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("cam6/0006/0001.jpg", r"test camera 6 holds 96 ids and 1919 images where 96 and 1920 belong\. Ask"),
+        ("cam4/0334", r"val camera 4 holds 98 ids and 980 images where 99 and 990 belong\. Ask"),
+        ("exp/available_id.txt", r"available_id\.txt' is missing"),
+        ("cam3", r"lacks cam3\. Ask"),
+    ],
+)
+def test_what_a_copy_of_the_real_layout_lacks_is_named(real_layout, tmp_path: Path, missing, message) -> None:
+    with pytest.raises(DataError, match=message):
+        read_sysu_mm01(without(real_layout("sysu_mm01"), missing, tmp_path / "copy"))

@@ -30,6 +30,19 @@ def test_arrays_are_taken_as_they_are(tmp_path):
     assert embeddings.paths == ("",) * 6
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.float64])
+def test_other_sets_say_which_images_are_infrared(tmp_path, kind):
+    infrared = np.arange(6) < 3
+    same = {
+        "pids": np.ones(6, int),
+        "camids": np.full(6, 9),
+        "frames": np.arange(6) % 3,
+    }  # one camera number, two cameras
+    embeddings = load_foreign(write(tmp_path, arrays(**same, infrared=infrared.astype(kind))))
+    np.testing.assert_array_equal(embeddings.infrared, infrared)
+    assert embeddings.camids.tolist() == [9] * 6
+
+
 def test_whole_numbers_may_come_as_floats(tmp_path):
     embeddings = load_foreign(write(tmp_path, arrays(pids=np.arange(6) + 1.0)))
     assert embeddings.pids.dtype == np.int64
@@ -45,7 +58,10 @@ def test_whole_numbers_may_come_as_floats(tmp_path):
         ({"features": np.full((6, 2), "a")}, "not real numbers"),
         ({"pids": np.arange(6) + 0.5}, "'pids' in .* no whole numbers"),
         ({"frames": np.zeros((6, 1), int)}, "'frames' in .* should be N whole numbers"),
-        ({"camids": np.arange(6)}, "run from 0 to 5: SYSU-MM01 has cameras 1 to 6"),
+        ({"camids": np.arange(6)}, "run from 0 to 5: SYSU-MM01 has cameras 1 to 6, .* need an array 'infrared'"),
+        ({"camids": np.arange(6), "infrared": np.zeros(6, int)}, "start at 0: cameras count from 1"),
+        ({"infrared": np.arange(6)}, "'infrared' in .* should be 0 or 1"),
+        ({"infrared": np.zeros(5, bool)}, "do not fit each other .* infrared"),
         ({"frames": np.full(6, -1)}, "negative"),
         ({"pids": np.ones(6, int), "camids": np.full(6, 2)}, "1 images stand in .* person 1 in camera 2, frame 0"),
         ({"pids": np.array([object()] * 6)}, "cannot be read"),

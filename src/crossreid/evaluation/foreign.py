@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,15 @@ _NEEDED = ("features", "pids", "camids", "frames")
 
 
 def load_foreign(path: str | Path) -> Embeddings:
-    """Read ``features`` (N, D), ``pids``, ``camids`` (1-based) and ``frames`` (0-based) of images of SYSU-MM01.
+    """Read ``features`` (N, D), ``pids``, ``camids`` (1-based), ``frames`` (0-based) and, if there, ``infrared`` (N,).
 
-    ``frames`` is the place of an image among that person's images in that camera, in ascending file order. Rows may be
-    in any order; cameras 3 and 6 are infrared. Features need not be normalised.
+    ``frames`` is the place of an image among that person's images in that camera and modality, in ascending file order.
+    ``infrared`` is 1 or True where an image is infrared; without it the images are those of SYSU-MM01, with cameras 1 to
+    6, of which 3 and 6 are infrared. Rows may be in any order. Features need not be normalised.
 
     Raises:
         DataError: an array is missing, lengths disagree, a value is no whole number, cameras or frames are out of
-            range, features are not finite, or one (pid, camera, frame) stands there twice.
+            range, features are not finite, or one (pid, camera, modality, frame) stands there twice.
     """
     path = Path(path)
     arrays = read_arrays(path)
@@ -32,16 +34,17 @@ def load_foreign(path: str | Path) -> Embeddings:
     if not (np.issubdtype(features.dtype, np.floating) or np.issubdtype(features.dtype, np.integer)):
         raise DataError(f"'features' in {path} are of type {features.dtype}, not real numbers.")
     count = len(features) if features.ndim else 0
-    if not count or features.ndim != 2 or any(len(array) != count for array in (pids, camids, frames)):
-        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in _NEEDED)
+    infrared = _infrared(path, arrays, camids)
+    if not count or features.ndim != 2 or any(len(array) != count for array in (pids, camids, frames, infrared)):
+        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_NEEDED, "infrared") if name in arrays)
         raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")
-    _check_ranges(path, pids, camids, frames)
+    _check_ranges(path, pids, camids, frames, infrared)
     try:
         return Embeddings(
             features={"main": features.astype(np.float64) if features.dtype.kind in "iu" else features},
             pids=pids,
             camids=camids,
-            infrared=np.isin(camids, SYSU_INFRARED_CAMERAS),
+            infrared=infrared,
             frames=frames,
             rows=np.arange(count),
             paths=("",) * count,
@@ -58,14 +61,30 @@ def _whole_numbers(path: Path, name: str, values: Array) -> Array:
     return values.astype(np.int64)
 
 
-def _check_ranges(path: Path, pids: Array, camids: Array, frames: Array) -> None:
-    if camids.min() < 1 or camids.max() > 6:
-        raise DataError(f"'camids' in {path} run from {camids.min()} to {camids.max()}: SYSU-MM01 has cameras 1 to 6.")
+def _infrared(path: Path, arrays: Mapping[str, Array], camids: Array) -> Array:
+    """(N,) bool, as the file has it, or by the cameras of SYSU-MM01."""
+    if "infrared" in arrays:
+        flags = arrays["infrared"]
+        values = _whole_numbers(path, "infrared", flags.astype(np.int64) if flags.dtype == np.bool_ else flags)
+        if not np.isin(values, (0, 1)).all():
+            raise DataError(f"'infrared' in {path} should be 0 or 1, that is visible or infrared.")
+        return np.asarray(values == 1)
+    if len(camids) and (camids.min() < 1 or camids.max() > 6):
+        raise DataError(
+            f"'camids' in {path} run from {camids.min()} to {camids.max()}: SYSU-MM01 has cameras 1 to 6, and other sets "
+            "need an array 'infrared'."
+        )
+    return np.isin(camids, SYSU_INFRARED_CAMERAS)
+
+
+def _check_ranges(path: Path, pids: Array, camids: Array, frames: Array, infrared: Array) -> None:
+    if camids.min() < 1:
+        raise DataError(f"'camids' in {path} start at {camids.min()}: cameras count from 1.")
     if frames.min() < 0:
         raise DataError(f"'frames' in {path} has negative values: frames count from 0.")
-    images, counts = np.unique(np.stack([pids, camids, frames], axis=1), axis=0, return_counts=True)
+    images, counts = np.unique(np.stack([pids, camids, infrared, frames], axis=1), axis=0, return_counts=True)
     if (counts > 1).any():
-        pid, camid, frame = images[counts > 1][0]
+        pid, camid, _, frame = images[counts > 1][0]
         raise DataError(
             f"{(counts > 1).sum()} images stand in {path} more than once, "
             f"for one the person {pid} in camera {camid}, frame {frame}."
