@@ -85,3 +85,63 @@ def without(root: Path, missing: str, target: Path) -> Path:
         elif rest:
             without(child, rest, target / child.name)
     return target
+
+
+def write_small_llcm(root: Path, people: Path) -> Path:
+    """The synthetic people (SYSU-MM01 layout) as LLCM: cameras 4 and 5 visible, camera 3 and 6 infrared as places 4 and 5."""
+    by_folder = {("vis", 4): "cam4", ("vis", 5): "cam5", ("nir", 4): "cam3", ("nir", 5): "cam6"}
+    train, test = (_ids(people, split) for split in ("train", "test"))
+    (root / "idx").mkdir(parents=True)
+    for short in ("vis", "nir"):
+        listed = []
+        for (kind, place), source in by_folder.items():
+            for pid in (*train, *test) if kind == short else ():
+                for image in sorted((people / source / f"{pid:04d}").glob("*.jpg")):
+                    name = f"{pid:04d}_c{place:02d}_{image.stem}_{short}.jpg"
+                    home = f"{short}/{pid:04d}" if pid in train else f"test_{short}/cam{place}/{pid:04d}"
+                    (root / home).mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(image, root / home / name)
+                    if pid in train:
+                        listed.append(f"{home}/{name} {train.index(pid)}")
+        (root / "idx" / f"train_{short}.txt").write_text("\n".join(listed) + "\n")
+    (root / "idx" / "test_id.txt").write_text(",".join(map(str, test)) + "\n")
+    return root
+
+
+def write_small_folder(root: Path, people: Path) -> Path:
+    """The synthetic people as folders: splits, modalities, one folder a person, cameras in file names."""
+    for split in ("train", "test"):
+        for pid in _ids(people, split):
+            for camera in range(1, 7):
+                for image in sorted((people / f"cam{camera}" / f"{pid:04d}").glob("*.jpg")):
+                    home = root / split / ("infrared" if camera in (3, 6) else "visible") / f"person{pid}"
+                    home.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(image, home / f"c{camera}_{image.name}")
+    return root
+
+
+def write_small_regdb(root: Path, people: Path) -> Path:
+    """The synthetic people as RegDB with two splits: camera 4 visible, camera 3 thermal."""
+    names: dict[int, dict[str, list[str]]] = {}
+    seen = [{path.name for path in (people / camera).iterdir()} for camera in ("cam3", "cam4")]
+    for pid in map(int, sorted(seen[0] & seen[1])):
+        for folder, letter, camera in (("Visible", "v", "cam4"), ("Thermal", "t", "cam3")):
+            home = root / folder / str(pid)
+            home.mkdir(parents=True)
+            for frame, image in enumerate(sorted((people / camera / f"{pid:04d}").glob("*.jpg"))):
+                with Image.open(image) as picture:
+                    picture.save(home / f"walk_{letter}_{frame:05d}_{pid}.bmp")
+            names.setdefault(pid, {})[folder] = [f"{folder}/{pid}/{path.name}" for path in sorted(home.iterdir())]
+    pids = sorted(names)
+    halves = pids[: len(pids) // 2], pids[len(pids) // 2 : 2 * (len(pids) // 2)]
+    (root / "idx").mkdir()
+    for split, (train, test) in ((1, halves), (2, halves[::-1])):
+        for part, group in (("train", train), ("test", test)):
+            for folder in ("Visible", "Thermal"):
+                lines = [f"{name} {label}" for label, pid in enumerate(group) for name in names[pid][folder]]
+                (root / "idx" / f"{part}_{folder.lower()}_{split}.txt").write_bytes("\r\n".join([*lines, ""]).encode())
+    return root
+
+
+def _ids(people: Path, split: str) -> list[int]:
+    return sorted(int(pid) for pid in (people / "exp" / f"{split}_id.txt").read_text().split(","))

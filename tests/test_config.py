@@ -153,8 +153,23 @@ def test_half_precision_is_fine_for_one_player() -> None:
     assert train_config("model=baseline", "trainer.precision=16-mixed").trainer.precision == "16-mixed"
 
 
-def test_evaluate_composes() -> None:
-    assert composed(command="evaluate").protocol.name == "auto"
+PROTOCOL_OF = {"synthetic": "sysu_mm01", "synthetic_regdb": "regdb", "folder": "all_pairs"}
+
+
+@pytest.mark.parametrize("data", [name for name in names("data") if name != "trained"])
+def test_every_dataset_brings_its_protocol_to_every_command(data: str) -> None:
+    wanted = PROTOCOL_OF.get(data, data)
+    for command in ("train", "evaluate", "check"):
+        plain = OmegaConf.to_container(composed(f"data={data}", "data.root=/data", command=command), resolve=True)
+        assert data_config(plain["data"]).name == data
+        assert protocol_config(plain["protocol"]).name == wanted
+    other = composed(f"data={data}", "data.root=/data", "protocol=all_pairs")
+    assert other.protocol.name == "all_pairs"  # an explicit choice wins
+
+
+def test_evaluate_takes_dataset_and_protocol_from_the_checkpoint_by_default() -> None:
+    cfg = composed(command="evaluate")
+    assert (cfg.data.name, cfg.protocol.name) == ("trained", "auto")
     assert composed("protocol=sysu_mm01", command="evaluate").protocol.draw == "official"
 
 
