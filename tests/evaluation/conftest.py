@@ -29,7 +29,7 @@ def to_embeddings(data, order=None):
         features={"main": data["features"][order]},
         pids=data["pids"][order],
         camids=camids,
-        infrared=np.isin(camids, (3, 6)),
+        infrared=data["infrared"][order] if "infrared" in data else np.isin(camids, (3, 6)),
         frames=data["frames"][order],
         rows=order,
         paths=tuple(f"{i}.jpg" for i in order),
@@ -62,12 +62,62 @@ def people(seed, *, ids=8, present=0.7, most=6, dim=5, integers=False):
     return data, raw
 
 
+def two_modalities(seed, cameras, *, ids=9, most=4, present=0.6, dim=3):
+    """A small world: each person in some of the (camera, infrared) pairs; whole numbers as features, so many ties."""
+    rng = np.random.default_rng(seed)
+    images = [
+        (pid, camera, infrared, frame)
+        for pid in range(2, 2 + ids)
+        for camera, infrared in cameras
+        if rng.random() < present
+        for frame in range(int(rng.integers(1, most + 1)))
+    ]
+    data = dict(zip(("pids", "camids", "infrared", "frames"), np.array(images).T, strict=True))
+    data["infrared"] = data["infrared"].astype(bool)
+    return data | {"features": rng.integers(0, 2, (len(images), dim)).astype(np.float32)}
+
+
 @pytest.fixture
 def world():
-    """The makers of small problems: ``world.people``, ``world.to_embeddings``, ``world.to_permutations``."""
+    """The makers of small problems, by the names of their functions."""
     from types import SimpleNamespace
 
-    return SimpleNamespace(people=people, to_embeddings=to_embeddings, to_permutations=to_permutations)
+    makers = (people, two_modalities, to_embeddings, to_permutations)
+    return SimpleNamespace(**{maker.__name__: maker for maker in makers})
+
+
+def tied_features(pids, seed=3, dim=24):
+    """(N, dim) of -1 and 1 that know a little about identity; their similarities are few whole numbers."""
+    rng = np.random.default_rng(seed)
+    centres = rng.choice((-1.0, 1.0), (int(pids.max()) + 1, dim))
+    return (centres[pids] * np.where(rng.random((len(pids), dim)) < 0.3, -1, 1)).astype(np.float32)
+
+
+def images_to_test(dataset):
+    """A dataset's test images with such features, as arrays and as embeddings."""
+    records = [dataset.records[row] for row in dataset.rows("test")]
+    data = {
+        name: np.array([getattr(r, name.removesuffix("s")) for r in records]) for name in ("pids", "camids", "frames")
+    }
+    data["infrared"] = np.array([r.modality == "infrared" for r in records])
+    data["features"] = tied_features(data["pids"])
+    return data, to_embeddings(data)
+
+
+@pytest.fixture(scope="session")
+def real_test(real_layout):
+    """Test images of a real set (and split of `regdb`), by its names and counts, read from disk."""
+    from functools import cache
+
+    from crossreid.data.datasets import read_llcm, read_regdb, read_sysu_mm01
+
+    readers = {"sysu_mm01": read_sysu_mm01, "regdb": read_regdb, "llcm": read_llcm}
+
+    @cache
+    def read(name, *split):
+        return images_to_test(readers[name](real_layout(name), *split))
+
+    return read
 
 
 @pytest.fixture(scope="session")

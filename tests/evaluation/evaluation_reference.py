@@ -90,3 +90,87 @@ def agw_gallery(folder, cameras, trial):
                 chosen.append((cam, int(pid), files.index(random.choice(files))))
     random.setstate(state)
     return sorted(chosen)
+
+
+def rows_where(data, infrared, *, order):
+    """Rows of a modality, sorted by the named arrays."""
+    rows = [i for i in range(len(data["pids"])) if bool(data["infrared"][i]) == infrared]
+    return sorted(rows, key=lambda i: [int(data[name][i]) for name in order])
+
+
+def score_rows(data, probes, gallery, removed, *, deduplicate, similarity):
+    """Scores of some rows as probes on others as gallery; removed(probe row, gallery row) says what does not count."""
+    scores = similarity(data["features"][probes], data["features"][gallery])
+    flags = np.array([[removed(q, g) for g in gallery] for q in probes])
+    gallery_pids = data["pids"][gallery]
+    length = len(set(gallery_pids.tolist())) if deduplicate else len(gallery)
+    return score_all(scores, data["pids"][probes], gallery_pids, flags, length, deduplicate=deduplicate)
+
+
+def regdb(data, direction, *, similarity=cosine, deduplicate=False):
+    """One split of RegDB: everything queries everything, nothing is removed."""
+    probes, gallery = (
+        rows_where(data, infrared, order=("pids", "frames"))
+        for infrared in {"visible_to_thermal": (False, True), "thermal_to_visible": (True, False)}[direction]
+    )
+    return score_rows(data, probes, gallery, lambda q, g: False, deduplicate=deduplicate, similarity=similarity)
+
+
+def llcm_draw(data, infrared, trial):
+    """One image of each person in each camera: ids ascend, then cameras, then files."""
+    state = random.getstate()
+    random.seed(trial)
+    chosen = []
+    rows = rows_where(data, infrared, order=("pids", "camids", "frames"))
+    for pid in sorted(set(data["pids"].tolist())):
+        for camera in range(1, 10):
+            files = [i for i in rows if (data["pids"][i], data["camids"][i]) == (pid, camera)]
+            if files:
+                chosen.append(random.choice(files))
+    random.setstate(state)
+    return chosen
+
+
+def llcm_draw_on_disk(root, short, trial):
+    """The same from a copy's folders: the chosen files, as test_nir/cam6/0002/name.jpg."""
+    state = random.getstate()
+    random.seed(trial)
+    chosen = []
+    for pid in sorted((root / "idx" / "test_id.txt").read_text().strip().split(",")):
+        for camera in range(1, 10):
+            folder = root / f"test_{short}" / f"cam{camera}" / pid
+            if folder.is_dir():
+                chosen.append(f"test_{short}/cam{camera}/{pid}/{random.choice(sorted(os.listdir(folder)))}")
+    random.setstate(state)
+    return chosen
+
+
+def llcm_trial(data, direction, roles, trial, *, similarity=cosine, deduplicate=True):
+    """One trial of LLCM in one reading; also the numbers of probes and gallery images."""
+    whole, drawn = {"visible_to_infrared": (False, True), "infrared_to_visible": (True, False)}[direction]
+    every, sample = rows_where(data, whole, order=("pids", "camids", "frames")), llcm_draw(data, drawn, trial)
+    probes, gallery = (every, sample) if roles == "sampled_gallery" else (sample, every)
+    pids, camids = data["pids"].tolist(), data["camids"].tolist()
+    result = score_rows(
+        data,
+        probes,
+        gallery,
+        lambda q, g: pids[q] == pids[g] and camids[q] == camids[g],
+        deduplicate=deduplicate,
+        similarity=similarity,
+    )
+    return result, len(probes), len(gallery)
+
+
+def all_pairs(data, query, gallery, *, similarity=cosine):
+    """Everything queries everything; the same person's images from the probe's camera do not count."""
+    probes, others = (rows_where(data, flag, order=("camids", "pids", "frames")) for flag in (query, gallery))
+    pids, camids = data["pids"].tolist(), data["camids"].tolist()
+    return score_rows(
+        data,
+        probes,
+        others,
+        lambda q, g: pids[q] == pids[g] and camids[q] == camids[g],
+        deduplicate=True,
+        similarity=similarity,
+    )

@@ -65,6 +65,25 @@ def test_the_real_layout_equals_the_reference_in_two_trials(sysu_test_set, sysu_
     check(result, data, raw, mode, shots, trials=2)
 
 
+@pytest.mark.parametrize(
+    ("mode", "shots", "valid", "gallery"),
+    [("all", 1, 3803, 301), ("all", 10, 3803, 3010), ("indoor", 1, 2208, 112), ("indoor", 10, 2208, 1120)],
+)
+def test_a_copy_on_disk_has_the_known_probes_and_galleries(
+    real_test, sysu_test_set, sysu_lists, mode, shots, valid, gallery
+):
+    data, embeddings = real_test("sysu_mm01")
+    raw = sysu_test_set[1]
+    permutations = GalleryPermutations.from_mat(sysu_lists / "data_split" / "rand_perm_cam.mat")
+    result = SysuMM01Protocol(mode, shots, trials=1, permutations=permutations)(embeddings)
+    assert (result.n_probes, result.n_valid[0], result.n_gallery[0]) == (3803, valid, gallery)
+
+    def dots(a, b):  # of -1 and 1, exact: ties are ties
+        return a.astype(np.float64) @ b.astype(np.float64).T
+
+    check(result, data, raw, mode, shots, trials=1, similarity=dots)
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(("mode", "shots"), SETTINGS)
 def test_the_real_layout_equals_the_reference_in_all_ten_trials(sysu_test_set, sysu_lists, world, mode, shots):
