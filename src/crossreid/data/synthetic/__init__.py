@@ -1,4 +1,4 @@
-"""Synthetic people: small walking figures by day and by night, in the layout of SYSU-MM01; no download is needed.
+"""Synthetic people: clothed, walking bodies by day and by night, in the layout of SYSU-MM01; no download is needed.
 
 Example:
     >>> from pathlib import Path

@@ -1,26 +1,22 @@
-"""The six cameras: where they hang, what stands behind the people, and how light or dark it is."""
+"""The six cameras of SYSU-MM01's layout: where they hang, what they look at, their light, lens and sensor."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
 
-from crossreid.data.synthetic.drawing import View
+from crossreid.data.synthetic.body import FloatArray
 from crossreid.data.synthetic.roster import INFRARED_CAMERAS
 
-FloatImage = NDArray[np.float32]
 Range = tuple[float, float]
-Place = Literal["room_a", "room_b", "yard", "gate", "street"]
+PlaceName = Literal["lobby", "classroom", "yard", "gate", "street"]
 
-_STREAM = 3
-_WORLD_WIDTHS = 5  # a place is this many images wide; each frame looks at one window of it
-_PLACES: tuple[Place, ...] = ("room_a", "room_b", "yard", "gate", "street")
+FRAME = (270, 360)  # rows and columns of a camera's whole picture, of which an image is a window
+CUT_SHARE = 0.15  # of the images lose feet, head or a side to an imperfect detection
+FILL = (0.84, 0.95)  # height of the person in a good window
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,119 +24,123 @@ class Camera:
     """One camera. Ranges are drawn uniformly for each frame.
 
     Attributes:
-        camid: 1..6. place: what stands behind the people; cameras 2 and 3 share one room.
-        tint: colour of the light (visible cameras). gain: brightness. gamma: of the sensor.
-        noise: standard deviation of the pixel noise, [0, 1] scale. blur: radius in pixels of a 128-row image.
-        falloff: loss of the infrared lamp from the centre to the corner. floor: row of the floor's edge, share of height.
-        tilt, pitch: see ``View``. size: height of the person as a share of the image. yaws: usual turns in radians.
+        camid: 1..6. place: what it looks at; cameras 2 and 3 share a room.
+        at: where it hangs in the place, x and z, metres. heading: where it looks, radians, 0 towards -z.
+        height: above the ground, metres. pitch: downwards, radians. focal: in frame heights.
+        distance: of the people, metres. yaws: usual turns of people, radians, 0 faces the camera.
+        sun: direction towards the main light in the camera's axes (right, up, towards the camera).
+        key, ambient: strength of the main light and of the light from everywhere. tint: colour of the light.
+        exposure: gain. gamma: of the sensor. noise: standard deviation, [0, 1] scale.
+        blur: standard deviation in pixels of a 128-row image. quality: of the JPEG files.
     """
 
     camid: int
-    place: Place
+    place: PlaceName
+    at: tuple[float, float]
+    heading: float
+    height: float
+    pitch: float
+    focal: float
+    distance: Range
+    yaws: tuple[float, ...]
+    sun: tuple[float, float, float]
+    key: Range
+    ambient: float
     tint: tuple[float, float, float]
-    gain: Range
+    exposure: Range
     gamma: Range
     noise: Range
     blur: Range
-    falloff: Range
-    floor: float
-    tilt: float
-    pitch: float
-    size: Range
-    yaws: tuple[float, ...]
+    quality: int
 
     @property
     def infrared(self) -> bool:
-        """True for the near-infrared cameras."""
+        """True for the near-infrared cameras, which bring their own light."""
         return self.camid in INFRARED_CAMERAS
 
 
 _FRONT, _BACK, _RIGHT, _LEFT = 0.0, math.pi, math.pi / 2, -math.pi / 2
-_ALL = (_FRONT, _BACK, _RIGHT, _LEFT)
-_NO_LAMP = (0.0, 0.0)
+_HERE = (0.0, 0.0, 1.0)  # the lamp beside an infrared camera
+_WHITE = (1.0, 1.0, 1.0)
 
 CAMERA: dict[int, Camera] = {
-    1: Camera(1, "room_a", (1.08, 1.0, 0.84), (0.75, 1.05), (0.9, 1.1), (0.015, 0.03), (0.3, 0.7), _NO_LAMP,
-              0.70, 0.16, 0.10, (0.84, 0.91), _ALL),
-    2: Camera(2, "room_b", (0.92, 1.04, 0.98), (0.65, 0.95), (0.95, 1.2), (0.02, 0.04), (0.4, 0.9), _NO_LAMP,
-              0.66, 0.22, 0.14, (0.83, 0.91), _ALL),
-    3: Camera(3, "room_b", (1.0, 1.0, 1.0), (0.85, 1.15), (0.7, 0.9), (0.018, 0.032), (0.3, 0.6), (0.3, 0.45),
-              0.66, 0.20, 0.12, (0.83, 0.91), _ALL),
-    4: Camera(4, "yard", (0.94, 1.0, 1.12), (0.85, 1.2), (0.8, 1.0), (0.012, 0.025), (0.3, 0.6), _NO_LAMP,
-              0.60, 0.08, 0.08, (0.84, 0.91), _ALL),
-    5: Camera(5, "gate", (1.02, 1.05, 0.93), (0.7, 1.15), (0.85, 1.05), (0.015, 0.03), (0.3, 0.8), _NO_LAMP,
-              0.62, 0.12, 0.16, (0.83, 0.91), _ALL),
-    6: Camera(6, "street", (1.0, 1.0, 1.0), (0.9, 1.25), (0.6, 0.8), (0.02, 0.038), (0.3, 0.7), (0.45, 0.65),
-              0.64, 0.10, 0.10, (0.83, 0.91), _ALL),
+    1: Camera(1, "lobby", (1.0, 6.0), 0.25, 2.7, 0.27, 0.95, (4.0, 6.0), (_FRONT, _BACK, 0.5, -2.6),
+              (0.4, 0.9, 0.3), (0.4, 0.65), 0.62, (1.10, 1.0, 0.80), (0.95, 1.3), (0.45, 0.52),
+              (0.012, 0.025), (0.45, 0.8), 88),
+    2: Camera(2, "classroom", (-2.2, 4.4), -0.35, 2.5, 0.24, 0.9, (3.6, 5.6), (_FRONT, _BACK, _RIGHT, _LEFT),
+              (-0.3, 1.0, 0.2), (0.3, 0.55), 0.70, (0.92, 1.03, 1.0), (0.8, 1.15), (0.45, 0.55),
+              (0.018, 0.035), (0.5, 0.9), 85),
+    3: Camera(3, "classroom", (2.4, 4.6), 0.40, 2.4, 0.22, 0.9, (3.4, 5.4), (_FRONT, _BACK, _RIGHT, _LEFT),
+              _HERE, (0.95, 1.25), 0.07, _WHITE, (0.9, 1.15), (0.5, 0.6), (0.015, 0.03), (0.45, 0.8), 88),
+    4: Camera(4, "yard", (0.0, 8.0), -0.15, 3.0, 0.21, 1.15, (6.0, 9.0), (_FRONT, _BACK, _RIGHT, _LEFT, 0.8),
+              (0.75, 0.75, 0.45), (0.8, 1.3), 0.42, (1.04, 1.0, 0.93), (0.8, 1.15), (0.45, 0.52),
+              (0.008, 0.02), (0.4, 0.7), 90),
+    5: Camera(5, "gate", (1.5, 9.0), 0.2, 3.2, 0.26, 1.1, (5.5, 8.5), (_FRONT, _BACK, -0.7, 2.4),
+              (-0.6, 0.8, 0.1), (0.35, 0.9), 0.62, (0.94, 1.0, 1.10), (0.75, 1.1), (0.44, 0.52),
+              (0.010, 0.025), (0.4, 0.85), 86),
+    6: Camera(6, "street", (-0.5, 8.0), 0.1, 2.9, 0.20, 1.1, (5.0, 8.0), (_FRONT, _BACK, _RIGHT, _LEFT, -0.8),
+              _HERE, (1.0, 1.35), 0.05, _WHITE, (0.85, 1.15), (0.5, 0.62), (0.02, 0.04), (0.45, 0.85), 85),
 }  # fmt: skip
 
 
-def sample_view(camera: Camera, size: tuple[int, int], stature: float, rng: np.random.Generator) -> View:
-    """Where and how large the person stands in an image of ``size`` (height, width), and which side is seen."""
-    height, width = size
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where a person stands before a camera: ``aside`` and ``distance`` in metres, ``yaw`` in radians."""
+
+    yaw: float
+    aside: float
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of a camera's picture that becomes an image, in frame pixels; it may reach beyond the frame."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def sample_view(camera: Camera, rng: np.random.Generator) -> View:
+    """Where the person is, and which side is seen."""
     turn = camera.yaws[int(rng.integers(len(camera.yaws)))]
-    scale = height * rng.uniform(*camera.size) * stature
-    return View(
-        yaw=float(turn + rng.normal(0.0, 0.25)),
-        scale=float(scale),
-        centre=float(width * (0.5 + rng.normal(0.0, 0.03))),
-        ground=float((height + scale) / 2 + height * rng.normal(0.0, 0.015)),
-        tilt=float(camera.tilt + rng.normal(0.0, 0.02)),
-        pitch=float(camera.pitch + rng.normal(0.0, 0.02)),
-    )
+    distance = float(rng.uniform(*camera.distance))
+    half_width = 0.5 * FRAME[1] / FRAME[0] / camera.focal  # of the picture at one metre
+    aside = float(rng.uniform(-0.55, 0.55) * half_width * distance)
+    return View(float(turn + rng.normal(0.0, 0.28)), aside, distance)
 
 
-def sample_background(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> FloatImage:
-    """A window of the camera's place: (H, W, 3) in visible light, (H, W, 1) in infrared, [0, 1]."""
-    height, width = size
-    world = _world(camera.place, camera.infrared, camera.floor, size)
-    top = int(rng.integers(world.shape[0] - height + 1))
-    left = int(rng.integers(world.shape[1] - width + 1))
-    window = world[top : top + height, left : left + width]
-    return window[:, ::-1] if rng.random() < 0.5 else window
+def project(camera: Camera, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Points in the camera's axes (right, up from the ground, towards the camera from its foot) to frame pixels.
+
+    Returns:
+        (V, 2) x to the right, y down; depth along the line of sight (V,), metres.
+    """
+    c, s = math.cos(camera.pitch), math.sin(camera.pitch)
+    up = points[:, 1] - camera.height
+    depth = -s * up - c * points[:, 2]
+    rise = c * up - s * points[:, 2]
+    scale = camera.focal * FRAME[0] / np.maximum(depth, 0.2)
+    screen = np.stack([FRAME[1] / 2 + points[:, 0] * scale, FRAME[0] / 2 - rise * scale], axis=1)
+    return screen.astype(np.float32), depth.astype(np.float32)
 
 
-@lru_cache(maxsize=16)
-def _world(place: Place, infrared: bool, floor: float, size: tuple[int, int]) -> FloatImage:
-    """The whole place, a little taller and much wider than one image. It depends on nothing but its name and size."""
-    rng = np.random.default_rng((_STREAM, _PLACES.index(place)))
-    height, width = size[0] + max(4, size[0] // 10), size[1] * _WORLD_WIDTHS
-    picture = Image.new("RGB", (width, height), _tone(rng, 90, 190))
-    draw = ImageDraw.Draw(picture)
-    edge = int(height * floor)
-    _draw_wall(draw, rng, width, edge)
-    draw.rectangle((0, edge, width, height), fill=_tone(rng, 70, 170))
-    _draw_floor(draw, rng, width, height, edge)
-    pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(height / 130)), dtype=np.float32) / 255
-    grain = rng.normal(0.0, 0.03, (height, width, 1)).astype(np.float32)
-    if infrared:  # the lamp does not reach the wall: darker, and other materials reflect otherwise
-        pixels = 0.10 + 0.42 * (1 - pixels[..., :1]) ** 1.5
-    return np.clip(pixels + grain, 0.0, 1.0)
-
-
-def _tone(rng: np.random.Generator, low: int, high: int) -> tuple[int, int, int]:
-    grey = rng.uniform(low, high)
-    red, green, blue = (int(np.clip(grey * rng.uniform(0.85, 1.15), 0, 255)) for _ in range(3))
-    return red, green, blue
-
-
-def _draw_wall(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, edge: int) -> None:
-    """Doors, posters, bushes: rectangles and blobs above the floor."""
-    for _ in range(14):
-        x, half = rng.uniform(0, width), width * rng.uniform(0.01, 0.05)
-        top, bottom = sorted(rng.uniform(0, edge, 2))
-        draw.rectangle((x - half, top, x + half, edge if rng.random() < 0.4 else bottom), fill=_tone(rng, 40, 220))
-    for _ in range(18):
-        x, y, radius = rng.uniform(0, width), rng.uniform(0, edge), width * rng.uniform(0.004, 0.03)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius * 1.3), fill=_tone(rng, 50, 210))
-
-
-def _draw_floor(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, edge: int) -> None:
-    """Tiles that grow towards the camera."""
-    colour = _tone(rng, 60, 190)
-    for row in range(4):
-        y = edge + (height - edge) * (row / 4) ** 1.6
-        draw.line((0, y, width, y), fill=colour, width=1)
-    step = width / 40
-    for column in range(-40, 80):
-        draw.line((column * step, edge, column * step + rng.normal(0, step / 4) + step, height), fill=colour, width=1)
+def sample_window(screen: FloatArray, size: tuple[int, int], rng: np.random.Generator) -> Window:
+    """A detection's box around projected points, of the shape of the image ``size`` (height, width)."""
+    low, high = screen.min(0), screen.max(0)
+    height = float(high[1] - low[1]) / rng.uniform(*FILL)
+    left = float(low[0] + high[0]) / 2 + height * rng.normal(0, 0.018)
+    top = float(low[1] + high[1]) / 2 - height / 2 + height * rng.normal(0, 0.012)
+    if rng.random() < CUT_SHARE:
+        lost = rng.uniform(0.06, 0.2)
+        side = int(rng.integers(4))
+        if side == 0:  # the feet
+            height *= 1 - lost
+        elif side == 1:  # the head
+            top += 0.6 * lost * height
+            height *= 1 - 0.6 * lost
+        else:
+            left += (side - 2.5) * 0.5 * lost * height
+    width = height * size[1] / size[0]
+    return Window(left - width / 2, top, width, height)

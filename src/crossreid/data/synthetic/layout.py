@@ -15,8 +15,8 @@ from filelock import FileLock
 from PIL import Image
 from rich.progress import track
 
-from crossreid.data.synthetic.people import sample_person
 from crossreid.data.synthetic.permutations import write_permutations
+from crossreid.data.synthetic.people import make_figure, sample_person
 from crossreid.data.synthetic.render import render
 from crossreid.data.synthetic.roster import CAMERAS, SPLITS, RosterEntry, count_images, make_roster
 from crossreid.data.synthetic.settings import SyntheticPeople
@@ -134,10 +134,10 @@ def _draw_all(
 
 def _draw_person(folder: Path, entry: RosterEntry, people: SyntheticPeople) -> None:
     """All images of one identity."""
-    person = sample_person(people.seed, entry.pid)
+    figure = make_figure(sample_person(people.seed, entry.pid))
     for camera in entry.cameras:
         home = folder / f"cam{camera}" / f"{entry.pid:04d}"
         home.mkdir()
         for frame in range(people.frames):
-            image = Image.fromarray(render(person, entry.pid, camera, frame, people))
+            image = Image.fromarray(render(figure, entry.pid, camera, frame, people))
             image.save(home / f"{frame + 1:04d}.jpg", quality=_QUALITY)

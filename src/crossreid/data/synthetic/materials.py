@@ -1,122 +1,126 @@
-"""What a person is made of: a colour for visible light and, drawn apart from it, a reflectance in the near infrared."""
+"""What a person's surfaces send back: a dye's colour in visible light, a material's reflectance in the near infrared.
+
+Near-infrared reflectance follows the material more than the dye (dyed cotton is bright whatever its colour, other dyes
+stay dark): ``DYE_SHARE`` of it is the dye's lightness, the rest is drawn with the material. So colour hardly carries
+over, while a pattern stays one: ``PATTERN_KEPT`` of the two-dye garments keep a contrast of ``KEPT_CONTRAST`` or more in
+infrared, of either sign.
+"""
 
 from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
+
+from crossreid.data.synthetic.body import FloatArray
+from crossreid.data.synthetic.surfaces import SURFACES, Surface
 
 Colour = tuple[float, float, float]
 
-FAR, EDGE = 32, 64  # bits on top of a material: on the far side of the body; on the contour of a part
-TABLE_SIZE = 128
-_FAR_SHADE, _EDGE_SHADE = 0.78, 0.72
-_VISIBLE_CONTRAST, _INFRARED_CONTRAST = 0.5, 0.32  # least distance of a garment's two tones
-_BRIGHT_TONE_SHARE = 0.85  # of the garments have the brighter tone on top in infrared
-_NEUTRAL_SHARE = 0.55  # of the dyes are black, grey, white or beige
+DYE_SHARE = 0.3
+PATTERN_KEPT = 0.85
+KEPT_CONTRAST = 0.2
+VISIBLE_CONTRAST = 0.3  # least distance of a garment's two dyes in RGB
+_BRIGHT_TONE = 0.75  # of the kept patterns have the brighter tone second, as prints and tapes do
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+# Hue, saturation and value ranges of dyes, with odds; linear light is value squared.
+_DYES: tuple[tuple[float, tuple[float, float], tuple[float, float], tuple[float, float]], ...] = (
+    (2.4, (0.55, 0.75), (0.0, 0.2), (0.10, 0.28)),  # black, anthracite
+    (1.6, (0.58, 0.66), (0.3, 0.7), (0.18, 0.45)),  # navy, denim
+    (1.4, (0.0, 1.0), (0.0, 0.06), (0.35, 0.75)),  # grey
+    (1.5, (0.08, 0.6), (0.0, 0.07), (0.82, 0.97)),  # white
+    (1.1, (0.07, 0.13), (0.15, 0.45), (0.45, 0.85)),  # beige, camel
+    (0.7, (0.03, 0.09), (0.4, 0.7), (0.25, 0.5)),  # brown
+    (0.7, (0.18, 0.38), (0.25, 0.6), (0.25, 0.6)),  # olive, green
+    (1.1, (0.96, 1.02), (0.55, 0.85), (0.45, 0.85)),  # red, bordeaux
+    (0.9, (0.54, 0.64), (0.4, 0.75), (0.55, 0.9)),  # blue
+    (0.5, (0.10, 0.16), (0.55, 0.85), (0.75, 0.95)),  # yellow, orange
+    (0.5, (0.75, 0.95), (0.25, 0.55), (0.45, 0.85)),  # violet, pink
+    (0.4, (0.44, 0.52), (0.35, 0.7), (0.45, 0.8)),  # teal
+)
+_TROUSER_ODDS = (3.0, 3.5, 1.6, 0.6, 1.4, 0.8, 0.6, 0.3, 0.5, 0.1, 0.1, 0.1)
 
 
-class Material(IntEnum):
-    """Index of a surface in the drawn figure; 0 is no person."""
-
-    NONE = 0
-    SKIN = 1
-    HAIR = 2
-    UPPER = 3
-    UPPER_TONE = 4
-    LOWER = 5
-    LOWER_TONE = 6
-    SHOE = 7
-    SOLE = 8
-    BAG = 9
-    BAG_TONE = 10
-    BELT = 11
-    HAT = 12
-    EYE = 13
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wardrobe:
-    """Surfaces of one identity in both spectra.
+    """Surfaces of one identity; the second entry of a surface is its other dye.
 
     Attributes:
-        visible: RGB of each material, [0, 1].
-        infrared: reflectance of each material, [0, 1].
+        visible: RGB albedo, linear light, (S, 2, 3). infrared: reflectance, (S, 2). warmth: how warm the outside of a
+            surface is, 0 the air, 1 the skin: what long-wave thermal cameras see, (S, 2).
     """
 
-    visible: tuple[Colour, ...]
-    infrared: tuple[float, ...]
-
-    def visible_table(self) -> NDArray[np.uint8]:
-        """Colour of each index of a drawn figure, (TABLE_SIZE, 3)."""
-        return _shaded(np.asarray(self.visible, dtype=np.float32))
-
-    def infrared_table(self) -> NDArray[np.uint8]:
-        """Grey of each index of a drawn figure, (TABLE_SIZE, 1)."""
-        return _shaded(np.asarray(self.infrared, dtype=np.float32)[:, None])
-
-
-def _shaded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    table = np.zeros((TABLE_SIZE, values.shape[1]), dtype=np.float32)
-    for bits in (0, FAR, EDGE, FAR | EDGE):
-        shade = (_FAR_SHADE if bits & FAR else 1.0) * (_EDGE_SHADE if bits & EDGE else 1.0)
-        table[bits : bits + len(values)] = values * shade
-    return np.round(table * 255).astype(np.uint8)
+    visible: FloatArray
+    infrared: FloatArray
+    warmth: FloatArray
 
 
 def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
-    """Dyes first, then reflectances from fresh numbers: one says nothing of the other."""
-    visible: list[Colour] = [(0.0, 0.0, 0.0)] * len(Material)
-    infrared = [0.0] * len(Material)
-    visible[Material.SKIN] = _skin(rng)
-    visible[Material.HAIR] = _hair(rng)
-    for first, second in _TONES:
-        visible[first] = _dye(rng)
-        visible[second] = _dye_unlike(rng, visible[first])
-    for first, second in _TONES:
-        infrared[first], infrared[second] = _reflectances(rng)
-    infrared[Material.SKIN] = float(rng.uniform(0.8, 0.9))
-    infrared[Material.HAIR] = float(rng.uniform(0.3, 0.5))
-    visible[Material.EYE], infrared[Material.EYE] = (0.08, 0.06, 0.06), 1.0  # eyes throw the lamp's light back
-    return Wardrobe(tuple(visible), tuple(infrared))
+    """Dyes and materials of one person."""
+    visible = np.zeros((SURFACES, 2, 3), dtype=np.float32)
+    infrared = np.zeros((SURFACES, 2), dtype=np.float32)
+    warmth = np.zeros((SURFACES, 2), dtype=np.float32)
+    for surface in Surface:
+        odds = _TROUSER_ODDS if surface in (Surface.LOWER, Surface.SHOE) else tuple(dye[0] for dye in _DYES)
+        first, second = _dyes(odds, rng)
+        visible[surface] = first, second
+        infrared[surface] = _reflectances(float(first @ _LUMINANCE), float(second @ _LUMINANCE), rng)
+        warmth[surface] = rng.uniform(0.3, 0.62) + np.array([0, rng.normal(0, 0.05)])
+    visible[Surface.SKIN] = _skin(rng)
+    infrared[Surface.SKIN] = rng.uniform(0.55, 0.68), 0.3
+    warmth[Surface.SKIN] = rng.uniform(0.9, 1.0)
+    visible[Surface.HAIR] = _hair(rng)
+    infrared[Surface.HAIR] = rng.uniform(0.16, 0.42)
+    warmth[Surface.HAIR] = rng.uniform(0.45, 0.6)
+    for surface in (Surface.SHOE, Surface.BAG, Surface.THING):
+        warmth[surface] = rng.uniform(0.12, 0.35)
+    return Wardrobe(visible, infrared, warmth)
 
 
-_TONES = (
-    (Material.UPPER, Material.UPPER_TONE),
-    (Material.LOWER, Material.LOWER_TONE),
-    (Material.SHOE, Material.SOLE),
-    (Material.BAG, Material.BAG_TONE),
-    (Material.HAT, Material.BELT),
-)
+def _dyes(odds: tuple[float, ...], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    first = second = _dye(odds, rng)
+    while np.linalg.norm(np.sqrt(first) - np.sqrt(second)) < VISIBLE_CONTRAST:
+        second = _dye(tuple(dye[0] for dye in _DYES), rng)
+    return first, second
 
 
-def _skin(rng: np.random.Generator) -> Colour:
-    light = rng.uniform(0.4, 0.92)
-    return (float(light), float(light * rng.uniform(0.72, 0.8)), float(light * rng.uniform(0.55, 0.66)))
+def _dye(odds: tuple[float, ...], rng: np.random.Generator) -> FloatArray:
+    _, hue, saturation, value = _DYES[int(rng.choice(len(_DYES), p=np.array(odds) / sum(odds)))]
+    colour = colorsys.hsv_to_rgb(rng.uniform(*hue) % 1, rng.uniform(*saturation), rng.uniform(*value))
+    return np.array(colour, dtype=np.float32) ** 2
 
 
-def _hair(rng: np.random.Generator) -> Colour:
-    return colorsys.hsv_to_rgb(rng.uniform(0.04, 0.11), rng.uniform(0.2, 0.7), rng.choice([0.1, 0.2, 0.35, 0.65]))
+def _reflectances(first: float, second: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Of a garment's two dyes with these luminances, linear light."""
+    base = _reflectance(first, rng)
+    if rng.random() >= PATTERN_KEPT:
+        return base, float(np.clip(base + rng.uniform(-0.05, 0.05), 0.05, 0.95))
+    sign = 1 if rng.random() < _BRIGHT_TONE else -1
+    other = _reflectance(second, rng)
+    for _ in range(20):
+        if sign * (other - base) >= KEPT_CONTRAST:
+            return base, other
+        other = _reflectance(second, rng)
+    sign = 1 if base < 0.5 else -1  # no draw is far enough on that side
+    return base, float(base + sign * rng.uniform(KEPT_CONTRAST, 0.35))
 
 
-def _dye(rng: np.random.Generator) -> Colour:
-    if rng.random() < _NEUTRAL_SHARE:
-        return colorsys.hsv_to_rgb(rng.uniform(0.05, 0.65), rng.uniform(0.0, 0.12), rng.uniform(0.08, 0.95))
-    return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.2, 0.7), rng.uniform(0.2, 0.9))
+def _reflectance(luminance: float, rng: np.random.Generator) -> float:
+    material = float(rng.beta(1.1, 0.9))
+    return 0.08 + 0.82 * (DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
 
 
-def _dye_unlike(rng: np.random.Generator, other: Colour) -> Colour:
-    while True:
-        colour = _dye(rng)
-        if sum((a - b) ** 2 for a, b in zip(colour, other, strict=True)) ** 0.5 >= _VISIBLE_CONTRAST:
-            return colour
+def _skin(rng: np.random.Generator) -> tuple[Colour, Colour]:
+    light = rng.choice([rng.uniform(0.42, 0.62), rng.uniform(0.2, 0.42), rng.uniform(0.07, 0.2)], p=[0.6, 0.25, 0.15])
+    red = (light, light * rng.uniform(0.6, 0.68), light * rng.uniform(0.42, 0.52))
+    return red, (red[0] * 0.45, red[1] * 0.35, red[2] * 0.32)
 
 
-def _reflectances(rng: np.random.Generator) -> tuple[float, float]:
-    """Of the cloth and of its second tone: a print or a tape, more often the brighter of the two."""
-    dark = float(rng.uniform(0.2, 0.5))
-    bright = float(rng.uniform(dark + _INFRARED_CONTRAST, 0.95))
-    return (dark, bright) if rng.random() < _BRIGHT_TONE_SHARE else (bright, dark)
+def _hair(rng: np.random.Generator) -> tuple[Colour, Colour]:
+    value = float(rng.choice([0.13, 0.2, 0.32, 0.55, 0.7], p=[0.35, 0.3, 0.18, 0.1, 0.07]))
+    grey = value == 0.7
+    colour = colorsys.hsv_to_rgb(rng.uniform(0.05, 0.1), 0.08 if grey else rng.uniform(0.25, 0.6), value)
+    linear = (colour[0] ** 2, colour[1] ** 2, colour[2] ** 2)
+    return linear, linear

@@ -29,7 +29,7 @@ class SyntheticPeople:
     height: int = 128
     width: int = 64
     seed: int = 0
-    VERSION: ClassVar[int] = 2  # raised with every change of the pictures
+    VERSION: ClassVar[int] = 3  # raised with every change of the pictures
 
     def __post_init__(self) -> None:
         lowest = {"train_ids": 1, "val_ids": 0, "test_ids": 1, "frames": 1, "height": 32, "width": 16, "seed": 0}

@@ -1,0 +1,144 @@
+"""Which of a surface's two dyes a pixel shows: patterns on the body with hanging arms, so they move with every pose."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crossreid.data.synthetic.accessories import Head
+from crossreid.data.synthetic.body import FloatArray
+from crossreid.data.synthetic.garments import Wearer
+from crossreid.data.synthetic.outfit import Lower, Outfit, Upper
+from crossreid.data.synthetic.surfaces import Surface
+
+Mask = NDArray[np.bool_]
+
+
+def second_dye(
+    wearer: Wearer, head: Head, outfit: Outfit, surface: NDArray[np.int64], cloth: FloatArray, arm: FloatArray
+) -> Mask:
+    """True where the second dye shows.
+
+    Args:
+        surface: of each pixel, (P,). cloth: its place in the pose of patterns, (P, 3). arm: 1 on the arms, (P,).
+    """
+    tone = np.zeros(len(surface), dtype=np.bool_)
+    on = surface == Surface.UPPER
+    tone[on] = _upper(wearer, outfit.upper, cloth[on], arm[on] > 0.5)
+    on = surface == Surface.LOWER
+    tone[on] = _lower(wearer, outfit.lower, cloth[on])
+    on = surface == Surface.SKIN
+    tone[on] = _face(head, outfit, cloth[on])
+    on = surface == Surface.SHOE
+    tone[on] = cloth[on, 1] < (0.022 if outfit.sole > 0.02 else 0.008)
+    if outfit.bag_flap:
+        on = surface == Surface.BAG
+        tone[on] = _flap(wearer, outfit, cloth[on])
+    on = surface == Surface.HAT
+    tone[on] = outfit.bag_flap & (cloth[on, 1] < head.low[1] + 0.8 * head.size[1])
+    return tone
+
+
+def strap(wearer: Wearer, outfit: Outfit, cloth: FloatArray, arm: FloatArray) -> Mask:
+    """True where the strap of a bag lies on the trunk, (P,)."""
+    x, y, front = cloth[:, 0], cloth[:, 1], cloth[:, 2] > wearer.centre
+    trunk = (arm < 0.5) & (y > wearer.hip) & (y < wearer.neck + 0.04)
+    if outfit.bag == "backpack":
+        bands = (np.abs(np.abs(x) - 0.115) < 0.024) & (y > wearer.chest - 0.02)
+        return trunk & bands & front
+    if outfit.bag == "shoulder":
+        along = (y - wearer.hip) / (wearer.shoulder - wearer.hip)
+        line = outfit.side * (0.17 - 0.29 * along)
+        return trunk & (np.abs(x - line) < 0.022)
+    return np.zeros(len(x), dtype=np.bool_)
+
+
+def _upper(wearer: Wearer, upper: Upper, cloth: FloatArray, arm: Mask) -> Mask:
+    size = wearer.shape.height
+    x, down = cloth[:, 0] / size, (wearer.neck - cloth[:, 1]) / size  # body heights
+    front = cloth[:, 2] > wearer.centre
+    around = np.arctan2(cloth[:, 0], cloth[:, 2] - wearer.centre) * 0.1
+    trunk = ~arm
+    match upper.pattern:
+        case "hstripes":
+            return (down / upper.period) % 1 < upper.duty
+        case "vstripes":
+            return (np.where(arm, x, around) / upper.period) % 1 < upper.duty
+        case "checks":
+            return ((down / upper.period) % 1 < 0.5) ^ ((np.where(arm, x, around) / upper.period) % 1 < 0.5)
+        case "block":
+            return down > 0.10 + 0.14 * upper.place
+        case "band":
+            return np.abs(down - 0.10 - 0.12 * upper.place) < 0.02 + 0.035 * upper.size
+        case "split":
+            return x > 0
+        case "sleeves":
+            return arm
+        case "yoke":
+            return down < 0.05 + 0.06 * upper.place
+        case "sides":
+            return trunk & (np.abs(x) > 0.055 + 0.02 * upper.size)
+        case "sash":
+            return trunk & (np.abs(x - (down - 0.14) * 0.8) < 0.02 + 0.025 * upper.size)
+        case "print":
+            return trunk & (front | upper.on_back) & _motif(upper, x, down)
+        case "zip":
+            return trunk & front & (np.abs(x) < 0.008 + 0.010 * upper.size)
+    return np.zeros(len(x), dtype=np.bool_)
+
+
+def _motif(upper: Upper, x: FloatArray, down: FloatArray) -> Mask:
+    half = 0.03 + 0.025 * upper.size
+    y = down - 0.10 - 0.06 * upper.place
+    match upper.motif:
+        case 0:
+            return x**2 + y**2 < half**2
+        case 1:
+            return (np.abs(x) < 1.3 * half) & (np.abs(y) < 0.7 * half)
+        case 2:
+            return (np.abs(x) < 1.4 * half) & (np.abs(y) < half) & ((y / half * 2) % 1 < 0.55)  # lines of letters
+    return np.abs(x) + np.abs(y) < 1.2 * half
+
+
+def _lower(wearer: Wearer, lower: Lower, cloth: FloatArray) -> Mask:
+    size = wearer.shape.height
+    x, down = cloth[:, 0] / size, (wearer.waist - cloth[:, 1]) / size
+    match lower.pattern:
+        case "side_stripe":
+            return (np.abs(x) > 0.075) & (np.abs(cloth[:, 2] - wearer.centre + 0.02) < 0.03)
+        case "hstripes":
+            return (down / lower.period) % 1 < 0.5
+        case "checks":
+            around = np.arctan2(cloth[:, 0], cloth[:, 2] - wearer.centre) * 0.1
+            return ((down / lower.period) % 1 < 0.5) ^ ((around / lower.period) % 1 < 0.5)
+        case "hem":
+            end = (wearer.waist - wearer.hip + lower.length * (wearer.hip - wearer.ankle)) / size
+            return down > end - 0.03 - 0.04 * lower.place
+        case "patches":
+            return np.abs(down - (wearer.waist - wearer.knee) / size) < 0.035
+    return np.zeros(len(x), dtype=np.bool_)
+
+
+def _face(head: Head, outfit: Outfit, cloth: FloatArray) -> Mask:
+    """Eyes, brows and mouth; glasses; a beard."""
+    place = (cloth - head.low) / head.size
+    x, y = np.abs(place[:, 0] - 0.5), place[:, 1]
+    front = (place[:, 2] > 0.6) & (y > 0)
+    eyes = (np.abs(y - 0.515) < 0.022) & (np.abs(x - 0.2) < 0.08)
+    brows = (np.abs(y - 0.595) < 0.016) & (np.abs(x - 0.2) < 0.11)
+    mouth = (np.abs(y - 0.21) < 0.018) & (x < 0.13)
+    marked = eyes | brows | mouth
+    if outfit.glasses:
+        marked |= (np.abs(y - 0.52) < 0.055) & (x < 0.42)
+    if outfit.beard:
+        marked |= (y < 0.27) & (y > 0.0) & ((np.abs(y - 0.21) > 0.03) | (x > 0.14)) & (place[:, 2] > 0.5)
+    return front & marked
+
+
+def _flap(wearer: Wearer, outfit: Outfit, cloth: FloatArray) -> Mask:
+    match outfit.bag:
+        case "backpack":
+            return cloth[:, 1] < wearer.shoulder - 0.2
+        case "shoulder":
+            return cloth[:, 1] > wearer.hip + 0.03
+    return (cloth[:, 1] * 12) % 1 < 0.4
