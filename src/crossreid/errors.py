@@ -19,3 +19,7 @@ class NothingToScoreError(DataError):
 
 class CheckpointError(CrossReIDError):
     """A checkpoint is missing, partial or belongs to another model."""
+
+
+class NotScoredError(CrossReIDError):
+    """A scorer does not take these sets on: it would take hours, or cannot compare them. Commands leave its row out."""

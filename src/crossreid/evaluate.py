@@ -7,22 +7,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
-from crossreid.checks import check_report, check_trainer
+from crossreid.checks import check_report
 from crossreid.command import run_command
-from crossreid.config import EvaluateConfig, TrainConfig, method_config, typed
+from crossreid.config import EvaluateConfig, typed
 from crossreid.console import notice
-from crossreid.datasets import TRAINED, DataConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import load_foreign, write_results_json
 from crossreid.protocols import AUTO, Scored, modalities, protocol_config
-from crossreid.training.build import make_datamodule, make_method, make_trainer
-from crossreid.training.checkpoints import load_weights, read_checkpoint
-from crossreid.training.progress import IterationProgress
-from crossreid.training.scoring import Scores, draw_figures, embed_dataset, score, show
+from crossreid.training.restoring import restore
+from crossreid.training.scoring import Scores, draw_figures, embed_dataset, score_all, show
 
 
 def main() -> None:
@@ -51,62 +47,40 @@ def _score_embeddings(config: EvaluateConfig, path: Path) -> float:
         )
     embeddings = load_foreign(path)
     protocol = protocol_config(config.protocol)
-    protocols, scorer = protocol.build(Scored(modalities=modalities(embeddings.infrared))), protocol.scorer()
-    scores = score(path.stem, embeddings, protocols, scorer, pairs=config.report.modality_pairs)
+    protocols = protocol.build(Scored(modalities=modalities(embeddings.infrared)))
+    scores = score_all(path.stem, embeddings, protocols, protocol.scorers(), pairs=config.report.modality_pairs)
     return _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
 
 
 def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
-    saved = read_checkpoint(path)
-    trained = typed(TrainConfig, saved["crossreid"]["config"])
-    if "backbone" in trained.model:
-        trained.model["backbone"]["weights"] = "random"  # the checkpoint brings all weights
-    method = method_config(trained.model)
-    check_trainer(config.trainer, 1)
-    trained_on, scored_on = data_config(trained.data), _data(config.data, trained.data)
-    protocol = protocol_config(trained.protocol if config.protocol["name"] == AUTO else config.protocol)
-    data = make_datamodule(scored_on, method, trained.selection, seed=trained.seed, progress=config.trainer.progress)
-    module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
-    load_weights(module, saved["state_dict"], path)
-    protocols, scorer = protocol.build(Scored.of(scored_on, trained_on, data.dataset)), protocol.scorer(module.scorer())
-    callbacks = [IterationProgress()] if config.trainer.progress else []
-    trainer = make_trainer(config.trainer, method, 1, path.parent, (), callbacks)
-    embeddings = embed_dataset(trainer, module, data)
-    name = f"{trained.name} (iteration {saved['crossreid']['iteration']})"
-    scores = score(
-        name,
+    run = restore(path, config.data, config.protocol, config.trainer)
+    embeddings = embed_dataset(run.trainer, run.module, run.data)
+    scores = score_all(
+        run.name,
         embeddings,
-        protocols,
-        scorer,
+        run.protocols,
+        run.scorers,
         pairs=config.report.modality_pairs,
-        progress=config.trainer.progress and trainer.is_global_zero,
+        progress=config.trainer.progress and run.trainer.is_global_zero,
     )
-    if not trainer.is_global_zero:
+    if not run.trainer.is_global_zero:
         return 0.0
     value = _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
     if config.save_embeddings:
         notice(f"Embeddings: {embeddings.save(config.save_embeddings)}")
     if config.report.figures:
         folder = path.parent / f"figures_{path.stem}"
-        draw_figures(folder, module, data, embeddings, protocols.test[0], scorer, config.report)
+        draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], run.scorers[""], config.report)
         notice(f"Figures: {folder}")
     return value
 
 
-def _data(asked: dict[str, Any], trained: dict[str, Any]) -> DataConfig:
-    """The dataset asked for, or the one of training, where it lies now."""
-    if asked["name"] != TRAINED:
-        return data_config(asked)
-    moved = {key: value for key, value in asked.items() if key != "name" and value is not None}
-    return data_config(trained | moved)
-
-
-def _report(config: EvaluateConfig, scores: Scores, default: Path) -> float:
-    show([scores], title=scores.name)
+def _report(config: EvaluateConfig, scores: list[Scores], default: Path) -> float:
+    show(scores, title=scores[0].name)
     output = Path(config.output) if config.output else default
-    write_results_json(output, scores.results)
+    write_results_json(output, {key: result for row in scores for key, result in row.keyed().items()})
     notice(f"Results: {output}")
-    return scores.headline
+    return scores[0].headline
 
 
 if __name__ == "__main__":

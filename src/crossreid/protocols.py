@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,11 +106,12 @@ class ProtocolConfig:
         """Raise :class:`ConfigError` in one sentence for impossible settings."""
         check_choice("protocol.similarity", self.similarity, ("cosine", "euclidean"))
 
-    def scorer(self, own: Scorer | None = None) -> Scorer:
-        """Euclidean where asked for, else the method's own, else cosine."""
-        if self.similarity == "euclidean":
-            return Euclidean()
-        return Cosine() if own is None else own
+    def scorers(self, own: Mapping[str, Scorer] | None = None) -> dict[str, Scorer]:
+        """What to score by: row ``""`` is Euclidean where asked for, else the method's own, else cosine; then its others."""
+        main: Scorer = Euclidean() if self.similarity == "euclidean" else Cosine()
+        if own is None:
+            return {"": main}
+        return dict(own) | ({"": main} if self.similarity == "euclidean" else {})
 
     @abstractmethod
     def build(self, scored: Scored) -> ProtocolSet:

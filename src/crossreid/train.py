@@ -29,7 +29,7 @@ from crossreid.training.build import is_distributed, make_datamodule, make_metho
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.loggers import HistoryLogger, PictureGrids, finish_wandb, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
-from crossreid.training.scoring import Scores, draw_figures, embed_dataset, save_scores, score, show
+from crossreid.training.scoring import Scores, draw_figures, embed_dataset, save_scores, score, score_all, show
 from crossreid.training.selection import ValidationSelection
 
 _LEAKING = ("LOCAL_RANK", "GLOBAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -101,7 +101,7 @@ class _Training:
         )
         notice(_describe(self.data))
         self.module = self._make_module()
-        self.scorer = self.protocol.scorer(self.module.scorer())
+        self.scorers = self.protocol.scorers(self.module.scorers())
         self.protocols = self.protocol.build(Scored.of(self.data_config, self.data_config, self.data.dataset))
         self.selection = self._make_selection()
         world_size = device_count(config.trainer) * config.trainer.num_nodes
@@ -112,12 +112,11 @@ class _Training:
             start_run(run, self.plain, overwrite=config.overwrite)
             tell_ranks(run)
         trainer = self._make_trainer(resumed_at)
-        rows = [self._score(trainer, "untrained network", pairs=False)[0]] if self._scores_untrained() else []
+        before = self._score_untrained(trainer)
         began = time.monotonic()
         self._fit(trainer)
         seconds = time.monotonic() - began
-        scores, embeddings = self._score(trainer, config.name, pairs=config.report.modality_pairs)
-        rows.append(scores)
+        scores, embeddings = self._score(trainer)
         if trainer.is_global_zero:
             facts: dict[str, Any] = {
                 "seed": config.seed,
@@ -126,17 +125,13 @@ class _Training:
             }
             if self.selection:
                 facts["selected"] = self.selection.best
-            self._keep(trainer, rows, **facts, training_seconds=round(seconds, 1))
+            self._keep(trainer, before, scores, **facts, training_seconds=round(seconds, 1))
             embeddings.save(run.path / "embeddings.npz")
             if config.report.figures:
                 self._draw(trainer, embeddings)
             run.note(status="finished", training_seconds=round(seconds, 1))
             self._say_where()
-        return scores.headline
-
-    def _scores_untrained(self) -> bool:
-        asked = self.config.report.untrained
-        return isinstance(self.data_config, SyntheticConfig) if asked is None else asked
+        return scores[0].headline
 
     def _make_selection(self) -> ValidationSelection | None:
         """The callback that looks at the validation identities, if asked for."""
@@ -144,7 +139,7 @@ class _Training:
             return None
         if self.protocols.validation is None or "val" not in self.data.dataset.splits:
             raise ConfigError(f"{self.data_config.name} has no validation identities to select on: use selection=last.")
-        return ValidationSelection(self.run.path, self.data, self.protocols.validation, self.scorer)
+        return ValidationSelection(self.run.path, self.data, self.protocols.validation, self.scorers[""])
 
     def _make_module(self) -> CrossModalityModule[Any]:
         module = make_method(self.plain["model"], self.method, self.data.num_identities, self.config.seed)
@@ -202,21 +197,35 @@ class _Training:
                 f"(mAP {100 * best['mAP']:.1f}, Rank-1 {100 * best['rank1']:.1f})"
             )
 
-    def _score(self, trainer: pl.Trainer, name: str, *, pairs: bool) -> tuple[Scores, Embeddings]:
+    def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
+        """The method's own row before training, where asked for; by default on the embedded set only."""
+        asked = self.config.report.untrained
+        if not (isinstance(self.data_config, SyntheticConfig) if asked is None else asked):
+            return []
         embeddings = embed_dataset(trainer, self.module, self.data)
         progress = self.config.trainer.progress and trainer.is_global_zero
-        return score(name, embeddings, self.protocols, self.scorer, pairs=pairs, progress=progress), embeddings
+        return [score("untrained network", embeddings, self.protocols, self.scorers[""], progress=progress)]
 
-    def _keep(self, trainer: pl.Trainer, rows: list[Scores], **facts: Any) -> None:
+    def _score(self, trainer: pl.Trainer) -> tuple[list[Scores], Embeddings]:
+        """All rows of the trained method."""
+        config, embeddings = self.config, embed_dataset(trainer, self.module, self.data)
+        progress = config.trainer.progress and trainer.is_global_zero
+        pairs = config.report.modality_pairs
+        return score_all(
+            config.name, embeddings, self.protocols, self.scorers, pairs=pairs, progress=progress
+        ), embeddings
+
+    def _keep(self, trainer: pl.Trainer, before: list[Scores], scores: list[Scores], **facts: Any) -> None:
         """Show, write and log the scores."""
-        config, iteration = self.config, self.module.iteration
+        config, iteration, rows = self.config, self.module.iteration, [*before, *scores]
         show(rows, title=f"{config.name} on {self.data_config.name}, seed {config.seed}, preset {self.method.preset}")
         left_out = list(self.data.index.unpaired)
         save_scores(self.run.path / "results.json", rows, **facts, left_out_identities=left_out)
+        values = {key: value for row in scores for key, value in row.flat().items()}
         for logger in trainer.loggers:
-            logger.log_metrics({**rows[-1].flat(), "iteration": iteration}, step=iteration)
+            logger.log_metrics({**values, "iteration": iteration}, step=iteration)
         if wandb_logger := wandb_of(trainer):
-            for key, result in rows[-1].results.items():
+            for key, result in (item for row in scores for item in row.keyed().items()):
                 summary = result.metrics()
                 table = [[t, *(summary[m]["per_trial"][t] for m in summary)] for t in range(result.trials)]
                 wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
@@ -228,7 +237,7 @@ class _Training:
             self.data,
             embeddings,
             self.protocols.test[0],
-            self.scorer,
+            self.scorers[""],
             self.config.report,
         )
         if wandb_logger := wandb_of(trainer):

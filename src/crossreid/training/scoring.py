@@ -14,7 +14,7 @@ from crossreid.config import ReportConfig
 from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
-from crossreid.errors import NothingToScoreError
+from crossreid.errors import NothingToScoreError, NotScoredError
 from crossreid.evaluation import (
     Embeddings,
     PairingScore,
@@ -34,29 +34,41 @@ from crossreid.training.loggers import pictures
 
 @dataclass(frozen=True)
 class Scores:
-    """What one network scored.
+    """What one network scored with one scorer.
 
     Attributes:
-        name: the row's name in tables.
+        name: the network's name in tables.
         results: protocol key -> result.
         pairs: query/gallery modality pairing -> score (AlignGAN, Table 1); empty where not asked for.
+        variant: which of the method's scorers; empty for the method's own row.
     """
 
     name: str
     results: Mapping[str, RetrievalResult]
     pairs: Mapping[str, PairingScore]
+    variant: str = ""
+
+    @property
+    def row(self) -> str:
+        """The row's name in tables."""
+        return f"{self.name}/{self.variant}" if self.variant else self.name
 
     @property
     def headline(self) -> float:
         """Mean Rank-1 of the protocol's first setting, in [0, 1]."""
         return float(next(iter(self.results.values())).rank(1).mean())
 
+    def keyed(self) -> dict[str, RetrievalResult]:
+        """Results by key, such as ``sysu_mm01/all/single``, after the variant where there is one."""
+        return {f"{self.variant}/{key}" if self.variant else key: result for key, result in self.results.items()}
+
     def flat(self) -> dict[str, float]:
         """Means by keys that name the protocol, such as ``test/sysu_mm01/all/single/rank1``."""
+        prefix = f"test/{self.variant}" if self.variant else "test"
         values: dict[str, float] = {}
         for result in (*self.results.values(), *(score.result for score in self.pairs.values())):
-            values |= result.flat("test")
-        return values | {f"test/{score.result.protocol}/iccs": score.similarity for score in self.pairs.values()}
+            values |= result.flat(prefix)
+        return values | {f"{prefix}/{score.result.protocol}/iccs": score.similarity for score in self.pairs.values()}
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -94,40 +106,67 @@ def score(
     protocols: ProtocolSet,
     scorer: Scorer,
     *,
-    pairs: bool,
+    variant: str = "",
+    pairs: bool = False,
     progress: bool = False,
 ) -> Scores:
-    """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for."""
+    """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for.
+
+    Raises:
+        DataError: there is nothing to score.
+    """
     bar = partial(track, enabled=progress and err_console.is_terminal)
     results = {}
     for protocol in protocols.test:
         try:
             results[protocol.key] = protocol(embeddings, scorer, bar)
+        except NotScoredError as error:
+            notice(f"Left out, {variant} {protocol.key}: {error}")
         except NothingToScoreError as error:
             if not protocols.optional:
                 raise
             notice(f"Left out: {error}")
-    if not results:
+    if not results and not variant:
         raise NothingToScoreError("Nothing can be scored: no person is seen by two cameras, or by both modalities.")
     removal = protocols.pair_removal
     if not pairs or removal is None:
-        return Scores(name, results, {})
-    return Scores(
-        name, results, modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=removal, progress=bar)
-    )
+        return Scores(name, results, {}, variant)
+    table = modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=removal, progress=bar)
+    return Scores(name, results, table, variant)
+
+
+def score_all(
+    name: str,
+    embeddings: Embeddings,
+    protocols: ProtocolSet,
+    scorers: Mapping[str, Scorer],
+    *,
+    pairs: bool,
+    progress: bool = False,
+) -> list[Scores]:
+    """Score by each of a method's scorers: first its own row (``""``), with pairings if asked for, then the others."""
+    own = score(name, embeddings, protocols, scorers[""], pairs=pairs, progress=progress)
+    others = [
+        score(name, embeddings, protocols, scorer, variant=variant, progress=progress)
+        for variant, scorer in scorers.items()
+        if variant
+    ]
+    return [own, *(row for row in others if row.results)]
 
 
 def show(scores: Sequence[Scores], *, title: str) -> None:
-    """Print the results table with its chance rows, and the modality pairings of the last row."""
-    rows = [(row.name, result) for key in scores[-1].results for row in scores for result in [row.results[key]]]
+    """Print the results table with its chance rows, and the modality pairings of the row that has them."""
+    keys = dict.fromkeys(key for row in scores for key in row.results)
+    rows = [(row.row, row.results[key]) for key in keys for row in scores if key in row.results]
     console.print(results_table(rows, title))
-    if scores[-1].pairs:
-        console.print(pairs_table(scores[-1].pairs, f"{scores[-1].name}: query and gallery modality"))
+    for row in scores:
+        if row.pairs:
+            console.print(pairs_table(row.pairs, f"{row.row}: query and gallery modality"))
 
 
 def save_scores(path: Path, scores: Sequence[Scores], **facts: Any) -> None:
     """Write all rows as JSON."""
-    write_json(path, {**facts, "rows": {row.name: row.to_json() for row in scores}})
+    write_json(path, {**facts, "rows": {row.row: row.to_json() for row in scores}})
 
 
 def draw_figures(
@@ -151,7 +190,7 @@ def draw_figures(
     if both:
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
         grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
-        written.append(save(grid, folder / "translation.png"))
+        written.append(save(grid, folder / f"{module.pictures_name}.png"))
     probes = protocol.queries(embeddings)
     lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
     images = data.images(size)
