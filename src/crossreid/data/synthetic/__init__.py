@@ -1,4 +1,4 @@
-"""Synthetic people: clothed, walking bodies by day and by night, in the layout of SYSU-MM01; no download is needed.
+"""Synthetic people: clothed, walking bodies by day and by night, in the layouts of SYSU-MM01 and RegDB; no download is needed.
 
 Example:
     >>> from pathlib import Path
@@ -7,6 +7,7 @@ Example:
 """
 
 from crossreid.data.synthetic.layout import write_sysu_layout
+from crossreid.data.synthetic.regdb import RegDBPeople, write_regdb_layout
 from crossreid.data.synthetic.settings import SyntheticPeople
 
-__all__ = ["SyntheticPeople", "write_sysu_layout"]
+__all__ = ["RegDBPeople", "SyntheticPeople", "write_regdb_layout", "write_sysu_layout"]

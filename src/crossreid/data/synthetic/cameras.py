@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from crossreid.data.synthetic.body import FloatArray
-from crossreid.data.synthetic.roster import INFRARED_CAMERAS
+from crossreid.data.synthetic.surfaces import Spectrum
 
 Range = tuple[float, float]
 PlaceName = Literal["lobby", "classroom", "yard", "gate", "street"]
@@ -32,6 +32,7 @@ class Camera:
         key, ambient: strength of the main light and of the light from everywhere. tint: colour of the light.
         exposure: gain. gamma: of the sensor. noise: standard deviation, [0, 1] scale.
         blur: standard deviation in pixels of a 128-row image. quality: of the JPEG files.
+        spectrum: near-infrared cameras bring their own light, thermal ones see the light that things send out.
     """
 
     camid: int
@@ -52,11 +53,12 @@ class Camera:
     noise: Range
     blur: Range
     quality: int
+    spectrum: Spectrum = "visible"
 
     @property
     def infrared(self) -> bool:
-        """True for the near-infrared cameras, which bring their own light."""
-        return self.camid in INFRARED_CAMERAS
+        """True for a grey picture: near-infrared, by the camera's own light, or thermal."""
+        return self.spectrum != "visible"
 
 
 _FRONT, _BACK, _RIGHT, _LEFT = 0.0, math.pi, math.pi / 2, -math.pi / 2
@@ -71,7 +73,7 @@ CAMERA: dict[int, Camera] = {
               (-0.3, 1.0, 0.2), (0.3, 0.55), 0.70, (0.92, 1.03, 1.0), (0.8, 1.15), (0.45, 0.55),
               (0.018, 0.035), (0.5, 0.9), 85),
     3: Camera(3, "classroom", (2.4, 4.6), 0.40, 2.4, 0.22, 0.9, (3.4, 5.4), (_FRONT, _BACK, _RIGHT, _LEFT),
-              _HERE, (0.95, 1.25), 0.07, _WHITE, (0.9, 1.15), (0.5, 0.6), (0.015, 0.03), (0.45, 0.8), 88),
+              _HERE, (0.95, 1.25), 0.07, _WHITE, (0.9, 1.15), (0.5, 0.6), (0.015, 0.03), (0.45, 0.8), 88, "near_infrared"),
     4: Camera(4, "yard", (0.0, 8.0), -0.15, 3.0, 0.21, 1.15, (6.0, 9.0), (_FRONT, _BACK, _RIGHT, _LEFT, 0.8),
               (0.75, 0.75, 0.45), (0.8, 1.3), 0.42, (1.04, 1.0, 0.93), (0.8, 1.15), (0.45, 0.52),
               (0.008, 0.02), (0.4, 0.7), 90),
@@ -79,7 +81,7 @@ CAMERA: dict[int, Camera] = {
               (-0.6, 0.8, 0.1), (0.35, 0.9), 0.62, (0.94, 1.0, 1.10), (0.75, 1.1), (0.44, 0.52),
               (0.010, 0.025), (0.4, 0.85), 86),
     6: Camera(6, "street", (-0.5, 8.0), 0.1, 2.9, 0.20, 1.1, (5.0, 8.0), (_FRONT, _BACK, _RIGHT, _LEFT, -0.8),
-              _HERE, (1.0, 1.35), 0.05, _WHITE, (0.85, 1.15), (0.5, 0.62), (0.02, 0.04), (0.45, 0.85), 85),
+              _HERE, (1.0, 1.35), 0.05, _WHITE, (0.85, 1.15), (0.5, 0.62), (0.02, 0.04), (0.45, 0.85), 85, "near_infrared"),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossreid.data.synthetic.body import FloatArray
-from crossreid.data.synthetic.surfaces import SURFACES, Surface
+from crossreid.data.synthetic.surfaces import SURFACES, Spectrum, Surface
 
 Colour = tuple[float, float, float]
 
@@ -55,6 +55,12 @@ class Wardrobe:
     visible: FloatArray
     infrared: FloatArray
     warmth: FloatArray
+
+    def seen_by(self, spectrum: Spectrum) -> FloatArray:
+        """What a camera of this spectrum sees of each surface and dye, (S, 2, C)."""
+        if spectrum == "visible":
+            return self.visible
+        return (self.infrared if spectrum == "near_infrared" else self.warmth)[..., None]
 
 
 def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:

@@ -69,6 +69,8 @@ def shade(samples: Samples, camera: Camera, view: View, size: tuple[int, int], r
     """Light that leaves the samples, (P, C); ``size`` of the supersampled image."""
     normal = creased(samples, rng)
     open_sky = _openness(samples, size)
+    if camera.spectrum == "thermal":
+        return np.asarray(samples.albedo * (0.8 + 0.2 * normal[:, 2] * open_sky)[:, None])
     if camera.infrared:
         return _lamp_lit(samples, normal, open_sky, camera, view, rng)
     sun = np.asarray(camera.sun) + rng.normal(0, 0.12, 3)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crossreid.data.synthetic.body import FloatArray
-from crossreid.data.synthetic.cameras import CAMERA, Camera, View, Window, project, sample_view, sample_window
+from crossreid.data.synthetic.cameras import CAMERA, FRAME, Camera, View, Window, project, sample_view, sample_window
 from crossreid.data.synthetic.gait import sample_pose
 from crossreid.data.synthetic.occluders import FIXED_SHARE, STRANGER_SHARE, fixed_occluder
 from crossreid.data.synthetic.patterns import second_dye, strap
@@ -43,19 +44,34 @@ def render(figure: Figure, pid: int, camid: int, frame: int, people: SyntheticPe
     camera, size = CAMERA[camid], (people.height, people.width)
     view = sample_view(camera, rng)
     points, normals = placed(figure, view, rng)
+    hidden = partial(_occluded, view=view, camera=camera, size=size, seed=people.seed, rng=rng)
+    return take(figure, camera, view, points, normals, size, rng, hidden)
+
+
+def take(
+    figure: Figure,
+    camera: Camera,
+    view: View,
+    points: FloatArray,
+    normals: FloatArray,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    hide: Callable[[FloatArray, Window], FloatArray] | None = None,
+) -> NDArray[np.uint8]:
+    """The camera's image of a placed figure, (H, W, 3); ``hide`` may put things in front before it is developed."""
     screen, depth = project(camera, points)
     window = sample_window(screen, size, rng)
     image = backdrop(scene(camera), window, size, mirrored=bool(rng.random() < 0.5))
-    feet = on_image(project(camera, np.array([[view.aside, 0, -view.distance]], np.float32))[0], window, size)[0]
-    spread = 0.42 * camera.focal * 270 / view.distance * size[1] / window.width
-    image = image * ground_shadow(size, feet, spread, rng.uniform(0.3, 0.6))
+    if camera.spectrum != "thermal":
+        foot = np.array([[view.aside, 0, -view.distance]], dtype=np.float32)
+        feet = on_image(project(camera, foot)[0], window, size)[0]
+        spread = 0.42 * camera.focal * FRAME[0] / view.distance * size[1] / window.width
+        image = image * ground_shadow(size, feet, spread, rng.uniform(0.3, 0.6))
     image = image * np.float32(rng.uniform(0.8, 1.15))
     samples = visible_samples(figure, camera, screen, depth, normals, window, size)
     image = over(image, samples, camera, view, rng)
-    if rng.random() < STRANGER_SHARE:
-        image = _passed_by(image, view, camera, window, size, people.seed, rng)
-    if rng.random() < FIXED_SHARE:
-        image = fixed_occluder(image, camera.infrared, rng)
+    if hide is not None:
+        image = hide(image, window)
     return np.ascontiguousarray(develop(image, camera, rng))
 
 
@@ -94,7 +110,7 @@ def visible_samples(
     normal = normal * np.where(normal[:, 2:] < 0, -1, 1)
     surface = mesh.surface[fragments.face]
     second = second_dye(figure.wearer, figure.head, person.outfit, surface, cloth, arm)
-    table = person.wardrobe.infrared[..., None] if camera.infrared else person.wardrobe.visible
+    table = person.wardrobe.seen_by(camera.spectrum)
     albedo = table[surface, second.astype(np.int64)]
     strapped = np.isin(surface, (Surface.UPPER, Surface.INNER)) & strap(figure.wearer, person.outfit, cloth, arm)
     albedo[strapped] = table[Surface.BAG, 0]
@@ -117,21 +133,25 @@ def _stranger(seed: int, number: int) -> Figure:
     return make_figure(sample_person(seed, _STRANGER_PIDS + number))
 
 
-def _passed_by(
+def _occluded(
     image: FloatArray,
+    window: Window,
+    *,
     view: View,
     camera: Camera,
-    window: Window,
     size: tuple[int, int],
     seed: int,
     rng: np.random.Generator,
 ) -> FloatArray:
-    """Somebody else, nearer to the camera, at the side of the image."""
-    figure = _stranger(seed, int(rng.integers(_STRANGERS)))
-    near = max(2.2, view.distance - float(rng.uniform(0.5, 1.2)))
-    side = float(rng.choice([-1, 1]) * rng.uniform(0.38, 0.6))
-    other = View(float(rng.uniform(-np.pi, np.pi)), view.aside * near / view.distance + side, near)
-    points, normals = placed(figure, other, rng)
-    screen, depth = project(camera, points)
-    samples = visible_samples(figure, camera, screen, depth, normals, window, size)
-    return over(image, samples, camera, other, rng)
+    """With somebody else at the side, nearer to the camera, or a thing in front, as often as ``occluders`` says."""
+    if rng.random() < STRANGER_SHARE:
+        figure = _stranger(seed, int(rng.integers(_STRANGERS)))
+        near = max(2.2, view.distance - float(rng.uniform(0.5, 1.2)))
+        side = float(rng.choice([-1, 1]) * rng.uniform(0.38, 0.6))
+        other = View(float(rng.uniform(-np.pi, np.pi)), view.aside * near / view.distance + side, near)
+        points, normals = placed(figure, other, rng)
+        screen, depth = project(camera, points)
+        image = over(image, visible_samples(figure, camera, screen, depth, normals, window, size), camera, other, rng)
+    if rng.random() < FIXED_SHARE:
+        image = fixed_occluder(image, camera.infrared, rng)
+    return image

@@ -67,7 +67,10 @@ def scene(camera: Camera) -> FloatArray:
     stuff, distance, axis = _first_hits(place, origin, rays)
     points = origin + rays * distance[:, None]
     albedo = _albedo(place, stuff, points, axis, camera.infrared)
-    if camera.infrared:
+    light: FloatArray
+    if camera.spectrum == "thermal":
+        albedo, light = 0.08 + 0.2 * albedo, np.ones_like(distance)
+    elif camera.infrared:
         facing = np.abs(np.take_along_axis(rays, axis[:, None], 1)[:, 0])
         light = 0.04 + 0.8 * facing * np.minimum(1.0, _LAMP_REACH / distance) ** 2
     else:

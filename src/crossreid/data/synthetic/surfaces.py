@@ -1,6 +1,9 @@
-"""What the faces of a figure are made of."""
+"""What the faces of a figure are made of, and in which light it is seen."""
 
 from enum import IntEnum
+from typing import Literal
+
+Spectrum = Literal["visible", "near_infrared", "thermal"]
 
 
 class Surface(IntEnum):
