@@ -26,7 +26,7 @@ from crossreid.data.datasets import (
     refuse,
 )
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
+from crossreid.data.synthetic import RegDBPeople, SyntheticPeople, write_regdb_layout, write_sysu_layout
 from crossreid.errors import ConfigError, DataError
 
 TRAINED = "trained"
@@ -129,6 +129,49 @@ class SyntheticConfig(DataConfig):
 
 
 @dataclass
+class SyntheticRegDBConfig(DataConfig):
+    """Embedded people seen by a visible and a thermal camera at once, in the layout of RegDB.
+
+    Attributes:
+        people: fields of :class:`~crossreid.data.synthetic.RegDBPeople`.
+        split: which of the ten splits into training and test, 1 to 10.
+    """
+
+    people: dict[str, int] = field(default_factory=dict)
+    split: int = 1
+
+    @property
+    def generator(self) -> RegDBPeople:
+        """The generator's settings."""
+        return RegDBPeople(**self.people)
+
+    @property
+    def split_number(self) -> int:
+        """The split."""
+        return self.split
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        check_split(self.split)
+        _ = self.generator
+
+    def prepare(self, *, progress: bool) -> None:
+        """Draw the people where they are not there."""
+        write_regdb_layout(self.folder, self.generator, workers=available_cores(), progress=progress)
+
+    def expected(self) -> SplitCounts:
+        """Half of the people train and half test."""
+        ids = self.generator.ids // 2
+        each = CameraCount(ids, ids * self.generator.frames)
+        return {part: {1: each, 2: each} for part in ("train", "test")}
+
+    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
+        """See :func:`~crossreid.data.datasets.read_regdb`."""
+        return read_regdb(self.folder, self.split, counts, name=self.name, complain=complain)
+
+
+@dataclass
 class CountedConfig(DataConfig):
     """A dataset of which the numbers of a complete copy are published.
 
@@ -181,8 +224,7 @@ class RegDBConfig(CountedConfig):
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence for impossible settings."""
         super().check()
-        if self.split not in REGDB_SPLITS:
-            raise ConfigError(f"data.split is {self.split}: RegDB has the splits 1 to 10.")
+        check_split(self.split)
 
     def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`~crossreid.data.datasets.read_regdb`."""
@@ -229,8 +271,15 @@ class FolderConfig(DataConfig):
         )
 
 
+def check_split(split: int) -> None:
+    """Raise :class:`ConfigError` for a split that RegDB does not have."""
+    if split not in REGDB_SPLITS:
+        raise ConfigError(f"data.split is {split}: RegDB has the splits 1 to 10.")
+
+
 DATASETS: dict[str, type[DataConfig]] = {
     "synthetic": SyntheticConfig,
+    "synthetic_regdb": SyntheticRegDBConfig,
     "sysu_mm01": SysuMM01Config,
     "regdb": RegDBConfig,
     "llcm": LLCMConfig,

@@ -19,7 +19,7 @@ from crossreid.command import run_command
 from crossreid.config import TrainConfig, method_class, method_config, typed
 from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
-from crossreid.datasets import DataConfig, SyntheticConfig, data_config
+from crossreid.datasets import DataConfig, SyntheticConfig, SyntheticRegDBConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.methods.base import CrossModalityModule, MethodConfig
@@ -200,7 +200,7 @@ class _Training:
     def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
         """The method's own row before training, where asked for; by default on the embedded set only."""
         asked = self.config.report.untrained
-        if not (isinstance(self.data_config, SyntheticConfig) if asked is None else asked):
+        if not (isinstance(self.data_config, SyntheticConfig | SyntheticRegDBConfig) if asked is None else asked):
             return []
         embeddings = embed_dataset(trainer, self.module, self.data)
         progress = self.config.trainer.progress and trainer.is_global_zero
