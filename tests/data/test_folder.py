@@ -97,7 +97,13 @@ def test_names_without_a_camera_give_one_a_modality(tmp_path: Path, file) -> Non
     ("names", "arguments", "error", "message"),
     [
         (None, {}, DataError, "There is no image folder"),
-        (["anna/notes.txt"], {"modality": "visible"}, DataError, "There are no images in"),
+        (["notes.txt"], {"modality": "visible"}, DataError, "There are no images in"),
+        (
+            ["a/c1_1.jpg", "b/cam1/1.jpg"],
+            {"modality": "visible"},
+            DataError,
+            "b' should be a person's folder and holds no",
+        ),
         (["test/a/c1_1.jpg"], {}, ConfigError, r"Nothing says whether '.*test/a/c1_1\.jpg' is visible or infrared"),
         (["test/a/c1_1.jpg"], {"modality": "grey"}, ConfigError, "visible or infrared, not 'grey'"),
         (["test/a/c1_1.jpg"], {"modality": "visible", "infrared_cameras": [3]}, ConfigError, "not both"),

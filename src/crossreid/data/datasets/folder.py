@@ -87,8 +87,8 @@ def read_folder(
 
     Raises:
         ConfigError: the modality is said twice, or not at all.
-        DataError: the folder is missing or without images, names fit neither style, some file names have a camera and
-            some have none, or an identity is in two splits.
+        DataError: the folder, or a person's folder, is missing or without images, names fit neither style, some file
+            names have a camera and some have none, or an identity is in two splits.
     """
     if not root.is_dir():
         raise DataError(f"There is no image folder '{root}': set data.root to the folder that holds your images.")
@@ -143,8 +143,13 @@ def _people(folder: Path) -> list[tuple[Path, str]]:
             f"'{folder}' holds both images ({flat[0].name}) and folders ({folders[0].name}): keep either one folder a "
             "person, or all images in one folder."
         )
+    by_person = {person: list_images(person) for person in folders}
+    if empty := [person for person, images in by_person.items() if not images]:
+        raise DataError(
+            f"'{empty[0]}' should be a person's folder and holds no images: put the images directly into it, or remove it."
+        )
     if folders:
-        return [(path, person.name) for person in folders for path in list_images(person)]
+        return [(path, person.name) for person, images in by_person.items() for path in images]
     people = []
     for path in flat:
         match = _MARKET.fullmatch(path.name)
