@@ -110,7 +110,8 @@ class TrainConfig:
         run_dir: folder of the run; by default a new one under ``output_root``.
         output_root: folder of run folders.
         overwrite: replace a run that is already in ``run_dir``.
-        scale: name of the scale, and the embedded set's sizes for it.
+        scale: name of the scale.
+        people: the embedded set's sizes.
         preset: name of the preset.
         data: settings of the dataset, see :mod:`crossreid.datasets`.
         protocol: settings of the protocol, see :mod:`crossreid.protocols`.
@@ -123,6 +124,7 @@ class TrainConfig:
     output_root: str = "outputs"
     overwrite: bool = False
     scale: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict)
     preset: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
@@ -142,7 +144,8 @@ class EvaluateConfig:
         embeddings: an .npz of features from anywhere (``features``, ``pids``, ``camids``, ``frames``).
         output: the JSON to write; by default ``NAME.evaluation.json`` beside the checkpoint or embeddings.
         save_embeddings: path of an .npz to keep the checkpoint's embeddings in.
-        scale: sizes of the embedded set, if that is scored.
+        scale: name of the scale, which implies ``people``.
+        people: sizes of the embedded set, if that is scored.
         data: settings of the dataset, see :mod:`crossreid.datasets`; by default that of training.
         protocol: settings of the protocol, see :mod:`crossreid.protocols`; by default that of training.
     """
@@ -152,6 +155,7 @@ class EvaluateConfig:
     output: str | None = None
     save_embeddings: str | None = None
     scale: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -165,7 +169,8 @@ class CheckConfig:
     Attributes:
         output: a JSON file for the findings.
         progress: show a progress bar.
-        scale: sizes of the embedded set, if that is examined.
+        scale: name of the scale, which implies ``people``.
+        people: sizes of the embedded set, if that is examined.
         data: settings of the dataset, see :mod:`crossreid.datasets`.
         protocol: settings of the protocol whose probes and galleries are counted, see :mod:`crossreid.protocols`.
     """
@@ -173,6 +178,7 @@ class CheckConfig:
     output: str | None = None
     progress: bool = True
     scale: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
 
