@@ -9,10 +9,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from crossreid.checks import check_train
-from crossreid.config import EvaluateConfig, TrainConfig, method_class, method_config, packaged_conf, typed
+from crossreid.config import CheckConfig, EvaluateConfig, TrainConfig, method_class, method_config, packaged_conf, typed
+from crossreid.datasets import data_config
+from crossreid.protocols import protocol_config
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
+SCHEMAS = {"evaluate": EvaluateConfig, "check": CheckConfig}
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ([^#\n`]*)", re.MULTILINE)
 
 
@@ -37,7 +40,7 @@ def jobs(arguments: str) -> list[list[str]]:
 
 def test_there_are_commands_to_check() -> None:
     assert len(commands()) >= 10
-    assert {module for module, _ in commands()} == {"train", "evaluate"}
+    assert {module for module, _ in commands()} == {"train", *SCHEMAS}
 
 
 @pytest.mark.parametrize(("module", "arguments"), commands())
@@ -46,12 +49,13 @@ def test_command_composes(module: str, arguments: str, monkeypatch: pytest.Monke
     for overrides in jobs(arguments):
         with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
             plain = OmegaConf.to_container(compose(module, overrides=overrides), resolve=True)
-        if module == "evaluate":
-            typed(EvaluateConfig, plain)
+        if module in SCHEMAS:
+            typed(SCHEMAS[module], plain)
             continue
         config = typed(TrainConfig, plain)
-        check_train(config, len(method_class(config.model).OPTIMIZERS))
-        method_config(config.model)
+        check_train(config, method_config(config.model), len(method_class(config.model).OPTIMIZERS))
+        data_config(config.data)
+        protocol_config(config.protocol)
 
 
 def test_nothing_is_left_to_fill_in() -> None:
