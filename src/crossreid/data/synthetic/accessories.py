@@ -81,11 +81,13 @@ def _hair(wearer: Wearer, head: Head, outfit: Outfit) -> list[Mesh]:
         meshes.append(_curtain(wearer, head, length, volume))
     back = np.array([0, head.low[1] + 0.62 * head.size[1], head.low[2] - 0.015], dtype=np.float32)
     if outfit.hair == "bun":
-        meshes.append(solid(back + np.array([0, 0.05, 0], np.float32), (0.042, 0.042, 0.038), wearer.bone("head"), Surface.HAIR))
+        knot = back + np.array([0, 0.05, 0])
+        meshes.append(solid(knot, (0.042, 0.042, 0.038), wearer.bone("head"), Surface.HAIR))
     if outfit.hair == "ponytail":
         half = 0.10 + 0.07 * outfit.hair_length
         weights = 0.75 * wearer.bone("head") + 0.25 * wearer.bone("chest")
-        meshes.append(solid(back - np.array([0, half * 0.8, 0.012], np.float32), (0.033, half, 0.03), weights, Surface.HAIR))
+        middle = back - np.array([0, half * 0.8, 0.012])
+        meshes.append(solid(middle, (0.033, half, 0.03), weights, Surface.HAIR))
     return meshes
 
 
@@ -96,7 +98,8 @@ def _curtain(wearer: Wearer, head: Head, length: float, volume: float) -> Mesh:
     half_x, half_z = head.size[0] / 2 + 0.8 * volume, head.size[2] * 0.44 + 0.8 * volume
     start = head.low[1] + 0.62 * head.size[1]
     heights = start - drop * length
-    out = 1 + 0.10 * np.sin(np.pi * np.clip(drop, 0, 1)) + 0.35 * np.clip((wearer.neck + 0.02 - heights) / 0.12, 0, 1) * (drop > 0)
+    on_shoulders = np.clip((wearer.neck + 0.02 - heights) / 0.12, 0, 1)
+    out = 1 + 0.10 * np.sin(np.pi * drop) + 0.35 * on_shoulders
     x = half_x * out * np.sin(angles)
     behind = np.clip((wearer.neck + 0.05 - heights) / 0.1, 0, 1) * 0.03
     z = head.low[2] + 0.52 * head.size[2] + half_z * np.minimum(out, 1.12) * np.cos(angles) - behind
@@ -170,7 +173,8 @@ def _bag(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
         return [solid(centre, half, wearer.bone("chest"), Surface.BAG, boxy=0.45)]
     if outfit.bag == "shoulder":
         half = (0.045 + 0.02 * size, 0.09 + 0.06 * size, 0.12 + 0.06 * size)
-        hips = float(np.abs(wearer.mesh.points[np.abs(wearer.mesh.points[:, 1] - wearer.hip) < 0.06, 0]).clip(0, 0.3).max())
+        level = np.abs(wearer.mesh.points[:, 1] - wearer.hip) < 0.06
+        hips = float(np.abs(wearer.mesh.points[level & (wearer.mesh.arm < 0.5), 0]).max())
         centre = np.array([side * (hips + thick + half[0] * 0.7), wearer.hip + 0.02, wearer.centre - 0.03])
         return [solid(centre, half, wearer.bone("pelvis"), Surface.BAG, boxy=0.4)]
     if outfit.bag in ("hand", "tote"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
 
 SLIDERS = ("gender", "age", "muscle", "weight", "height", "proportions")
@@ -98,4 +98,5 @@ def make_shape(sliders: dict[str, float]) -> Shape:
 
 
 def _scaled(values: NDArray[Any], scale: NDArray[Any]) -> FloatArray:
-    return (values * scale[:, None, None]).astype(np.float32)
+    result: FloatArray = (values * scale[:, None, None]).astype(np.float32)
+    return result

@@ -62,7 +62,8 @@ def sample_pose(gait: Gait, shape: Shape, girth: float, rng: np.random.Generator
         "spine": turn("x", gait.lean) @ turn("y", 0.10 * sway),
         "chest": turn("x", 0.4 * gait.stoop) @ turn("y", 0.12 * sway),
         "neck": turn("x", 0.5 * gait.stoop),
-        "head": turn("x", float(rng.normal(-0.4 * gait.stoop, 0.08))) @ turn("y", float(rng.normal(-0.08 * sway, 0.22))),
+        "head": turn("x", float(rng.normal(-0.4 * gait.stoop, 0.08)))
+        @ turn("y", float(rng.normal(-0.08 * sway, 0.22))),
     }
     lowered = lowered_arms(shape, gait.away + girth)
     for side, sign in SIDES:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from crossreid.data.synthetic.body import SIDES, FloatArray, Shape, body_model
-from crossreid.data.synthetic.mesh import Mesh, cut, grid, joined, neighbour_means, normals_of, solid
+from crossreid.data.synthetic.mesh import Mesh, cut, grid, neighbour_means, normals_of, solid
 from crossreid.data.synthetic.outfit import Lower, Outfit, Upper
 from crossreid.data.synthetic.skeleton import hanging, skin
 from crossreid.data.synthetic.surfaces import Surface
@@ -42,7 +42,8 @@ class Wearer:
 
     def joint(self, name: str) -> FloatArray:
         """Of the rest pose, (3,)."""
-        return self.shape.joints[body_model().index(name)]
+        joint: FloatArray = self.shape.joints[body_model().index(name)]
+        return joint
 
     def bone(self, name: str) -> FloatArray:
         """Weights that tie a point to one bone, (B,)."""
@@ -148,7 +149,8 @@ def pushed_out(wearer: Wearer, points: FloatArray, thickness: float) -> FloatArr
     """At least ``thickness`` away from the skin, along the skin's normals."""
     normals = wearer.mesh.normals
     height = ((points - wearer.mesh.points) * normals).sum(1)
-    return points + normals * np.maximum(thickness - height, 0)[:, None]
+    result: FloatArray = points + normals * np.maximum(thickness - height, 0)[:, None]
+    return result
 
 
 def _smooth(points: FloatArray, rounds: int) -> FloatArray:
@@ -207,8 +209,8 @@ def _shoes(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
 def _shoe(wearer: Wearer, side: str, sole: float) -> Mesh:
     model = body_model()
     foot = wearer.mesh.points[(model.parts == model.index(f"foot.{side}")) & (wearer.mesh.points[:, 1] < wearer.ankle)]
-    toes, heel = foot[foot[:, 2] > np.quantile(foot[:, 2], 0.8)].mean(0), foot[foot[:, 2] < np.quantile(foot[:, 2], 0.2)].mean(0)
-    ahead = (toes - heel) * [1, 0, 1]
+    rear, front = np.quantile(foot[:, 2], (0.2, 0.8))
+    ahead = (foot[foot[:, 2] > front].mean(0) - foot[foot[:, 2] < rear].mean(0)) * [1, 0, 1]
     ahead /= np.linalg.norm(ahead)
     aside = np.array([ahead[2], 0, -ahead[0]])
     along, across = foot @ ahead, foot @ aside
@@ -285,10 +287,14 @@ def _skirt(wearer: Wearer, top: float, bottom: float, away: float, flare: float,
     pleats = 1 + 0.05 * depth * np.cos(7 * angles)[None, :]
     reach = ((reach + away) + flare * depth) * pleats
     points = np.stack(
-        [reach * np.sin(angles), np.broadcast_to(heights[:, None], reach.shape), reach * np.cos(angles) + wearer.centre], -1
+        [
+            reach * np.sin(angles),
+            np.broadcast_to(heights[:, None], reach.shape),
+            reach * np.cos(angles) + wearer.centre,
+        ],
+        -1,
     )
-    mesh = grid(points, _skirt_weights(wearer, points), surface, closed=True)
-    return mesh
+    return grid(points, _skirt_weights(wearer, points), surface, closed=True)
 
 
 def _skirt_weights(wearer: Wearer, points: FloatArray) -> FloatArray:
@@ -299,7 +305,8 @@ def _skirt_weights(wearer: Wearer, points: FloatArray) -> FloatArray:
     for side, share in (("L", left), ("R", 1 - left)):
         ties[f"thigh.{side}"] = below * share * (1 - shin)
         ties[f"shin.{side}"] = below * share * shin
-    return np.sum([weight[..., None] * wearer.bone(name) for name, weight in ties.items()], axis=0).astype(np.float32)
+    shares = [weight[..., None] * wearer.bone(name) for name, weight in ties.items()]
+    return np.asarray(np.sum(shares, axis=0), dtype=np.float32)
 
 
 def _collar(wearer: Wearer, upper: Upper) -> Mesh:

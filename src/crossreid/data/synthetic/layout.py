@@ -80,16 +80,13 @@ class SysuLayout:
     def write_person(self, folder: Path, pid: int) -> None:
         """All cameras and frames of one identity."""
         entry = self.roster()[pid - 1]
-        wanted = {
-            folder / f"cam{camera}" / f"{pid:04d}" / f"{frame + 1:04d}.jpg": (camera, frame)
-            for camera in entry.cameras
-            for frame in range(self.people.frames)
-        }
-        missing = {path: shot for path, shot in wanted.items() if not path.exists()}
+        shots = [(camera, frame) for camera in entry.cameras for frame in range(self.people.frames)]
+        paths = [folder / f"cam{camera}" / f"{pid:04d}" / f"{frame + 1:04d}.jpg" for camera, frame in shots]
+        missing = [(path, *shot) for path, shot in zip(paths, shots, strict=True) if not path.exists()]
         if not missing:
             return
         figure = make_figure(sample_person(self.people.seed, pid))
-        for path, (camera, frame) in missing.items():
+        for path, camera, frame in missing:
             path.parent.mkdir(exist_ok=True)
             image = Image.fromarray(render(figure, pid, camera, frame, self.people))
             save_image(path, image, quality=CAMERA[camera].quality)

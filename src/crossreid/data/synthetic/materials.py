@@ -115,7 +115,7 @@ def _reflectances(first: float, second: float, rng: np.random.Generator) -> tupl
 
 def _reflectance(luminance: float, rng: np.random.Generator) -> float:
     material = float(rng.beta(1.1, 0.9))
-    return 0.08 + 0.82 * (DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
+    return 0.08 + 0.82 * float(DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
 
 
 def _skin(rng: np.random.Generator) -> tuple[Colour, Colour]:

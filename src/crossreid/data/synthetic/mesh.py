@@ -36,7 +36,11 @@ def joined(meshes: list[Mesh]) -> Mesh:
     """All of them as one."""
     starts = np.cumsum([0] + [len(mesh.points) for mesh in meshes[:-1]])
     return Mesh(
-        *(np.concatenate([getattr(m, name) for m in meshes]) for name in ("points", "normals", "weights", "cloth", "arm")),
+        points=np.concatenate([mesh.points for mesh in meshes]),
+        normals=np.concatenate([mesh.normals for mesh in meshes]),
+        weights=np.concatenate([mesh.weights for mesh in meshes]),
+        cloth=np.concatenate([mesh.cloth for mesh in meshes]),
+        arm=np.concatenate([mesh.arm for mesh in meshes]),
         faces=np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)]),
         surface=np.concatenate([mesh.surface for mesh in meshes]),
         two_sided=np.concatenate([mesh.two_sided for mesh in meshes]),
@@ -96,7 +100,8 @@ def normals_of(points: FloatArray, faces: IntArray) -> FloatArray:
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     total = np.stack([np.bincount(faces.ravel(), np.repeat(flat[:, k], 3), len(points)) for k in range(3)], axis=1)
     length = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.maximum(length, 1e-12)).astype(np.float32)
+    unit: FloatArray = (total / np.maximum(length, 1e-12)).astype(np.float32)
+    return unit
 
 
 def neighbour_means(faces: IntArray, count: int) -> csr_array:
@@ -142,8 +147,10 @@ def solid(
     def power(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.sign(values) * np.abs(values) ** boxy
 
-    ball = np.stack([power(np.sin(down)) * power(np.sin(around)), power(np.cos(down)), power(np.sin(down)) * power(np.cos(around))], -1)
+    ring = power(np.sin(down))
+    ball = np.stack([ring * power(np.sin(around)), power(np.cos(down)), ring * power(np.cos(around))], -1)
     points = (centre + ball * np.array(half)).astype(np.float32)
-    mesh = grid(points, np.broadcast_to(weights, (*down.shape, len(weights))), surface, closed=True, two_sided=False)
+    ties = np.broadcast_to(weights, (*down.shape, len(weights)))
+    mesh = grid(points, ties, surface, closed=True, two_sided=False)
     flat = (ball / np.array(half)).reshape(-1, 3)  # normals of an ellipsoid, kept round so that edges look soft
     return replace(mesh, normals=(flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32))

@@ -13,7 +13,19 @@ HairKind = Literal["bald", "short", "full", "bob", "long", "ponytail", "bun"]
 HeadwearKind = Literal["none", "cap", "beanie", "brim", "hood"]
 BagKind = Literal["none", "backpack", "shoulder", "hand", "tote"]
 UpperPattern = Literal[
-    "plain", "hstripes", "vstripes", "checks", "block", "band", "split", "sleeves", "yoke", "sides", "sash", "print", "zip"
+    "plain",
+    "hstripes",
+    "vstripes",
+    "checks",
+    "block",
+    "band",
+    "split",
+    "sleeves",
+    "yoke",
+    "sides",
+    "sash",
+    "print",
+    "zip",
 ]
 LowerPattern = Literal["plain", "side_stripe", "hstripes", "checks", "hem", "patches"]
 
@@ -35,6 +47,9 @@ _UPPER_PATTERNS: dict[UpperPattern, float] = {
 _LOWER_PATTERNS: dict[LowerPattern, float] = {
     "plain": 3.0, "side_stripe": 1.0, "hstripes": 0.4, "checks": 0.5, "hem": 0.7, "patches": 0.5,
 }  # fmt: skip
+
+
+_SHORT_SLEEVES = 0.75  # of the shirts and dresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +168,9 @@ def _sample_upper(female: bool, rng: np.random.Generator) -> Upper:
     weights["dress"] *= 1.8 if female else 0.0
     kind = _pick(weights, rng)
     outdoor = kind not in ("shirt", "dress", "pullover")
-    sleeve = 1.0 if kind != "dress" and kind != "shirt" else float(rng.choice([rng.uniform(0.22, 0.45), 1.0], p=[0.75, 0.25]))
+    sleeve = 1.0
+    if kind in {"dress", "shirt"} and rng.random() < _SHORT_SLEEVES:
+        sleeve = float(rng.uniform(0.22, 0.45))
     hem = rng.uniform(0.24, 0.40) if kind in ("dress", "coat", "open_coat") else rng.uniform(0.455, 0.53)
     return Upper(
         kind=kind,

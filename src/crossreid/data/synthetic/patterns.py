@@ -44,79 +44,80 @@ def strap(wearer: Wearer, outfit: Outfit, cloth: FloatArray, arm: FloatArray) ->
     x, y, front = cloth[:, 0], cloth[:, 1], cloth[:, 2] > wearer.centre
     trunk = (arm < 0.5) & (y > wearer.hip) & (y < wearer.neck + 0.04)
     if outfit.bag == "backpack":
-        bands = (np.abs(np.abs(x) - 0.115) < 0.024) & (y > wearer.chest - 0.02)
-        return trunk & bands & front
+        trunk &= front & (np.abs(np.abs(x) - 0.115) < 0.024) & (y > wearer.chest - 0.02)
     if outfit.bag == "shoulder":
         along = (y - wearer.hip) / (wearer.shoulder - wearer.hip)
-        line = outfit.side * (0.17 - 0.29 * along)
-        return trunk & (np.abs(x - line) < 0.022)
-    return np.zeros(len(x), dtype=np.bool_)
+        trunk &= np.abs(x - outfit.side * (0.17 - 0.29 * along)) < 0.022
+    else:
+        trunk &= False
+    mask: Mask = trunk
+    return mask
 
 
 def _upper(wearer: Wearer, upper: Upper, cloth: FloatArray, arm: Mask) -> Mask:
     size = wearer.shape.height
     x, down = cloth[:, 0] / size, (wearer.neck - cloth[:, 1]) / size  # body heights
-    front = cloth[:, 2] > wearer.centre
-    around = np.arctan2(cloth[:, 0], cloth[:, 2] - wearer.centre) * 0.1
-    trunk = ~arm
+    front, trunk = cloth[:, 2] > wearer.centre, ~arm
+    around = np.where(arm, x, np.arctan2(cloth[:, 0], cloth[:, 2] - wearer.centre) * 0.1)
+    rows, columns = down / upper.period % 1, around / upper.period % 1
+    mask = np.zeros(len(x), dtype=np.bool_)
     match upper.pattern:
         case "hstripes":
-            return (down / upper.period) % 1 < upper.duty
+            mask = rows < upper.duty
         case "vstripes":
-            return (np.where(arm, x, around) / upper.period) % 1 < upper.duty
+            mask = columns < upper.duty
         case "checks":
-            return ((down / upper.period) % 1 < 0.5) ^ ((np.where(arm, x, around) / upper.period) % 1 < 0.5)
+            mask = (rows < 0.5) ^ (columns < 0.5)
         case "block":
-            return down > 0.10 + 0.14 * upper.place
+            mask = down > 0.10 + 0.14 * upper.place
         case "band":
-            return np.abs(down - 0.10 - 0.12 * upper.place) < 0.02 + 0.035 * upper.size
+            mask = np.abs(down - 0.10 - 0.12 * upper.place) < 0.02 + 0.035 * upper.size
         case "split":
-            return x > 0
+            mask = x > 0
         case "sleeves":
-            return arm
+            mask = arm
         case "yoke":
-            return down < 0.05 + 0.06 * upper.place
+            mask = down < 0.05 + 0.06 * upper.place
         case "sides":
-            return trunk & (np.abs(x) > 0.055 + 0.02 * upper.size)
+            mask = trunk & (np.abs(x) > 0.055 + 0.02 * upper.size)
         case "sash":
-            return trunk & (np.abs(x - (down - 0.14) * 0.8) < 0.02 + 0.025 * upper.size)
+            mask = trunk & (np.abs(x - (down - 0.14) * 0.8) < 0.02 + 0.025 * upper.size)
         case "print":
-            return trunk & (front | upper.on_back) & _motif(upper, x, down)
+            mask = trunk & (front | upper.on_back) & _motif(upper, x, down)
         case "zip":
-            return trunk & front & (np.abs(x) < 0.008 + 0.010 * upper.size)
-    return np.zeros(len(x), dtype=np.bool_)
+            mask = trunk & front & (np.abs(x) < 0.008 + 0.010 * upper.size)
+    return mask
 
 
 def _motif(upper: Upper, x: FloatArray, down: FloatArray) -> Mask:
     half = 0.03 + 0.025 * upper.size
     y = down - 0.10 - 0.06 * upper.place
-    match upper.motif:
-        case 0:
-            return x**2 + y**2 < half**2
-        case 1:
-            return (np.abs(x) < 1.3 * half) & (np.abs(y) < 0.7 * half)
-        case 2:
-            return (np.abs(x) < 1.4 * half) & (np.abs(y) < half) & ((y / half * 2) % 1 < 0.55)  # lines of letters
-    return np.abs(x) + np.abs(y) < 1.2 * half
+    disc = x**2 + y**2 < half**2
+    card = (np.abs(x) < 1.3 * half) & (np.abs(y) < 0.7 * half)
+    letters = (np.abs(x) < 1.4 * half) & (np.abs(y) < half) & (y / half * 2 % 1 < 0.55)
+    diamond = np.abs(x) + np.abs(y) < 1.2 * half
+    mask: Mask = (disc, card, letters, diamond)[upper.motif]
+    return mask
 
 
 def _lower(wearer: Wearer, lower: Lower, cloth: FloatArray) -> Mask:
     size = wearer.shape.height
     x, down = cloth[:, 0] / size, (wearer.waist - cloth[:, 1]) / size
+    mask = np.zeros(len(x), dtype=np.bool_)
     match lower.pattern:
         case "side_stripe":
-            return (np.abs(x) > 0.075) & (np.abs(cloth[:, 2] - wearer.centre + 0.02) < 0.03)
+            mask = (np.abs(x) > 0.075) & (np.abs(cloth[:, 2] - wearer.centre + 0.02) < 0.03)
         case "hstripes":
-            return (down / lower.period) % 1 < 0.5
+            mask = down / lower.period % 1 < 0.5
         case "checks":
             around = np.arctan2(cloth[:, 0], cloth[:, 2] - wearer.centre) * 0.1
-            return ((down / lower.period) % 1 < 0.5) ^ ((around / lower.period) % 1 < 0.5)
+            mask = (down / lower.period % 1 < 0.5) ^ (around / lower.period % 1 < 0.5)
         case "hem":
             end = (wearer.waist - wearer.hip + lower.length * (wearer.hip - wearer.ankle)) / size
-            return down > end - 0.03 - 0.04 * lower.place
+            mask = down > end - 0.03 - 0.04 * lower.place
         case "patches":
-            return np.abs(down - (wearer.waist - wearer.knee) / size) < 0.035
-    return np.zeros(len(x), dtype=np.bool_)
+            mask = np.abs(down - (wearer.waist - wearer.knee) / size) < 0.035
+    return mask
 
 
 def _face(head: Head, outfit: Outfit, cloth: FloatArray) -> Mask:
@@ -132,13 +133,15 @@ def _face(head: Head, outfit: Outfit, cloth: FloatArray) -> Mask:
         marked |= (np.abs(y - 0.52) < 0.055) & (x < 0.42)
     if outfit.beard:
         marked |= (y < 0.27) & (y > 0.0) & ((np.abs(y - 0.21) > 0.03) | (x > 0.14)) & (place[:, 2] > 0.5)
-    return front & marked
+    mask: Mask = front & marked
+    return mask
 
 
 def _flap(wearer: Wearer, outfit: Outfit, cloth: FloatArray) -> Mask:
-    match outfit.bag:
-        case "backpack":
-            return cloth[:, 1] < wearer.shoulder - 0.2
-        case "shoulder":
-            return cloth[:, 1] > wearer.hip + 0.03
-    return (cloth[:, 1] * 12) % 1 < 0.4
+    height = cloth[:, 1]
+    mask: Mask = height * 12 % 1 < 0.4
+    if outfit.bag == "backpack":
+        mask = height < wearer.shoulder - 0.2
+    elif outfit.bag == "shoulder":
+        mask = height > wearer.hip + 0.03
+    return mask

@@ -46,7 +46,7 @@ def _wrinkles() -> FloatArray:
         layer = gaussian_filter(rng.standard_normal((256, 256)), sigma, mode="wrap")
         total += weight * layer / layer.std() * min(sigma)
     slopes = np.stack([np.roll(total, -1, 1) - total, np.roll(total, -1, 0) - total], -1)
-    return (slopes / slopes.std()).astype(np.float32)
+    return np.asarray(slopes / slopes.std(), dtype=np.float32)
 
 
 def creased(samples: Samples, rng: np.random.Generator) -> FloatArray:
@@ -91,7 +91,9 @@ def _lamp_lit(
 ) -> FloatArray:
     facing = np.clip(normal[:, 2], 0, 1) ** 0.8
     reach = (view.distance / samples.depth) ** 2 * np.float32(rng.uniform(*camera.key))
-    light: FloatArray = samples.albedo * ((0.9 * facing + 0.06) * reach * (0.5 + 0.5 * open_sky) + camera.ambient)[:, None]
+    light: FloatArray = (
+        samples.albedo * ((0.9 * facing + 0.06) * reach * (0.5 + 0.5 * open_sky) + camera.ambient)[:, None]
+    )
     return light
 
 

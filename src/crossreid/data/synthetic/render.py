@@ -103,9 +103,7 @@ def visible_samples(
     mesh, person = figure.mesh, figure.person
     fine = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
     fragments = rasterise(on_image(screen, window, fine), depth, mesh.faces, fine, mesh.two_sided)
-    values = fragments.interpolate(
-        np.concatenate([normals, mesh.cloth, mesh.arm[:, None]], axis=1), mesh.faces
-    )
+    values = fragments.interpolate(np.concatenate([normals, mesh.cloth, mesh.arm[:, None]], axis=1), mesh.faces)
     normal, cloth, arm = values[:, :3], values[:, 3:6], values[:, 6]
     normal = normal * np.where(normal[:, 2:] < 0, -1, 1)
     surface = mesh.surface[fragments.face]
@@ -117,9 +115,7 @@ def visible_samples(
     return Samples(fragments.pixel, fragments.depth, normal, cloth, surface, albedo)
 
 
-def over(
-    image: FloatArray, samples: Samples, camera: Camera, view: View, rng: np.random.Generator
-) -> FloatArray:
+def over(image: FloatArray, samples: Samples, camera: Camera, view: View, rng: np.random.Generator) -> FloatArray:
     """The image (H, W, C) with the samples before it."""
     if not len(samples.pixel):
         return image

@@ -94,30 +94,35 @@ def _stuff(rng: np.random.Generator, grey: tuple[float, float], tint: float = 0.
 
 def _indoors(name: PlaceName, rng: np.random.Generator) -> Place:
     half, back = (5.5, -7.0) if name == "lobby" else (5.0, -5.0)
-    boxes = []
+    boxes: list[Box] = []
     for wall in ("back", "left", "right"):
         low, high = (-half, half) if wall == "back" else (back, 7.0)
         at = low + rng.uniform(0.2, 0.8)
         while at < high - 1.5:
             wide = float(rng.uniform(0.7, 1.8))
-            bottom, top, tint = [(0.0, 2.1, 0.25), (1.0, 2.2, 0.6), (1.3, 2.0, 0.8), (0.0, 0.8, 0.4)][int(rng.integers(4))]
+            bottom, top, tint = [(0.0, 2.1, 0.2), (1.0, 2.2, 0.35), (1.3, 2.0, 0.45), (0.0, 0.8, 0.3)][
+                int(rng.integers(4))
+            ]
             stuff = _stuff(rng, (0.06, 0.75), tint, rough=0.25, grain=0.4)
             deep = 0.45 if top < 1 else 0.04
             if wall == "back":
                 boxes.append(Box((at, bottom, back), (at + wide, top, back + deep), stuff))
             else:
-                x = (-half, -half + deep) if wall == "left" else (half - deep, half)
-                boxes.append(Box((x[0], bottom, at), (x[1], top, at + wide), stuff))
+                inner = -half if wall == "left" else half - deep
+                boxes.append(Box((inner, bottom, at), (inner + deep, top, at + wide), stuff))
             at += wide + float(rng.uniform(0.3, 1.4))
     skirting = _stuff(rng, (0.1, 0.3))
     boxes.append(Box((-half, 0, back), (half, 0.12, back + 0.03), skirting))
-    for x in (-2.8, 2.6) if name == "lobby" else ():
-        boxes.append(Box((x - 0.3, 0, back + 1.2), (x + 0.3, 3.4, back + 1.8), _stuff(rng, (0.4, 0.6))))
+    for pillar in (-2.8, 2.6) if name == "lobby" else ():
+        boxes.append(Box((pillar - 0.3, 0, back + 1.2), (pillar + 0.3, 3.4, back + 1.8), _stuff(rng, (0.4, 0.6))))
     for _ in range(5 if name == "classroom" else 3):  # benches and desks along the far end
-        x, deep = float(rng.uniform(-half + 0.5, half - 1.8)), float(rng.uniform(0.5, 1.4))
-        boxes.append(Box((x, 0.4, back + deep), (x + 1.3, 0.75, back + deep + 0.5), _stuff(rng, (0.1, 0.5), 0.35)))
+        left, deep = float(rng.uniform(-half + 0.5, half - 1.8)), float(rng.uniform(0.5, 1.4))
+        boxes.append(
+            Box((left, 0.4, back + deep), (left + 1.3, 0.75, back + deep + 0.5), _stuff(rng, (0.1, 0.5), 0.35))
+        )
     floor = _stuff(rng, (0.25, 0.5), 0.12, rough=0.12, grain=0.8, tile=0.6, joint=0.35)
-    return Place(half, 8.0, back, 3.2, floor, _stuff(rng, (0.5, 0.7), 0.1, rough=0.08), _stuff(rng, (0.6, 0.8), 0.03), tuple(boxes))
+    wall_paint, ceiling = _stuff(rng, (0.5, 0.7), 0.1, rough=0.08), _stuff(rng, (0.6, 0.8), 0.03)
+    return Place(half, 8.0, back, 3.2, floor, wall_paint, ceiling, tuple(boxes))
 
 
 def _outdoors(name: PlaceName, rng: np.random.Generator) -> Place:
@@ -136,7 +141,7 @@ def _outdoors(name: PlaceName, rng: np.random.Generator) -> Place:
         boxes.append(Box((x, 0, z), (x + wide, float(rng.uniform(0.5, 1.8)), z + 0.8), green))
     for _ in range(4):  # cars, bins, kiosks
         x, z = float(rng.uniform(-11, 9)), float(rng.uniform(front + 1, -5))
-        stuff = _stuff(rng, (0.04, 0.5), 0.7, rough=0.2)
+        stuff = _stuff(rng, (0.04, 0.5), 0.4, rough=0.2)
         boxes += [
             Box((x, 0.25, z), (x + 3.6, 0.95, z + 1.5), stuff),
             Box((x + 0.8, 0.9, z + 0.1), (x + 2.8, 1.4, z + 1.4), _stuff(rng, (0.03, 0.1), 0.2)),
@@ -158,7 +163,8 @@ def _rays(camera: Camera) -> FloatArray:
     rays = np.stack([right, c * up - s, -s * up - c], axis=1)
     ch, sh = math.cos(camera.heading), math.sin(camera.heading)
     rays = rays @ np.array([[ch, 0, -sh], [0, 1, 0], [sh, 0, ch]])
-    return (rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
+    unit: FloatArray = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def _first_hits(place: Place, origin: FloatArray, rays: FloatArray) -> tuple[IntArray, FloatArray, IntArray]:
@@ -192,13 +198,15 @@ def _spots() -> FloatArray:
     for sigma in (2, 6, 18):
         layer = gaussian_filter(rng.standard_normal((256, 256)), sigma, mode="wrap")
         total += layer / layer.std()
-    return (total / 3).astype(np.float32)
+    return np.asarray(total / 3, dtype=np.float32)
 
 
 def _albedo(place: Place, met: IntArray, points: FloatArray, axis: IntArray, infrared: bool) -> FloatArray:
     stuffs = [place.floor, place.wall, place.top, *(box.stuff for box in place.boxes)]
     table = np.array([(s.infrared,) if infrared else s.colour for s in stuffs])
-    rough, grain, tile, joint = (np.array([getattr(s, n) for s in stuffs])[met] for n in ("rough", "grain", "tile", "joint"))
+    rough, grain, tile, joint = (
+        np.array([getattr(s, n) for s in stuffs])[met] for n in ("rough", "grain", "tile", "joint")
+    )
     u = np.where(axis == 0, points[:, 2], points[:, 0])
     v = np.where(axis == 1, points[:, 2], points[:, 1])
     step = 16 / grain
@@ -207,7 +215,7 @@ def _albedo(place: Place, met: IntArray, points: FloatArray, axis: IntArray, inf
     spacing = np.where(tile > 0, tile, 1.0)
     line = (np.minimum((u / spacing) % 1, (v / spacing) % 1) < 0.035) & (tile > 0)
     value = np.where(line, value * (1 - joint), value)
-    return (table[met] * np.maximum(value, 0.1)[:, None]).astype(np.float32)
+    return np.asarray(table[met] * np.maximum(value, 0.1)[:, None], dtype=np.float32)
 
 
 def _daylight(place: Place, camera: Camera, points: FloatArray, axis: IntArray) -> FloatArray:

@@ -50,9 +50,12 @@ def skin(points: FloatArray, weights: FloatArray, motion: FloatArray) -> tuple[F
 
 def lowered_arms(shape: Shape, away: float = HANG) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Rotations of upper arm and forearm, by side, with which the arm hangs straight, ``away`` radians off the plumb line."""
-    model, result = body_model(), {}
+    model = body_model()
+    result: dict[str, tuple[FloatArray, FloatArray]] = {}
     for side, sign in SIDES:
-        shoulder, elbow, wrist = (shape.joints[model.index(f"{bone}.{side}")] for bone in ("upperarm", "forearm", "hand"))
+        shoulder, elbow, wrist = (
+            shape.joints[model.index(f"{bone}.{side}")] for bone in ("upperarm", "forearm", "hand")
+        )
         target = np.array([sign * math.sin(away), -math.cos(away), 0.0], dtype=np.float32)
         upper = _onto(elbow - shoulder, target)
         result[side] = (upper, _onto(upper @ (wrist - elbow), target) @ upper)
