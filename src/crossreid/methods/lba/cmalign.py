@@ -117,7 +117,7 @@ def draw_partners(labels: Tensor, infrared: Tensor, generator: torch.Generator) 
     return Partners(torch.tensor(positive, device=labels.device), torch.tensor(negative, device=labels.device))
 
 
-def top_matches(matching: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def top_matches(matching: Tensor, count: int) -> Tensor:
     """The best matches of one pair, for a figure (Fig. 4): each anchor position with its most probable target position.
 
     Args:
@@ -125,8 +125,8 @@ def top_matches(matching: Tensor, count: int) -> tuple[Tensor, Tensor]:
         count: how many to keep, those with the largest probabilities; all where there are fewer.
 
     Returns:
-        Pairs (count, 2) of positions p and q, and their probabilities (count,), falling.
+        Positions p and q, (count, 2), the most probable match first.
     """
     probability, target = matching.max(dim=1)
     best = probability.argsort(descending=True, stable=True)[:count]
-    return torch.stack([best, target[best]], dim=1), probability[best]
+    return torch.stack([best, target[best]], dim=1)
