@@ -30,7 +30,7 @@ from crossreid.evaluation import (
 from crossreid.methods.base import CrossModalityModule
 from crossreid.run_folder import write_json
 from crossreid.training.build import find_permutations
-from crossreid.training.loggers import pictures
+from crossreid.training.loggers import figure_data, pictures
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,13 @@ def draw_figures(
     report: ReportConfig,
 ) -> list[Path]:
     """Write the PNGs: pictures of the method, ranked lists, t-SNE; returns their paths."""
-    from crossreid.visualization import embedding_map, picture_grid, ranked_gallery, save  # noqa: PLC0415 - extra `viz`
+    from crossreid.visualization import (  # noqa: PLC0415 - extra `viz`
+        embedding_map,
+        method_figures,
+        picture_grid,
+        ranked_gallery,
+        save,
+    )
 
     written = []
     size = data.streams["identity"].size
@@ -153,6 +159,8 @@ def draw_figures(
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
         grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
         written.append(save(grid, folder / "translation.png"))
+        for name, figure in method_figures(module.config.name, figure_data(module, batch)).items():
+            written.append(save(figure, folder / f"{name}.png"))
     protocol = SysuMM01Protocol("all", 1, trials=1, draw=draw.name, permutations=draw.permutations)  # type: ignore[arg-type]
     probes = protocol.queries(embeddings)
     lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)

@@ -16,12 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
 
-from crossreid.data.batches import TrainingBatch
+from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.losses import identity_loss
 from crossreid.losses.euclidean_triplet import euclidean_triplet
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
-from crossreid.methods.lba.cmalign import Alignment, align, co_attention, draw_partners
+from crossreid.methods.lba.cmalign import (
+    Alignment,
+    align,
+    co_attention,
+    draw_partners,
+    matching_probabilities,
+    person_masks,
+    top_matches,
+)
 from crossreid.methods.lba.config import LbAConfig
 from crossreid.methods.lba.losses import dense_triplet
 from crossreid.methods.lba.networks import LbANetwork
@@ -31,6 +39,8 @@ from crossreid.nn.two_stream import StageMaps
 from crossreid.randomness import torch_generator
 
 __all__ = ["LbA", "LbAConfig"]
+
+MATCHES = 20  # in the figure of correspondences
 
 
 class LbA(CrossModalityModule[LbAConfig]):
@@ -89,6 +99,24 @@ class LbA(CrossModalityModule[LbAConfig]):
             return anchors.new_ones(1, 1, 1, 1)
         attention = co_attention(anchors, targets, positive.matching)
         return attention.mean(dim=0, keepdim=True) if self.config.coattention == "batch_mean" else attention
+
+    @torch.no_grad()
+    def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
+        """Fig. 3 and 4, on the last stage, for the first pair of images of each person."""
+        pids = batch.pids.tolist()
+        first = [row for row, pid in enumerate(pids) if pids.index(pid) == row]
+        visible, infrared = batch.visible[first], batch.infrared[first]
+        one, two = (self.network.encoder({m: i}).layer4 for m, i in (("visible", visible), ("infrared", infrared)))
+        there, back = (matching_probabilities(a, b, self.config.beta) for a, b in ((one, two), (two, one)))
+        return {
+            "visible": visible,
+            "infrared": infrared,
+            "visible_mask": person_masks(one),
+            "infrared_mask": person_masks(two),
+            "visible_attention": co_attention(one, two, there),
+            "infrared_attention": co_attention(two, one, back),
+            "matches": torch.stack([top_matches(matching, MATCHES) for matching in there]),
+        }
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """The GeM vector (B, C) before the neck, L2-normalised (sec. 3.1: no CMAlign at test time)."""
