@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from crossreid.checks import check_train
 from crossreid.config import EvaluateConfig, TrainConfig, method_class, method_config, packaged_conf, typed
+from crossreid.cost import CostConfig
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
@@ -37,7 +38,7 @@ def jobs(arguments: str) -> list[list[str]]:
 
 def test_there_are_commands_to_check() -> None:
     assert len(commands()) >= 10
-    assert {module for module, _ in commands()} == {"train", "evaluate"}
+    assert {module for module, _ in commands()} == {"train", "evaluate", "cost"}
 
 
 @pytest.mark.parametrize(("module", "arguments"), commands())
@@ -48,6 +49,9 @@ def test_command_composes(module: str, arguments: str, monkeypatch: pytest.Monke
             plain = OmegaConf.to_container(compose(module, overrides=overrides), resolve=True)
         if module == "evaluate":
             typed(EvaluateConfig, plain)
+            continue
+        if module == "cost":
+            typed(CostConfig, plain).check()
             continue
         config = typed(TrainConfig, plain)
         check_train(config, len(method_class(config.model).OPTIMIZERS))
