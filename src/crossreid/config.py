@@ -19,6 +19,9 @@ from crossreid.methods.base import CrossModalityModule, MethodConfig
 
 T = TypeVar("T")
 
+OmegaConf.register_new_resolver("product", lambda one, two: one * two, replace=True)
+"""``${product:a,b}`` in a config file: epochs times iterations an epoch."""
+
 
 @dataclass
 class SelectionConfig:

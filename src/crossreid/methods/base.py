@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from crossreid.data.batches import EvaluationBatch, TrainingBatch
+from crossreid.data.batches import EvaluationBatch, PairedBatch, TrainingBatch
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.sampler import StreamConfig
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError
@@ -144,6 +144,13 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default."""
         return {"real visible": visible, "real infrared": infrared}
+
+    def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
+        """What the method's own figures show of test persons, K images of each; nothing by default.
+
+        :func:`crossreid.visualization.method_figures` draws it, by the method's name.
+        """
+        return {}
 
     def begin_phase(self, phase: str) -> None:
         """Called once, before the first iteration of a phase (never again on resume inside it)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,7 +44,7 @@ class HeadConfig:
 
 @dataclass
 class FeatureOptimizerConfig:
-    """Optimizer of the feature generator.
+    """Optimizer of an encoder and its heads.
 
     Attributes:
         kind: ``sgd`` (the paper's), or ``adam``, which learns faster where there are no pre-trained weights.
@@ -64,7 +65,14 @@ class FeatureOptimizerConfig:
     def check(self) -> None:
         """Raise :class:`ConfigError` for an unknown kind."""
         if self.kind not in ("sgd", "adam"):
-            raise ConfigError(f"The feature generator's optimizer is 'sgd' or 'adam', not '{self.kind}'.")
+            raise ConfigError(f"The encoder's optimizer is 'sgd' or 'adam', not '{self.kind}'.")
+
+    def make(self, encoder: Iterable[nn.Parameter], heads: Iterable[nn.Parameter]) -> Optimizer:
+        """One rate for the encoder's parameters and one for those of the heads."""
+        groups = [{"params": list(encoder), "lr": self.encoder_lr}, {"params": list(heads), "lr": self.head_lr}]
+        if self.kind == "adam":
+            return Adam(groups, weight_decay=self.weight_decay)
+        return SGD(groups, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay)
 
 
 @dataclass
@@ -125,10 +133,5 @@ class FeatureGenerator(nn.Module):
 
     def make_optimizer(self, config: FeatureOptimizerConfig) -> Optimizer:
         """One rate for the encoder and one for the heads."""
-        groups = [
-            {"params": list(self.encoder.parameters()), "lr": config.encoder_lr},
-            {"params": [*self.classifier.parameters(), *self.embedder.parameters()], "lr": config.head_lr},
-        ]
-        if config.kind == "adam":
-            return Adam(groups, weight_decay=config.weight_decay)
-        return SGD(groups, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay)
+        heads = [*self.classifier.parameters(), *self.embedder.parameters()]
+        return config.make(self.encoder.parameters(), heads)

@@ -7,7 +7,8 @@ import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from torchvision.utils import make_grid
 
 from crossreid.config import TrainConfig
 from crossreid.console import main_process
+from crossreid.data.batches import PairedBatch
 from crossreid.methods.base import CrossModalityModule
 from crossreid.run_folder import RunFolder
 
@@ -156,11 +158,29 @@ def pictures(
     module: CrossModalityModule[Any], visible: torch.Tensor, infrared: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """The method's rows of pictures in eval mode, on the CPU, each (B, 3, H, W) in [0, 1]."""
+    with _evaluating(module):
+        rows = module.translate(visible.to(module.device), infrared.to(module.device))
+    return {name: images.cpu().clamp(0, 1) for name, images in rows.items()}
+
+
+@torch.no_grad()
+def figure_data(module: CrossModalityModule[Any], batch: PairedBatch) -> dict[str, torch.Tensor]:
+    """What the method's own figures show of a batch, in eval mode, on the CPU."""
+    with _evaluating(module):
+        visible, infrared, pids = (part.to(module.device) for part in batch[:3])
+        shown = module.figure_data(PairedBatch(visible, infrared, pids, batch.iteration))
+    return {name: value.cpu() for name, value in shown.items()}
+
+
+@contextmanager
+def _evaluating(module: CrossModalityModule[Any]) -> Iterator[None]:
+    """Eval mode inside, the mode before after it."""
     training = module.training
     module.eval()
-    rows = module.translate(visible.to(module.device), infrared.to(module.device))
-    module.train(training)
-    return {name: images.cpu().clamp(0, 1) for name, images in rows.items()}
+    try:
+        yield
+    finally:
+        module.train(training)
 
 
 def finish_wandb(exit_code: int) -> None:

@@ -29,7 +29,7 @@ from crossreid.evaluation import (
 from crossreid.methods.base import CrossModalityModule
 from crossreid.protocols import ProtocolSet
 from crossreid.run_folder import write_json
-from crossreid.training.loggers import pictures
+from crossreid.training.loggers import figure_data, pictures
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,13 @@ def draw_figures(
 
     Of images of one modality there are ranked lists only.
     """
-    from crossreid.visualization import embedding_map, picture_grid, ranked_gallery, save  # noqa: PLC0415 - extra `viz`
+    from crossreid.visualization import (  # noqa: PLC0415 - extra `viz`
+        embedding_map,
+        method_figures,
+        picture_grid,
+        ranked_gallery,
+        save,
+    )
 
     written = []
     size = data.streams["identity"].size
@@ -191,6 +197,8 @@ def draw_figures(
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
         grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
         written.append(save(grid, folder / f"{module.pictures_name}.png"))
+        for name, figure in method_figures(module.config.name, figure_data(module, batch)).items():
+            written.append(save(figure, folder / f"{name}.png"))
     probes = protocol.queries(embeddings)
     lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
     images = data.images(size)

@@ -4,8 +4,9 @@ Needs the extra ``viz`` (matplotlib, scikit-learn).
 """
 
 from crossreid.visualization.embedding_map import embedding_map
+from crossreid.visualization.methods import method_figures
 from crossreid.visualization.pictures import picture_grid
 from crossreid.visualization.ranked import ranked_gallery
 from crossreid.visualization.style import save
 
-__all__ = ["embedding_map", "picture_grid", "ranked_gallery", "save"]
+__all__ = ["embedding_map", "method_figures", "picture_grid", "ranked_gallery", "save"]

@@ -1,0 +1,123 @@
+"""Learning by Aligning: Visible-Infrared Person Re-identification using Cross-Modal Correspondences (LbA).
+
+Park, Lee, Lee, Ham. ICCV 2021. Equations 1-11, Table 3's rows by switches. CMAlign works in training only; retrieval is
+one ResNet. What paper and official code disagree on: this folder's README.
+
+Example:
+    ``python -m crossreid.train model=lba``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim import Optimizer
+
+from crossreid.data.batches import PairedBatch, TrainingBatch
+from crossreid.data.records import Modality
+from crossreid.losses import identity_loss
+from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
+from crossreid.methods.lba.cmalign import (
+    Alignment,
+    align,
+    co_attention,
+    draw_partners,
+    matching_probabilities,
+    person_masks,
+    top_matches,
+)
+from crossreid.methods.lba.config import LbAConfig
+from crossreid.methods.lba.losses import dense_triplet
+from crossreid.methods.lba.networks import LbANetwork
+from crossreid.methods.players import Losses
+from crossreid.nn.pooling import generalised_mean
+from crossreid.nn.two_stream import StageMaps
+from crossreid.randomness import torch_generator
+
+__all__ = ["LbA", "LbAConfig"]
+
+MATCHES = 20  # in the figure of correspondences
+
+
+class LbA(CrossModalityModule[LbAConfig]):
+    """One network, one player."""
+
+    CONFIG = LbAConfig
+    OPTIMIZERS = ("network",)
+
+    def __init__(self, config: LbAConfig, num_identities: int, seed: int) -> None:
+        super().__init__(config, num_identities, seed)
+        self.network = LbANetwork(config.backbone, config.specific_stages, num_identities)
+
+    def make_optimizers(self) -> Mapping[str, Optimizer]:
+        """A tenth of the rate for the encoder (sec. 4.1)."""
+        heads = parameters_of(self.network.neck, self.network.classifier)
+        return {"network": self.config.optimizer.make(self.network.encoder.parameters(), heads)}
+
+    def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
+        """Warm-up and cuts, by epochs."""
+        scheduler = self.config.schedule.scheduler(optimizers["network"], self.config.iterations_per_epoch)
+        return {"network": Schedule(scheduler, ("joint",))}
+
+    def training_step(self, batch: TrainingBatch) -> None:
+        """Eq. 8: identity losses on images of both modalities, and what CMAlign adds."""
+        stream = batch["identity"]
+        labels = torch.cat([stream.pids, stream.pids])
+        with self.turn("network") as losses:
+            maps = self.network.maps(stream.visible, stream.infrared)
+            vectors = generalised_mean(maps.layer4)
+            losses.add("id", identity_loss(self.network.classify(vectors), labels))
+            losses.add("triplet", euclidean_triplet(vectors, vectors, labels, labels, self.config.margin))
+            if self.config.w_ic or self.config.w_dt:
+                for layer in self.config.layers:
+                    self._add_alignment(losses, layer, maps, labels)
+
+    def _add_alignment(self, losses: Losses, layer: int, maps: StageMaps, labels: Tensor) -> None:
+        """ID consistency and dense triplets of one stage's maps, with partners of its own."""
+        cfg = self.config
+        seen = maps.layer3 if layer == 3 else maps.layer4
+        infrared = torch.arange(len(labels)) >= len(labels) // 2
+        generator = torch_generator(self.seed, f"partners/layer{layer}", self.iteration, self.global_rank)
+        partners = draw_partners(labels, infrared, generator)
+        positive = align(seen, seen[partners.positive], cfg.beta)
+        if cfg.w_ic:
+            rebuilt = positive.reconstruction if layer == 4 else self.network.encoder.last(positive.reconstruction)
+            losses.add(f"ic_layer{layer}", identity_loss(self.network.logits(rebuilt), labels), cfg.w_ic)
+        if cfg.w_dt:
+            negative = align(seen, seen[partners.negative], cfg.beta)
+            weights = self._dense_weights(seen, seen[partners.positive], positive)
+            parts = (seen, positive.reconstruction, negative.reconstruction)
+            losses.add(f"dt_layer{layer}", dense_triplet(*parts, weights, cfg.alpha, cfg.dt_reduction), cfg.w_dt)
+
+    def _dense_weights(self, anchors: Tensor, targets: Tensor, positive: Alignment) -> Tensor:
+        """A of Eq. 10, (N, 1, h, w), or its mean over the batch (1, 1, h, w), or 1."""
+        if self.config.coattention == "none":
+            return anchors.new_ones(1, 1, 1, 1)
+        attention = co_attention(anchors, targets, positive.matching)
+        return attention.mean(dim=0, keepdim=True) if self.config.coattention == "batch_mean" else attention
+
+    @torch.no_grad()
+    def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
+        """Fig. 3 and 4, on the last stage, for the first pair of images of each person."""
+        pids = batch.pids.tolist()
+        first = [row for row, pid in enumerate(pids) if pids.index(pid) == row]
+        visible, infrared = batch.visible[first], batch.infrared[first]
+        one, two = (self.network.encoder({m: i}).layer4 for m, i in (("visible", visible), ("infrared", infrared)))
+        there, back = (matching_probabilities(a, b, self.config.beta) for a, b in ((one, two), (two, one)))
+        return {
+            "visible": visible,
+            "infrared": infrared,
+            "visible_mask": person_masks(one),
+            "infrared_mask": person_masks(two),
+            "visible_attention": co_attention(one, two, there),
+            "infrared_attention": co_attention(two, one, back),
+            "matches": torch.stack([top_matches(matching, MATCHES) for matching in there]),
+        }
+
+    def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+        """The GeM vector (B, C) before the neck, L2-normalised (sec. 3.1: no CMAlign at test time)."""
+        return {"main": F.normalize(self.network.vectors(images, modality), dim=1)}

@@ -1,0 +1,202 @@
+"""LbA: what each loss trains, schedules, switches of Table 3's rows, retrieval."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from crossreid.config import method_class, method_config
+from crossreid.errors import ConfigError
+from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.methods.players import Losses
+from crossreid.nn.pooling import generalised_mean
+from methods_support import compose_model, make_batch
+
+PARTS = ("encoder.streams.visible", "encoder.streams.infrared", "encoder.middle", "encoder.last", "neck", "classifier")
+CLASSIFIED = dict.fromkeys(("id", "ic_layer3", "ic_layer4"), PARTS)
+COMPARED = {"triplet": PARTS[:4], "dt_layer3": PARTS[:3], "dt_layer4": PARTS[:4]}
+
+
+def gradient_norms(harness, term: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Train on one term alone, and see how much gradient reaches each part of the network."""
+    module = harness.module
+    norms: dict[str, float] = {}
+
+    def spy(*_: object) -> None:
+        for part in PARTS:
+            grads = [p.grad.norm() for p in module.network.get_submodule(part).parameters() if p.grad is not None]
+            norms[part] = float(torch.stack(grads).sum()) if grads else 0.0
+
+    module.player("network").optimizer.register_step_pre_hook(spy)
+    monkeypatch.setattr(Losses, "total", lambda self: self.terms[term][0])
+    harness.step("joint", make_batch(module))
+    return norms
+
+
+@pytest.mark.parametrize("term", CLASSIFIED | COMPARED)
+def test_each_loss_reaches_what_it_should_train(make, monkeypatch: pytest.MonkeyPatch, term: str) -> None:
+    norms = gradient_norms(make("model=lba", "model.margin=50"), term, monkeypatch)
+    assert {part for part, norm in norms.items() if norm > 0} == set((CLASSIFIED | COMPARED)[term])
+
+
+ROWS = {
+    "baseline": set(),
+    "ic": {"ic_layer3", "ic_layer4"},
+    "dt_noA": {"dt_layer3", "dt_layer4"},
+    "dt": {"dt_layer3", "dt_layer4"},
+    "ic_dt_noA": {"ic_layer3", "ic_layer4", "dt_layer3", "dt_layer4"},
+    "full_l4": {"ic_layer3", "dt_layer3"},
+    "full_l5": {"ic_layer4", "dt_layer4"},
+    "full": {"ic_layer3", "ic_layer4", "dt_layer3", "dt_layer4"},
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_have_the_losses_of_table_3(make, row: str) -> None:
+    harness = make(f"experiment=lba/{row}")
+    harness.step("joint", make_batch(harness.module))
+    assert set(harness.module.losses) == {f"network/{name}" for name in ROWS[row] | {"id", "triplet"}}
+    assert (harness.module.config.coattention == "none") == row.endswith("noA")
+
+
+def test_the_losses_are_those_of_equation_8_on_both_modalities(make) -> None:
+    settings = ("experiment=lba/baseline", "model.margin=50")  # above what random weights keep apart
+    harness = make(*settings)
+    module, stream = harness.module, make_batch(harness.module)["identity"]
+    harness.step("joint", {"identity": stream})
+    again = make(*settings).module.train()
+    with torch.no_grad():
+        vectors = generalised_mean(again.network.maps(stream.visible, stream.infrared).layer4)
+    labels = stream.pids.repeat(2)
+    logits = again.network.classify(vectors)
+    assert module.losses["network/id"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    distance = torch.cdist(vectors, vectors)
+    triplets = []
+    for anchor, label in enumerate(labels):
+        positive, negative = distance[anchor][labels == label].max(), distance[anchor][labels != label].min()
+        triplets.append(max(0.0, float(50 + positive - negative)))
+    assert module.losses["network/triplet"].item() == pytest.approx(sum(triplets) / len(triplets), rel=1e-4)
+
+
+def test_the_euclidean_triplet_is_exact_for_equal_rows() -> None:
+    features = torch.tensor([[1000.0, 0.0], [1000.0, 0.0], [1000.0, 0.5]], requires_grad=True)
+    labels = torch.tensor([0, 0, 1])
+    with pytest.raises(ValueError, match="at least two identities"):
+        euclidean_triplet(features, features[:2], labels, labels[:2], 0.3)
+    loss = euclidean_triplet(features[:2], features, labels[:2], labels, 0.6)
+    assert loss.item() == pytest.approx(0.1)
+    loss.backward()
+    assert torch.isfinite(features.grad).all()
+
+
+def test_the_layer3_reconstruction_goes_through_layer4_and_the_neck_sees_three_batches(make) -> None:
+    for row, last, neck in (("full", 2, 3), ("full_l5", 1, 2), ("dt", 1, 1), ("baseline", 1, 1)):
+        harness = make(f"experiment=lba/{row}")
+        harness.step("joint", make_batch(harness.module))
+        network = harness.module.network
+        assert int(network.encoder.last[0].bn1.num_batches_tracked) == last, row
+        assert int(network.neck.num_batches_tracked) == neck, row
+
+
+def test_partners_differ_by_iteration_layer_and_rank_and_not_otherwise(make, monkeypatch) -> None:
+    from crossreid.methods.lba import module as lba_module
+
+    seeds: list[int] = []
+    draw = lba_module.draw_partners
+
+    def spy(labels, infrared, generator):
+        seeds.append(generator.initial_seed())
+        return draw(labels, infrared, generator)
+
+    monkeypatch.setattr(lba_module, "draw_partners", spy)
+    harness = make("model=lba")
+    module = harness.module
+    batch = make_batch(module)
+    for iteration, rank in ((0, 0), (1, 0), (0, 1), (0, 0)):
+        module.iteration = iteration
+        monkeypatch.setattr(type(module), "global_rank", rank)
+        module.training_step(batch)
+    assert len(set(seeds[:6])) == 6
+    assert seeds[6:] == seeds[:2]
+
+
+def test_rates_rise_over_the_warm_up_and_are_cut_twice(make) -> None:
+    model = compose_model("model=lba", "scale=paper", "data=sysu_mm01", "data.root=/data")
+    schedule = method_config(model).schedule
+    shares = [schedule.share(epoch) for epoch in range(81)]
+    assert shares[:10] == pytest.approx([0.1 * (e + 1) for e in range(10)])
+    assert shares[10:20] == [1.0] * 10
+    assert shares[20:50] == pytest.approx([0.1] * 30)
+    assert shares[50:] == pytest.approx([0.01] * 31)
+
+
+def test_rates_are_constant_inside_an_epoch(make) -> None:
+    module = make("model=lba", "model.epochs=3", "model.schedule={warmup: 2, steps: [2]}").module
+    module.log_every = 10**9
+    module.iteration = 1  # iteration 0 is logged, which needs a running trainer
+    rates = []
+    for _ in range(6):
+        module.training_step(make_batch(module))
+        rates.append([group["lr"] for group in module.player("network").param_groups])
+        module.on_train_batch_end(None, {}, 0)
+    shares = [0.5, 0.5, 1.0, 1.0, 0.1, 0.1]
+    assert [encoder for encoder, _ in rates] == pytest.approx([0.01 * share for share in shares])
+    assert [heads for _, heads in rates] == pytest.approx([0.1 * share for share in shares])
+
+
+def test_presets_and_recipes_give_the_published_length() -> None:
+    real = ["model=lba", "scale=paper", "data=sysu_mm01", "data.root=/data"]
+    for preset, epochs, coattention in (("paper", 80, "per_image"), ("official", 81, "batch_mean")):
+        config = method_config(compose_model(*real, f"preset={preset}"))
+        assert dict(config.phases) == {"joint": epochs * 696}
+        assert config.coattention == coattention
+        assert config.streams["identity"].size == (288, 144)
+
+
+def test_retrieval_uses_the_vector_before_the_neck(make) -> None:
+    module = make("model=lba").module.eval()
+    images = torch.rand(2, 3, 64, 32)
+    with torch.no_grad():
+        main = module.embed(images, "infrared")["main"]
+        layer4 = module.network.encoder({"infrared": images}).layer4
+        module.network.neck.weight.zero_()
+        module.network.classifier.weight.zero_()
+        assert torch.equal(module.embed(images, "infrared")["main"], main)
+    assert torch.allclose(main, F.normalize(layer4.pow(3).mean(dim=(2, 3)) ** (1 / 3), dim=1), atol=1e-5)
+
+
+def test_one_step_in_bfloat16_has_finite_losses_near_those_of_float32(make) -> None:
+    values = {}
+    for precision in (torch.float32, torch.bfloat16):
+        harness = make("model=lba")
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            harness.step("joint", make_batch(harness.module))
+        values[precision] = {name: loss for name, loss in harness.module.losses.items()}
+    for name, exact in values[torch.float32].items():
+        half = values[torch.bfloat16][name]
+        assert half.dtype == torch.float32, name
+        assert half.item() == pytest.approx(exact.item(), rel=0.25, abs=0.05), name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.phases.joint=4"], "set these two, not model.phases"),
+        (["model.layers=[]"], "choose from 3 and 4"),
+        (["model.layers=[2]"], "choose from 3 and 4"),
+        (["model.layers=[3,3]"], "each once"),
+        (["model.specific_stages=3"], "choose 0, 1 or 2"),
+        (["model.coattention=always"], "coattention is 'always': choose from per_image, batch_mean, none"),
+        (["model.dt_reduction=max"], "dt_reduction is 'max': choose from mean, sum"),
+        (["model.beta=0"], "beta is above 0"),
+        (["model.w_dt=-1"], "0 or more"),
+        (["model.schedule.steps=[0]"], "steps after it"),
+        (["model.optimizer.kind=rmsprop"], "'sgd' or 'adam'"),
+        (["+model.streams.gan={identities: 2, images: 2, height: 8, width: 8}"], "one stream, identity, not"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_sentence(overrides: list[str], message: str) -> None:
+    model = compose_model("model=lba", *overrides)
+    with pytest.raises(ConfigError, match=message) as caught:
+        method_config(model)
+    assert "\n" not in str(caught.value)
+    assert method_class(model).OPTIMIZERS == ("network",)

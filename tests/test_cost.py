@@ -1,0 +1,85 @@
+"""What an embedding costs: parameters on its path, and a table of every method in one run."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from crossreid.cost import CostConfig, known_models
+from crossreid.errors import ConfigError
+from crossreid.training.cost import count_values, machine, parameters_used, timed
+from support import ROOT
+
+
+def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
+    finished = run_here("cost", "scale=smoke", "size=null", "batches=[1,2]", "warmup=1", "runs=3", "accelerator=cpu")
+    assert finished.code == 0, finished.output
+    found = json.loads((tmp_path / "cost.json").read_text())
+    names = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+    assert sorted(found["methods"]) == names
+    for name, method in found["methods"].items():
+        assert name in finished.output
+        assert method["parameters"]["either"] >= max(method["parameters"][m] for m in ("visible", "infrared")) > 0
+        for modality in ("visible", "infrared"):
+            times = method["milliseconds_per_image"][modality]
+            assert set(times) == {"1", "2"}
+            assert all(time["mean"] > 0 for time in times.values())
+    assert found["machine"] in finished.output
+    assert found["methods"]["lba"]["size"] == [64, 32]
+
+
+def test_sizes_of_the_networks_are_those_of_table_2(run_here, tmp_path: Path) -> None:
+    models = "models=[aligngan,baseline,lba]"
+    finished = run_here("cost", models, "size=[64,32]", "batches=[1]", "warmup=0", "runs=1", "accelerator=cpu")
+    assert finished.code == 0, finished.output
+    found = json.loads((tmp_path / "cost.json").read_text())["methods"]
+    resnet, stem = 23_508_032, 9_536
+    assert found["lba"]["parameters"] == {"visible": resnet, "infrared": resnet, "either": resnet + stem}
+    assert found["baseline"]["parameters"] == {"visible": resnet, "infrared": resnet, "either": resnet}
+    assert found["aligngan"]["parameters"]["infrared"] == resnet
+    generator = found["aligngan"]["parameters"]["visible"] - resnet
+    assert round(generator / 1e6, 2) == 6.05  # 30.71 - 24.66
+    assert {tuple(method["size"]) for method in found.values()} == {(64, 32)}
+
+
+def test_only_parameters_that_take_part_are_counted() -> None:
+    used, unused = torch.nn.Linear(3, 4), torch.nn.Linear(5, 6)
+    norm = torch.nn.BatchNorm1d(4).eval()
+
+    def work() -> None:
+        with torch.no_grad():
+            norm(used(used(torch.ones(1, 3))[:, :3]))
+
+    found = parameters_used(work)
+    assert count_values(found) == 3 * 4 + 4 + 8
+    assert not {id(p) for p in unused.parameters()} & {id(p) for p in found}
+
+
+def test_warm_up_runs_are_not_counted() -> None:
+    calls: list[int] = []
+    seconds = timed(lambda: calls.append(1), warmup=2, runs=3, device=torch.device("cpu"))
+    assert (len(calls), len(seconds)) == (5, 3)
+    assert "thread" in machine(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"models": ["agw"]}, f"models is 'agw': choose from {', '.join(known_models())}"),
+        ({"accelerator": "tpu"}, "choose from auto, cpu, gpu"),
+        ({"size": [288]}, "size is .height, width."),
+        ({"batches": []}, "1 or more"),
+        ({"runs": 0}, "1 or more"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_sentence(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        CostConfig(**settings).check()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="needs a CUDA GPU and torch finds none"):
+        CostConfig(accelerator="gpu").check()
