@@ -16,9 +16,8 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
-from crossreid.checks import check_choice
 from crossreid.command import run_command
-from crossreid.config import method_config, packaged_conf, typed
+from crossreid.config import check_choice, method_config, packaged_conf, typed
 from crossreid.console import console, err_console, notice, track
 from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError
@@ -35,8 +34,9 @@ class CostConfig:
 
     Attributes:
         models: names of conf/model; null for all.
-        scale: decides the sizes of the networks.
-        preset: likewise.
+        scale: the composed scale; its ``name`` decides the sizes of the networks.
+        preset: the composed preset, likewise.
+        people: sizes of the embedded set; the scale brings them, and nothing here depends on them.
         size: height and width of the images of every method and inside its network; null for each one's own.
         batches: images at a time.
         warmup: runs that are not timed.
@@ -46,8 +46,9 @@ class CostConfig:
     """
 
     models: list[str] | None = None
-    scale: str = "paper"
-    preset: str = "paper"
+    scale: dict[str, Any] = field(default_factory=dict)
+    preset: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict)
     size: list[int] | None = None
     batches: list[int] = field(default_factory=lambda: [1, 64])
     warmup: int = 10
@@ -87,8 +88,8 @@ def cost(cfg: DictConfig) -> float:
         "machine": machine(device),
         "torch": torch.__version__,
         "precision": "float32",
-        "scale": config.scale,
-        "preset": config.preset,
+        "scale": config.scale["name"],
+        "preset": config.preset["name"],
         "warmup": config.warmup,
         "runs": config.runs,
     }
@@ -103,7 +104,7 @@ def known_models() -> list[str]:
 
 
 def _measure(name: str, config: CostConfig, device: torch.device) -> Cost:
-    choices = [f"model={name}", f"scale={config.scale}", f"preset={config.preset}"]
+    choices = [f"model={name}", f"scale={config.scale['name']}", f"preset={config.preset['name']}"]
     composed = compose("train", overrides=choices)
     model = cast(dict[str, Any], OmegaConf.to_container(composed.model, resolve=True))
     if "backbone" in model:
@@ -119,7 +120,7 @@ def _measure(name: str, config: CostConfig, device: torch.device) -> Cost:
 def cost_table(costs: Mapping[str, Cost], config: CostConfig, place: str) -> Table:
     """One row a method: millions of parameters by modality, milliseconds an image by modality and batch."""
     caption = (
-        f"{place}; float32; scale={config.scale}, preset={config.preset}; mean of {config.runs} runs "
+        f"{place}; float32; scale={config.scale['name']}, preset={config.preset['name']}; mean of {config.runs} runs "
         f"after {config.warmup}; parameters on the path from an image to its embedding, heads of training not counted."
     )
     title = "Parameters in millions, milliseconds per image"

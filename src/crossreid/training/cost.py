@@ -83,7 +83,7 @@ def measure(
 
     used = {modality: parameters_used(embed(1, modality)) for modality in MODALITIES}
     either = {id(p): p for parameters in used.values() for p in parameters}
-    counts = {modality: count_values(parameters) for modality, parameters in used.items()}
+    counts: dict[str, int] = {modality: count_values(parameters) for modality, parameters in used.items()}
     times = {
         modality: {
             count: [1000 * seconds / count for seconds in timed(embed(count, modality), warmup, runs, device)]
