@@ -89,7 +89,9 @@ def test_a_turned_joint_moves_what_hangs_on_it_and_nothing_else() -> None:
     assert moved[model.parts == model.index("foot.L")].min() > 0.2
     assert moved[model.parts == model.index("foot.R")].max() == 0
     shin = model.index("shin.L"), model.index("foot.L")
-    joints, _ = skin(shape.joints, np.eye(len(shape.joints), dtype=np.float32), transforms(shape, {"shin.L": turn("x", 1.0)}))
+    joints, _ = skin(
+        shape.joints, np.eye(len(shape.joints), dtype=np.float32), transforms(shape, {"shin.L": turn("x", 1.0)})
+    )
     before, after = (np.linalg.norm(j[shin[1]] - j[shin[0]]) for j in (shape.joints, joints))
     assert after == pytest.approx(before, abs=1e-5)
     assert joints[shin[1], 2] < shape.joints[shin[1], 2] - 0.2  # a knee bends backwards
