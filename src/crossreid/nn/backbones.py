@@ -42,6 +42,29 @@ class BackboneConfig:
             )
 
 
+class ImageInput(nn.Module):
+    """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), resized bilinearly and normalised by ImageNet statistics.
+
+    Args:
+        size: H and W in pixels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), some -2 to 3."""
+        if images.shape[-2:] != self.size:
+            images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
+        return (images - self.mean) / self.std
+
+
 class ResNetEncoder(nn.Module):
     """(B, 3, h, w) in [0, 1] -> stage-4 feature map (B, C, H/16, W/16), not negative.
 
@@ -54,27 +77,20 @@ class ResNetEncoder(nn.Module):
         ConfigError: the network or its weights cannot be had.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         net = _resnet(config)
         if config.last_stride == 1:
             _unstride(net.layer4)
         self.channels = int(net.fc.in_features)
-        self.size = (config.size[0], config.size[1])
+        self.prepare = ImageInput((config.size[0], config.size[1]))
         self.body = nn.Sequential(
             net.conv1, net.bn1, net.relu, net.maxpool, net.layer1, net.layer2, net.layer3, net.layer4
         )
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] -> map (B, C, H/16, W/16)."""
-        if images.shape[-2:] != self.size:
-            images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
-        feature_map: Tensor = self.body((images - self.mean) / self.std)
+        feature_map: Tensor = self.body(self.prepare(images))
         return feature_map
 
 
