@@ -5,7 +5,11 @@ Both take images in [0, 1] and work in [-1, 1] inside.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
+
+Padding = Literal["zeros", "reflect"]
 
 
 def to_gan_range(images: Tensor) -> Tensor:
@@ -28,7 +32,7 @@ def init_gan_weights(module: nn.Module) -> None:
 class ResidualBlock(nn.Module):
     """x + IN(conv(ReLU(IN(conv(x))))); no activation after the sum."""
 
-    def __init__(self, channels: int, running_stats: bool, padding: str = "zeros") -> None:
+    def __init__(self, channels: int, running_stats: bool, padding: Padding = "zeros") -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding),
@@ -65,7 +69,7 @@ class ResNetGenerator(nn.Module):
         running_stats: bool = False,
         *,
         kernel: int = 4,
-        padding: str = "zeros",
+        padding: Padding = "zeros",
     ) -> None:
         super().__init__()
 
