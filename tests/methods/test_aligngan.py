@@ -5,7 +5,8 @@ import torch
 
 from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
-from crossreid.methods.aligngan.losses import Pair, acceptance, joint_rejection, rejection, shuffle_within_identity
+from crossreid.methods.aligngan.losses import acceptance, joint_rejection, rejection, shuffle_within_identity
+from crossreid.nn.joint_discriminator import Pair
 from methods_support import make_batch
 
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from crossreid.methods.aligngan.networks import FeatureDiscriminator, JointDiscriminator
+from crossreid.methods.aligngan.networks import FeatureDiscriminator
 from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
+from crossreid.nn.joint_discriminator import JointDiscriminator
 from crossreid.nn.normalisation import frozen_running_statistics
 
 SIZES = [(128, 128), (256, 128), (384, 192)]
@@ -20,12 +21,40 @@ def test_published_parameter_counts() -> None:
     assert parameters(JointDiscriminator(2048)) == 11_810_816
 
 
+def test_parameter_counts_of_cyclegan_and_tsgan() -> None:
+    affine = 2 * (2 * (64 + 128) + 13 * 256)  # scale and shift of the instance norms, which CycleGAN's have not
+    assert parameters(ResNetGenerator(blocks=6, kernel=3, padding="reflect")) == 7_833_984 + affine
+    assert parameters(PatchDiscriminator(layers=4, overlapping=True)) == 2_764_736
+    assert parameters(JointDiscriminator(2048, image_layers=4, joint_layers=0, reduced=128)) == 5_973_056
+
+
+def test_overlapping_patches_are_of_70_pixels() -> None:
+    images = torch.zeros(1, 3, 256, 128, requires_grad=True)
+    judge = PatchDiscriminator(4, 4, overlapping=True)
+    for layer in judge.body:
+        if isinstance(layer, torch.nn.InstanceNorm2d):
+            layer.forward = lambda x: x  # it would make every logit see the whole image
+    logits = judge(images)
+    assert logits.shape == (1, 1, 30, 14)
+    logits[0, 0, 15, 7].backward()
+    seen = images.grad.abs().sum(1)[0].nonzero()
+    assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [70, 70]
+
+
+def test_the_joint_discriminator_meets_the_map_of_a_sixteenth() -> None:
+    for height, width in ((256, 128), (288, 144)):
+        maps = torch.rand(2, 16, height // 16, width // 16)
+        judge = JointDiscriminator(16, 4, image_layers=4, joint_layers=0)
+        assert judge(torch.rand(2, 3, height, width), maps).shape == (2, 1, height // 16, width // 16)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size_works_and_images_stay_in_0_1(size: tuple[int, int]) -> None:
     images = torch.rand(2, 3, *size)
-    fake = ResNetGenerator(4, 1)(images)
-    assert fake.shape == images.shape
-    assert 0 <= fake.min() <= fake.max() <= 1
+    for generator in (ResNetGenerator(4, 1), ResNetGenerator(4, 1, kernel=3, padding="reflect")):
+        fake = generator(images)
+        assert fake.shape == images.shape
+        assert 0 <= fake.min() <= fake.max() <= 1
     grid = (size[0] // 32, size[1] // 32)
     assert PatchDiscriminator(4)(images).shape == (2, 1, *grid)
     maps = torch.rand(2, 16, size[0] // 16, size[1] // 16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -21,3 +22,19 @@ def random_flip(images: Tensor, generator: torch.Generator, probability: float =
     """
     flipped = (torch.rand(len(images), generator=generator) < probability).to(images.device)
     return torch.where(flipped[:, None, None, None], images.flip(-1), images)
+
+
+def random_crop(images: Tensor, generator: torch.Generator, padding: int) -> Tensor:
+    """Surround each image by black and cut a window of its own size out at random.
+
+    Args:
+        images: (B, C, H, W).
+        generator: on the CPU.
+        padding: pixels on every side; 0 leaves images as they are.
+    """
+    if not padding:
+        return images
+    height, width = images.shape[-2:]
+    padded = F.pad(images, [padding] * 4)
+    corners = torch.randint(2 * padding + 1, (len(images), 2), generator=generator).tolist()
+    return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])

@@ -1,8 +1,15 @@
 """Losses that two or more methods share: pure functions on tensors, computed in float32."""
 
-from crossreid.losses.adversarial import least_squares
+from crossreid.losses.adversarial import binary_cross_entropy, least_squares
 from crossreid.losses.identity import identity_loss
 from crossreid.losses.pixel import pixel_l1
 from crossreid.losses.triplet import hardest_similarities, hardest_triplet
 
-__all__ = ["hardest_similarities", "hardest_triplet", "identity_loss", "least_squares", "pixel_l1"]
+__all__ = [
+    "binary_cross_entropy",
+    "hardest_similarities",
+    "hardest_triplet",
+    "identity_loss",
+    "least_squares",
+    "pixel_l1",
+]

@@ -1,5 +1,7 @@
 """Adversarial losses."""
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -14,3 +16,18 @@ def least_squares(logits: Tensor, target: float) -> Tensor:
         A scalar >= 0, zero where every logit equals the target.
     """
     return (logits.float() - target).square().mean()
+
+
+def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
+    """Cross-entropy GAN loss (Goodfellow et al., NeurIPS 2014): mean over batch and patches.
+
+    With target 1 on fakes this is the generator's non-saturating loss, ``-log D(fake)``.
+
+    Args:
+        logits: discriminator output of any shape, without sigmoid.
+        target: 1 for what should count as real, 0 for fake.
+
+    Returns:
+        A scalar > 0.
+    """
+    return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, target).float())

@@ -5,7 +5,11 @@ Both take images in [0, 1] and work in [-1, 1] inside.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
+
+Padding = Literal["zeros", "reflect"]
 
 
 def to_gan_range(images: Tensor) -> Tensor:
@@ -28,13 +32,13 @@ def init_gan_weights(module: nn.Module) -> None:
 class ResidualBlock(nn.Module):
     """x + IN(conv(ReLU(IN(conv(x))))); no activation after the sum."""
 
-    def __init__(self, channels: int, running_stats: bool) -> None:
+    def __init__(self, channels: int, running_stats: bool, padding: Padding = "zeros") -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding),
             nn.InstanceNorm2d(channels, affine=True, track_running_stats=running_stats),
             nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False, padding_mode=padding),
             nn.InstanceNorm2d(channels, affine=True, track_running_stats=running_stats),
         )
 
@@ -54,23 +58,40 @@ class ResNetGenerator(nn.Module):
         blocks: number of residual blocks.
         running_stats: instance norm keeps running averages and uses them in eval mode, as in AlignGAN's official code;
             images then change between train and eval mode.
+        kernel: of the strided convolutions: 4 (AlignGAN) or 3 (CycleGAN).
+        padding: of the convolutions that keep the size: ``zeros`` (AlignGAN) or ``reflect`` (CycleGAN).
     """
 
-    def __init__(self, channels: int = 64, blocks: int = 4, running_stats: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int = 64,
+        blocks: int = 4,
+        running_stats: bool = False,
+        *,
+        kernel: int = 4,
+        padding: Padding = "zeros",
+    ) -> None:
         super().__init__()
 
         def step(layer: nn.Module, out: int) -> list[nn.Module]:
             return [layer, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
 
+        def halve(width: int) -> nn.Module:
+            return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
+
+        def double(width: int) -> nn.Module:
+            odd = 4 - kernel  # a kernel of 3 would end one pixel short of twice the size
+            return nn.ConvTranspose2d(width, width // 2, kernel, stride=2, padding=1, output_padding=odd, bias=False)
+
         c = channels
         self.body = nn.Sequential(
-            *step(nn.Conv2d(3, c, 7, padding=3, bias=False), c),
-            *step(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False), 2 * c),
-            *step(nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1, bias=False), 4 * c),
-            *[ResidualBlock(4 * c, running_stats) for _ in range(blocks)],
-            *step(nn.ConvTranspose2d(4 * c, 2 * c, 4, stride=2, padding=1, bias=False), 2 * c),
-            *step(nn.ConvTranspose2d(2 * c, c, 4, stride=2, padding=1, bias=False), c),
-            nn.Conv2d(c, 3, 7, padding=3, bias=False),
+            *step(nn.Conv2d(3, c, 7, padding=3, bias=False, padding_mode=padding), c),
+            *step(halve(c), 2 * c),
+            *step(halve(2 * c), 4 * c),
+            *[ResidualBlock(4 * c, running_stats, padding) for _ in range(blocks)],
+            *step(double(4 * c), 2 * c),
+            *step(double(2 * c), c),
+            nn.Conv2d(c, 3, 7, padding=3, bias=False, padding_mode=padding),
             nn.Tanh(),
         )
         init_gan_weights(self)
@@ -82,17 +103,20 @@ class ResNetGenerator(nn.Module):
 
 class ConvStack(nn.Sequential):
     """``layers`` convolutions 4/2/1 with LeakyReLU(0.2), channels doubling each time; instance norm on all but, if
-    ``bare_first``, the first.
+    ``bare_first``, the first. The last one has ``last_stride``.
 
     Attributes:
         out_channels: channels of the last map.
     """
 
-    def __init__(self, in_channels: int, channels: int, layers: int, *, bare_first: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, layers: int, *, bare_first: bool = True, last_stride: int = 2
+    ) -> None:
         steps: list[nn.Module] = []
         for layer in range(layers):
             out = channels * 2**layer
-            steps.append(nn.Conv2d(in_channels, out, 4, stride=2, padding=1))
+            stride = last_stride if layer == layers - 1 else 2
+            steps.append(nn.Conv2d(in_channels, out, 4, stride=stride, padding=1))
             if layer or not bare_first:
                 steps.append(nn.InstanceNorm2d(out))
             steps.append(nn.LeakyReLU(0.2))
@@ -107,12 +131,14 @@ class PatchDiscriminator(nn.Module):
     Args:
         channels: width of the first layer; doubled by each further one.
         layers: number of strided convolutions.
+        overlapping: the last of them and the output have stride 1 and kernels of 4, as in CycleGAN, whose 4 layers look at
+            patches of 70x70; logits are then (B, 1, H / 2^(layers - 1) - 2, W / 2^(layers - 1) - 2).
     """
 
-    def __init__(self, channels: int = 64, layers: int = 5) -> None:
+    def __init__(self, channels: int = 64, layers: int = 5, *, overlapping: bool = False) -> None:
         super().__init__()
-        self.body = ConvStack(3, channels, layers)
-        self.out = nn.Conv2d(self.body.out_channels, 1, 3, padding=1, bias=False)
+        self.body = ConvStack(3, channels, layers, last_stride=1 if overlapping else 2)
+        self.out = nn.Conv2d(self.body.out_channels, 1, 4 if overlapping else 3, padding=1, bias=False)
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -7,25 +7,14 @@ are pulled to 1 and fake pairs to 0, and generators are rewarded for 1, as the t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from crossreid.losses import least_squares
+from crossreid.nn.joint_discriminator import Pair
 
 Discriminator = Callable[[Tensor, Tensor], Tensor]
-
-
-class Pair(NamedTuple):
-    """Images (B, 3, H, W) in [0, 1] and feature maps (B, C, h, w) of the same rows."""
-
-    images: Tensor
-    maps: Tensor
-
-    def detach(self) -> Pair:
-        """Without gradients."""
-        return Pair(self.images.detach(), self.maps.detach())
 
 
 def acceptance(discriminator: Discriminator, pairs: Iterable[Pair]) -> Tensor:

@@ -22,12 +22,13 @@ from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.losses import hardest_triplet, identity_loss, least_squares, pixel_l1
 from crossreid.methods.aligngan.config import AlignGANConfig
-from crossreid.methods.aligngan.losses import Pair, acceptance, joint_rejection, rejection, shuffle_within_identity
-from crossreid.methods.aligngan.networks import FeatureDiscriminator, JointDiscriminator
+from crossreid.methods.aligngan.losses import acceptance, joint_rejection, rejection, shuffle_within_identity
+from crossreid.methods.aligngan.networks import FeatureDiscriminator
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.players import Losses
 from crossreid.nn.feature_generator import FeatureGenerator, Features
 from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
+from crossreid.nn.joint_discriminator import JointDiscriminator, Pair
 from crossreid.nn.normalisation import frozen_running_statistics
 
 __all__ = ["AlignGAN", "AlignGANConfig"]

@@ -1,0 +1,73 @@
+"""TS-GAN's adversarial losses on (image, feature map) pairs and its teacher-student losses.
+
+The signs of Eq. 1 to 4 and 12 are printed for quantities to maximise, or would teach the generators to be found out; here
+every loss is one to minimise, and what a player wants to be believed is pulled to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from crossreid.losses import binary_cross_entropy, least_squares
+from crossreid.nn.joint_discriminator import Pair
+
+GanLoss = Callable[[Tensor, float], Tensor]
+"""Logits and their target (1 real, 0 fake) -> a scalar."""
+
+GAN_LOSSES: dict[str, GanLoss] = {"bce": binary_cross_entropy, "lsgan": least_squares}
+REDUCTIONS = ("channel_sum", "sample_sum", "mean")
+
+Discriminator = Callable[[Tensor, Tensor], Tensor]
+
+
+def fake_pairs(real: Pair, fake: Pair) -> list[Pair]:
+    """M of Eq. 5: fake images with their own maps, fake images with real maps, real images with fake maps.
+
+    Args:
+        real: infrared images and their maps.
+        fake: fake infrared images and their maps; row by row the identities of ``real``, though not the same photos.
+    """
+    return [fake, Pair(fake.images, real.maps), Pair(real.images, fake.maps)]
+
+
+def joint_rejection(loss: GanLoss, discriminator: Discriminator, real: Pair, fake: Pair) -> Tensor:
+    """Eq. 2 to 4: real pairs are real, and the three kinds of M are fake; nothing but the discriminator gets a gradient.
+
+    Returns:
+        Loss of the real pairs plus the mean loss over M.
+    """
+    real, fake = real.detach(), fake.detach()
+    refused = torch.stack([loss(discriminator(*pair), 0.0) for pair in fake_pairs(real, fake)]).mean()
+    return loss(discriminator(*real), 1.0) + refused
+
+
+def joint_acceptance(loss: GanLoss, discriminator: Discriminator, real: Pair, fake: Pair) -> Tensor:
+    """Eq. 12: the pairs of M look real; only the maps get a gradient.
+
+    Returns:
+        The mean loss over M.
+    """
+    real, fake = Pair(real.images.detach(), real.maps), Pair(fake.images.detach(), fake.maps)
+    return torch.stack([loss(discriminator(*pair), 1.0) for pair in fake_pairs(real, fake)]).mean()
+
+
+def teaching_distance(student: Tensor, teacher: Tensor, reduction: str) -> Tensor:
+    """Eq. 13 to 15: squared distance of two maps, whose reduction the paper leaves open; the teacher gets no gradient.
+
+    Args:
+        student: (N, C, h, w).
+        teacher: (N, C, h, w).
+        reduction: ``channel_sum``: squared distance of the C-vectors at a position, mean over positions and images;
+            ``sample_sum``: sum over a map, mean over images (the formula to the letter); ``mean``: mean over everything.
+
+    Returns:
+        A scalar >= 0 in float32.
+    """
+    squared = (student.float() - teacher.detach().float()).square()
+    if reduction == "mean":
+        return squared.mean()
+    each_position = squared.sum(1)
+    return each_position.mean() if reduction == "channel_sum" else each_position.sum((1, 2)).mean()
