@@ -15,3 +15,7 @@ class DataError(CrossReIDError):
 
 class CheckpointError(CrossReIDError):
     """A checkpoint is missing, partial or belongs to another model."""
+
+
+class CostlyScoreError(CrossReIDError):
+    """A scorer refuses a set that would take it hours; commands say so and go on with the other scores."""

@@ -137,6 +137,10 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         """How retrieval compares two images; cosine of ``main`` by default."""
         return Cosine()
 
+    def scorers(self) -> dict[str, Scorer]:
+        """All that a test scores, by name: ``""`` is :meth:`scorer`, the row of the method; others are rows of their own."""
+        return {"": self.scorer()}
+
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default."""
         return {"real visible": visible, "real infrared": infrared}
@@ -144,7 +148,11 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
     def begin_phase(self, phase: str) -> None:
         """Called once, before the first iteration of a phase (never again on resume inside it)."""
 
-    feature_names: ClassVar[tuple[str, ...]] = ("main",)
+    feature_names: tuple[str, ...] = ("main",)
+    """What :meth:`embed` gives."""
+
+    pictures_name: ClassVar[str] = "translation"
+    """What the figure of :meth:`translate` is called."""
 
     # ------------------------------------------------------------------ phases and iterations
 
