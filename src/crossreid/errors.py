@@ -17,5 +17,5 @@ class CheckpointError(CrossReIDError):
     """A checkpoint is missing, partial or belongs to another model."""
 
 
-class CostlyScoreError(CrossReIDError):
-    """A scorer refuses a set that would take it hours; commands say so and go on with the other scores."""
+class NotScoredError(CrossReIDError):
+    """A scorer does not take these sets on: it would take hours, or cannot compare them. Commands leave its row out."""

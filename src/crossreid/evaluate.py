@@ -7,26 +7,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
-from crossreid.checks import check_protocol, check_report, check_trainer
+from crossreid.checks import check_protocol, check_report
 from crossreid.command import run_command
-from crossreid.config import (
-    EvaluateConfig,
-    ProtocolConfig,
-    TrainConfig,
-    method_config,
-    typed,
-)
+from crossreid.config import EvaluateConfig, typed
 from crossreid.console import notice
 from crossreid.errors import ConfigError
 from crossreid.evaluation import load_foreign, write_results_json
-from crossreid.training.build import make_datamodule, make_method, make_scorer, make_trainer
-from crossreid.training.checkpoints import load_weights, read_checkpoint
-from crossreid.training.progress import IterationProgress
-from crossreid.training.scoring import Draw, draw_figures, embed_dataset, score, show
+from crossreid.training.build import make_scorer, make_scorers
+from crossreid.training.restoring import restore
+from crossreid.training.scoring import Draw, Scores, draw_figures, embed_dataset, score, score_all, show
 
 
 def main() -> None:
@@ -56,60 +48,40 @@ def _score_embeddings(config: EvaluateConfig, path: Path) -> float:
     draw = Draw.find(config.protocol, None)
     scorer = make_scorer(config.protocol)
     scores = score(path.stem, embeddings, config.protocol, draw, scorer, pairs=config.report.modality_pairs)
-    return _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
+    return _report(config, [scores], path.with_name(f"{path.stem}.evaluation.json"))
 
 
 def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
-    saved = read_checkpoint(path)
-    trained = typed(TrainConfig, saved["crossreid"]["config"])
-    if "backbone" in trained.model:
-        trained.model["backbone"]["weights"] = "random"  # the checkpoint brings all weights
-    method = method_config(trained.model)
-    check_trainer(config.trainer, 1)
-    trained.data.root = config.data.root or trained.data.root
-    trained.data.cache = config.data.cache or trained.data.cache
-    protocol = _protocol(config.protocol, trained.protocol)
-    data = make_datamodule(trained.data, method, seed=trained.seed, progress=config.trainer.progress)
-    module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
-    load_weights(module, saved["state_dict"], path)
-    draw = Draw.find(protocol, Path(trained.data.root))
-    scorer = make_scorer(protocol, module)
-    callbacks = [IterationProgress()] if config.trainer.progress else []
-    trainer = make_trainer(config.trainer, method, 1, path.parent, (), callbacks)
-    embeddings = embed_dataset(trainer, module, data)
-    name = f"{trained.name} (iteration {saved['crossreid']['iteration']})"
-    scores = score(
-        name,
+    run = restore(path, config.data, config.protocol, config.trainer)
+    embeddings = embed_dataset(run.trainer, run.module, run.data)
+    scores = score_all(
+        run.name,
         embeddings,
-        protocol,
-        draw,
-        scorer,
+        run.protocol,
+        run.draw,
+        make_scorers(run.protocol, run.module),
         pairs=config.report.modality_pairs,
-        progress=config.trainer.progress and trainer.is_global_zero,
+        progress=config.trainer.progress and run.trainer.is_global_zero,
     )
-    if not trainer.is_global_zero:
+    if not run.trainer.is_global_zero:
         return 0.0
     value = _report(config, scores, path.with_name(f"{path.stem}.evaluation.json"))
     if config.save_embeddings:
         notice(f"Embeddings: {embeddings.save(config.save_embeddings)}")
     if config.report.figures:
         folder = path.parent / f"figures_{path.stem}"
-        draw_figures(folder, module, data, embeddings, draw, scorer, config.report)
+        scorer = make_scorer(run.protocol, run.module)
+        draw_figures(folder, run.module, run.data, embeddings, run.draw, scorer, config.report)
         notice(f"Figures: {folder}")
     return value
 
 
-def _report(config: EvaluateConfig, scores: Any, default: Path) -> float:
-    show([scores], title=scores.name)
+def _report(config: EvaluateConfig, scores: list[Scores], default: Path) -> float:
+    show(scores, title=scores[0].name)
     output = Path(config.output) if config.output else default
-    write_results_json(output, scores.results)
+    write_results_json(output, {key: result for row in scores for key, result in row.keyed().items()})
     notice(f"Results: {output}")
-    return float(next(iter(scores.results.values())).rank(1).mean())
-
-
-def _protocol(asked: ProtocolConfig, trained: ProtocolConfig) -> ProtocolConfig:
-    """The protocol asked for, or the one that the checkpoint was trained with."""
-    return trained if asked.name == "auto" else asked
+    return float(next(iter(scores[0].results.values())).rank(1).mean())
 
 
 if __name__ == "__main__":

@@ -23,11 +23,18 @@ from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.methods.base import CrossModalityModule, MethodConfig
 from crossreid.run_folder import LAST, RunFolder, forget_ranks, open_run, start_run, tell_ranks
-from crossreid.training.build import is_distributed, make_datamodule, make_method, make_scorer, make_trainer
+from crossreid.training.build import (
+    is_distributed,
+    make_datamodule,
+    make_method,
+    make_scorer,
+    make_scorers,
+    make_trainer,
+)
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.loggers import HistoryLogger, PictureGrids, finish_wandb, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
-from crossreid.training.scoring import Draw, Scores, draw_figures, embed_dataset, save_scores, score, show
+from crossreid.training.scoring import Draw, Scores, draw_figures, embed_dataset, save_scores, score, score_all, show
 
 HEADLINE = "test/sysu_mm01/all/single/rank1"
 _LEAKING = ("LOCAL_RANK", "GLOBAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -103,21 +110,20 @@ class _Training:
             start_run(run, self.plain, overwrite=config.overwrite)
             tell_ranks(run)
         trainer = self._make_trainer(resumed_at)
-        rows = [self._score(trainer, "untrained network", pairs=False)[0]] if config.report.untrained else []
+        before = self._score_untrained(trainer) if config.report.untrained else []
         began = time.monotonic()
         self._fit(trainer)
         seconds = time.monotonic() - began
-        scores, embeddings = self._score(trainer, config.name, pairs=config.report.modality_pairs)
-        rows.append(scores)
+        scores, embeddings = self._score(trainer)
         if trainer.is_global_zero:
             facts = {"seed": config.seed, "iterations": self.module.iteration, "resumed_at": resumed_at}
-            self._keep(trainer, rows, **facts, training_seconds=round(seconds, 1))
+            self._keep(trainer, before, scores, **facts, training_seconds=round(seconds, 1))
             embeddings.save(run.path / "embeddings.npz")
             if config.report.figures:
                 self._draw(trainer, embeddings)
             run.note(status="finished", training_seconds=round(seconds, 1))
             self._say_where()
-        values = scores.flat()
+        values = scores[0].flat()
         return values.get(HEADLINE, next(iter(values.values())))
 
     def _make_module(self) -> CrossModalityModule[Any]:
@@ -165,24 +171,40 @@ class _Training:
                 notice(f"Stopped at iteration {at}; go on with the same command and resume={self.run.path}")
             raise
 
-    def _score(self, trainer: pl.Trainer, name: str, *, pairs: bool) -> tuple[Scores, Embeddings]:
-        embeddings = embed_dataset(trainer, self.module, self.data)
-        scorer = make_scorer(self.config.protocol, self.module)
-        progress = self.config.trainer.progress and trainer.is_global_zero
-        return score(
-            name, embeddings, self.config.protocol, self.draw, scorer, pairs=pairs, progress=progress
-        ), embeddings
+    def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
+        """The method's own row before training."""
+        config, embeddings = self.config, embed_dataset(trainer, self.module, self.data)
+        scorer = make_scorer(config.protocol, self.module)
+        progress = config.trainer.progress and trainer.is_global_zero
+        return [
+            score("untrained network", embeddings, config.protocol, self.draw, scorer, pairs=False, progress=progress)
+        ]
 
-    def _keep(self, trainer: pl.Trainer, rows: list[Scores], **facts: Any) -> None:
+    def _score(self, trainer: pl.Trainer) -> tuple[list[Scores], Embeddings]:
+        """All rows of the trained method."""
+        config, embeddings = self.config, embed_dataset(trainer, self.module, self.data)
+        scores = score_all(
+            config.name,
+            embeddings,
+            config.protocol,
+            self.draw,
+            make_scorers(config.protocol, self.module),
+            pairs=config.report.modality_pairs,
+            progress=config.trainer.progress and trainer.is_global_zero,
+        )
+        return scores, embeddings
+
+    def _keep(self, trainer: pl.Trainer, before: list[Scores], scores: list[Scores], **facts: Any) -> None:
         """Show, write and log the scores."""
-        config, iteration = self.config, self.module.iteration
+        config, iteration, rows = self.config, self.module.iteration, [*before, *scores]
         show(rows, title=f"{config.name} on {config.data.name}, seed {config.seed}, preset {self.method.preset}")
         left_out = list(self.data.index.unpaired)
         save_scores(self.run.path / "results.json", rows, **facts, left_out_identities=left_out)
+        values = {key: value for row in scores for key, value in row.flat().items()}
         for logger in trainer.loggers:
-            logger.log_metrics({**rows[-1].flat(), "iteration": iteration}, step=iteration)
+            logger.log_metrics({**values, "iteration": iteration}, step=iteration)
         if wandb_logger := wandb_of(trainer):
-            for key, result in rows[-1].results.items():
+            for key, result in (item for row in scores for item in row.keyed().items()):
                 summary = result.metrics()
                 table = [[t, *(summary[m]["per_trial"][t] for m in summary)] for t in range(result.trials)]
                 wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)

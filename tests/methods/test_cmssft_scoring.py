@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossreid.errors import CostlyScoreError, DataError
+from crossreid.errors import NotScoredError
 from crossreid.evaluation import Embeddings, SysuMM01Protocol
 from crossreid.evaluation.scorers import scorer_label
 from crossreid.methods.cmssft.affinity import dense_affinities, propagate
@@ -141,14 +141,14 @@ def test_later_training_does_not_change_a_scorer(network: TransferNetwork) -> No
 
 
 def test_what_it_cannot_or_should_not_do_is_said_in_one_sentence(network: TransferNetwork) -> None:
-    with pytest.raises(DataError, match="between a visible and an infrared set"):
+    with pytest.raises(NotScoredError, match="between a visible and an infrared set"):
         Transfer(network, group=None)(QUERIES, QUERIES)
     mixed = Embeddings(
         QUERIES.features, QUERIES.pids, QUERIES.camids, np.arange(13) < 4, QUERIES.frames, QUERIES.rows, [""] * 13
     )
-    with pytest.raises(DataError, match="one modality"):
+    with pytest.raises(NotScoredError, match="one modality"):
         Transfer(network, group=1)(mixed, GALLERY)
-    with pytest.raises(CostlyScoreError, match="13 queries and 10 gallery images"):
+    with pytest.raises(NotScoredError, match="13 queries and 10 gallery images"):
         Transfer(network, group=1, most_pairs=129)(QUERIES, GALLERY)
     assert Transfer(network, group=1, most_pairs=130)(QUERIES, GALLERY).shape == (13, 10)
     assert Transfer(network, group=None, most_pairs=1)(QUERIES, GALLERY).shape == (13, 10)

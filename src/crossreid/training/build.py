@@ -92,6 +92,11 @@ def make_scorer(config: ProtocolConfig, module: CrossModalityModule[Any] | None 
     return Cosine() if module is None else module.scorer()
 
 
+def make_scorers(config: ProtocolConfig, module: CrossModalityModule[Any]) -> dict[str, Scorer]:
+    """The method's own row (``""``), by :func:`make_scorer`, and its further ones."""
+    return module.scorers() | {"": make_scorer(config, module)}
+
+
 def find_permutations(config: ProtocolConfig, root: Path | None) -> tuple[str, GalleryPermutations | None]:
     """The gallery draw to use: the official one where its file is there, else the seeded one, saying so.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from crossreid.config import ProtocolConfig, ReportConfig
-from crossreid.console import console, err_console, track
+from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
+from crossreid.errors import NotScoredError
 from crossreid.evaluation import (
     Embeddings,
     GalleryPermutations,
@@ -35,24 +37,36 @@ from crossreid.training.loggers import pictures
 
 @dataclass(frozen=True)
 class Scores:
-    """What one network scored.
+    """What one network scored with one scorer.
 
     Attributes:
-        name: the row's name in tables.
+        name: the network's name in tables.
         results: protocol key -> result.
         pairs: query/gallery modality pairing -> score (AlignGAN, Table 1); empty where not asked for.
+        variant: which of the method's scorers; empty for the method's own row.
     """
 
     name: str
     results: Mapping[str, RetrievalResult]
     pairs: Mapping[str, PairingScore]
+    variant: str = ""
+
+    @property
+    def row(self) -> str:
+        """The row's name in tables."""
+        return f"{self.name}/{self.variant}" if self.variant else self.name
+
+    def keyed(self) -> dict[str, RetrievalResult]:
+        """Results by key, such as ``sysu_mm01/all/single``, after the variant where there is one."""
+        return {f"{self.variant}/{key}" if self.variant else key: result for key, result in self.results.items()}
 
     def flat(self) -> dict[str, float]:
         """Means by keys that name the protocol, such as ``test/sysu_mm01/all/single/rank1``."""
+        prefix = f"test/{self.variant}" if self.variant else "test"
         values: dict[str, float] = {}
         for result in (*self.results.values(), *(score.result for score in self.pairs.values())):
-            values |= result.flat("test")
-        return values | {f"test/{score.result.protocol}/iccs": score.similarity for score in self.pairs.values()}
+            values |= result.flat(prefix)
+        return values | {f"{prefix}/{score.result.protocol}/iccs": score.similarity for score in self.pairs.values()}
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -109,30 +123,57 @@ def score(
 ) -> Scores:
     """Score embeddings in every mode and shot of the protocol, and in the four modality pairings if asked for."""
     bar = partial(track, enabled=progress and err_console.is_terminal)
-    results = score_sysu(
-        embeddings,
-        permutations=draw.permutations,
-        draw=draw.name,  # type: ignore[arg-type]
-        modes=config.modes,
-        shots=config.shots,
-        trials=config.trials,
-        scorer=scorer,
-        progress=bar,
-    )
+    results: dict[str, RetrievalResult] = {}
+    for mode, shots in product(config.modes, config.shots):
+        try:
+            results |= score_sysu(
+                embeddings,
+                permutations=draw.permutations,
+                draw=draw.name,  # type: ignore[arg-type]
+                modes=[mode],
+                shots=[shots],
+                trials=config.trials,
+                scorer=scorer,
+                progress=bar,
+            )
+        except NotScoredError as error:
+            notice(f"Left out, {mode} {shots}-shot: {error}")
     return Scores(name, results, modality_pairs(embeddings, scorer, progress=bar) if pairs else {})
 
 
+def score_all(
+    name: str,
+    embeddings: Embeddings,
+    config: ProtocolConfig,
+    draw: Draw,
+    scorers: Mapping[str, Scorer],
+    *,
+    pairs: bool,
+    progress: bool = False,
+) -> list[Scores]:
+    """Score by each of a method's scorers: first its own row (``""``), with pairings if asked for, then the others."""
+    own = score(name, embeddings, config, draw, scorers[""], pairs=pairs, progress=progress)
+    others = [
+        replace(score(name, embeddings, config, draw, scorer, pairs=False, progress=progress), variant=variant)
+        for variant, scorer in scorers.items()
+        if variant
+    ]
+    return [own, *(row for row in others if row.results)]
+
+
 def show(scores: Sequence[Scores], *, title: str) -> None:
-    """Print the results table with its chance rows, and the modality pairings of the last row."""
-    rows = [(row.name, result) for key in scores[-1].results for row in scores for result in [row.results[key]]]
+    """Print the results table with its chance rows, and the modality pairings of the row that has them."""
+    keys = dict.fromkeys(key for row in scores for key in row.results)
+    rows = [(row.row, row.results[key]) for key in keys for row in scores if key in row.results]
     console.print(results_table(rows, title))
-    if scores[-1].pairs:
-        console.print(pairs_table(scores[-1].pairs, f"{scores[-1].name}: query and gallery modality"))
+    for row in scores:
+        if row.pairs:
+            console.print(pairs_table(row.pairs, f"{row.row}: query and gallery modality"))
 
 
 def save_scores(path: Path, scores: Sequence[Scores], **facts: Any) -> None:
     """Write all rows as JSON."""
-    write_json(path, {**facts, "rows": {row.name: row.to_json() for row in scores}})
+    write_json(path, {**facts, "rows": {row.row: row.to_json() for row in scores}})
 
 
 def draw_figures(
@@ -152,7 +193,7 @@ def draw_figures(
     if module is not None:
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
         grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
-        written.append(save(grid, folder / "translation.png"))
+        written.append(save(grid, folder / f"{module.pictures_name}.png"))
     protocol = SysuMM01Protocol("all", 1, trials=1, draw=draw.name, permutations=draw.permutations)  # type: ignore[arg-type]
     probes = protocol.queries(embeddings)
     lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)

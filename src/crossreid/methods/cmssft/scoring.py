@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.errors import CostlyScoreError, DataError
+from crossreid.errors import NotScoredError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.scorers import feature_of, normalised, to_grid
 from crossreid.methods.cmssft.affinity import Neighbours, Nodes, nearest, propagate_group
@@ -81,13 +81,15 @@ class Transfer:
         """Similarities (Q, G) float64.
 
         Raises:
-            DataError: queries and gallery are not of one modality each, and different ones.
-            CostlyScoreError: single queries, no GPU, and more pairs than ``most_pairs``.
+            NotScoredError: queries and gallery are not of one modality each, and different ones; or single queries, no
+                GPU, and more pairs than ``most_pairs``.
         """
         self._require_cheap(len(query), len(gallery))
         sides = _modality(query), _modality(gallery)
         if set(sides) != set(MODALITIES):
-            raise DataError("cm-SSFT transfers between a visible and an infrared set: query one against the other.")
+            raise NotScoredError(
+                "cm-SSFT transfers between a visible and an infrared set: query one against the other."
+            )
         probes, others = (self._nodes(part, side) for part, side in zip((query, gallery), sides, strict=True))
         within = nearest(others.specific, others.specific, self.network.k, same=True, chunk=self.chunk)
         scores = np.empty((len(query), len(gallery)))
@@ -98,9 +100,9 @@ class Transfer:
     def _require_cheap(self, queries: int, gallery: int) -> None:
         pairs = queries * gallery
         if self.group == 1 and self.device.type == "cpu" and self.most_pairs is not None and pairs > self.most_pairs:
-            raise CostlyScoreError(
-                f"single-query transfer of {queries} queries and {gallery} gallery images takes long without a GPU and "
-                f"was left out: raise model.single_query_pairs={self.most_pairs}, or set it to null."
+            raise NotScoredError(
+                f"single-query transfer of {queries} queries and {gallery} gallery images takes long without a GPU: "
+                f"raise model.single_query_pairs={self.most_pairs}, or set it to null."
             )
 
     def _nodes(self, images: Embeddings, modality: Modality) -> Nodes:
@@ -142,5 +144,5 @@ class Transfer:
 def _modality(images: Embeddings) -> Modality:
     infrared = np.unique(images.infrared)
     if len(infrared) != 1:
-        raise DataError("cm-SSFT's transfer needs queries of one modality and a gallery of the other.")
+        raise NotScoredError("cm-SSFT's transfer needs queries of one modality and a gallery of the other.")
     return MODALITIES[int(infrared[0])]
