@@ -22,7 +22,9 @@ def test_every_row_trains_and_is_scored(run_here, smoke_args: list[str], tmp_pat
     facts = json.loads((run / "run.json").read_text())
     assert facts["status"] == "finished"
     results = json.loads((run / "results.json").read_text())
-    assert set(results["rows"]) == {"untrained network", facts_name(run)}
+    name, variants = facts_name(run), variants_of(run)
+    assert set(results["rows"]) == {"untrained network", name, *(f"{name}/{variant}" for variant in variants)}
+    assert all(f"{name}/{variant} " in finished.output for variant in variants)
     keys = {"sysu_mm01/all/single", "sysu_mm01/all/multi", "sysu_mm01/indoor/single", "sysu_mm01/indoor/multi"}
     for row in results["rows"].values():
         assert set(row["protocols"]) == keys
@@ -34,6 +36,14 @@ def facts_name(run: Path) -> str:
     from omegaconf import OmegaConf
 
     return str(OmegaConf.load(run / "config.yaml").name)
+
+
+def variants_of(run: Path) -> list[str]:
+    """Rows that a method scores besides its own."""
+    from omegaconf import OmegaConf
+
+    model = OmegaConf.load(run / "config.yaml").model
+    return ["single_query", "all_queries"] if model.get("transfer") else []
 
 
 def test_the_official_preset_trains(run_here, smoke_args: list[str]) -> None:

@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from crossreid.errors import ConfigError
+
+
+@dataclass
+class ErasingConfig:
+    """Random erasing (Zhong et al., AAAI 2020).
+
+    Attributes:
+        probability: of erasing a part of an image, in [0, 1].
+        area: smallest and largest share of the image that is erased.
+        ratio: smallest and largest height / width of what is erased.
+    """
+
+    probability: float = 0.5
+    area: list[float] = field(default_factory=lambda: [0.02, 0.4])
+    ratio: list[float] = field(default_factory=lambda: [0.3, 3.3])
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` for shares and ratios that cannot be."""
+        spans = len(self.area) == len(self.ratio) == 2
+        if not spans or not 0 <= self.probability <= 1 or not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ConfigError("model.erasing takes a probability in [0, 1] and an area [smallest, largest] in (0, 1].")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ConfigError(f"model.erasing.ratio is [smallest, largest] above 0, not {self.ratio}.")
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -38,3 +65,32 @@ def random_crop(images: Tensor, generator: torch.Generator, padding: int) -> Ten
     padded = F.pad(images, [padding] * 4)
     corners = torch.randint(2 * padding + 1, (len(images), 2), generator=generator).tolist()
     return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])
+
+
+def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingConfig, fill: Tensor) -> Tensor:
+    """Erase a random rectangle of some images; of 100 random shapes the first that fits is taken, none where none does.
+
+    Args:
+        images: (B, C, H, W).
+        generator: on the CPU.
+        config: how often, and how large.
+        fill: (C,) colour of what is erased.
+    """
+    (count, _, height, width), tries = images.shape, 100
+
+    def uniform(low: float, high: float, columns: int = 1) -> Tensor:
+        return low + (high - low) * torch.rand(count, columns, generator=generator)
+
+    area = uniform(config.area[0], config.area[1], tries) * height * width
+    ratio = uniform(config.ratio[0], config.ratio[1], tries)
+    tall, wide = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    fits = (tall < height) & (wide < width)
+    first = fits.int().argmax(1, keepdim=True)
+    tall, wide = tall.gather(1, first), wide.gather(1, first)  # (B, 1)
+    top = (uniform(0, 1) * (height - tall + 1)).floor()
+    left = (uniform(0, 1) * (width - wide + 1)).floor()
+    erased = (uniform(0, 1) < config.probability) & fits.any(1, keepdim=True)
+    y, x = torch.arange(height), torch.arange(width)
+    rows, columns = (y >= top) & (y < top + tall), (x >= left) & (x < left + wide)
+    mask = (rows[:, :, None] & columns[:, None, :] & erased[..., None]).to(images.device)
+    return torch.where(mask[:, None], fill.to(images).view(1, -1, 1, 1), images)

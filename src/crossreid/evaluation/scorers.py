@@ -34,17 +34,18 @@ class Cosine:
     """
 
     feature: str = "main"
+    name: str = ""
 
     @property
     def label(self) -> str:
-        """Name in tables."""
-        return f"{self.feature}, cosine"
+        """Name in tables: ``name``, or else the feature's."""
+        return f"{self.name or self.feature}, cosine"
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """Similarities (Q, G) float64."""
         probes, others = (normalised(feature_of(part, self.feature)) for part in (query, gallery))
         scores = probes @ others.T
-        return _to_grid(scores, 0)
+        return to_grid(scores, 0)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Euclidean:
         for start in range(0, len(scores), _CHUNK):
             part = slice(start, start + _CHUNK)
             scale = lengths_q[part, None] + lengths_g
-            squared = _to_grid(scale - 2 * scores[part], np.frexp(scale)[1])
+            squared = to_grid(scale - 2 * scores[part], np.frexp(scale)[1])
             scores[part] = -np.sqrt(np.maximum(squared, 0.0))
         return scores
 
@@ -100,7 +101,7 @@ def normalised(feature: Array) -> Array:
     return exact
 
 
-def _to_grid(values: Array, exponents: Array | int) -> Array:
+def to_grid(values: Array, exponents: Array | int) -> Array:
     """Round to multiples of 2^(exponent - 36), in place; powers of two, so whole numbers stay whole."""
     shift = np.asarray(_GRID_BITS - exponents)
     np.ldexp(values, shift, out=values)

@@ -1,0 +1,195 @@
+"""Networks of cm-SSFT: two-stream extractor, transfer network (SSTN), decoders, discriminators.
+
+Letters: B images of a batch, N images of one modality, C channels of the backbone, D width of features.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.methods.cmssft.affinity import dense_affinities, propagate
+from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneConfig, ResNetEncoder
+from crossreid.nn.feature_block import Described, FeatureBlock
+
+SEGMENTS = ("shared", "specific")
+
+
+class Maps(NamedTuple):
+    """Feature maps of images of one modality: shared (N, C, h, w), and specific likewise where there is such a stream."""
+
+    shared: Tensor
+    specific: Tensor | None
+
+
+class TwoStreamExtractor(nn.Module):
+    """Eq. 1 up to the pooling: a low part per modality, then a shared and, if asked for, a specific high part.
+
+    The low part is the ResNet's stem and first two stages, the high part its last two; all copies of a part start from
+    the same weights.
+
+    Args:
+        backbone: the ResNet; images are resized to its ``size``.
+        specific: with the modality-specific high parts.
+
+    Attributes:
+        channels: C.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: BackboneConfig, *, specific: bool) -> None:
+        super().__init__()
+        encoder = ResNetEncoder(backbone)
+        low, high = encoder.body[:6], encoder.body[6:]
+        self.size = encoder.size
+        self.channels = encoder.channels
+        self.low = nn.ModuleDict({modality: copy.deepcopy(low) for modality in MODALITIES})  # Conv1^R, Conv1^I
+        self.shared = high  # Conv2^S
+        if specific:  # Conv2^R, Conv2^I
+            self.specific = nn.ModuleDict({modality: copy.deepcopy(high) for modality in MODALITIES})
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] -> what the network sees, and the decoders rebuild: resized, ImageNet statistics."""
+        if images.shape[-2:] != self.size:
+            images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
+        return (images - self.mean) / self.std
+
+    def to_images(self, normalised: Tensor) -> Tensor:
+        """The way back: (B, 3, h, w) with ImageNet statistics -> about [0, 1]."""
+        return normalised * self.std + self.mean
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> dict[Modality, Maps]:
+        """Normalised images of both modalities -> their maps; the shared part sees both in one batch."""
+        low = {"visible": self.low["visible"](visible), "infrared": self.low["infrared"](infrared)}
+        shared = self.shared(torch.cat([low[modality] for modality in MODALITIES])).split([len(visible), len(infrared)])
+        return {
+            modality: Maps(part, self._specific(low[modality], modality))
+            for modality, part in zip(MODALITIES, shared, strict=True)
+        }
+
+    def maps(self, images: Tensor, modality: Modality) -> Maps:
+        """Normalised images (N, 3, h, w) of one modality -> their maps."""
+        low = self.low[modality](images)
+        return Maps(self.shared(low), self._specific(low, modality))
+
+    def _specific(self, low: Tensor, modality: Modality) -> Tensor | None:
+        if not hasattr(self, "specific"):
+            return None
+        feature_map: Tensor = self.specific[modality](low)
+        return feature_map
+
+
+class TransferNetwork(nn.Module):
+    """SSTN: Eq. 5-11, from shared and specific features to transferred ones T.
+
+    ``Z W`` is never made from zero-padded ``Z``: each segment has its own part of ``W``, and a modality adds up the parts
+    of the segments that it has.
+
+    Args:
+        channels: D of the features that come in.
+        dim: width after ``W``.
+        classes: number of training identities.
+        segments: what is propagated: ``shared``, ``specific`` or both (Table 3, rows 9 to 11).
+        k: neighbours kept in each row of each block (Eq. 8).
+        neck: of Feat^t.
+        neck_dim: width of Feat^t where the neck is an FC.
+    """
+
+    def __init__(
+        self, channels: int, dim: int, classes: int, *, segments: Sequence[str], k: int, neck: str, neck_dim: int
+    ) -> None:
+        super().__init__()
+        self.k = k
+        parts = [*(["shared"] if "shared" in segments else []), *(MODALITIES if "specific" in segments else [])]
+        self.weights = nn.ModuleDict({part: nn.Linear(channels, dim, bias=False) for part in parts})  # W
+        for layer in self.weights.values():
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight, 0.0, (2 / (len(parts) * channels)) ** 0.5)  # Kaiming, of the whole of W
+        self.block = FeatureBlock(dim, classes, neck, neck_dim)  # Feat^t
+
+    def project(self, shared: Tensor, specific: Tensor, modality: Modality) -> Tensor:
+        """``Z W`` of one modality: features (N, D) and (N, D) -> (N, dim)."""
+        segments = {"shared": shared, modality: specific}
+        parts = [self.weights[name](feature) for name, feature in segments.items() if name in self.weights]
+        return torch.stack(parts).sum(0)
+
+    def forward(self, features: dict[Modality, tuple[Tensor, Tensor]]) -> Described:
+        """(shared, specific) features of both modalities -> T of the visible, then of the infrared images.
+
+        Affinities and propagation are in float32 whatever the training precision: half-precision values tie.
+        """
+        device = features["visible"][0].device.type
+        with torch.autocast(device, enabled=False):
+            exact = {m: (features[m][0].float(), features[m][1].float()) for m in MODALITIES}
+            projected = torch.cat([self.project(*exact[m], m) for m in MODALITIES])
+            spread = propagate(dense_affinities(exact["visible"], exact["infrared"], self.k), projected)
+            described: Described = self.block(F.relu(spread))
+        return described
+
+
+class Decoder(nn.Module):
+    """De: maps (N, 2C, h, w), specific, then shared, -> normalised images (N, 3, 16h, 16w) (Eq. 16).
+
+    Four sub-pixel convolutions (Shi et al., CVPR 2016) with ReLU, then a linear convolution to the three colours.
+
+    Args:
+        channels: 2C.
+        width: channels after each sub-pixel convolution.
+        reduced: bring the maps to ``width`` channels by a 1x1 convolution first.
+    """
+
+    UPSCALING = 16
+
+    def __init__(self, channels: int, width: int = 64, *, reduced: bool = False) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 1)] if reduced else []
+        before = width if reduced else channels
+        for _ in range(4):
+            layers += [nn.Conv2d(before, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
+            before = width
+        self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, shared: Tensor, specific: Tensor) -> Tensor:
+        """Two maps (N, C, h, w) -> images (N, 3, 16h, 16w)."""
+        images: Tensor = self.body(torch.cat([specific, shared], dim=1))
+        return images
+
+
+class ModalityDiscriminator(nn.Sequential):
+    """D: shared features (B, D) -> logits (B, 2), visible and infrared (Eq. 14); ``widths`` are the hidden layers'."""
+
+    def __init__(self, dim: int, widths: Sequence[int]) -> None:
+        layers: list[nn.Module] = []
+        for width in widths:
+            layers += [nn.Linear(dim, width), nn.ReLU()]
+            dim = width
+        super().__init__(*layers, nn.Linear(dim, len(MODALITIES)))
+
+
+class Projections(nn.Module):
+    """Theta^R and Theta^I: specific features (N, D) -> guesses of the shared ones (N, D) (Eq. 15).
+
+    They start at zero: an error of exactly 1 on unit features, below which only what they learn brings it.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.matrices = nn.ModuleDict({modality: nn.Linear(dim, dim, bias=False) for modality in MODALITIES})
+        for matrix in self.matrices.values():
+            assert isinstance(matrix, nn.Linear)
+            nn.init.zeros_(matrix.weight)
+
+    def forward(self, specific: Tensor, modality: Modality) -> Tensor:
+        """Specific features (N, D) of one modality -> (N, D)."""
+        guess: Tensor = self.matrices[modality](specific)
+        return guess

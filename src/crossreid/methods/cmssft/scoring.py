@@ -1,0 +1,148 @@
+"""Scorers of cm-SSFT: transferred features of a group of queries and the gallery, compared by cosine.
+
+The unlabelled queries of a group help each other: with more than one query in a group the protocol is transductive,
+and tables say so. Eq. 22 (single query) takes none but the query itself and the gallery.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import NotScoredError
+from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.scorers import feature_of, normalised, to_grid
+from crossreid.methods.cmssft.affinity import Neighbours, Nodes, nearest, propagate_group
+from crossreid.methods.cmssft.networks import TransferNetwork
+from crossreid.randomness import numpy_generator
+
+FEATURES = ("main", "specific", "lengths")
+"""Unit shared features (N, D), unit specific ones (N, D), and the lengths (N, 2) that both had."""
+
+
+class Transfer:
+    """Similarities of transferred features T (Sec. 3.4, Eq. 22), in float64.
+
+    Queries are cut into groups at random, a last group that is too small is filled up with queries of other groups, and
+    the graph of each group is that of its queries and the whole gallery. Nothing but features is looked at. Gallery
+    images from the probe's own place take part in the propagation; leaving them out is the protocol's business.
+
+    Args:
+        network: SSTN; copied, so that later training does not change the scorer.
+        group: queries in a group: 1 for Eq. 22, None for all of them.
+        device: where to compute.
+        most_pairs: a limit on queries x gallery for single queries where there is no GPU; None for no limit.
+        seed: of the groups; they also depend on the gallery, so each trial has its own.
+        chunk: rows of an affinity block in memory.
+        memory: numbers in the largest tensor of a batch of single queries.
+    """
+
+    def __init__(
+        self,
+        network: TransferNetwork,
+        *,
+        group: int | None,
+        device: torch.device | str = "cpu",
+        most_pairs: int | None = None,
+        seed: int = 0,
+        chunk: int = 1024,
+        memory: int = 1 << 23,
+    ) -> None:
+        if group is not None and group < 1:
+            raise ValueError(f"a group holds at least one query, not {group}")
+        self.device = torch.device(device)
+        self.network = copy.deepcopy(network).to(self.device, torch.float64).eval().requires_grad_(False)
+        self.group = group
+        self.most_pairs = most_pairs
+        self.seed = seed
+        self.chunk = chunk
+        self.memory = memory
+
+    @property
+    def transductive(self) -> bool:
+        """A probe's scores depend on the other probes."""
+        return self.group != 1
+
+    @property
+    def label(self) -> str:
+        """Name in tables."""
+        if self.group == 1:
+            return "transferred, single query"
+        who = "all queries" if self.group is None else f"groups of {self.group} queries"
+        return f"transferred, {who} (transductive)"
+
+    @torch.no_grad()
+    def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
+        """Similarities (Q, G) float64.
+
+        Raises:
+            NotScoredError: queries and gallery are not of one modality each, and different ones; or single queries, no
+                GPU, and more pairs than ``most_pairs``.
+        """
+        self._require_cheap(len(query), len(gallery))
+        sides = _modality(query), _modality(gallery)
+        if set(sides) != set(MODALITIES):
+            raise NotScoredError(
+                "cm-SSFT transfers between a visible and an infrared set: query one against the other."
+            )
+        probes, others = (self._nodes(part, side) for part, side in zip((query, gallery), sides, strict=True))
+        within = nearest(others.specific, others.specific, self.network.k, same=True, chunk=self.chunk)
+        scores = np.empty((len(query), len(gallery)))
+        for places, groups in self._groups(len(query), gallery):
+            scores[places] = self._scores(probes.select(places.to(self.device)), others, within, groups).cpu().numpy()
+        return to_grid(scores, 0)
+
+    def _require_cheap(self, queries: int, gallery: int) -> None:
+        pairs = queries * gallery
+        if self.group == 1 and self.device.type == "cpu" and self.most_pairs is not None and pairs > self.most_pairs:
+            raise NotScoredError(
+                f"single-query transfer of {queries} queries and {gallery} gallery images takes long without a GPU: "
+                f"raise model.single_query_pairs={self.most_pairs}, or set it to null."
+            )
+
+    def _nodes(self, images: Embeddings, modality: Modality) -> Nodes:
+        """Unit features, and ``Z W`` of the features at their full lengths, a chunk at a time."""
+        shared, specific = (torch.from_numpy(normalised(feature_of(images, name))) for name in FEATURES[:2])
+        lengths = torch.from_numpy(feature_of(images, FEATURES[2]).astype(np.float64))
+        parts = zip(*(torch.split(part, self.chunk) for part in (shared, specific, lengths)), strict=True)
+        projected = [
+            self.network.project((h * n[:, :1]).to(self.device), (p * n[:, 1:]).to(self.device), modality)
+            for h, p, n in parts
+        ]
+        return Nodes(shared.to(self.device), specific.to(self.device), torch.cat(projected))
+
+    def _groups(self, count: int, gallery: Embeddings) -> list[tuple[Tensor, int]]:
+        """Places of the queries that are propagated together, and how many groups they are."""
+        size = count if self.group is None else min(self.group, count)
+        if size == 1:
+            batch = max(1, self.memory // (len(gallery) * self.network.block.dim))
+            return [(places, len(places)) for places in torch.split(torch.arange(count), batch)]
+        order = torch.arange(count)
+        if size < count:
+            shuffle = numpy_generator(self.seed, f"groups of {size}", *gallery.rows.tolist())
+            order = torch.from_numpy(shuffle.permutation(count))
+        starts = [min(start, count - size) for start in range(0, count, size)]
+        return [(order[start : start + size], 1) for start in starts]
+
+    def _scores(self, queries: Nodes, gallery: Nodes, within: Neighbours, groups: int) -> Tensor:
+        """Similarities (b * n, G) of b groups of n queries."""
+        spread = propagate_group(queries, gallery, within, self.network.k, groups=groups, chunk=self.chunk)
+        probes, others = (self._transferred(part) for part in spread)
+        return torch.bmm(probes, others.transpose(1, 2)).flatten(0, 1)
+
+    def _transferred(self, spread: Tensor) -> Tensor:
+        """Propagated features (b, N, D') -> unit T (b, N, D)."""
+        features = self.network.block.features(F.relu(spread.flatten(0, 1)))
+        return F.normalize(features, dim=1).view(*spread.shape[:2], -1)
+
+
+def _modality(images: Embeddings) -> Modality:
+    infrared = np.unique(images.infrared)
+    if len(infrared) != 1:
+        raise NotScoredError("cm-SSFT's transfer needs queries of one modality and a gallery of the other.")
+    return MODALITIES[int(infrared[0])]

@@ -1,0 +1,63 @@
+"""From a pooled vector to a feature and identity logits: batch-norm neck (Luo et al., CVPR Workshops 2019), or an FC."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+NECKS = ("bnneck", "fc")
+
+
+class Described(NamedTuple):
+    """What a feature block makes of N vectors.
+
+    Attributes:
+        vector: (N, D), for triplet losses: before the batch norm, or the FC's output.
+        feature: (N, D), for everything else: after the batch norm, or the FC's output.
+        logits: (N, classes).
+    """
+
+    vector: Tensor
+    feature: Tensor
+    logits: Tensor
+
+
+class FeatureBlock(nn.Module):
+    """Vectors (N, C) -> :class:`Described`.
+
+    Args:
+        channels: C.
+        classes: number of training identities.
+        neck: ``bnneck``: batch norm with a scale and without a shift, D = C; ``fc``: a linear layer to ``dim``.
+        dim: D of ``fc``.
+
+    Attributes:
+        dim: D.
+    """
+
+    def __init__(self, channels: int, classes: int, neck: str, dim: int) -> None:
+        super().__init__()
+        self.dim = channels if neck == "bnneck" else dim
+        self.neck: nn.Module
+        if neck == "bnneck":
+            self.neck = nn.BatchNorm1d(channels)
+            self.neck.register_parameter("bias", None)  # a shift that stays 0 needs no parameter
+        else:
+            self.neck = nn.Linear(channels, dim)
+        self.normalises = neck == "bnneck"
+        self.classifier = nn.Linear(self.dim, classes, bias=False)
+        nn.init.normal_(self.classifier.weight, 0.0, 0.001)
+
+    def forward(self, vectors: Tensor) -> Described:
+        """Vectors (N, C) -> vector, feature and logits, in float32 whatever the training precision."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            vectors = vectors.float()
+            feature = self.features(vectors)
+            return Described(vectors if self.normalises else feature, feature, self.classifier(feature))
+
+    def features(self, vectors: Tensor) -> Tensor:
+        """Vectors (N, C) -> features (N, D), without the classifier."""
+        feature: Tensor = self.neck(vectors)
+        return feature
