@@ -3,6 +3,13 @@
 from crossreid.losses.adversarial import least_squares
 from crossreid.losses.identity import identity_loss
 from crossreid.losses.pixel import pixel_l1
-from crossreid.losses.triplet import hardest_similarities, hardest_triplet
+from crossreid.losses.triplet import hardest_distance_triplet, hardest_similarities, hardest_triplet
 
-__all__ = ["hardest_similarities", "hardest_triplet", "identity_loss", "least_squares", "pixel_l1"]
+__all__ = [
+    "hardest_distance_triplet",
+    "hardest_similarities",
+    "hardest_triplet",
+    "identity_loss",
+    "least_squares",
+    "pixel_l1",
+]
