@@ -26,9 +26,7 @@ def hardest_similarities(
     """
     with torch.autocast(anchors.device.type, enabled=False):  # it would take the product in half precision
         similarity = F.normalize(anchors.float(), dim=1) @ F.normalize(others.float(), dim=1).T
-    same = labels[:, None] == other_labels[None, :]
-    if not bool((same.any(1) & (~same).any(1)).all()):
-        raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
+    same = _same_identity(labels, other_labels)
     positive = similarity.masked_fill(~same, float("inf")).amin(1)
     negative = similarity.masked_fill(same, float("-inf")).amax(1)
     return positive, negative
@@ -57,3 +55,40 @@ def hardest_triplet(
     """
     positive, negative = hardest_similarities(anchors, others, labels, other_labels)
     return F.relu(margin + negative - positive).mean()
+
+
+def hardest_distance_triplet(
+    anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float = 0.3
+) -> Tensor:
+    """Batch-hard triplet loss on Euclidean distance, vectors as they are (JSIA-ReID, Eq. 13 with the signs mended).
+
+    ``mean over anchors of max(0, margin + farthest positive - nearest negative)``.
+
+    Args:
+        anchors: (N, D) vectors, not normalised.
+        others: (M, D) vectors that positives and negatives are taken from.
+        labels: (N,) identities of the anchors.
+        other_labels: (M,) identities of the others.
+        margin: in distance.
+
+    Returns:
+        A scalar >= 0, zero only where every gap is at least ``margin``.
+
+    Raises:
+        ValueError: an anchor has no positive or no negative.
+    """
+    with torch.autocast(anchors.device.type, enabled=False):
+        # differences, not expanded squares, which lose small distances
+        distance = torch.cdist(anchors.float(), others.float(), compute_mode="donot_use_mm_for_euclid_dist")
+    same = _same_identity(labels, other_labels)
+    positive = distance.masked_fill(~same, float("-inf")).amax(1)
+    negative = distance.masked_fill(same, float("inf")).amin(1)
+    return F.relu(margin + positive - negative).mean()
+
+
+def _same_identity(labels: Tensor, other_labels: Tensor) -> Tensor:
+    """(N, M) bool; every anchor has a positive and a negative."""
+    same = labels[:, None] == other_labels[None, :]
+    if not bool((same.any(1) & (~same).any(1)).all()):
+        raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
+    return same

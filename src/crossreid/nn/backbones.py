@@ -79,9 +79,7 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        net = _resnet(config)
-        if config.last_stride == 1:
-            _unstride(net.layer4)
+        net = make_resnet(config)
         self.channels = int(net.fc.in_features)
         self.prepare = ImageInput((config.size[0], config.size[1]))
         self.body = nn.Sequential(
@@ -99,7 +97,19 @@ def pool(feature_map: Tensor) -> Tensor:
     return feature_map.mean(dim=(2, 3))
 
 
-def _resnet(config: BackboneConfig) -> torchvision.models.ResNet:
+def make_resnet(config: BackboneConfig) -> torchvision.models.ResNet:
+    """The torchvision network that the settings name, with its weights and the stride of its last stage.
+
+    Raises:
+        ConfigError: the network or its weights cannot be had.
+    """
+    net = _load_resnet(config)
+    if config.last_stride == 1:
+        _unstride(net.layer4)
+    return net
+
+
+def _load_resnet(config: BackboneConfig) -> torchvision.models.ResNet:
     names = [name for name in torchvision.models.list_models(torchvision.models) if name.startswith("resnet")]
     if config.name not in names:
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 CLASSIFIER_ORDERS = ("paper", "official")
 
@@ -52,3 +52,26 @@ class Embedder(nn.Sequential):
     def __init__(self, channels: int, dim: int = 256, *, centre: bool = False) -> None:
         norm = [nn.BatchNorm1d(channels, affine=False)] if centre else []
         super().__init__(*norm, nn.Linear(channels, dim))
+
+
+class NeckClassifier(nn.Module):
+    """V (B, C) -> identity logits (B, classes): batch norm without a bias, then FC without one (JSIA-ReID, sec. 4.2).
+
+    The norm's bias is left out rather than frozen at 0, so no optimizer ever sees it.
+
+    Args:
+        channels: C.
+        classes: number of training identities.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels)
+        self.norm.register_parameter("bias", None)
+        self.fc = nn.Linear(channels, classes, bias=False)
+        nn.init.normal_(self.fc.weight, 0.0, 0.001)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, C) -> logits (B, classes)."""
+        logits: Tensor = self.fc(self.norm(vectors))
+        return logits

@@ -1,4 +1,4 @@
-"""Batch norm without side effects."""
+"""Networks without side effects: batch norm that leaves its averages alone, weights that ask for no gradient."""
 
 from __future__ import annotations
 
@@ -26,3 +26,27 @@ def frozen_running_statistics(module: nn.Module, enabled: bool = True) -> Iterat
         for norm, momentum, tracked in kept:
             norm.momentum = momentum
             norm.num_batches_tracked = tracked
+
+
+@contextmanager
+def evaluating(module: nn.Module, enabled: bool = True) -> Iterator[None]:
+    """Inside, ``module`` is in eval mode: batch norms use their running averages and do not change them."""
+    training = module.training
+    module.train(training and not enabled)
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
+@contextmanager
+def frozen_parameters(module: nn.Module) -> Iterator[None]:
+    """Inside, a forward through ``module`` passes gradients on, but its parameters get none."""
+    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in asking:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in asking:
+            parameter.requires_grad_(True)

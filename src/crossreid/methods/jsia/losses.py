@@ -1,0 +1,120 @@
+"""JSIA-ReID's own losses: pure functions in float32. How its equations are read stands in this folder's README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossreid.losses import least_squares
+from crossreid.methods.jsia.generation import Latent
+
+
+def feature_l1(features: Tensor, targets: Tensor) -> Tensor:
+    """Mean absolute difference of contents or styles, a scalar; neither side is detached (authors' code)."""
+    return (features.float() - targets.float()).abs().mean()
+
+
+def acceptance(logits: Sequence[Tensor]) -> Tensor:
+    """Eq. 7 for the generator: how far each scale is from taking fakes for real; sum over scales."""
+    return torch.stack([least_squares(scale, 1.0) for scale in logits]).sum()
+
+
+def rejection(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Eq. 7 for the discriminator: real to 1, fake to 0; sum over scales, not halved; 0 for a perfect one."""
+    accepted = acceptance(real)
+    return accepted + torch.stack([least_squares(scale, 0.0) for scale in fake]).sum()
+
+
+def modality_confusion(visible: Tensor, infrared: Tensor) -> Tensor:
+    """The encoder's side of the degraded set-level alignment: the modality discriminator can tell nothing (0.5)."""
+    return least_squares(visible, 0.5) + least_squares(infrared, 0.5)
+
+
+def modality_discrimination(visible: Tensor, infrared: Tensor) -> Tensor:
+    """The discriminator's side: visible to 1, infrared to 0."""
+    return least_squares(visible, 1.0) + least_squares(infrared, 0.0)
+
+
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """KL(p || q) of softmax predictions, mean over the batch.
+
+    Args:
+        first: (B, classes) logits of p.
+        second: (B, classes) logits of q.
+    """
+    p, q = F.log_softmax(first.float(), dim=1), F.log_softmax(second.float(), dim=1)
+    return F.kl_div(q, p, reduction="batchmean", log_target=True)
+
+
+def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, kind: str) -> Tensor:
+    """Eq. 11 for one kind of pair: the predictions of ``moved`` follow those of ``fixed``, which get no gradient.
+
+    Args:
+        fixed: (B, classes) logits of the real images.
+        moved: (B, classes) logits of their pairs of the other modality.
+        fixed_is_infrared: which member of the pair is infrared.
+        kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed.
+    """
+    fixed = fixed.detach()
+    infrared, visible = (fixed, moved) if fixed_is_infrared else (moved, fixed)
+    loss = divergence(infrared, visible)
+    return loss + divergence(visible, infrared) if kind == "symmetric" else loss
+
+
+class VariationTerms(NamedTuple):
+    """The three terms of Eq. 10, scalars."""
+
+    reconstruction: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+
+def variation_terms(maps: Tensor, rebuilt: Tensor, latent: Latent, norms: str) -> VariationTerms:
+    """Eq. 10: V rebuilds maps from latents that look standard normal.
+
+    Args:
+        maps: M, (B, C, h, w).
+        rebuilt: D_v(z), as ``maps``.
+        latent: u and tau.
+        norms: ``mean`` for the mean L1 of the map and mean squares of u and tau - 1; ``plain`` for the printed norms of
+            each image, averaged over the batch.
+    """
+    difference, (mean, deviation) = maps.float() - rebuilt.float(), (part.float() for part in latent)
+    if norms == "mean":
+        return VariationTerms(difference.abs().mean(), mean.square().mean(), (deviation - 1).square().mean())
+    return VariationTerms(
+        difference.abs().sum(dim=(1, 2, 3)).mean(),
+        mean.flatten(1).norm(dim=1).mean(),
+        (deviation - 1).flatten(1).norm(dim=1).mean(),
+    )
+
+
+def mix(one: Tensor, two: Tensor, ratio: Tensor) -> Tensor:
+    """Eq. 14: ratio * one + (1 - ratio) * two.
+
+    Args:
+        one: (B, ...).
+        two: as ``one``.
+        ratio: (B,) in [0, 1], one a row.
+    """
+    ratio = ratio.view(-1, *[1] * (one.dim() - 1))
+    return ratio * one + (1 - ratio) * two
+
+
+def unseen_divergence(logits: Tensor, target: Tensor, direction: str) -> Tensor:
+    """Eq. 15: predictions of mixed images against the mix of two probabilities, mean over the batch.
+
+    Args:
+        logits: (B, classes) of the mixed images.
+        target: (B, classes) probabilities, without gradient.
+        direction: ``target_first`` is KL(target || prediction), cross-entropy up to a constant; ``printed`` is
+            KL(prediction || target), with the target kept above 1e-8.
+    """
+    prediction = F.log_softmax(logits.float(), dim=1)
+    if direction == "target_first":
+        return F.kl_div(prediction, target.float(), reduction="batchmean")
+    return F.kl_div(target.float().clamp_min(1e-8).log(), prediction, reduction="batchmean", log_target=True)
