@@ -154,7 +154,7 @@ def _brim(wearer: Wearer, head: Head, edge: float, *, around: bool) -> Mesh:
 def _hood_down(wearer: Wearer, outfit: Outfit) -> Mesh:
     """A bundle of cloth behind the neck."""
     centre = wearer.joint("neck") + np.array([0, 0.02, -0.07 - outfit.upper.thickness], dtype=np.float32)
-    return solid(centre, (0.10, 0.055, 0.05), wearer.bone("chest"), Surface.UPPER)
+    return solid(centre, (0.115, 0.045, 0.055), wearer.bone("chest"), Surface.UPPER)
 
 
 def back_of_chest(wearer: Wearer) -> float:

@@ -137,7 +137,7 @@ def _outdoors(name: PlaceName, rng: np.random.Generator) -> Place:
                 boxes.append(Box((float(x), y, front), (float(x) + 1.4, y + 1.9, front + 0.08), stuff))
     for _ in range(9):  # hedges and bushes, bright in the near infrared
         x, z, wide = float(rng.uniform(-12, 12)), float(rng.uniform(front + 0.5, -4.0)), float(rng.uniform(0.8, 3.2))
-        green = Stuff((0.05 + 0.05 * rng.random(), 0.11 + 0.06 * rng.random(), 0.03), 0.6, 0.75, 0.16)
+        green = Stuff((0.06 + 0.04 * rng.random(), 0.09 + 0.04 * rng.random(), 0.035), 0.6, 0.75, 0.16)
         boxes.append(Box((x, 0, z), (x + wide, float(rng.uniform(0.5, 1.8)), z + 0.8), green))
     for _ in range(4):  # cars, bins, kiosks
         x, z = float(rng.uniform(-11, 9)), float(rng.uniform(front + 1, -5))
