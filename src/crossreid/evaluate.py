@@ -77,6 +77,7 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
         protocols,
         scorer,
         pairs=config.report.modality_pairs,
+        reported=module.reported_pairs(),
         progress=config.trainer.progress and trainer.is_global_zero,
     )
     if not trainer.is_global_zero:

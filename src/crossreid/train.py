@@ -205,7 +205,9 @@ class _Training:
     def _score(self, trainer: pl.Trainer, name: str, *, pairs: bool) -> tuple[Scores, Embeddings]:
         embeddings = embed_dataset(trainer, self.module, self.data)
         progress = self.config.trainer.progress and trainer.is_global_zero
-        return score(name, embeddings, self.protocols, self.scorer, pairs=pairs, progress=progress), embeddings
+        reported = self.module.reported_pairs()
+        scores = score(name, embeddings, self.protocols, self.scorer, pairs=pairs, reported=reported, progress=progress)
+        return scores, embeddings
 
     def _keep(self, trainer: pl.Trainer, rows: list[Scores], **facts: Any) -> None:
         """Show, write and log the scores."""

@@ -10,10 +10,12 @@ from crossreid.evaluation.modality_pairs import (
     PAIRINGS,
     AllPairsProtocol,
     PairingScore,
+    ReportedPair,
     intra_class_cosine_similarity,
     modality_pairs,
+    reported_pairs,
 )
-from crossreid.evaluation.protocols import Removal, RetrievalProtocol, SameLocation, similarities
+from crossreid.evaluation.protocols import Removal, RetrievalProtocol, SameImage, SameLocation, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
@@ -34,8 +36,10 @@ __all__ = [
     "ProtocolLabels",
     "RankedLists",
     "Removal",
+    "ReportedPair",
     "RetrievalProtocol",
     "RetrievalResult",
+    "SameImage",
     "SameLocation",
     "SampledGalleryProtocol",
     "Scorer",
@@ -48,6 +52,7 @@ __all__ = [
     "modality_pairs",
     "pairs_table",
     "ranked_list",
+    "reported_pairs",
     "results_table",
     "score_probes",
     "score_sysu",

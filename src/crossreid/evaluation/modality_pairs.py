@@ -16,7 +16,7 @@ import numpy as np
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Progress, Removal, RetrievalProtocol
+from crossreid.evaluation.protocols import Progress, Removal, RetrievalProtocol, SameImage
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Cosine, Scorer, feature_of, normalised, scorer_label
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
@@ -77,6 +77,21 @@ class PairingScore:
     similarity: float
 
 
+@dataclass(frozen=True)
+class ReportedPair:
+    """A further column that a method asks for.
+
+    Attributes:
+        pairing: one of ``PAIRINGS``.
+        feature: the feature that is scored, by its cosine.
+        any_camera: gallery images from the probe's own place count too, the probe itself does not.
+    """
+
+    pairing: str
+    feature: str = "main"
+    any_camera: bool = False
+
+
 def modality_pairs(
     embeddings: Embeddings,
     scorer: Scorer | None = None,
@@ -98,11 +113,41 @@ def modality_pairs(
     """
     scorer = Cosine(feature) if scorer is None else scorer
     scores = {}
-    for pairing, (query, gallery) in PAIRINGS.items():
+    for pairing in PAIRINGS:
         result = AllPairsProtocol(pairing, dataset, removal)(embeddings, scorer, progress)
-        sets = [embeddings.select(images_of(embeddings, modality)) for modality in (query, gallery)]
-        scores[pairing] = PairingScore(result, intra_class_cosine_similarity(sets[0], sets[1], feature))
+        scores[pairing] = PairingScore(result, _similarity_within(embeddings, pairing, feature))
     return scores
+
+
+def reported_pairs(
+    embeddings: Embeddings,
+    asked: Mapping[str, ReportedPair],
+    *,
+    dataset: str = "sysu_mm01",
+    removal: Removal = SYSU_LOCATIONS,
+    progress: Progress | None = None,
+) -> dict[str, PairingScore]:
+    """Further columns, by their names, which are also the ends of their protocols' keys.
+
+    Args:
+        embeddings: images of both modalities.
+        asked: name -> what is scored.
+        dataset: start of the keys.
+        removal: which gallery images do not count, but for columns that say ``any_camera``.
+        progress: shows how far it is.
+    """
+    scores = {}
+    for name, pair in asked.items():
+        protocol = AllPairsProtocol(pair.pairing, dataset, SameImage() if pair.any_camera else removal)
+        protocol.key = f"{dataset}/pairs/{name}"
+        result = protocol(embeddings, Cosine(pair.feature), progress)
+        scores[name] = PairingScore(result, _similarity_within(embeddings, pair.pairing, pair.feature))
+    return scores
+
+
+def _similarity_within(embeddings: Embeddings, pairing: str, feature: str) -> float:
+    query, gallery = (embeddings.select(images_of(embeddings, modality)) for modality in PAIRINGS[pairing])
+    return intra_class_cosine_similarity(query, gallery, feature)
 
 
 def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, feature: str = "main") -> float:

@@ -62,6 +62,19 @@ class SameLocation:
         return np.asarray(places[0][:, None] == places[1][None, :])
 
 
+@dataclass(frozen=True)
+class SameImage:
+    """Only the probe itself does not count; images from its own camera do."""
+
+    label: str = "the probe itself"
+
+    def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
+        """(Q, G) bool, True where both are one image: person, camera, modality and frame agree."""
+        keys = ("pids", "camids", "infrared", "frames")
+        same = [getattr(query, key)[:, None] == getattr(gallery, key) for key in keys]
+        return np.asarray(np.logical_and.reduce(same))
+
+
 class RetrievalProtocol(ABC):
     """Base of the protocols; a subclass says which images are probes and which gallery each trial has.
 

@@ -17,12 +17,14 @@ from crossreid.data.datasets import ReIDDataset
 from crossreid.evaluation import (
     Embeddings,
     PairingScore,
+    ReportedPair,
     RetrievalProtocol,
     RetrievalResult,
     Scorer,
     modality_pairs,
     pairs_table,
     ranked_list,
+    reported_pairs,
     results_table,
 )
 from crossreid.methods.base import CrossModalityModule
@@ -94,14 +96,17 @@ def score(
     scorer: Scorer,
     *,
     pairs: bool,
+    reported: Mapping[str, ReportedPair] | None = None,
     progress: bool = False,
 ) -> Scores:
-    """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for."""
+    """Score embeddings by every setting of the protocol, and if asked for in the four modality pairings and those of the
+    method's own report."""
     bar = partial(track, enabled=progress and err_console.is_terminal)
     results = {protocol.key: protocol(embeddings, scorer, bar) for protocol in protocols.test}
     if not pairs:
         return Scores(name, results, {})
-    table = modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=protocols.pair_removal, progress=bar)
+    where: dict[str, Any] = {"dataset": protocols.dataset, "removal": protocols.pair_removal, "progress": bar}
+    table = modality_pairs(embeddings, scorer, **where) | reported_pairs(embeddings, reported or {}, **where)
     return Scores(name, results, table)
 
 
