@@ -61,6 +61,7 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
         run.protocols,
         run.scorers,
         pairs=config.report.modality_pairs,
+        reported=run.module.reported_pairs(),
         progress=config.trainer.progress and run.trainer.is_global_zero,
     )
     if not run.trainer.is_global_zero:

@@ -209,11 +209,16 @@ class _Training:
     def _score(self, trainer: pl.Trainer) -> tuple[list[Scores], Embeddings]:
         """All rows of the trained method."""
         config, embeddings = self.config, embed_dataset(trainer, self.module, self.data)
-        progress = config.trainer.progress and trainer.is_global_zero
-        pairs = config.report.modality_pairs
-        return score_all(
-            config.name, embeddings, self.protocols, self.scorers, pairs=pairs, progress=progress
-        ), embeddings
+        scores = score_all(
+            config.name,
+            embeddings,
+            self.protocols,
+            self.scorers,
+            pairs=config.report.modality_pairs,
+            reported=self.module.reported_pairs(),
+            progress=config.trainer.progress and trainer.is_global_zero,
+        )
+        return scores, embeddings
 
     def _keep(self, trainer: pl.Trainer, before: list[Scores], scores: list[Scores], **facts: Any) -> None:
         """Show, write and log the scores."""

@@ -3,7 +3,16 @@ import pytest
 from evaluation_reference import LOCATION, cosine, score_all
 
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation import PAIRINGS, AllPairsProtocol, Cosine, intra_class_cosine_similarity, modality_pairs
+from crossreid.evaluation import (
+    PAIRINGS,
+    AllPairsProtocol,
+    Cosine,
+    Embeddings,
+    ReportedPair,
+    intra_class_cosine_similarity,
+    modality_pairs,
+    reported_pairs,
+)
 
 
 def reference(data, query, gallery):
@@ -90,3 +99,28 @@ def test_wrong_names_and_missing_modalities_are_one_sentence(world):
     embeddings = world.to_embeddings(world.people(0)[0])
     with pytest.raises(DataError, match="no infrared images"):
         AllPairsProtocol("ir2rgb")(embeddings.select(~embeddings.infrared))
+
+
+def test_further_columns_score_the_feature_and_the_cameras_that_they_name(world):
+    embeddings = world.to_embeddings(world.people(2)[0])
+    noise = np.random.default_rng(0).normal(size=embeddings.features["main"].shape).astype(np.float32)
+    both = Embeddings(**(vars(embeddings) | {"features": {"main": noise, "teacher": embeddings.features["main"]}}))
+    asked = {"other": ReportedPair("ir2ir", "teacher"), "same": ReportedPair("ir2ir", "teacher", any_camera=True)}
+    found = reported_pairs(both, asked)
+    expected = modality_pairs(embeddings)["ir2ir"]
+    assert found["other"].result.metrics() == expected.result.metrics()
+    assert found["other"].similarity == expected.similarity
+    assert [score.result.protocol for score in found.values()] == ["sysu_mm01/pairs/other", "sysu_mm01/pairs/same"]
+    infrared = embeddings.infrared
+    pids, camids, frames = embeddings.pids[infrared], embeddings.camids[infrared], embeddings.frames[infrared]
+    keys = np.stack([pids, camids, frames], axis=1)
+    unit = embeddings.features["main"][infrared].astype(float)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    hits = []
+    for i in range(len(pids)):
+        others = [j for j in range(len(pids)) if (keys[j] != keys[i]).any()]
+        if (pids[others] == pids[i]).any():
+            hits.append(pids[max(others, key=lambda j: similarity[i, j])] == pids[i])
+    assert found["same"].result.n_valid[0] == len(hits)
+    assert found["same"].result.rank(1)[0] == pytest.approx(np.mean(hits))

@@ -8,7 +8,13 @@ from crossreid.evaluation.foreign import load_foreign
 from crossreid.evaluation.gather import EmbeddingGatherer
 from crossreid.evaluation.llcm import LLCM_DIRECTIONS, LLCM_ROLES, LLCMProtocol, score_llcm
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
-from crossreid.evaluation.modality_pairs import PairingScore, intra_class_cosine_similarity, modality_pairs
+from crossreid.evaluation.modality_pairs import (
+    PairingScore,
+    ReportedPair,
+    intra_class_cosine_similarity,
+    modality_pairs,
+    reported_pairs,
+)
 from crossreid.evaluation.protocols import RetrievalProtocol, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.regdb import REGDB_DIRECTIONS, RegDBProtocol, average_splits, score_regdb
@@ -38,6 +44,7 @@ __all__ = [
     "RankedLists",
     "RegDBProtocol",
     "Removal",
+    "ReportedPair",
     "RetrievalProtocol",
     "RetrievalResult",
     "SameImage",
@@ -55,6 +62,7 @@ __all__ = [
     "modality_pairs",
     "pairs_table",
     "ranked_list",
+    "reported_pairs",
     "results_table",
     "score_all_pairs",
     "score_llcm",

@@ -7,6 +7,7 @@ out the probe itself; a probe without a true match left is skipped. Rank-k count
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from crossreid.errors import DataError
 from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocols import Progress
-from crossreid.evaluation.removal import Removal
+from crossreid.evaluation.removal import Removal, SameImage
 from crossreid.evaluation.results import RetrievalResult
 from crossreid.evaluation.scorers import Cosine, Scorer, feature_of, normalised
 from crossreid.evaluation.selection import images_of
@@ -33,6 +34,21 @@ class PairingScore:
 
     result: RetrievalResult
     similarity: float
+
+
+@dataclass(frozen=True)
+class ReportedPair:
+    """A further column that a method asks for.
+
+    Attributes:
+        pairing: one of ``PAIRINGS``.
+        feature: the feature that is scored, by its cosine.
+        any_camera: gallery images from the probe's own place count too, the probe itself does not.
+    """
+
+    pairing: str
+    feature: str = "main"
+    any_camera: bool = False
 
 
 def modality_pairs(
@@ -56,11 +72,41 @@ def modality_pairs(
     """
     scorer = Cosine(feature) if scorer is None else scorer
     scores = {}
-    for pairing, (query, gallery) in PAIRINGS.items():
+    for pairing in PAIRINGS:
         result = AllPairsProtocol(pairing, dataset, removal)(embeddings, scorer, progress)
-        sets = [embeddings.select(images_of(embeddings, modality)) for modality in (query, gallery)]
-        scores[pairing] = PairingScore(result, intra_class_cosine_similarity(sets[0], sets[1], feature))
+        scores[pairing] = PairingScore(result, _similarity_within(embeddings, pairing, feature))
     return scores
+
+
+def reported_pairs(
+    embeddings: Embeddings,
+    asked: Mapping[str, ReportedPair],
+    *,
+    dataset: str = "sysu_mm01",
+    removal: Removal = SYSU_LOCATIONS,
+    progress: Progress | None = None,
+) -> dict[str, PairingScore]:
+    """Further columns, by their names, which are also the ends of their protocols' keys.
+
+    Args:
+        embeddings: images of both modalities.
+        asked: name -> what is scored.
+        dataset: start of the keys.
+        removal: which gallery images do not count, but for columns that say ``any_camera``.
+        progress: shows how far it is.
+    """
+    scores = {}
+    for name, pair in asked.items():
+        protocol = AllPairsProtocol(pair.pairing, dataset, SameImage() if pair.any_camera else removal)
+        protocol.key = f"{dataset}/pairs/{name}"
+        result = protocol(embeddings, Cosine(pair.feature), progress)
+        scores[name] = PairingScore(result, _similarity_within(embeddings, pair.pairing, pair.feature))
+    return scores
+
+
+def _similarity_within(embeddings: Embeddings, pairing: str, feature: str) -> float:
+    query, gallery = (embeddings.select(images_of(embeddings, modality)) for modality in PAIRINGS[pairing])
+    return intra_class_cosine_similarity(query, gallery, feature)
 
 
 def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, feature: str = "main") -> float:

@@ -21,6 +21,7 @@ from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.sampler import StreamConfig
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError
 from crossreid.evaluation.gather import EmbeddingGatherer
+from crossreid.evaluation.modality_pairs import ReportedPair
 from crossreid.evaluation.scorers import Cosine, Scorer
 from crossreid.methods.players import Losses, PlayersMixin, assert_disjoint
 from crossreid.randomness import derive_seed
@@ -133,6 +134,14 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Images (B, 3, H, W) in [0, 1] -> named features (B, D), float32, each L2-normalised; ``main`` always."""
 
+    def report_features(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+        """Features that a report scores and retrieval does not use, as :meth:`embed` gives them; none by default."""
+        return {}
+
+    def reported_pairs(self) -> dict[str, ReportedPair]:
+        """Further columns of the report's modality pairings, by name; none by default."""
+        return {}
+
     def scorer(self) -> Scorer:
         """How retrieval compares two images; cosine of ``main`` by default."""
         return Cosine()
@@ -156,7 +165,7 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         """Called once, before the first iteration of a phase (never again on resume inside it)."""
 
     feature_names: tuple[str, ...] = ("main",)
-    """What :meth:`embed` gives."""
+    """What :meth:`embed` and :meth:`report_features` give."""
 
     pictures_name: ClassVar[str] = "translation"
     """What the figure of :meth:`translate` is called."""
@@ -252,7 +261,8 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         """Embed a batch of one modality: loader 0 is visible, 1 infrared."""
         assert self._gatherer is not None
         with torch.autocast(self.device.type, enabled=False):  # the same embeddings whatever the training precision
-            features = self.embed(batch.images, MODALITIES[dataloader_idx])
+            modality = MODALITIES[dataloader_idx]
+            features = self.embed(batch.images, modality) | self.report_features(batch.images, modality)
         self._gatherer.update(batch.rows, features)
 
     def on_test_epoch_end(self) -> None:

@@ -18,12 +18,14 @@ from crossreid.errors import NothingToScoreError, NotScoredError
 from crossreid.evaluation import (
     Embeddings,
     PairingScore,
+    ReportedPair,
     RetrievalProtocol,
     RetrievalResult,
     Scorer,
     modality_pairs,
     pairs_table,
     ranked_list,
+    reported_pairs,
     results_table,
 )
 from crossreid.methods.base import CrossModalityModule
@@ -108,9 +110,11 @@ def score(
     *,
     variant: str = "",
     pairs: bool = False,
+    reported: Mapping[str, ReportedPair] | None = None,
     progress: bool = False,
 ) -> Scores:
-    """Score embeddings by every setting of the protocol, and in the four modality pairings if asked for.
+    """Score embeddings by every setting of the protocol, and if asked for in the four modality pairings and those of the
+    method's own report.
 
     Raises:
         DataError: there is nothing to score.
@@ -131,7 +135,8 @@ def score(
     removal = protocols.pair_removal
     if not pairs or removal is None:
         return Scores(name, results, {}, variant)
-    table = modality_pairs(embeddings, scorer, dataset=protocols.dataset, removal=removal, progress=bar)
+    where: dict[str, Any] = {"dataset": protocols.dataset, "removal": removal, "progress": bar}
+    table = modality_pairs(embeddings, scorer, **where) | reported_pairs(embeddings, reported or {}, **where)
     return Scores(name, results, table, variant)
 
 
@@ -142,10 +147,11 @@ def score_all(
     scorers: Mapping[str, Scorer],
     *,
     pairs: bool,
+    reported: Mapping[str, ReportedPair] | None = None,
     progress: bool = False,
 ) -> list[Scores]:
     """Score by each of a method's scorers: first its own row (``""``), with pairings if asked for, then the others."""
-    own = score(name, embeddings, protocols, scorers[""], pairs=pairs, progress=progress)
+    own = score(name, embeddings, protocols, scorers[""], pairs=pairs, reported=reported, progress=progress)
     others = [
         score(name, embeddings, protocols, scorer, variant=variant, progress=progress)
         for variant, scorer in scorers.items()

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import random_crop
+from crossreid.evaluation.modality_pairs import ReportedPair
 from crossreid.losses import identity_loss, pixel_l1
 from crossreid.losses.euclidean_triplet import euclidean_triplet
 from crossreid.methods.base import CrossModalityModule, Schedule
@@ -70,6 +71,8 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
             self.student = ReIDNetwork(config.backbone, num_identities, config.neck)
         if config.generates:
             self._add_generation()
+        if config.has_teacher and config.has_student:
+            self.feature_names = ("main", "teacher")
 
     def _add_generation(self) -> None:
         gen, disc = self.config.generator, self.config.discriminators
@@ -274,6 +277,24 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
         """V (N, C) of the student alone, whatever the modality, L2-normalised; of the one network in Table III."""
         network = self.student if self.config.has_student else self.teacher
         return {"main": F.normalize(network.vectors(images).float(), dim=1)}
+
+    def report_features(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+        """``teacher``: the teacher's V (N, C), L2-normalised, beside a student's."""
+        if "teacher" not in self.feature_names:
+            return {}
+        return {"teacher": F.normalize(self.teacher.vectors(images).float(), dim=1)}
+
+    def reported_pairs(self) -> dict[str, ReportedPair]:
+        """Table III: the teacher within its modality; whether images of the probe's camera count is not printed."""
+        if not self.config.has_teacher:
+            return {}
+        pairing = "rgb2rgb" if self.config.single_modality == "visible" else "ir2ir"
+        if not self.config.has_student:  # `main` is the teacher's, and its pairing is among the four of every report
+            return {f"{pairing}_any_camera": ReportedPair(pairing, any_camera=True)}
+        return {
+            f"teacher_{pairing}": ReportedPair(pairing, "teacher"),
+            f"teacher_{pairing}_any_camera": ReportedPair(pairing, "teacher", any_camera=True),
+        }
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Fig. 5: real visible, fake infrared, real infrared, fake visible; without generators the real ones only."""
