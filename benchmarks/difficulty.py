@@ -65,13 +65,13 @@ def train(dataset: ReIDDataset, iterations: int, seed: int) -> Net:
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     rows = np.sort(np.concatenate([dataset.rows("train"), dataset.rows("val")]))
-    images = load(dataset, rows)
+    images = load(dataset, rows).to(memory_format=torch.channels_last)
     records = [dataset.records[row] for row in rows]
     pools: dict[int, dict[str, list[int]]] = {}
     for place, record in enumerate(records):
         pools.setdefault(record.pid, {}).setdefault(str(record.modality), []).append(place)
     pids = sorted(pid for pid, pool in pools.items() if len(pool) == 2)
-    net = Net(len(pids)).train()
+    net = Net(len(pids)).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=6e-4, weight_decay=5e-4)
     for step in range(iterations):
         for group in optimizer.param_groups:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from crossreid.data.synthetic import people as people_module
 from crossreid.data.synthetic.body import SLIDERS, body_model, make_shape
 from crossreid.data.synthetic.gait import STANDING_SHARE, sample_gait, sample_pose
-from crossreid.data.synthetic.garments import dressed, make_wearer
+from crossreid.data.synthetic.garments import dressed
 from crossreid.data.synthetic.mesh import cut, joined, normals_of
 from crossreid.data.synthetic.people import make_figure, posed, sample_person
 from crossreid.data.synthetic.raster import rasterise
 from crossreid.data.synthetic.skeleton import lowered_arms, skin, transforms, turn
 from crossreid.data.synthetic.surfaces import Surface
+from crossreid.data.synthetic.wearer import make_wearer
 
 MEAN = dict.fromkeys(SLIDERS, 0.5)
 

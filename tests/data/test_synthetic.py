@@ -20,9 +20,10 @@ from crossreid.data.synthetic.cameras import CAMERA, CUT_SHARE, FILL, project, s
 from crossreid.data.synthetic.materials import KEPT_CONTRAST, PATTERN_KEPT, VISIBLE_CONTRAST
 from crossreid.data.synthetic.occluders import FIXED_SHARE, STRANGER_SHARE
 from crossreid.data.synthetic.people import Figure, make_figure, sample_person
+from crossreid.data.synthetic.places import make_place
 from crossreid.data.synthetic.render import placed, render
 from crossreid.data.synthetic.roster import make_roster
-from crossreid.data.synthetic.scenes import make_place, scene
+from crossreid.data.synthetic.scenes import scene
 from crossreid.data.synthetic.surfaces import Surface
 from crossreid.errors import ConfigError, DataError
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from crossreid.data.synthetic.body import FloatArray, body_model
-from crossreid.data.synthetic.garments import PROPS, Wearer
 from crossreid.data.synthetic.mesh import Mesh, cut, grid, solid
 from crossreid.data.synthetic.outfit import Outfit
 from crossreid.data.synthetic.surfaces import Surface
+from crossreid.data.synthetic.wearer import PROPS, Wearer
 
 # Lower edge of the hair: height in the head (0 chin, 1 crown) at a depth (0 back, 1 tip of the nose).
 _HAIRLINE = ((0.0, 0.3, 0.48, 0.58, 0.72, 1.0), (0.16, 0.24, 0.44, 0.52, 0.76, 0.84))

@@ -71,9 +71,11 @@ class SysuLayout:
     def write_lists(self, folder: Path) -> None:
         """The splits and the gallery draw."""
         roster = self.roster()
-        lists = {split: [e.pid for e in roster if e.split == split] for split in SPLITS}
+        lists: dict[str, list[int]] = {"available": [entry.pid for entry in roster]}
+        for split in SPLITS:
+            lists[split] = [entry.pid for entry in roster if entry.split == split]
         (folder / "exp").mkdir(exist_ok=True)
-        for name, pids in {**lists, "available": [e.pid for e in roster]}.items():
+        for name, pids in lists.items():
             (folder / "exp" / f"{name}_id.txt").write_text(",".join(map(str, pids)) + "\n", encoding="utf-8")
         write_permutations(folder / "exp" / "rand_perm_cam.mat", roster, self.people)
 

@@ -18,7 +18,7 @@ from crossreid.data.synthetic.surfaces import SURFACES, Spectrum, Surface
 
 Colour = tuple[float, float, float]
 
-DYE_SHARE = 0.3
+DYE_SHARE = 0.4
 PATTERN_KEPT = 0.85
 KEPT_CONTRAST = 0.2
 VISIBLE_CONTRAST = 0.3  # least distance of a garment's two dyes in RGB

@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter, zoom
 
 from crossreid.data.synthetic.body import FloatArray
 
-FIXED_SHARE = 0.12  # of the images have such a thing in front
-STRANGER_SHARE = 0.06  # of the images have somebody else at the side, nearer to the camera
+FIXED_SHARE = 0.08  # of the images have such a thing in front
+STRANGER_SHARE = 0.04  # of the images have somebody else at the side, nearer to the camera
 PILLAR_SHARE = 0.5  # of the fixed things
 
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from crossreid.data.synthetic.accessories import Head
 from crossreid.data.synthetic.body import FloatArray
-from crossreid.data.synthetic.garments import Wearer
 from crossreid.data.synthetic.outfit import Lower, Outfit, Upper
 from crossreid.data.synthetic.surfaces import Surface
+from crossreid.data.synthetic.wearer import Wearer
 
 Mask = NDArray[np.bool_]
 

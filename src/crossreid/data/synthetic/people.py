@@ -9,11 +9,12 @@ import numpy as np
 from crossreid.data.synthetic.accessories import Head, accessories, hand_grip, make_head
 from crossreid.data.synthetic.body import SLIDERS, FloatArray, Shape, body_model, make_shape
 from crossreid.data.synthetic.gait import Gait, Hold, sample_gait
-from crossreid.data.synthetic.garments import Wearer, dressed, make_wearer
+from crossreid.data.synthetic.garments import dressed
 from crossreid.data.synthetic.materials import Wardrobe, sample_wardrobe
 from crossreid.data.synthetic.mesh import Mesh, joined
 from crossreid.data.synthetic.outfit import Outfit, sample_outfit
 from crossreid.data.synthetic.skeleton import Rotations, skin, transforms
+from crossreid.data.synthetic.wearer import Wearer, make_wearer
 
 _STREAM = 2
 

@@ -156,5 +156,5 @@ def develop(light: FloatArray, camera: Camera, rng: np.random.Generator) -> NDAr
     shot = shot + noise * rng.standard_normal(shot.shape, dtype=np.float32)
     if camera.infrared:  # coarse grain
         coarse = rng.standard_normal((height // 2, (width + 1) // 2, 1), dtype=np.float32)
-        shot += 0.6 * noise * coarse.repeat(2, 0).repeat(2, 1)[:height, :width]
+        shot += 0.4 * noise * coarse.repeat(2, 0).repeat(2, 1)[:height, :width]
     return np.broadcast_to((np.clip(shot, 0, 1) * 255 + 0.5).astype(np.uint8), (height, width, 3))
