@@ -77,6 +77,17 @@ def test_figures_history_and_evaluation_of_the_checkpoint(run_here, smoke_args: 
     assert np.allclose(kept.features["main"], Embeddings.load(run / "embeddings.npz").features["main"], atol=1e-6)
 
 
+def test_lba_draws_its_correspondences(run_here, smoke_args: list[str], tmp_path: Path) -> None:
+    arguments = [arg for arg in smoke_args if not arg.startswith("report.figures")]
+    finished = run_here("train", "experiment=lba/full", *arguments, "run_dir=run", "report.tsne_identities=0")
+    assert finished.code == 0, finished.output
+    from PIL import Image
+
+    with Image.open(tmp_path / "run" / "figures" / "correspondences.png") as picture:
+        assert min(picture.size) > 200
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
 def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(
     run_here, smoke_args: list[str], tmp_path: Path
 ) -> None:

@@ -200,3 +200,22 @@ def test_impossible_settings_are_refused_in_one_sentence(overrides: list[str], m
         method_config(model)
     assert "\n" not in str(caught.value)
     assert method_class(model).OPTIMIZERS == ("network",)
+
+
+def test_the_figure_shows_the_first_pair_of_each_person_and_the_best_matches(make) -> None:
+    module = make("model=lba", "model.streams.identity={identities: 3, images: 2, height: 64, width: 32}").module.eval()
+    batch = make_batch(module)["identity"]
+    data = module.figure_data(batch)
+    assert torch.equal(data["visible"], batch.visible[::2])
+    assert torch.equal(data["infrared"], batch.infrared[::2])
+    visible = module.network.encoder({"visible": batch.visible[::2]}).layer4
+    infrared = module.network.encoder({"infrared": batch.infrared[::2]}).layer4
+    assert data["matches"].shape == (3, 8, 2)  # a map of 4 x 2 has no more
+    cosine = F.normalize(visible.flatten(2), dim=1).transpose(1, 2) @ F.normalize(infrared.flatten(2), dim=1)
+    for person in range(3):
+        for p, q in data["matches"][person].tolist():
+            assert cosine[person, p, q] == cosine[person, p].max()
+    for name in ("visible_mask", "infrared_mask", "visible_attention", "infrared_attention"):
+        assert data[name].shape == (3, 1, 4, 2)
+        assert data[name].min() >= 0
+        assert data[name].max() <= 1

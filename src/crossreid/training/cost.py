@@ -82,7 +82,7 @@ def measure(
         return lambda: module.embed(images, modality)
 
     used = {modality: parameters_used(embed(1, modality)) for modality in MODALITIES}
-    either = {id(p): p for parameters in used.values() for p in parameters}
+    either = list({id(p): p for parameters in used.values() for p in parameters}.values())
     counts: dict[str, int] = {modality: count_values(parameters) for modality, parameters in used.items()}
     times = {
         modality: {
@@ -91,7 +91,7 @@ def measure(
         }
         for modality in MODALITIES
     }
-    return Cost((height, width), {**counts, "either": count_values(list(either.values()))}, times)
+    return Cost((height, width), {**counts, "either": count_values(either)}, times)
 
 
 def parameters_used(work: Callable[[], object]) -> list[nn.Parameter]:

@@ -26,6 +26,7 @@ def correspondence_figure(data: Mapping[str, Tensor]) -> Figure:
             visible and in the infrared map, row by row, the most probable first.
     """
     pairs, _, height, width = data["visible"].shape
+    cells = (data["visible_mask"].shape[-2], data["visible_mask"].shape[-1])
     count = data["matches"].shape[1]
     figure = Figure(figsize=(9, 1.32 * pairs * height / width + 0.4))
     axes = figure.subplots(pairs, len(COLUMNS), squeeze=False, width_ratios=[1, 1, 2 + GAP, 1, 1])
@@ -41,7 +42,7 @@ def correspondence_figure(data: Mapping[str, Tensor]) -> Figure:
                 heat = data[f"{modality}_{'mask' if kind == 'person mask' else 'attention'}"][row]
                 _overlay(axis, data[modality][row], heat)
             else:
-                _lines(axis, data["visible"][row], data["infrared"][row], data["matches"][row], heat.shape[-2:])
+                _lines(axis, data["visible"][row], data["infrared"][row], data["matches"][row], cells)
     figure.subplots_adjust(hspace=0.05, wspace=0.05)
     return figure
 

@@ -12,7 +12,8 @@ _OFFSET = 1e-6  # added to every difference, as in PyTorch's pairwise distance: 
 def local_distances(one: Tensor, two: Tensor) -> Tensor:
     """Eq. 11: Euclidean distance over channels at every position, (N, C, h, w) twice -> (N, h, w), in float32."""
     with torch.autocast(one.device.type, enabled=False):
-        return (one.float() - two.float() + _OFFSET).norm(dim=1)
+        distances: Tensor = torch.linalg.vector_norm(one.float() - two.float() + _OFFSET, dim=1)
+    return distances
 
 
 def dense_triplet(
