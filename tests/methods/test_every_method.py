@@ -29,28 +29,37 @@ def preset(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_turn_changes_only_its_own_player(make, variant: str, preset: str) -> None:
+def test_a_move_changes_only_its_own_players(make, variant: str, preset: str) -> None:
     harness = make(variant, preset)
     module = harness.module
     owners = owner_of(module)
-    moved: dict[str, set[str]] = {}
-    record = module.record_losses
+    moved: set[str] = set()
+    record, simultaneous = module.record_losses, module.simultaneous
+    before = harness.snapshot()
 
-    def watch(player: str, losses) -> None:
-        changed = harness.changed(watch.before)
-        assert changed, f"{player} moved nothing"
-        assert {owners[name] for name in changed} == {player}
+    def check(players: set[str]) -> None:
+        nonlocal before
+        changed = harness.changed(before)
+        assert {owners[name] for name in changed} == players
         assert all(parameter.grad is None for parameter in module.parameters()), "a gradient was left behind"
-        moved.setdefault(module.phase, set()).add(player)
-        watch.before = harness.snapshot()
+        moved.update(players)
+        before = harness.snapshot()
+
+    def turn_is_over(player: str, losses) -> None:
+        check({player})
         record(player, losses)
 
-    module.record_losses = watch
+    def together(moves) -> None:
+        module.record_losses = record
+        simultaneous(moves)
+        module.record_losses = turn_is_over
+        check({name for _, names in moves for name in names})
+
+    module.record_losses, module.simultaneous = turn_is_over, together
     for phase in module.config.active_phases():
-        watch.before = harness.snapshot()
         harness.step(phase, make_batch(module))
-        assert not harness.changed(watch.before), "something moved outside a turn"
-    assert set().union(*moved.values()) == set(module.player_order)
+        assert not harness.changed(before), "something moved outside a turn"
+    assert moved == set(module.player_order)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -264,8 +264,8 @@ class JSIAConfig(MethodConfig):
             raise ConfigError(
                 f"model.generator.style_halvings={self.generator.style_halvings} is too many for images of {height}x{width}."
             )
-        if not 1 <= self.parts <= size[0] // 16:
+        rows = size[0] // (16 * self.backbone.last_stride)
+        if not 1 <= self.parts <= rows:
             raise ConfigError(
-                f"model.parts={self.parts} stripes do not fit a map of {size[0] // 16} rows: lower it, or raise "
-                "model.backbone.size."
+                f"model.parts={self.parts} stripes do not fit a map of {rows} rows: lower it, or raise model.backbone.size."
             )
