@@ -202,6 +202,26 @@ class EvaluateConfig:
     report: ReportConfig = field(default_factory=ReportConfig)
 
 
+@dataclass
+class AuxiliaryConfig:
+    """Everything ``crossreid.auxiliary`` is told.
+
+    Attributes:
+        checkpoint: of cm-SSFT.
+        sizes: queries in a group.
+        output: the JSON to write; by default ``NAME.auxiliary.json`` beside the checkpoint.
+        figure: draw a PNG beside the JSON.
+    """
+
+    checkpoint: str = MISSING
+    sizes: list[int] = MISSING
+    output: str | None = None
+    figure: bool = True
+    data: EvaluateDataConfig = field(default_factory=EvaluateDataConfig)
+    protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
 def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
     """A composed config as an object of ``schema``.
 
