@@ -9,14 +9,23 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from crossreid.checks import check_train
-from crossreid.config import CheckConfig, EvaluateConfig, TrainConfig, method_class, method_config, packaged_conf, typed
+from crossreid.config import (
+    AuxiliaryConfig,
+    CheckConfig,
+    EvaluateConfig,
+    TrainConfig,
+    method_class,
+    method_config,
+    packaged_conf,
+    typed,
+)
 from crossreid.cost import CostConfig
 from crossreid.datasets import data_config
 from crossreid.protocols import protocol_config
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
-SCHEMAS = {"evaluate": EvaluateConfig, "check": CheckConfig, "cost": CostConfig}
+SCHEMAS = {"evaluate": EvaluateConfig, "check": CheckConfig, "cost": CostConfig, "auxiliary": AuxiliaryConfig}
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ([^#\n`]*)", re.MULTILINE)
 
 

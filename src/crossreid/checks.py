@@ -24,9 +24,14 @@ def check_report(config: ReportConfig) -> None:
     """Raise :class:`ConfigError` before hours of training, not after, when figures cannot be drawn."""
     if not 0 <= config.tsne_identities <= 10:
         raise ConfigError("report.tsne_identities is 0 to 10: one marker shape a person.")
-    if config.figures and any(find_spec(name) is None for name in ("matplotlib", "sklearn")):
+    check_figures(config.figures, "report.figures")
+
+
+def check_figures(wanted: bool, key: str = "figure") -> None:
+    """Raise :class:`ConfigError` naming the key, when figures are wanted and their packages are missing."""
+    if wanted and any(find_spec(name) is None for name in ("matplotlib", "sklearn")):
         raise ConfigError(
-            "Figures need matplotlib and scikit-learn: pip install 'crossreid[viz]', or set report.figures=false."
+            f"Figures need matplotlib and scikit-learn: pip install 'crossreid[viz]', or set {key}=false."
         )
 
 

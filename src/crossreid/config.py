@@ -186,6 +186,29 @@ class CheckConfig:
     protocol: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class AuxiliaryConfig:
+    """Everything ``crossreid.auxiliary`` is told.
+
+    Attributes:
+        checkpoint: of cm-SSFT.
+        sizes: queries in a group.
+        output: the JSON to write; by default ``NAME.auxiliary.json`` beside the checkpoint.
+        figure: draw a PNG beside the JSON.
+        scale, people, data, protocol, trainer: as in :class:`EvaluateConfig`.
+    """
+
+    checkpoint: str = MISSING
+    sizes: list[int] = MISSING
+    output: str | None = None
+    figure: bool = True
+    scale: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+
 def typed(schema: type[T], config: DictConfig | dict[str, Any]) -> T:
     """A composed config as an object of ``schema``.
 

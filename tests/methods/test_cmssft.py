@@ -10,13 +10,13 @@ from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
 from crossreid.losses.euclidean_triplet import euclidean_triplet
 from crossreid.methods.cmssft.affinity import (
+    GroupGraph,
     Nodes,
     affinity,
     dense_affinities,
     keep_largest,
     nearest,
     propagate,
-    propagate_group,
 )
 from crossreid.methods.cmssft.losses import (
     across_modalities,
@@ -155,8 +155,9 @@ def test_chunks_of_neighbours_propagate_as_the_dense_graph(dtype: torch.dtype, t
     dense = propagate(dense_affinities(gallery, queries, 4), projected)
     others, probes = nodes(gallery, projected[:23]), nodes(queries, projected[23:])
     within = nearest(others.specific, others.specific, 4, same=True, chunk=chunk)
-    of_queries, of_gallery = propagate_group(probes, others, within, 4, groups=1, chunk=chunk)
-    sparse = torch.cat([of_gallery[0], of_queries[0]])
+    group = GroupGraph(probes, others, within, 4, groups=1, chunk=chunk)
+    parts = [group.gallery(slice(start, start + chunk))[0] for start in range(0, 23, chunk)]
+    sparse = torch.cat([*parts, group.queries()[0]])
     assert float((sparse - dense).norm() / dense.norm()) < tolerance
     assert float((sparse - dense).abs().max() / dense.abs().max()) < tolerance
 
@@ -170,6 +171,11 @@ def slow_group(gallery, queries, projected: torch.Tensor, k: int) -> torch.Tenso
     return slow_propagation(torch.cat([top, below]), projected)
 
 
+def whole(group: GroupGraph, place: int = 0) -> list[torch.Tensor]:
+    """Propagated queries and gallery of one of the groups."""
+    return [group.queries()[place], group.gallery(slice(None))[place]]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
 def test_a_group_of_queries_is_eq_22_with_degrees_of_its_own(count: int) -> None:
     gallery, queries = graph(11, count)
@@ -177,7 +183,7 @@ def test_a_group_of_queries_is_eq_22_with_degrees_of_its_own(count: int) -> None
     expected = slow_group(gallery, queries, projected, 4)
     probes, others = nodes(queries, projected[:count]), nodes(gallery, projected[count:])
     within = nearest(others.specific, others.specific, 4, same=True, chunk=5)
-    given = torch.cat([part[0] for part in propagate_group(probes, others, within, 4, groups=1, chunk=5)])
+    given = torch.cat(whole(GroupGraph(probes, others, within, 4, groups=1, chunk=5)))
     assert torch.allclose(given, expected, atol=1e-12)
 
 
@@ -203,11 +209,11 @@ def test_many_single_queries_at_once_are_each_query_alone() -> None:
     projected = rows(17, 9, seed=7)
     others = nodes(gallery, projected[6:])
     within = nearest(others.specific, others.specific, 4, same=True, chunk=5)
-    together = propagate_group(nodes(queries, projected[:6]), others, within, 4, groups=6, chunk=5)
+    together = GroupGraph(nodes(queries, projected[:6]), others, within, 4, groups=6, chunk=5)
     for i in range(6):
         one = tuple(part[i : i + 1] for part in queries)
         alone = slow_group(gallery, one, torch.cat([projected[i : i + 1], projected[6:]]), 4)
-        assert torch.allclose(torch.cat([part[i] for part in together]), alone, atol=1e-12)
+        assert torch.allclose(torch.cat(whole(together, i)), alone, atol=1e-12)
 
 
 def test_several_groups_of_several_queries_are_refused() -> None:
@@ -215,7 +221,7 @@ def test_several_groups_of_several_queries_are_refused() -> None:
     others, probes = nodes(gallery, rows(5)), nodes(queries, rows(4))
     within = nearest(others.specific, others.specific, 2, same=True, chunk=5)
     with pytest.raises(ValueError, match="single queries"):
-        propagate_group(probes, others, within, 2, groups=2, chunk=5)
+        GroupGraph(probes, others, within, 2, groups=2, chunk=5)
 
 
 def test_images_equal_to_themselves_make_no_nan() -> None:

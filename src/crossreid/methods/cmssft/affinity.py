@@ -120,10 +120,8 @@ def nearest(rows: Tensor, columns: Tensor, k: int, *, groups: int = 1, same: boo
     return Neighbours(torch.cat(indices).transpose(0, 1), torch.cat(values).transpose(0, 1))
 
 
-def propagate_group(
-    queries: Nodes, gallery: Nodes, within_gallery: Neighbours, k: int, *, groups: int, chunk: int
-) -> tuple[Tensor, Tensor]:
-    """Eq. 10 on the graph of the gallery and one group of queries, for several groups at once if they are single.
+class GroupGraph:
+    """The graph of the gallery and a group of queries, or of several groups at once if they are single.
 
     The columns of a group of n < k queries are scaled by k / n: Eq. 22 for n = 1, Eq. 8 from n = k on. Degrees follow
     from the scaled rows, so each group has gallery features of its own.
@@ -135,38 +133,48 @@ def propagate_group(
         k: neighbours.
         groups: b; more than one needs n = 1.
         chunk: rows of a block in memory.
-
-    Returns:
-        Propagated features before the ReLU of the queries (b, n, D') and of the gallery (b, G, D').
     """
-    b, n = groups, len(queries.shared) // groups
-    if b > 1 and n > 1:
-        raise ValueError("several groups at once are for single queries")
-    scale = max(1.0, k / n)
-    if n == 1:
-        itself = torch.zeros(b, 1, 1, dtype=torch.long, device=queries.shared.device)
-        among_queries = Neighbours(itself, torch.ones_like(itself, dtype=queries.shared.dtype))
-    else:
-        among_queries = nearest(queries.specific, queries.specific, k, same=True, chunk=chunk)
-    among_queries = among_queries.scaled(scale)
-    to_gallery = Neighbours(*(part.view(b, n, -1) for part in nearest(queries.shared, gallery.shared, k, chunk=chunk)))
-    to_queries = nearest(gallery.shared, queries.shared, k, groups=b, chunk=chunk).scaled(scale)
-    query_scale = (among_queries.values.sum(2) + to_gallery.values.sum(2)).rsqrt()  # (b, n)
-    gallery_scale = (within_gallery.values.sum(2) + to_queries.values.sum(2)).rsqrt()  # (b, G)
-    within = Neighbours(*(part.expand(b, -1, -1) for part in within_gallery))
 
-    def from_queries(neighbours: Neighbours) -> Tensor:
-        return _gather(neighbours, queries.projected, query_scale, rows_a_group=n)
+    def __init__(
+        self, queries: Nodes, gallery: Nodes, within_gallery: Neighbours, k: int, *, groups: int, chunk: int
+    ) -> None:
+        b, n = groups, len(queries.shared) // groups
+        if b > 1 and n > 1:
+            raise ValueError("several groups at once are for single queries")
+        scale = max(1.0, k / n)
+        if n == 1:
+            itself = torch.zeros(b, 1, 1, dtype=torch.long, device=queries.shared.device)
+            among_queries = Neighbours(itself, torch.ones_like(itself, dtype=queries.shared.dtype))
+        else:
+            among_queries = nearest(queries.specific, queries.specific, k, same=True, chunk=chunk)
+        to_gallery = nearest(queries.shared, gallery.shared, k, chunk=chunk)
+        to_queries = nearest(gallery.shared, queries.shared, k, groups=b, chunk=chunk)
+        self.n = n
+        self.tables = queries.projected, gallery.projected
+        self.query_rows = among_queries.scaled(scale), Neighbours(*(part.view(b, n, -1) for part in to_gallery))
+        self.gallery_rows = to_queries.scaled(scale), Neighbours(*(part.expand(b, -1, -1) for part in within_gallery))
+        degrees = (sum(block.values.sum(2) for block in rows) for rows in (self.query_rows, self.gallery_rows))
+        self.scales = tuple(torch.as_tensor(degree).rsqrt() for degree in degrees)  # (b, n) and (b, G)
 
-    def from_gallery(neighbours: Neighbours) -> Tensor:
-        return _gather(neighbours, gallery.projected, gallery_scale, rows_a_group=0)
+    def queries(self) -> Tensor:
+        """Eq. 10 before the ReLU, for the queries: (b, n, D')."""
+        return self.scales[0][..., None] * self._gather(self.query_rows)
 
-    spread_queries = from_queries(among_queries) + from_gallery(to_gallery)
-    spread_gallery = from_queries(to_queries) + from_gallery(within)
-    return query_scale[..., None] * spread_queries, gallery_scale[..., None] * spread_gallery
+    def gallery(self, rows: slice) -> Tensor:
+        """Eq. 10 before the ReLU, for the r gallery images of ``rows``: (b, r, D')."""
+        blocks = tuple(Neighbours(*(part[:, rows] for part in block)) for block in self.gallery_rows)
+        return self.scales[1][:, rows, None] * self._gather(blocks)
+
+    def _gather(self, blocks: tuple[Neighbours, ...]) -> Tensor:
+        """Sum over neighbours among the queries, and in the gallery, of affinity x scale x projected features."""
+        of_queries, of_gallery = (
+            _gather(block, table, scale, rows_a_group)
+            for block, table, scale, rows_a_group in zip(blocks, self.tables, self.scales, (self.n, 0), strict=True)
+        )
+        return of_queries.add_(of_gallery)
 
 
-def _gather(neighbours: Neighbours, table: Tensor, scale: Tensor, *, rows_a_group: int) -> Tensor:
+def _gather(neighbours: Neighbours, table: Tensor, scale: Tensor, rows_a_group: int) -> Tensor:
     """Sum over neighbours of affinity x the neighbour's scale (b, M) x its row of the table: (b, N, D').
 
     Args:

@@ -7,6 +7,7 @@ and tables say so. Eq. 22 (single query) takes none but the query itself and the
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import NotScoredError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.scorers import feature_of, normalised, to_grid
-from crossreid.methods.cmssft.affinity import Neighbours, Nodes, nearest, propagate_group
+from crossreid.methods.cmssft.affinity import GroupGraph, Neighbours, Nodes, nearest
 from crossreid.methods.cmssft.networks import TransferNetwork
 from crossreid.randomness import numpy_generator
 
@@ -39,7 +40,8 @@ class Transfer:
         most_pairs: a limit on queries x gallery for single queries where there is no GPU; None for no limit.
         seed: of the groups; they also depend on the gallery, so each trial has its own.
         chunk: rows of an affinity block in memory.
-        memory: numbers in the largest tensor of a batch of single queries.
+        memory: numbers in a tensor of gallery features; few stay in the cache of a CPU, many keep a GPU busy. By default
+            what suits the device.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Transfer:
         most_pairs: int | None = None,
         seed: int = 0,
         chunk: int = 1024,
-        memory: int = 1 << 23,
+        memory: int | None = None,
     ) -> None:
         if group is not None and group < 1:
             raise ValueError(f"a group holds at least one query, not {group}")
@@ -61,7 +63,7 @@ class Transfer:
         self.most_pairs = most_pairs
         self.seed = seed
         self.chunk = chunk
-        self.memory = memory
+        self.memory = memory or (1 << 26 if self.device.type == "cuda" else 1 << 19)
 
     @property
     def transductive(self) -> bool:
@@ -94,7 +96,8 @@ class Transfer:
         within = nearest(others.specific, others.specific, self.network.k, same=True, chunk=self.chunk)
         scores = np.empty((len(query), len(gallery)))
         for places, groups in self._groups(len(query), gallery):
-            scores[places] = self._scores(probes.select(places.to(self.device)), others, within, groups).cpu().numpy()
+            for columns, part in self._scores(probes.select(places.to(self.device)), others, within, groups):
+                scores[places.numpy(), columns] = part.cpu().numpy()
         return to_grid(scores, 0)
 
     def _require_cheap(self, queries: int, gallery: int) -> None:
@@ -129,11 +132,17 @@ class Transfer:
         starts = [min(start, count - size) for start in range(0, count, size)]
         return [(order[start : start + size], 1) for start in starts]
 
-    def _scores(self, queries: Nodes, gallery: Nodes, within: Neighbours, groups: int) -> Tensor:
-        """Similarities (b * n, G) of b groups of n queries."""
-        spread = propagate_group(queries, gallery, within, self.network.k, groups=groups, chunk=self.chunk)
-        probes, others = (self._transferred(part) for part in spread)
-        return torch.bmm(probes, others.transpose(1, 2)).flatten(0, 1)
+    def _scores(
+        self, queries: Nodes, gallery: Nodes, within: Neighbours, groups: int
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Similarities (b * n, r) of b groups of n queries with r gallery images, and which ones, a part at a time."""
+        graph = GroupGraph(queries, gallery, within, self.network.k, groups=groups, chunk=self.chunk)
+        probes = self._transferred(graph.queries())
+        step = max(1, self.memory // (groups * self.network.block.dim))
+        for start in range(0, len(gallery.shared), step):
+            columns = slice(start, start + step)
+            others = self._transferred(graph.gallery(columns))
+            yield columns, torch.bmm(probes, others.transpose(1, 2)).flatten(0, 1)
 
     def _transferred(self, spread: Tensor) -> Tensor:
         """Propagated features (b, N, D') -> unit T (b, N, D)."""
