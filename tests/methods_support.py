@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from crossreid.config import packaged_conf
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.players import Losses
 
 CLASSES = 5
 
@@ -80,3 +81,34 @@ def attach(module: CrossModalityModule) -> Harness:
     module.trainer = trainer
     trainer.strategy.setup_optimizers(trainer)
     return Harness(module)
+
+
+def gradient_norms(harness: Harness, term: str, player: str, networks: str, phase: str) -> dict[str, float]:
+    """Train on one term alone, and see how much gradient reaches each network of the player."""
+    module = harness.module
+    norms: dict[str, float] = {}
+    optimizer = module.player(player).optimizer
+
+    def spy(*args: object, **kwargs: object) -> None:
+        if turn["name"] == player:
+            for network in networks.split():
+                grads = [p.grad.norm() for p in module.get_submodule(network).parameters() if p.grad is not None]
+                norms[network] = float(torch.stack(grads).sum()) if grads else 0.0
+
+    turn = {"name": ""}
+    original = type(module).turn
+
+    def watched(self, name: str):
+        turn["name"] = name
+        return original(self, name)
+
+    module.turn = watched.__get__(module)
+    handle = optimizer.register_step_pre_hook(spy)
+    total = Losses.total
+    Losses.total = lambda self: self.terms[term][0] if turn["name"] == player else total(self)
+    try:
+        harness.step(phase, make_batch(module))
+    finally:
+        Losses.total = total
+        handle.remove()
+    return norms

@@ -7,7 +7,7 @@ from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
 from crossreid.methods.aligngan.losses import acceptance, joint_rejection, rejection, shuffle_within_identity
 from crossreid.nn.joint_discriminator import Pair
-from methods_support import make_batch
+from methods_support import gradient_norms, make_batch
 
 
 def sums(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
@@ -83,39 +83,6 @@ GAN_TERMS = {
     "identity_mapping": "to_infrared to_visible",
 }
 FEATURE_TERMS = {name: "feature.encoder" for name in ("id_fake", "id_real", "triplet_fake", "triplet_real", "gan")}
-
-
-def gradient_norms(harness, term: str, player: str, networks: str, phase: str) -> dict[str, float]:
-    """Train on one term alone, and see how much gradient reaches each network of the player."""
-    module = harness.module
-    norms: dict[str, float] = {}
-    optimizer = module.player(player).optimizer
-
-    def spy(*args: object, **kwargs: object) -> None:
-        if turn["name"] == player:
-            for network in networks.split():
-                grads = [p.grad.norm() for p in module.get_submodule(network).parameters() if p.grad is not None]
-                norms[network] = float(torch.stack(grads).sum()) if grads else 0.0
-
-    turn = {"name": ""}
-    original = type(module).turn
-
-    def watched(self, name: str):
-        turn["name"] = name
-        return original(self, name)
-
-    module.turn = watched.__get__(module)
-    handle = optimizer.register_step_pre_hook(spy)
-    from crossreid.methods.players import Losses
-
-    total = Losses.total
-    Losses.total = lambda self: self.terms[term][0] if turn["name"] == player else total(self)
-    try:
-        harness.step(phase, make_batch(module))
-    finally:
-        Losses.total = total
-        handle.remove()
-    return norms
 
 
 @pytest.mark.parametrize("term", GAN_TERMS)
