@@ -284,6 +284,10 @@ class TSGANConfig(MethodConfig):
         weights = [*vars(self.reid).values(), *vars(self.teacher).values(), self.cycle, self.margin, self.crop_padding]
         if min(*weights, self.teaching.cross_domain, self.teaching.same_domain) < 0:
             raise ConfigError("The weights, model.margin and model.crop_padding of TS-GAN are 0 or more.")
+        if not (self.reid.id or self.reid.triplet) or not (self.teacher.id or self.teacher.triplet):
+            raise ConfigError(
+                "Student and teacher learn identities: give model.reid and model.teacher an id or triplet."
+            )
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.gan_optimizer.constant < 1:
             raise ConfigError("model.label_smoothing and model.gan_optimizer.constant are in [0, 1).")
 

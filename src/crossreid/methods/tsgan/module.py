@@ -197,8 +197,8 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
                 pairs = Pairs(infrared, fake)
                 losses.add("gan", joint_acceptance(self.gan_loss, self.judge_joint, *pairs), self.config.reid.gan)
             if self.config.teaching.losses:
-                seen.middle.retain_grad()
                 pull = self._add_teaching(losses, images, seen.middle)
+                seen.middle.retain_grad()  # not before: the gradient taken for `pull` would be kept too
         if pull is not None:
             assert seen.middle.grad is not None
             self.losses["student/ts_gradient"] = pull.norm()
@@ -221,7 +221,8 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
         Returns:
             The gradient of L_TS at the student's maps, as ``middle``.
         """
-        teaching, own = self.config.teaching, losses.total().detach()
+        teaching = self.config.teaching
+        own = torch.stack([weight * value.detach() for value, weight in losses.terms.values()]).sum()
         seen, taught, terms = middle.chunk(len(images)), {}, []
         for name in teaching.losses:
             student, teacher = SHOWN[name]
