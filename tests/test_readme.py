@@ -46,7 +46,7 @@ def jobs(arguments: str) -> list[list[str]]:
 
 def test_there_are_commands_to_check() -> None:
     assert len(commands()) >= 10
-    assert {module for module, _ in commands()} >= {"train", "evaluate"}
+    assert {module for module, _ in commands()} == {"train", *SCHEMAS}
 
 
 @pytest.mark.parametrize(("module", "arguments"), commands())
