@@ -81,6 +81,16 @@ def test_the_full_setting_is_the_published_one() -> None:
     assert paper["streams"]["gan"] == {"identities": 18, "images": 4, "height": 128, "width": 128}
 
 
+def test_the_full_setting_of_cmssft_is_the_published_one() -> None:
+    model = train_config("model=cmssft", "data=sysu_mm01", "data.root=/data").model
+    assert model["phases"] == {"joint": 120 * 696}
+    assert model["iterations_per_epoch"] == 696
+    assert model["decay"] == {"after": [40 * 696, 70 * 696], "factor": 0.1}
+    assert model["streams"]["identity"] == {"identities": 8, "images": 4, "height": 288, "width": 144}
+    assert (model["optimizer"]["lr"], model["k"]) == (3.5e-4, 4)
+    assert [model[name] for name in ("reconstruction", "modality", "projection")] == [1.0, 0.2, 0.2]
+
+
 @pytest.mark.parametrize("sweep", names("sweep"))
 def test_sweeps_turn_multirun_on_and_every_job_composes(sweep: str) -> None:
     content = OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml")

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from crossreid.evaluation import Embeddings
+from support import ROOT
+
+MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
 
 SPY = """
 import sys, torch, pytorch_lightning as pl
@@ -25,7 +28,7 @@ main()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["aligngan", "baseline", "lba"])
+@pytest.mark.parametrize("model", MODELS)
 def test_ranks_keep_equal_parameters_and_score_as_one_process(
     tmp_path: Path, people_root: Path, shared_folder: Path, model: str
 ) -> None:
@@ -67,9 +70,16 @@ def test_ranks_keep_equal_parameters_and_score_as_one_process(
     together, alone = Embeddings.load(tmp_path / "run" / "embeddings.npz"), Embeddings.load(tmp_path / "alone.npz")
     assert np.array_equal(together.rows, alone.rows)
     assert np.allclose(together.features["main"], alone.features["main"], atol=1e-5)
-    rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"][model]["protocols"]
+    rows = json.loads((tmp_path / "run" / "results.json").read_text())["rows"]
+    del rows["untrained network"]
+    trained = {
+        f"{row.removeprefix(model).lstrip('/')}/{key}".lstrip("/"): scored["metrics"]
+        for row, content in rows.items()
+        for key, scored in content["protocols"].items()
+    }
     again = json.loads((tmp_path / "run" / "last.evaluation.json").read_text())
+    assert set(again) == set(trained)
     for key, metrics in again.items():
         for name, summary in metrics.items():
-            assert summary["mean"] == pytest.approx(rows[key]["metrics"][name]["mean"], abs=1e-6), (key, name)
+            assert summary["mean"] == pytest.approx(trained[key][name]["mean"], abs=1e-6), (key, name)
     assert len(list(tmp_path.rglob("run.json"))) == 1

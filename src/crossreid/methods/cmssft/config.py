@@ -121,7 +121,7 @@ class CMSSFTConfig(MethodConfig):
     decay: StepsConfig = field(default_factory=StepsConfig)
     crop_padding: int = 10
     erasing: ErasingConfig = field(default_factory=ErasingConfig)
-    single_query_pairs: int | None = 1_200_000
+    single_query_pairs: int | None = 2_000_000
 
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
