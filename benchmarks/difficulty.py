@@ -3,7 +3,7 @@
     python benchmarks/difficulty.py ROOT [ITERATIONS [SEED]]
 
 ROOT is a set in the SYSU-MM01 layout. Training: the identities of train and val, 8 identities x (2 visible + 2 infrared)
-images of 128 x 64, flips, identity loss and batch-hard triplet loss, Adam. Scoring: single-shot, the mean over 20 draws
+images of 128 x 64, flips, identity loss, Adam. Scoring: single-shot, the mean over 20 draws
 of a gallery with one image of every test identity; across modalities, and within one of them with the gallery image from
 another camera than the query's. Chance is 1 / identities.
 """
@@ -26,7 +26,6 @@ from crossreid.data.datasets import ReIDDataset, read_sysu_mm01
 SIZE = (128, 64)
 IDENTITIES, IMAGES = 8, 2  # of a batch; images of each modality
 DRAWS = 20
-MARGIN = 0.3
 
 
 def load(dataset: ReIDDataset, rows: np.ndarray) -> Tensor:
@@ -45,19 +44,9 @@ class Net(nn.Module):
         self.neck = nn.BatchNorm1d(512)
         self.classifier = nn.Linear(512, classes, bias=False)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, 512) before the neck, and after it."""
-        features = self.trunk(images)
-        return features, self.neck(features)
-
-
-def batch_hard(features: Tensor, labels: Tensor) -> Tensor:
-    """Triplet loss with the farthest positive and the nearest negative of each row."""
-    distance = torch.cdist(features, features)
-    same = labels[:, None] == labels[None]
-    farthest = distance.masked_fill(~same, 0).max(1).values
-    nearest = distance.masked_fill(same, torch.inf).min(1).values
-    return F.relu(farthest - nearest + MARGIN).mean()
+    def forward(self, images: Tensor) -> Tensor:
+        """Features, (N, 512)."""
+        return self.neck(self.trunk(images))
 
 
 def train(dataset: ReIDDataset, iterations: int, seed: int) -> Net:
@@ -87,8 +76,7 @@ def train(dataset: ReIDDataset, iterations: int, seed: int) -> Net:
         batch = images[places]
         flipped = torch.from_numpy(rng.random(len(batch)) < 0.5)
         batch[flipped] = batch[flipped].flip(3)
-        features, normed = net(batch)
-        loss = F.cross_entropy(net.classifier(normed), labels, label_smoothing=0.1) + batch_hard(features, labels)
+        loss = F.cross_entropy(net.classifier(net(batch)), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -98,7 +86,7 @@ def train(dataset: ReIDDataset, iterations: int, seed: int) -> Net:
 @torch.no_grad()
 def embed(net: Net, images: Tensor) -> np.ndarray:
     """Unit features, (N, 512)."""
-    return torch.cat([F.normalize(net(part)[1], dim=1) for part in images.split(128)]).numpy()
+    return torch.cat([F.normalize(net(part), dim=1) for part in images.split(128)]).numpy()
 
 
 def rank1(features: np.ndarray, pids: np.ndarray, cams: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> float:

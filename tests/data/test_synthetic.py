@@ -239,7 +239,7 @@ def test_near_infrared_reflectance_follows_the_dye_only_partly() -> None:
         for dye in (0, 1):
             lightness = [np.sqrt(wardrobe.visible[surface, dye].mean()) for wardrobe in wardrobes]
             reflectance = [wardrobe.infrared[surface, dye] for wardrobe in wardrobes]
-            assert 0.0 < np.corrcoef(lightness, reflectance)[0, 1] < 0.5
+            assert 0.2 < np.corrcoef(lightness, reflectance)[0, 1] < 0.7
 
 
 def test_most_patterns_keep_a_contrast_in_infrared() -> None:
@@ -249,11 +249,12 @@ def test_most_patterns_keep_a_contrast_in_infrared() -> None:
         for surface in (Surface.UPPER, Surface.LOWER):
             first, second = wardrobe.infrared[surface]
             contrast.append(abs(second - first))
-            sign.append(second > first)
             seen = np.sqrt(wardrobe.visible[surface])
+            light = seen**2 @ [0.299, 0.587, 0.114]
+            sign.append((second > first) == (light[1] > light[0]))
             assert np.linalg.norm(seen[0] - seen[1]) >= VISIBLE_CONTRAST - 1e-6
     assert abs(np.mean(np.array(contrast) >= KEPT_CONTRAST - 1e-6) - PATTERN_KEPT) < 0.05
-    assert 0.3 < np.mean(sign) < 0.9
+    assert 0.6 < np.mean(sign) < 0.9  # carried over by most, not by all
 
 
 def test_the_modalities_differ_in_more_than_colour() -> None:

@@ -3,7 +3,7 @@
 Near-infrared reflectance follows the material more than the dye (dyed cotton is bright whatever its colour, other dyes
 stay dark): ``DYE_SHARE`` of it is the dye's lightness, the rest is drawn with the material. So colour hardly carries
 over, while a pattern stays one: ``PATTERN_KEPT`` of the two-dye garments keep a contrast of ``KEPT_CONTRAST`` or more in
-infrared, of either sign.
+infrared, ``SIGN_KEPT`` of these with the dye on top that is the brighter one in visible light.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from crossreid.data.synthetic.surfaces import SURFACES, Spectrum, Surface
 
 Colour = tuple[float, float, float]
 
-DYE_SHARE = 0.4
+DYE_SHARE = 0.5
 PATTERN_KEPT = 0.85
 KEPT_CONTRAST = 0.2
 VISIBLE_CONTRAST = 0.3  # least distance of a garment's two dyes in RGB
-_BRIGHT_TONE = 0.75  # of the kept patterns have the brighter tone second, as prints and tapes do
+SIGN_KEPT = 0.8
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 # Hue, saturation and value ranges of dyes, with odds; linear light is value squared.
@@ -103,7 +103,7 @@ def _reflectances(first: float, second: float, rng: np.random.Generator) -> tupl
     base = _reflectance(first, rng)
     if rng.random() >= PATTERN_KEPT:
         return base, float(np.clip(base + rng.uniform(-0.05, 0.05), 0.05, 0.95))
-    sign = 1 if rng.random() < _BRIGHT_TONE else -1
+    sign = (1 if second > first else -1) * (1 if rng.random() < SIGN_KEPT else -1)
     other = _reflectance(second, rng)
     for _ in range(20):
         if sign * (other - base) >= KEPT_CONTRAST:
