@@ -20,7 +20,7 @@ Colour = tuple[float, float, float]
 
 DYE_SHARE = 0.5
 PATTERN_KEPT = 0.85
-KEPT_CONTRAST = 0.2
+KEPT_CONTRAST = 0.25
 VISIBLE_CONTRAST = 0.3  # least distance of a garment's two dyes in RGB
 SIGN_KEPT = 0.8
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -110,12 +110,12 @@ def _reflectances(first: float, second: float, rng: np.random.Generator) -> tupl
             return base, other
         other = _reflectance(second, rng)
     sign = 1 if base < 0.5 else -1  # no draw is far enough on that side
-    return base, float(base + sign * rng.uniform(KEPT_CONTRAST, 0.35))
+    return base, float(base + sign * rng.uniform(KEPT_CONTRAST, 0.4))
 
 
 def _reflectance(luminance: float, rng: np.random.Generator) -> float:
-    material = float(rng.beta(1.1, 0.9))
-    return 0.08 + 0.82 * float(DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
+    material = float(rng.beta(0.7, 0.7))
+    return 0.04 + 0.9 * float(DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
 
 
 def _skin(rng: np.random.Generator) -> tuple[Colour, Colour]:
