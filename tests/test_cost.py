@@ -69,7 +69,9 @@ def test_warm_up_runs_are_not_counted() -> None:
         ({"models": ["agw"]}, f"models is 'agw': choose from {', '.join(known_models())}"),
         ({"accelerator": "tpu"}, "choose from auto, cpu, gpu"),
         ({"size": [288]}, "size is .height, width."),
-        ({"batches": []}, "1 or more"),
+        ({"batches": []}, "at least one entry"),
+        ({"models": []}, "at least one entry"),
+        ({"batches": [0]}, "1 or more"),
         ({"runs": 0}, "1 or more"),
     ],
 )

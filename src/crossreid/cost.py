@@ -65,7 +65,9 @@ class CostConfig:
             raise ConfigError("accelerator=gpu needs a CUDA GPU and torch finds none: choose cpu or auto.")
         if self.size is not None and (len(self.size) != 2 or min(self.size) < 1):
             raise ConfigError(f"size is [height, width] in pixels or null, not {self.size}.")
-        if not self.batches or min(self.batches) < 1 or self.runs < 1 or self.warmup < 0:
+        if self.models == [] or not self.batches:
+            raise ConfigError("models and batches need at least one entry; models=null measures all.")
+        if min(self.batches) < 1 or self.runs < 1 or self.warmup < 0:
             raise ConfigError("batches and runs are 1 or more, and warmup is 0 or more.")
 
 
@@ -80,7 +82,7 @@ def cost(cfg: DictConfig) -> float:
     config.check()
     cpu = config.accelerator == "cpu" or not torch.cuda.is_available()
     device = torch.device("cpu" if cpu else "cuda")
-    names = config.models or known_models()
+    names = config.models or known_models()  # null: all
     bar = track(names, "measuring", total=len(names), enabled=err_console.is_terminal)
     costs = {name: _measure(name, config, device) for name in bar}
     console.print(cost_table(costs, config, machine(device)))

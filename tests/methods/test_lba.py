@@ -119,7 +119,7 @@ def test_partners_differ_by_iteration_layer_and_rank_and_not_otherwise(make, mon
     assert seeds[6:] == seeds[:2]
 
 
-def test_rates_rise_over_the_warm_up_and_are_cut_twice(make) -> None:
+def test_rates_rise_over_the_warm_up_and_are_cut_twice() -> None:
     model = compose_model("model=lba", "scale=paper", "data=sysu_mm01", "data.root=/data")
     schedule = method_config(model).schedule
     shares = [schedule.share(epoch) for epoch in range(81)]
@@ -205,11 +205,12 @@ def test_impossible_settings_are_refused_in_one_sentence(overrides: list[str], m
 def test_the_figure_shows_the_first_pair_of_each_person_and_the_best_matches(make) -> None:
     module = make("model=lba", "model.streams.identity={identities: 3, images: 2, height: 64, width: 32}").module.eval()
     batch = make_batch(module)["identity"]
-    data = module.figure_data(batch)
+    with torch.no_grad():
+        data = module.figure_data(batch)
+        visible = module.network.encoder({"visible": batch.visible[::2]}).layer4
+        infrared = module.network.encoder({"infrared": batch.infrared[::2]}).layer4
     assert torch.equal(data["visible"], batch.visible[::2])
     assert torch.equal(data["infrared"], batch.infrared[::2])
-    visible = module.network.encoder({"visible": batch.visible[::2]}).layer4
-    infrared = module.network.encoder({"infrared": batch.infrared[::2]}).layer4
     assert data["matches"].shape == (3, 8, 2)  # a map of 4 x 2 has no more
     cosine = F.normalize(visible.flatten(2), dim=1).transpose(1, 2) @ F.normalize(infrared.flatten(2), dim=1)
     for person in range(3):

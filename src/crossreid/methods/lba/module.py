@@ -100,7 +100,6 @@ class LbA(CrossModalityModule[LbAConfig]):
         attention = co_attention(anchors, targets, positive.matching)
         return attention.mean(dim=0, keepdim=True) if self.config.coattention == "batch_mean" else attention
 
-    @torch.no_grad()
     def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
         """Fig. 3 and 4, on the last stage, for the first pair of images of each person."""
         pids = batch.pids.tolist()
