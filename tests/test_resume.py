@@ -177,3 +177,33 @@ def test_a_killed_run_chooses_the_same_weights_on_the_validation_identities(
     assert results[0]["rows"] == results[1]["rows"]
     best = torch.load(whole / "best.ckpt", weights_only=True)["crossreid"]["iteration"]
     assert best == results[0]["selected"]["iteration"]
+
+
+@pytest.mark.slow
+def test_tsgan_killed_in_each_phase_and_resumed(tmp_path: Path, people_root: Path, shared_folder: Path) -> None:
+    arguments = [
+        *smoke_settings(people_root, shared_folder),
+        "model=tsgan",
+        "model.phases={teacher: 4, gan: 4, joint: 4}",
+        "model.iterations_per_epoch=4",
+        "model.schedule={warmup: 2, steps: [3]}",
+        "model.teacher_schedule={warmup: 2, steps: [3]}",
+        "trainer.progress=false",
+        "trainer.checkpoint_every=1",
+        "trainer.log_every=1",
+    ]
+    whole, run = tmp_path / "whole", tmp_path / "killed"
+    finish(start(tmp_path, *arguments, f"run_dir={whole}"))
+    going_on: list[str] = []
+    for phase, iteration in {"teacher": 1, "gan": 5, "joint": 9}.items():
+        process = start(tmp_path, *arguments, f"run_dir={run}", *going_on)
+        wait_for_iteration(run, process, iteration)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        stopped = torch.load(run / "last.ckpt", weights_only=True)["crossreid"]
+        assert (stopped["phase"], stopped["iteration"] < 12) == (phase, True), "killed too late to prove anything"
+        going_on = [f"resume={run}"]
+    finish(start(tmp_path, *arguments, *going_on))
+    assert_equal(state(run), state(whole))
+    assert scores(run) == scores(whole)
+    assert (run / "history.csv").read_text() == (whole / "history.csv").read_text()
