@@ -25,7 +25,7 @@ main()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["aligngan", "baseline"])
+@pytest.mark.parametrize("model", ["aligngan", "baseline", "jsia"])
 def test_ranks_keep_equal_parameters_and_score_as_one_process(
     tmp_path: Path, people_root: Path, shared_folder: Path, model: str
 ) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import torch
 
 from support import smoke_settings
 
-PHASES = {"feature": 1, "pixel": 4, "joint": 8}  # kill once the iteration after this one is logged
+PHASES = {  # method -> phase -> kill once the iteration after this one is logged
+    "aligngan": {"feature": 1, "pixel": 4, "joint": 8},
+    "jsia": {"generation": 1, "joint": 4},
+}
 ARGS = [
-    "model.phases={feature: 4, pixel: 4, joint: 4}",
     "model.iterations_per_epoch=4",
     "model.decay.after=2",
     "trainer.checkpoint_every=1",
@@ -82,39 +85,57 @@ def wait_for_iteration(run: Path, process: subprocess.Popen, iteration: int) -> 
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(module_folder: Path, people_root: Path, shared_folder: Path) -> Path:
-    finish(start(module_folder, *common(people_root, shared_folder), "run_dir=whole"))
-    return module_folder / "whole"
+def uninterrupted(module_folder: Path, people_root: Path, shared_folder: Path) -> Callable[[str], Path]:
+    """The folder of a method's run that nothing stopped; run on first use."""
+
+    def run(model: str) -> Path:
+        folder = module_folder / f"whole_{model}"
+        if not folder.exists():
+            finish(start(module_folder, *common(model, people_root, shared_folder), f"run_dir={folder}"))
+        return folder
+
+    return run
 
 
-def common(people_root: Path, shared_folder: Path) -> list[str]:
-    return [*smoke_settings(people_root, shared_folder), "trainer.progress=false", *ARGS]
+def common(model: str, people_root: Path, shared_folder: Path) -> list[str]:
+    phases = f"model.phases={{{', '.join(f'{name}: 4' for name in PHASES[model])}}}"
+    settings = [*smoke_settings(people_root, shared_folder), "trainer.progress=false"]
+    return [*settings, f"model={model}", phases, *ARGS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize(("model", "phase"), [(model, phase) for model, phases in PHASES.items() for phase in phases])
 def test_killed_in_a_phase_and_resumed(
-    module_folder: Path, uninterrupted: Path, people_root: Path, shared_folder: Path, phase: str
+    module_folder: Path,
+    uninterrupted: Callable[[str], Path],
+    people_root: Path,
+    shared_folder: Path,
+    model: str,
+    phase: str,
 ) -> None:
-    run = module_folder / phase
-    arguments = [*common(people_root, shared_folder), f"run_dir={run}"]
+    run, whole = module_folder / f"{model}_{phase}", uninterrupted(model)
+    arguments = [*common(model, people_root, shared_folder), f"run_dir={run}"]
     process = start(module_folder, *arguments)
-    wait_for_iteration(run, process, PHASES[phase] + 1)
+    wait_for_iteration(run, process, PHASES[model][phase] + 1)
     process.send_signal(signal.SIGKILL)
     process.wait()
     stopped = torch.load(run / "last.ckpt", weights_only=True)["crossreid"]
     assert stopped["phase"] == phase, "killed too late to prove anything"
     finish(start(module_folder, *arguments, f"resume={run}"))
-    assert_equal(state(run), state(uninterrupted))
-    assert scores(run) == scores(uninterrupted)
-    assert (run / "history.csv").read_text() == (uninterrupted / "history.csv").read_text()
+    assert_equal(state(run), state(whole))
+    assert scores(run) == scores(whole)
+    assert (run / "history.csv").read_text() == (whole / "history.csv").read_text()
 
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_inside_an_epoch_and_auto_finds_it(
-    module_folder: Path, uninterrupted: Path, people_root: Path, shared_folder: Path
+    module_folder: Path, uninterrupted: Callable[[str], Path], people_root: Path, shared_folder: Path
 ) -> None:
-    arguments = [*common(people_root, shared_folder), "output_root=interrupted", "trainer.checkpoint_every=100"]
+    arguments = [
+        *common("aligngan", people_root, shared_folder),
+        "output_root=interrupted",
+        "trainer.checkpoint_every=100",
+    ]
     process = start(module_folder, *arguments)
     for _ in range(15000):
         found = list((module_folder / "interrupted").rglob("history.csv"))
@@ -131,8 +152,8 @@ def test_ctrl_c_leaves_a_checkpoint_inside_an_epoch_and_auto_finds_it(
     assert torch.load(run / "last.ckpt", weights_only=True)["crossreid"]["iteration"] >= 6
     finish(start(module_folder, *arguments, "resume=auto"))
     assert len(list((module_folder / "interrupted").rglob("run.json"))) == 1  # no second folder
-    assert_equal(state(run), state(uninterrupted))
-    assert (run / "history.csv").read_text() == (uninterrupted / "history.csv").read_text()
+    assert_equal(state(run), state(uninterrupted("aligngan")))
+    assert (run / "history.csv").read_text() == (uninterrupted("aligngan") / "history.csv").read_text()
     assert json.loads((run / "run.json").read_text())["status"] == "finished"
 
 
