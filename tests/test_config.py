@@ -95,9 +95,11 @@ def test_the_full_setting_of_cmssft_is_the_published_one() -> None:
 def test_sweeps_turn_multirun_on_and_every_job_composes(sweep: str) -> None:
     content = OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml")
     assert content.hydra.mode == "MULTIRUN"
-    for key, values in content.hydra.sweeper.params.items():
-        for value in str(values).split(","):
-            train_config(f"{key}={value}", "scale=smoke")
+    choices = {key: str(values).split(",") for key, values in content.hydra.sweeper.params.items()}
+    first = {key: values[0] for key, values in choices.items()}
+    for key, values in choices.items():
+        for value in values:
+            train_config("scale=small", *(f"{k}={v}" for k, v in (first | {key: value}).items()))
 
 
 @pytest.mark.parametrize("trainer", names("trainer"))

@@ -27,6 +27,7 @@ ROWS = {
         "model.feature_optimizer.kind=adam",
         "model.heads.dropout=0",
     ],
+    "jsia": ["model.phases={generation: 40, joint: 40}", "model.decay.after=30", "model.norms_in_generation=train"],
     "lba": ["model.epochs=30", "model.schedule={warmup: 0, steps: [25]}", "model.optimizer.kind=adam"],
 }
 RATES = {
@@ -37,6 +38,7 @@ RATES = {
         "model.feature_optimizer.head_lr=2e-3",
         "model.decay.after=30",
     ],
+    "jsia": ["model.reid_optimizer.lr=7e-4", "model.gan_optimizer.lr=2e-3"],
 }
 
 
@@ -59,6 +61,10 @@ def test_losses_fall(run_here, smoke_args: list[str], tmp_path: Path, model: str
             assert fallen(f"train/network/{name}") < 0.6, name
         for name in ("dt_layer3", "dt_layer4"):
             assert fallen(f"train/network/{name}") < 0.9, name
+    elif model == "jsia":
+        assert fallen("train/generator/cycle") < 0.8
+        assert fallen("train/variation/reconstruction") < 0.8
+        assert fallen("train/set_level+instance/id") < 0.8
     else:
         assert fallen("train/pixel/cycle") < 0.8
         assert fallen("train/feature/id_real") < 0.8

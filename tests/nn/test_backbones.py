@@ -9,7 +9,8 @@ import torchvision
 from crossreid.errors import ConfigError
 from crossreid.nn import backbones
 from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
-from crossreid.nn.heads import BottleneckClassifier, Embedder
+from crossreid.nn.heads import BottleneckClassifier, Embedder, NeckClassifier
+from crossreid.nn.normalisation import evaluating, frozen_parameters
 
 
 def test_last_stride_is_removed_and_the_map_is_pooled() -> None:
@@ -74,3 +75,34 @@ def test_weights_that_cannot_be_had_are_said_so(monkeypatch: pytest.MonkeyPatch)
         ResNetEncoder(BackboneConfig("resnet18", "/nowhere.pth"))
     with pytest.raises(ConfigError, match="There is no backbone 'vgg16'"):
         ResNetEncoder(BackboneConfig("vgg16", "random"))
+
+
+def test_the_neck_has_no_bias_and_works_on_one_row() -> None:
+    classifier = NeckClassifier(8, 5)
+    assert {name for name, _ in classifier.named_parameters()} == {"norm.weight", "fc.weight"}
+    assert "norm.bias" not in classifier.state_dict()
+    assert classifier.eval()(torch.rand(1, 8)).shape == (1, 5)
+    vectors = torch.rand(6, 8)
+    assert torch.allclose(classifier.train().norm(vectors).mean(0), torch.zeros(8), atol=1e-6)
+
+
+def test_frozen_parameters_pass_gradients_on_and_ask_again_afterwards() -> None:
+    network, x = torch.nn.Linear(3, 2), torch.rand(4, 3, requires_grad=True)
+    network.bias.requires_grad_(False)
+    with frozen_parameters(network):
+        out = network(x)
+    out.sum().backward()
+    assert x.grad.norm() > 0
+    assert network.weight.grad is None
+    assert (network.weight.requires_grad, network.bias.requires_grad) == (True, False)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluating_gives_the_mode_back(training: bool) -> None:
+    norm = torch.nn.BatchNorm1d(3).train(training)
+    with evaluating(norm):
+        norm(torch.rand(4, 3))
+    assert norm.training == training
+    assert int(norm.num_batches_tracked) == 0
+    with evaluating(norm, enabled=False):
+        assert norm.training == training

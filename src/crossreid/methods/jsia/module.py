@@ -242,7 +242,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             for fixed_logits, moved_logits, infrared in pairs
             for f, m in zip(fixed_logits, moved_logits, strict=True)
         ]
-        return 2 * _mean(both)
+        return _mean(both) * len(pairs)
 
     def _unseen_divergence(self, batch: PairedBatch, made: Generated, real: tuple[Recognition, Recognition]) -> Tensor:
         """Eq. 14 and 15: each image is mixed with one of another identity of its modality; mean over both modalities."""
@@ -275,7 +275,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         def pull(terms: Iterable[tuple[Tensor, float]]) -> Tensor:
             total = torch.stack([weight * value for value, weight in terms]).sum()
             gradients = torch.autograd.grad(total, shared, retain_graph=True)
-            return torch.stack([gradient.float().norm() for gradient in gradients]).norm()
+            return torch.cat([gradient.float().flatten() for gradient in gradients]).norm()
 
         identity = pull([learn.terms["id"], learn.terms["triplet"]])
         for name, term in align.terms.items():
