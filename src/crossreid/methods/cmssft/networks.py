@@ -49,7 +49,7 @@ class TwoStreamExtractor(nn.Module):
         super().__init__()
         encoder = ResNetEncoder(backbone)
         low, high = encoder.body[:6], encoder.body[6:]
-        self.size = encoder.size
+        self.size: tuple[int, int] = encoder.size
         self.channels = encoder.channels
         self.low = nn.ModuleDict({modality: copy.deepcopy(low) for modality in MODALITIES})  # Conv1^R, Conv1^I
         self.shared = high  # Conv2^S
