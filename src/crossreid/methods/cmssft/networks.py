@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.methods.cmssft.affinity import dense_affinities, propagate
-from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneConfig, ResNetEncoder
+from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
 from crossreid.nn.feature_block import Described, FeatureBlock
 
 SEGMENTS = ("shared", "specific")
@@ -49,24 +49,21 @@ class TwoStreamExtractor(nn.Module):
         super().__init__()
         encoder = ResNetEncoder(backbone)
         low, high = encoder.body[:6], encoder.body[6:]
-        self.size: tuple[int, int] = encoder.size
+        self.prepare = encoder.prepare
         self.channels = encoder.channels
         self.low = nn.ModuleDict({modality: copy.deepcopy(low) for modality in MODALITIES})  # Conv1^R, Conv1^I
         self.shared = high  # Conv2^S
         if specific:  # Conv2^R, Conv2^I
             self.specific = nn.ModuleDict({modality: copy.deepcopy(high) for modality in MODALITIES})
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] -> what the network sees, and the decoders rebuild: resized, ImageNet statistics."""
-        if images.shape[-2:] != self.size:
-            images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
-        return (images - self.mean) / self.std
+        prepared: Tensor = self.prepare(images)
+        return prepared
 
     def to_images(self, normalised: Tensor) -> Tensor:
         """The way back: (B, 3, h, w) with ImageNet statistics -> about [0, 1]."""
-        return normalised * self.std + self.mean
+        return normalised * self.prepare.std + self.prepare.mean
 
     def forward(self, visible: Tensor, infrared: Tensor) -> dict[Modality, Maps]:
         """Normalised images of both modalities -> their maps; the shared part sees both in one batch."""

@@ -275,7 +275,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         def pull(terms: Iterable[tuple[Tensor, float]]) -> Tensor:
             total = torch.stack([weight * value for value, weight in terms]).sum()
             gradients = torch.autograd.grad(total, shared, retain_graph=True)
-            return torch.linalg.vector_norm(torch.cat([gradient.float().flatten() for gradient in gradients]))
+            norm: Tensor = torch.linalg.vector_norm(torch.cat([gradient.float().flatten() for gradient in gradients]))
+            return norm
 
         identity = pull([learn.terms["id"], learn.terms["triplet"]])
         for name, term in align.terms.items():
