@@ -15,6 +15,7 @@ from crossreid.evaluation.modality_pairs import (
 )
 from crossreid.evaluation.protocols import Removal, RetrievalProtocol, SameLocation, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
+from crossreid.evaluation.reranking import Convention, KReciprocal
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
@@ -24,11 +25,13 @@ from crossreid.evaluation.tables import pairs_table, results_table
 __all__ = [
     "PAIRINGS",
     "AllPairsProtocol",
+    "Convention",
     "Cosine",
     "EmbeddingGatherer",
     "Embeddings",
     "Euclidean",
     "GalleryPermutations",
+    "KReciprocal",
     "PairingScore",
     "ProbeScores",
     "ProtocolLabels",
