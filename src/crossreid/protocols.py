@@ -23,6 +23,7 @@ from crossreid.evaluation import (
     Cosine,
     Euclidean,
     GalleryPermutations,
+    KReciprocal,
     LLCMProtocol,
     RegDBProtocol,
     Removal,
@@ -91,27 +92,47 @@ class ProtocolSet:
 
 
 @dataclass
+class RerankingConfig:
+    """See :class:`~crossreid.evaluation.KReciprocal`."""
+
+    k1: int = 20
+    k2: int = 6
+    lambda_: float = 0.3
+    convention: str = "paper"
+
+
+@dataclass
 class ProtocolConfig:
     """What all protocols have.
 
     Attributes:
         name: the protocol.
         similarity: ``cosine``, or ``euclidean`` on features as they are.
+        rerank: score a further row, re-ranked by k-reciprocal encoding.
+        reranking: its settings.
     """
 
     name: str = ""
     similarity: str = "cosine"
+    rerank: bool = False
+    reranking: RerankingConfig = field(default_factory=RerankingConfig)
 
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence for impossible settings."""
         check_choice("protocol.similarity", self.similarity, ("cosine", "euclidean"))
+        KReciprocal(Cosine(), **vars(self.reranking))
 
     def scorers(self, own: Mapping[str, Scorer] | None = None) -> dict[str, Scorer]:
-        """What to score by: row ``""`` is Euclidean where asked for, else the method's own, else cosine; then its others."""
-        main: Scorer = Euclidean() if self.similarity == "euclidean" else Cosine()
-        if own is None:
-            return {"": main}
-        return dict(own) | ({"": main} if self.similarity == "euclidean" else {})
+        """What to score by: row ``""`` is Euclidean where asked for, else the method's own, else cosine; then its others.
+
+        With ``rerank`` the row ``reranked`` is that of ``""``, re-ranked.
+        """
+        found: dict[str, Scorer] = {"": Cosine()} if own is None else dict(own)
+        if self.similarity == "euclidean":
+            found[""] = Euclidean()
+        if self.rerank:
+            found["reranked"] = KReciprocal(found[""], **vars(self.reranking))
+        return found
 
     @abstractmethod
     def build(self, scored: Scored) -> ProtocolSet:

@@ -19,6 +19,7 @@ from crossreid.evaluation.protocols import RetrievalProtocol, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.regdb import REGDB_DIRECTIONS, RegDBProtocol, average_splits, score_regdb
 from crossreid.evaluation.removal import NothingRemoved, Removal, SameImage, SameLocation, SamePersonSameCamera
+from crossreid.evaluation.reranking import Convention, KReciprocal
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
@@ -31,11 +32,13 @@ __all__ = [
     "PAIRINGS",
     "REGDB_DIRECTIONS",
     "AllPairsProtocol",
+    "Convention",
     "Cosine",
     "EmbeddingGatherer",
     "Embeddings",
     "Euclidean",
     "GalleryPermutations",
+    "KReciprocal",
     "LLCMProtocol",
     "NothingRemoved",
     "PairingScore",

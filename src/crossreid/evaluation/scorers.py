@@ -1,10 +1,11 @@
 """Scorers: what turns a set of probes and a gallery into similarities.
 
 A scorer is any callable that takes probes and gallery (two :class:`Embeddings`, Q and G images) and returns a (Q, G)
-matrix that is larger where two images are more alike. Two optional attributes are read:
+matrix that is larger where two images are more alike. Three optional attributes are read:
 
 * ``label``: its name in tables, by default the class's name;
-* ``transductive``: True if a probe's scores depend on the other probes; it then always gets all probes at once.
+* ``transductive``: True if a probe's scores depend on the other probes; it then always gets all probes at once;
+* ``distance``: a function from similarities to distances of at least 0, needed to be re-ranked.
 
 Values are computed in float64 and rounded to a grid far finer than any float32 feature can tell apart. Equal features
 thus get equal scores whatever order a matrix product sums in, and ties are broken by the order of the gallery alone.
@@ -43,9 +44,19 @@ class Cosine:
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """Similarities (Q, G) float64."""
-        probes, others = (normalised(feature_of(part, self.feature)) for part in (query, gallery))
-        scores = probes @ others.T
-        return to_grid(scores, 0)
+        return self.compare(self.points(query, gallery), self.points(gallery, gallery))
+
+    def points(self, images: Embeddings, beside: Embeddings) -> Array:
+        """Images as points (N, D) float64: unit rows, whatever they are to be compared with."""
+        return normalised(feature_of(images, self.feature))
+
+    def compare(self, probes: Array, others: Array) -> Array:
+        """Similarities (Q, G) of points."""
+        return to_grid(probes @ others.T, 0)
+
+    def distance(self, similarity: Array) -> Array:
+        """1 - similarity, in [0, 2]: half the squared distance of unit features."""
+        return np.maximum(1.0 - similarity, 0.0)
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,15 @@ class Euclidean:
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """Negative distances (Q, G) float64, at most 0."""
-        others = feature_of(gallery, self.feature).astype(np.float64)
-        probes = feature_of(query, self.feature).astype(np.float64)
-        if len(others):
-            probes, others = probes - others[0], others - others[0]
+        return self.compare(self.points(query, gallery), self.points(gallery, gallery))
+
+    def points(self, images: Embeddings, beside: Embeddings) -> Array:
+        """Images as points (N, D) float64, with the origin at the first image of ``beside``."""
+        exact = feature_of(images, self.feature).astype(np.float64)
+        return np.asarray(exact - feature_of(beside, self.feature)[0]) if len(beside) else exact
+
+    def compare(self, probes: Array, others: Array) -> Array:
+        """Similarities (Q, G) of points that have one origin."""
         lengths_q, lengths_g = ((part**2).sum(axis=1) for part in (probes, others))
         scores = probes @ others.T
         for start in range(0, len(scores), _CHUNK):
@@ -77,6 +93,10 @@ class Euclidean:
             squared = to_grid(scale - 2 * scores[part], np.frexp(scale)[1])
             scores[part] = -np.sqrt(np.maximum(squared, 0.0))
         return scores
+
+    def distance(self, similarity: Array) -> Array:
+        """The squared distance."""
+        return np.asarray(similarity**2)
 
 
 def scorer_label(scorer: Scorer) -> str:
