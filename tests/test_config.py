@@ -55,7 +55,8 @@ def test_every_row_combines_with_every_scale(experiment: str, scale: str) -> Non
 def test_a_row_sets_method_switches_only() -> None:
     for name in names("experiment"):
         content = OmegaConf.to_container(OmegaConf.load(CONF / "experiment" / f"{name}.yaml"))
-        assert set(content) <= {"defaults", "name", "model"}
+        assert set(content) <= {"defaults", "name", "model", "protocol"}
+        assert set(content.get("protocol", {})) <= {"rerank", "modes", "shots"}  # what is scored besides, not how
         assert not {"streams", "phases", "iterations_per_epoch"} & set(content.get("model", {}))
 
 
