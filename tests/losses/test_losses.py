@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from crossreid.losses import hardest_distance_triplet, hardest_triplet, identity_loss, least_squares, pixel_l1
+from crossreid.losses import euclidean_triplet, hardest_triplet, identity_loss, least_squares, pixel_l1
 
 
 def slow_triplet(anchors, others, labels, other_labels, margin: float) -> float:
@@ -53,12 +53,12 @@ def test_distance_triplet_by_hand_and_its_sign() -> None:
     anchors, others = torch.tensor([[0.0, 0.0], [10.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 2.0], [10.0, 0.0]])
     labels, other_labels = torch.tensor([0, 1]), torch.tensor([0, 0, 1])
     # first anchor: farthest positive 5, nearest negative 10; second: positive 0, nearest negative sqrt(49 + 16)
-    loss = hardest_distance_triplet(anchors, others, labels, other_labels, 6.0)
+    loss = euclidean_triplet(anchors, others, labels, other_labels, 6.0)
     assert loss.item() == pytest.approx((6 + 5 - 10) / 2 + 0.0)
-    nearer = hardest_distance_triplet(anchors, others * torch.tensor([1.0, 0.5]), labels, other_labels, 6.0)
+    nearer = euclidean_triplet(anchors, others * torch.tensor([1.0, 0.5]), labels, other_labels, 6.0)
     assert nearer.item() < loss.item()
     with pytest.raises(ValueError, match="positive and a negative"):
-        hardest_distance_triplet(anchors, others, labels, torch.zeros(3, dtype=torch.long))
+        euclidean_triplet(anchors, others, labels, torch.zeros(3, dtype=torch.long))
 
 
 def test_distance_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() -> None:
@@ -74,7 +74,7 @@ def test_distance_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() 
     triplets = BatchHardMiner(distance=distance)(anchors, labels, others, labels.clone())
     oracle = TripletMarginLoss(margin=0.3, distance=distance, reducer=MeanReducer())
     expected = oracle(anchors, labels, triplets, others, labels.clone())
-    loss = hardest_distance_triplet(anchors, others, labels, labels, 0.3)
+    loss = euclidean_triplet(anchors, others, labels, labels, 0.3)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
     loss.backward()
     assert anchors.grad.norm() > 0
@@ -83,7 +83,7 @@ def test_distance_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() 
 def test_identical_vectors_have_a_finite_gradient() -> None:
     vectors = torch.zeros(4, 3, requires_grad=True)
     labels = torch.tensor([0, 0, 1, 1])
-    loss = hardest_distance_triplet(vectors, vectors * 2, labels, labels, 0.3)
+    loss = euclidean_triplet(vectors, vectors * 2, labels, labels, 0.3)
     assert loss.item() == pytest.approx(0.3)
     loss.backward()
     assert torch.isfinite(vectors.grad).all()

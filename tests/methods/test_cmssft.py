@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
-from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.losses import euclidean_triplet
 from crossreid.methods.cmssft.affinity import (
     GroupGraph,
     Nodes,

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from crossreid.config import method_class, method_config
 from crossreid.errors import ConfigError
-from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.losses import euclidean_triplet
 from crossreid.methods.players import Losses
 from crossreid.nn.pooling import generalised_mean
 from methods_support import compose_model, make_batch

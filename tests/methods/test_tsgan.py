@@ -8,8 +8,7 @@ import torch
 
 from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
-from crossreid.losses import binary_cross_entropy, identity_loss, least_squares
-from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.losses import binary_cross_entropy, euclidean_triplet, identity_loss, least_squares
 from crossreid.methods.tsgan.config import GanOptimizerConfig, ReIDScheduleConfig
 from crossreid.methods.tsgan.losses import fake_pairs, joint_acceptance, joint_rejection, teaching_distance
 from crossreid.methods.tsgan.networks import ReIDNetwork

@@ -3,11 +3,12 @@
 from crossreid.losses.adversarial import binary_cross_entropy, least_squares
 from crossreid.losses.identity import identity_loss
 from crossreid.losses.pixel import pixel_l1
-from crossreid.losses.triplet import hardest_distance_triplet, hardest_similarities, hardest_triplet
+from crossreid.losses.triplet import euclidean_triplet, exact_distances, hardest_similarities, hardest_triplet
 
 __all__ = [
     "binary_cross_entropy",
-    "hardest_distance_triplet",
+    "euclidean_triplet",
+    "exact_distances",
     "hardest_similarities",
     "hardest_triplet",
     "identity_loss",

@@ -57,29 +57,34 @@ def hardest_triplet(
     return F.relu(margin + negative - positive).mean()
 
 
-def hardest_distance_triplet(
-    anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float = 0.3
-) -> Tensor:
-    """Batch-hard triplet loss on Euclidean distance, vectors as they are (JSIA-ReID, Eq. 13 with the signs mended).
+def exact_distances(anchors: Tensor, others: Tensor) -> Tensor:
+    """Euclidean distances (N, M) of the rows of (N, D) and (M, D), from differences and not from a matrix product.
+
+    The distance of a row to itself is exactly 0, and its gradient there is 0 instead of NaN.
+    """
+    return torch.cdist(anchors, others, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float) -> Tensor:
+    """Batch-hard triplet loss on Euclidean distance, vectors as they are (Hermans et al., 2017).
 
     ``mean over anchors of max(0, margin + farthest positive - nearest negative)``.
 
     Args:
         anchors: (N, D) vectors, not normalised.
-        others: (M, D) vectors that positives and negatives are taken from.
+        others: (M, D) vectors that positives and negatives are taken from; the anchors themselves, or another set.
         labels: (N,) identities of the anchors.
         other_labels: (M,) identities of the others.
         margin: in distance.
 
     Returns:
-        A scalar >= 0, zero only where every gap is at least ``margin``.
+        A scalar >= 0 in float32, zero only where every gap is at least ``margin``.
 
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
     with torch.autocast(anchors.device.type, enabled=False):
-        # differences, not expanded squares, which lose small distances
-        distance = torch.cdist(anchors.float(), others.float(), compute_mode="donot_use_mm_for_euclid_dist")
+        distance = exact_distances(anchors.float(), others.float())
     same = _same_identity(labels, other_labels)
     positive = distance.masked_fill(~same, float("-inf")).amax(1)
     negative = distance.masked_fill(same, float("inf")).amin(1)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossreid.losses.euclidean_triplet import exact_distances
+from crossreid.losses import exact_distances
 
 # ---------------------------------------------------------------- dense, with gradients
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.losses import euclidean_triplet
 
 ByModality = dict[Modality, Tensor]
 

@@ -20,7 +20,7 @@ from torch.optim import Adam, Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
-from crossreid.losses import hardest_distance_triplet, identity_loss, pixel_l1
+from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.jsia import losses as jsia_losses
 from crossreid.methods.jsia.config import AdamConfig, JSIAConfig
@@ -183,7 +183,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         visible, infrared = real = [self.instance(part) for part in maps]
         losses.add("id", _mean(identity_loss(r.logits, pids, cfg.smoothing) for r in real))
         sides = ((visible.vector, infrared.vector), (infrared.vector, visible.vector))
-        losses.add("triplet", _mean(hardest_distance_triplet(a, b, pids, pids, cfg.margin) for a, b in sides))
+        losses.add("triplet", _mean(euclidean_triplet(a, b, pids, pids, cfg.margin) for a, b in sides))
         if cfg.local_regions != "none":
             local = _mean(identity_loss(logits, pids, cfg.smoothing) for r in real for logits in r.local)
             losses.add("local_id", local, cfg.local_id)

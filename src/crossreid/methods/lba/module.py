@@ -18,8 +18,7 @@ from torch.optim import Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
-from crossreid.losses import identity_loss
-from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.lba.cmalign import (
     Alignment,

@@ -23,8 +23,7 @@ from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import random_crop
 from crossreid.evaluation.modality_pairs import ReportedPair
-from crossreid.losses import identity_loss, pixel_l1
-from crossreid.losses.euclidean_triplet import euclidean_triplet
+from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
 from crossreid.methods.base import CrossModalityModule, Schedule
 from crossreid.methods.players import Losses
 from crossreid.methods.tsgan.config import ReIDWeights, TeacherWeights, TSGANConfig
