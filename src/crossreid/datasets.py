@@ -96,32 +96,8 @@ class DataConfig:
 
 
 @dataclass
-class SyntheticConfig(DataConfig):
-    """The embedded people, in the layout of SYSU-MM01.
-
-    Attributes:
-        people: fields of :class:`~crossreid.data.synthetic.SyntheticPeople`.
-    """
-
-    people: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def generator(self) -> SyntheticPeople:
-        """The generator's settings."""
-        return SyntheticPeople(**self.people)
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence for impossible settings."""
-        super().check()
-        _ = self.generator
-
-    def prepare(self, *, progress: bool) -> None:
-        """Draw the people where they are not there."""
-        write_sysu_layout(self.folder, self.generator, workers=available_cores(), progress=progress)
-
-    def expected(self) -> SplitCounts:
-        """What the generator says it wrote."""
-        return read_manifest(self.folder)
+class SysuLayout(DataConfig):
+    """Datasets in the layout of SYSU-MM01."""
 
     def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`~crossreid.data.datasets.read_sysu_mm01`."""
@@ -129,21 +105,14 @@ class SyntheticConfig(DataConfig):
 
 
 @dataclass
-class SyntheticRegDBConfig(DataConfig):
-    """Embedded people seen by a visible and a thermal camera at once, in the layout of RegDB.
+class RegDBLayout(DataConfig):
+    """Datasets in the layout of RegDB.
 
     Attributes:
-        people: fields of :class:`~crossreid.data.synthetic.RegDBPeople`.
         split: which of the ten splits into training and test, 1 to 10.
     """
 
-    people: dict[str, int] = field(default_factory=dict)
     split: int = 1
-
-    @property
-    def generator(self) -> RegDBPeople:
-        """The generator's settings."""
-        return RegDBPeople(**self.people)
 
     @property
     def split_number(self) -> int:
@@ -153,22 +122,62 @@ class SyntheticRegDBConfig(DataConfig):
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence for impossible settings."""
         super().check()
-        check_split(self.split)
-        _ = self.generator
-
-    def prepare(self, *, progress: bool) -> None:
-        """Draw the people where they are not there."""
-        write_regdb_layout(self.folder, self.generator, workers=available_cores(), progress=progress)
-
-    def expected(self) -> SplitCounts:
-        """Half of the people train and half test."""
-        ids = self.generator.ids // 2
-        each = CameraCount(ids, ids * self.generator.frames)
-        return {part: {1: each, 2: each} for part in ("train", "test")}
+        if self.split not in REGDB_SPLITS:
+            raise ConfigError(f"data.split is {self.split}: RegDB has the splits 1 to 10.")
 
     def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`~crossreid.data.datasets.read_regdb`."""
         return read_regdb(self.folder, self.split, counts, name=self.name, complain=complain)
+
+
+@dataclass
+class SyntheticConfig(SysuLayout):
+    """The embedded people.
+
+    Attributes:
+        people: fields of :class:`~crossreid.data.synthetic.SyntheticPeople`.
+    """
+
+    people: dict[str, int] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        SyntheticPeople(**self.people)
+
+    def prepare(self, *, progress: bool) -> None:
+        """Draw the people where they are not there."""
+        write_sysu_layout(self.folder, SyntheticPeople(**self.people), workers=available_cores(), progress=progress)
+
+    def expected(self) -> SplitCounts:
+        """What the generator says it wrote."""
+        return read_manifest(self.folder)
+
+
+@dataclass
+class SyntheticRegDBConfig(RegDBLayout):
+    """Embedded people seen by a visible and a thermal camera at once.
+
+    Attributes:
+        people: fields of :class:`~crossreid.data.synthetic.RegDBPeople`.
+    """
+
+    people: dict[str, int] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence for impossible settings."""
+        super().check()
+        RegDBPeople(**self.people)
+
+    def prepare(self, *, progress: bool) -> None:
+        """Draw the people where they are not there."""
+        write_regdb_layout(self.folder, RegDBPeople(**self.people), workers=available_cores(), progress=progress)
+
+    def expected(self) -> SplitCounts:
+        """Half of the people train and half test."""
+        people = RegDBPeople(**self.people)
+        each = CameraCount(people.ids // 2, people.ids // 2 * people.frames)
+        return {part: {1: each, 2: each} for part in ("train", "test")}
 
 
 @dataclass
@@ -194,41 +203,17 @@ class CountedConfig(DataConfig):
 
 
 @dataclass
-class SysuMM01Config(CountedConfig):
+class SysuMM01Config(CountedConfig, SysuLayout):
     """SYSU-MM01."""
 
     OFFICIAL = SYSU_MM01_COUNTS
 
-    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
-        """See :func:`~crossreid.data.datasets.read_sysu_mm01`."""
-        return read_sysu_mm01(self.folder, counts, name=self.name, complain=complain)
-
 
 @dataclass
-class RegDBConfig(CountedConfig):
-    """RegDB.
-
-    Attributes:
-        split: which of the ten splits into training and test, 1 to 10.
-    """
+class RegDBConfig(CountedConfig, RegDBLayout):
+    """RegDB."""
 
     OFFICIAL = REGDB_COUNTS
-
-    split: int = 1
-
-    @property
-    def split_number(self) -> int:
-        """The split."""
-        return self.split
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence for impossible settings."""
-        super().check()
-        check_split(self.split)
-
-    def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
-        """See :func:`~crossreid.data.datasets.read_regdb`."""
-        return read_regdb(self.folder, self.split, counts, name=self.name, complain=complain)
 
 
 @dataclass
@@ -269,12 +254,6 @@ class FolderConfig(DataConfig):
         return read_folder(
             self.folder, modality=modality, infrared_cameras=self.infrared_cameras, name=self.name, complain=complain
         )
-
-
-def check_split(split: int) -> None:
-    """Raise :class:`ConfigError` for a split that RegDB does not have."""
-    if split not in REGDB_SPLITS:
-        raise ConfigError(f"data.split is {split}: RegDB has the splits 1 to 10.")
 
 
 DATASETS: dict[str, type[DataConfig]] = {
