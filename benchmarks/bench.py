@@ -62,13 +62,20 @@ class PhaseClock(pl.Callback):
         return {phase: round(1 / float(np.median(times[1:])), 3) for phase, times in self.seconds.items()}
 
 
+def bench_drawing(root: Path, people: SyntheticPeople) -> float:
+    """Images drawn a second with a process for each core, start of the processes included."""
+    seconds = timed(lambda: write_sysu_layout(root, people, workers=os.cpu_count() or 1))
+    return len(read_sysu_mm01(root, None).records) / seconds
+
+
 def bench_data(folder: Path) -> dict[str, float]:
-    people = SyntheticPeople(train_ids=40, val_ids=4, test_ids=12, frames=6)
-    seconds = timed(lambda: write_sysu_layout(folder / "people", people, workers=os.cpu_count() or 1))
+    small = bench_drawing(folder / "people", SyntheticPeople(train_ids=40, val_ids=4, test_ids=12, frames=6))
+    large = SyntheticPeople(train_ids=20, val_ids=2, test_ids=6, frames=6, height=288, width=144)
+    drawn = {"drawn_per_s_128x64": round(small, 1), "drawn_per_s_288x144": round(bench_drawing(folder / "large", large), 1)}
     dataset = read_sysu_mm01(folder / "people", None)
     count = len(dataset.records)
     decoding = timed(lambda: open_cache(dataset.records, dataset.root, folder / "cache", (128, 64), progress=False))
-    return {"images": count, "drawn_per_s": round(count / seconds, 1), "decoded_per_s": round(count / decoding, 1)}
+    return {"images": count, **drawn, "decoded_per_s": round(count / decoding, 1)}
 
 
 def bench_training(folder: Path, *overrides: str) -> dict[str, object]:

@@ -98,9 +98,10 @@ def test_sweeps_turn_multirun_on_and_every_job_composes(sweep: str) -> None:
     assert content.hydra.mode == "MULTIRUN"
     choices = {key: str(values).split(",") for key, values in content.hydra.sweeper.params.items()}
     first = {key: values[0] for key, values in choices.items()}
+    data = ["data=synthetic_regdb"] if "data.split" in choices else []
     for key, values in choices.items():
         for value in values:
-            train_config("scale=small", *(f"{k}={v}" for k, v in (first | {key: value}).items()))
+            train_config(*data, "scale=paper", *(f"{k}={v}" for k, v in (first | {key: value}).items()))
 
 
 @pytest.mark.parametrize("trainer", names("trainer"))

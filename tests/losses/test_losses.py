@@ -58,7 +58,7 @@ def test_distance_triplet_by_hand_and_its_sign() -> None:
     nearer = euclidean_triplet(anchors, others * torch.tensor([1.0, 0.5]), labels, other_labels, 6.0)
     assert nearer.item() < loss.item()
     with pytest.raises(ValueError, match="positive and a negative"):
-        euclidean_triplet(anchors, others, labels, torch.zeros(3, dtype=torch.long))
+        euclidean_triplet(anchors, others, labels, torch.zeros(3, dtype=torch.long), 6.0)
 
 
 def test_distance_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() -> None:
