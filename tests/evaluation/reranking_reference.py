@@ -5,9 +5,11 @@ Zhong, Zheng, Cao and Li, "Re-ranking Person Re-identification with k-reciprocal
 
 import math
 
+import numpy as np
+
 
 def rerank(distance, probes, k1, k2, lambda_, convention="paper"):
-    """Re-ranked distances: a list of rows (probes) of lists (the other images).
+    """Re-ranked distances (probes, others).
 
     distance: N rows of N numbers, probes first; equal numbers are ties, and go to the earlier image.
     """
@@ -36,21 +38,14 @@ def rerank(distance, probes, k1, k2, lambda_, convention="paper"):
         vector = {y: math.exp(-distance[x][y]) for y in members}  # Eq. 7
         total = sum(vector.values())
         vectors.append({y: v / total for y, v in vector.items()} if code else vector)
-    expanded = []
-    for x in images:  # Eq. 11
-        near = ranked[x][:k2]
-        entries = {y for z in near for y in vectors[z]}
-        expanded.append({y: sum(vectors[z].get(y, 0.0) for z in near) / len(near) for y in entries})
-    result = []
+    dense = np.array([[vector.get(y, 0.0) for y in images] for vector in vectors])
+    expanded = [np.mean([dense[z] for z in ranked[x][:k2]], axis=0) for x in images]  # Eq. 11
+    result = np.empty((probes, len(distance) - probes))
     for x in images[:probes]:
-        row = []
         for y in images[probes:]:
             a, b = expanded[x], expanded[y]
-            entries = a.keys() | b.keys()
-            least = sum(min(a.get(e, 0.0), b.get(e, 0.0)) for e in entries)  # Eq. 10
-            most = sum(max(a.get(e, 0.0), b.get(e, 0.0)) for e in entries)
-            row.append((1 - lambda_) * (1 - least / most) + lambda_ * distance[x][y])  # Eq. 12
-        result.append(row)
+            jaccard = 1 - np.minimum(a, b).sum() / np.maximum(a, b).sum()  # Eq. 10
+            result[x, y - probes] = (1 - lambda_) * jaccard + lambda_ * distance[x][y]  # Eq. 12
     return result
 
 
