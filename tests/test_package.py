@@ -77,7 +77,7 @@ def _allowed(package: str, module: str) -> bool:
 
 def test_scripts_and_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert set(project["scripts"]) == {"crossreid-train", "crossreid-evaluate"}
+    assert set(project["scripts"]) == {"crossreid-train", "crossreid-evaluate", "crossreid-image-quality"}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert project["version"] in changelog
 

@@ -54,9 +54,10 @@ class ResNetGenerator(nn.Module):
         blocks: number of residual blocks.
         running_stats: instance norm keeps running averages and uses them in eval mode, as in AlignGAN's official code;
             images then change between train and eval mode.
+        in_channels: 3, and one more for each label map in [0, 1] that is stacked on the images (StarGAN).
     """
 
-    def __init__(self, channels: int = 64, blocks: int = 4, running_stats: bool = False) -> None:
+    def __init__(self, channels: int = 64, blocks: int = 4, running_stats: bool = False, in_channels: int = 3) -> None:
         super().__init__()
 
         def step(layer: nn.Module, out: int) -> list[nn.Module]:
@@ -64,7 +65,7 @@ class ResNetGenerator(nn.Module):
 
         c = channels
         self.body = nn.Sequential(
-            *step(nn.Conv2d(3, c, 7, padding=3, bias=False), c),
+            *step(nn.Conv2d(in_channels, c, 7, padding=3, bias=False), c),
             *step(nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False), 2 * c),
             *step(nn.Conv2d(2 * c, 4 * c, 4, stride=2, padding=1, bias=False), 4 * c),
             *[ResidualBlock(4 * c, running_stats) for _ in range(blocks)],
@@ -76,7 +77,7 @@ class ResNetGenerator(nn.Module):
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] -> translated images of the same shape and range."""
+        """Images (B, in_channels, H, W) in [0, 1] -> translated images (B, 3, H, W) in [0, 1]."""
         return from_gan_range(self.body(to_gan_range(images)))
 
 
