@@ -26,6 +26,7 @@ from crossreid.methods.jsia.generation import (
 )
 from crossreid.methods.jsia.losses import (
     acceptance,
+    alignment,
     divergence,
     feature_l1,
     mix,
@@ -100,6 +101,13 @@ def test_pairs_diverge_from_infrared_to_visible_and_only_the_fake_moves(infrared
     (printed + symmetric).backward()
     assert fixed.grad is None
     assert moved.grad.norm() > 0
+
+
+def test_alignment_by_hand_sums_both_kinds_of_pair_and_averages_stripes() -> None:
+    a, b, c = logits_of(0.5, 0.5), logits_of(0.25, 0.75), logits_of(0.9, 0.1)
+    real, fake = ([a, a], [b, c]), ([c, b], [a, b])  # visible, infrared; two stripes each
+    expected = (divergence(b, c) + divergence(c, b)) / 2 + (divergence(a, a) + divergence(b, a)) / 2
+    assert alignment(real, fake, "printed").item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_variation_terms_by_hand() -> None:

@@ -60,6 +60,7 @@ class ResNetGenerator(nn.Module):
             images then change between train and eval mode.
         kernel: of the strided convolutions: 4 (AlignGAN) or 3 (CycleGAN).
         padding: of the convolutions that keep the size: ``zeros`` (AlignGAN) or ``reflect`` (CycleGAN).
+        in_channels: 3, and one more for each label map in [0, 1] that is stacked on the images (StarGAN).
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class ResNetGenerator(nn.Module):
         *,
         kernel: int = 4,
         padding: Padding = "zeros",
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
 
@@ -85,7 +87,7 @@ class ResNetGenerator(nn.Module):
 
         c = channels
         self.body = nn.Sequential(
-            *step(nn.Conv2d(3, c, 7, padding=3, bias=False, padding_mode=padding), c),
+            *step(nn.Conv2d(in_channels, c, 7, padding=3, bias=False, padding_mode=padding), c),
             *step(halve(c), 2 * c),
             *step(halve(2 * c), 4 * c),
             *[ResidualBlock(4 * c, running_stats, padding) for _ in range(blocks)],
@@ -97,7 +99,7 @@ class ResNetGenerator(nn.Module):
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] -> translated images of the same shape and range."""
+        """Images (B, in_channels, H, W) in [0, 1] -> translated images (B, 3, H, W) in [0, 1]."""
         return from_gan_range(self.body(to_gan_range(images)))
 
 

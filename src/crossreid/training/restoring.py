@@ -62,7 +62,7 @@ def restore(path: Path, data: dict[str, Any], protocol: dict[str, Any], trainer:
         trained.model["backbone"]["weights"] = "random"  # the checkpoint brings all weights
     method = method_config(trained.model)
     check_trainer(trainer, 1)
-    scored_on = _data(data, trained.data)
+    scored_on = dataset_settings(data, trained.data)
     chosen = protocol_config(trained.protocol if protocol["name"] == AUTO else protocol)
     module_data = make_datamodule(scored_on, method, trained.selection, seed=trained.seed, progress=trainer.progress)
     module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
@@ -78,7 +78,7 @@ def restore(path: Path, data: dict[str, Any], protocol: dict[str, Any], trainer:
     )
 
 
-def _data(asked: dict[str, Any], trained: dict[str, Any]) -> DataConfig:
+def dataset_settings(asked: dict[str, Any], trained: dict[str, Any]) -> DataConfig:
     """The dataset asked for, or the one of training, where it lies now."""
     if asked["name"] != TRAINED:
         return data_config(asked)

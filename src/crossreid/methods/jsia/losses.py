@@ -65,6 +65,23 @@ def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, 
     return loss + divergence(visible, infrared) if kind == "symmetric" else loss
 
 
+def alignment(fixed: Sequence[Sequence[Tensor]], moved: Sequence[Sequence[Tensor]], kind: str) -> Tensor:
+    """Eq. 11, and Eq. 12 with one entry a stripe: the sum over both kinds of pair, mean over the entries.
+
+    Args:
+        fixed: logits (B, classes) of real visible and of real infrared images.
+        moved: logits of visible images that follow the infrared ones, and of infrared ones that follow the visible ones.
+        kind: see :func:`paired_divergence`.
+    """
+    to_visible = [
+        paired_divergence(f, m, fixed_is_infrared=True, kind=kind) for f, m in zip(fixed[1], moved[0], strict=True)
+    ]
+    to_infrared = [
+        paired_divergence(f, m, fixed_is_infrared=False, kind=kind) for f, m in zip(fixed[0], moved[1], strict=True)
+    ]
+    return torch.stack(to_visible).mean() + torch.stack(to_infrared).mean()
+
+
 class VariationTerms(NamedTuple):
     """The three terms of Eq. 10, scalars."""
 

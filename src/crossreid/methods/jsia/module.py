@@ -10,7 +10,7 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -211,10 +211,14 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         if paired:
             fakes = made.fakes.detach()
             fake = self._recognise(fakes.visible), self._recognise(fakes.infrared)
-            if cfg.instance_level:
-                losses.add("il", self._divergence(real, fake, lambda r: [r.logits]), cfg.lambda_il)
+        if cfg.instance_level:
+            whole = [[(r.logits,) for r in side] for side in (real, fake)]
+            il = jsia_losses.alignment(whole[0], whole[1], kind=cfg.divergence)
+            losses.add("il", il, cfg.lambda_il)
         if cfg.local_regions != "none":
-            losses.add("lr", self._divergence(real, real if unpaired else fake, lambda r: r.local), cfg.lambda_lr)
+            local = [[r.local for r in side] for side in (real, real if unpaired else fake)]
+            lr = jsia_losses.alignment(local[0], local[1], kind=cfg.divergence)
+            losses.add("lr", lr, cfg.lambda_lr)
         if cfg.unseen_ids:
             losses.add("ui", self._unseen_divergence(batch, made, real), cfg.lambda_ui)
         return losses
@@ -222,27 +226,6 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _recognise(self, images: Tensor) -> Recognition:
         found: Recognition = self.instance(self.set_level(images))
         return found
-
-    def _divergence(
-        self,
-        fixed: tuple[Recognition, Recognition],
-        moved: tuple[Recognition, Recognition],
-        pick: Callable[[Recognition], list[Tensor]],
-    ) -> Tensor:
-        """Eq. 11, and Eq. 12 with several logits a picture: the mean over them of both kinds of pair's sum.
-
-        Args:
-            fixed: of real visible and real infrared images.
-            moved: of what follows them: (fake) visible images that follow infrared ones, and the other way.
-            pick: the logits to compare.
-        """
-        pairs = [(pick(fixed[1]), pick(moved[0]), True), (pick(fixed[0]), pick(moved[1]), False)]
-        both = [
-            jsia_losses.paired_divergence(f, m, fixed_is_infrared=infrared, kind=self.config.divergence)
-            for fixed_logits, moved_logits, infrared in pairs
-            for f, m in zip(fixed_logits, moved_logits, strict=True)
-        ]
-        return _mean(both) * len(pairs)
 
     def _unseen_divergence(self, batch: PairedBatch, made: Generated, real: tuple[Recognition, Recognition]) -> Tensor:
         """Eq. 14 and 15: each image is mixed with one of another identity of its modality; mean over both modalities."""

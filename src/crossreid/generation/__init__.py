@@ -1,0 +1,1 @@
+"""Image generators side by side (JSIA-ReID, Table 4): the ones it is compared with, and how their images are scored."""
