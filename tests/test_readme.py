@@ -21,11 +21,18 @@ from crossreid.config import (
 )
 from crossreid.cost import CostConfig
 from crossreid.datasets import data_config
+from crossreid.generation.settings import ImageQualityConfig
 from crossreid.protocols import protocol_config
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
-SCHEMAS = {"evaluate": EvaluateConfig, "check": CheckConfig, "cost": CostConfig, "auxiliary": AuxiliaryConfig}
+SCHEMAS = {
+    "evaluate": EvaluateConfig,
+    "check": CheckConfig,
+    "cost": CostConfig,
+    "auxiliary": AuxiliaryConfig,
+    "image_quality": ImageQualityConfig,
+}
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ([^#\n`]*)", re.MULTILINE)
 
 
