@@ -163,13 +163,13 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig]):
             "infrared": self.extractor.normalise(batch.infrared),
         }
         maps = self.extractor(images["visible"], images["infrared"])
-        both = self.shared_block(torch.cat([pool(maps[m].shared) for m in MODALITIES]))
+        both = self.shared_block(torch.cat([pool(maps[m].shared.float()) for m in MODALITIES]))
         return Seen(images, maps, _by_modality(both), self._specific(maps))
 
     def _specific(self, maps: dict[Modality, Maps]) -> dict[Modality, Described]:
         """P of each modality; empty without specific streams."""
         found = {m: part.specific for m, part in maps.items() if part.specific is not None}
-        return {m: self.specific_blocks[m](pool(feature_map)) for m, feature_map in found.items()}
+        return {m: self.specific_blocks[m](pool(feature_map.float())) for m, feature_map in found.items()}
 
     def _add_feature_losses(self, losses: Losses, seen: Seen, pids: Tensor) -> None:
         """Eq. 18 and 19."""
