@@ -39,11 +39,12 @@ def facts_name(run: Path) -> str:
 
 
 def variants_of(run: Path) -> list[str]:
-    """Rows that a method scores besides its own."""
+    """Rows that a method or protocol scores besides the method's own."""
     from omegaconf import OmegaConf
 
-    model = OmegaConf.load(run / "config.yaml").model
-    return ["single_query", "all_queries"] if model.get("transfer") else []
+    config = OmegaConf.load(run / "config.yaml")
+    transferred = ["single_query", "all_queries"] if config.model.get("transfer") else []
+    return transferred + (["reranked"] if config.protocol.rerank else [])
 
 
 def test_the_official_preset_trains(run_here, smoke_args: list[str]) -> None:

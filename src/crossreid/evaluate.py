@@ -59,7 +59,7 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
         run.name,
         embeddings,
         run.protocols,
-        run.scorers,
+        run.scorers(),
         pairs=config.report.modality_pairs,
         reported=run.module.reported_pairs(),
         progress=config.trainer.progress and run.trainer.is_global_zero,
@@ -71,7 +71,7 @@ def _score_checkpoint(config: EvaluateConfig, path: Path) -> float:
         notice(f"Embeddings: {embeddings.save(config.save_embeddings)}")
     if config.report.figures:
         folder = path.parent / f"figures_{path.stem}"
-        draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], run.scorers[""], config.report)
+        draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], run.scorers()[""], config.report)
         notice(f"Figures: {folder}")
     return value
 

@@ -21,7 +21,7 @@ from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.datasets import DataConfig, SyntheticConfig, SyntheticRegDBConfig, data_config
 from crossreid.errors import ConfigError
-from crossreid.evaluation import Embeddings
+from crossreid.evaluation import Embeddings, Scorer
 from crossreid.methods.base import CrossModalityModule, MethodConfig
 from crossreid.protocols import ProtocolConfig, Scored, protocol_config
 from crossreid.run_folder import BEST, LAST, RunFolder, forget_ranks, open_run, start_run, tell_ranks
@@ -101,7 +101,6 @@ class _Training:
         )
         notice(_describe(self.data))
         self.module = self._make_module()
-        self.scorers = self.protocol.scorers(self.module.scorers())
         self.protocols = self.protocol.build(Scored.of(self.data_config, self.data_config, self.data.dataset))
         self.selection = self._make_selection()
         world_size = device_count(config.trainer) * config.trainer.num_nodes
@@ -133,13 +132,19 @@ class _Training:
             self._say_where()
         return scores[0].headline
 
+    def _scorers(self, *own: Scorer) -> dict[str, Scorer]:
+        """What to score by: all rows of the method, which may ask its trainer for the device, or one scorer alone."""
+        return self.protocol.scorers({"": own[0]} if own else self.module.scorers())
+
     def _make_selection(self) -> ValidationSelection | None:
         """The callback that looks at the validation identities, if asked for."""
         if self.config.selection.name == "last":
             return None
         if self.protocols.validation is None or "val" not in self.data.dataset.splits:
             raise ConfigError(f"{self.data_config.name} has no validation identities to select on: use selection=last.")
-        return ValidationSelection(self.run.path, self.data, self.protocols.validation, self.scorers[""])
+        return ValidationSelection(
+            self.run.path, self.data, self.protocols.validation, self._scorers(self.module.scorer())[""]
+        )
 
     def _make_module(self) -> CrossModalityModule[Any]:
         module = make_method(self.plain["model"], self.method, self.data.num_identities, self.config.seed)
@@ -204,7 +209,7 @@ class _Training:
             return []
         embeddings = embed_dataset(trainer, self.module, self.data)
         progress = self.config.trainer.progress and trainer.is_global_zero
-        return [score("untrained network", embeddings, self.protocols, self.scorers[""], progress=progress)]
+        return [score("untrained network", embeddings, self.protocols, self._scorers()[""], progress=progress)]
 
     def _score(self, trainer: pl.Trainer) -> tuple[list[Scores], Embeddings]:
         """All rows of the trained method."""
@@ -213,7 +218,7 @@ class _Training:
             config.name,
             embeddings,
             self.protocols,
-            self.scorers,
+            self._scorers(),
             pairs=config.report.modality_pairs,
             reported=self.module.reported_pairs(),
             progress=config.trainer.progress and trainer.is_global_zero,
@@ -242,7 +247,7 @@ class _Training:
             self.data,
             embeddings,
             self.protocols.test[0],
-            self.scorers[""],
+            self._scorers()[""],
             self.config.report,
         )
         if wandb_logger := wandb_of(trainer):

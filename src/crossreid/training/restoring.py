@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.datasets import TRAINED, DataConfig, data_config
 from crossreid.evaluation import Scorer
 from crossreid.methods.base import CrossModalityModule
-from crossreid.protocols import AUTO, ProtocolSet, Scored, protocol_config
+from crossreid.protocols import AUTO, ProtocolConfig, ProtocolSet, Scored, protocol_config
 from crossreid.training.build import make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.progress import IterationProgress
@@ -29,17 +28,21 @@ class Restored:
         name: of the run and its iteration, for tables.
         module: the method with its weights.
         data: the dataset asked for, or the one of training.
-        protocols: those asked for, or those of training.
-        scorers: the method's, by row.
+        settings: of the protocol asked for, or of that of training.
+        protocols: what they make.
         trainer: to embed with.
     """
 
     name: str
     module: CrossModalityModule[Any]
     data: ReIDDataModule
+    settings: ProtocolConfig
     protocols: ProtocolSet
-    scorers: Mapping[str, Scorer]
     trainer: pl.Trainer
+
+    def scorers(self) -> dict[str, Scorer]:
+        """What to score by, by row; after embedding, since a method may ask its trainer for the device."""
+        return self.settings.scorers(self.module.scorers())
 
 
 def restore(path: Path, data: dict[str, Any], protocol: dict[str, Any], trainer: TrainerConfig) -> Restored:
@@ -72,8 +75,8 @@ def restore(path: Path, data: dict[str, Any], protocol: dict[str, Any], trainer:
         f"{trained.name} (iteration {saved['crossreid']['iteration']})",
         module,
         module_data,
+        chosen,
         chosen.build(Scored.of(scored_on, data_config(trained.data), module_data.dataset)),
-        chosen.scorers(module.scorers()),
         make_trainer(trainer, method, 1, path.parent, (), callbacks),
     )
 
