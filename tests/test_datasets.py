@@ -103,8 +103,10 @@ def test_ones_own_folders_are_trained_on_and_scored_all_against_all(
 
 def test_pairings_without_a_match_are_left_out_aloud(run_here: Run, people_root: Path, tmp_path: Path) -> None:
     root = write_small_folder(tmp_path / "own", people_root)
-    for path in root.rglob("c6_*.jpg"):
+    for path in [*root.rglob("c6_*.jpg")]:
         path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
     cache = f"data.cache={tmp_path / 'cache'}"
     finished = run_here("train", *QUICK, "data=folder", f"data.root={root}", cache, "run_dir=run")
     assert finished.code == 0, finished.output
