@@ -7,6 +7,10 @@ from rich.console import Console
 
 from crossreid.evaluation import (
     Cosine,
+    Euclidean,
+    IdentityScores,
+    KReciprocal,
+    ProbeScores,
     ProtocolLabels,
     RetrievalResult,
     SysuMM01Protocol,
@@ -15,13 +19,14 @@ from crossreid.evaluation import (
     results_table,
     write_results_json,
 )
+from crossreid.evaluation.scorers import scorer_inference
 
 
 def make(rank1=(0.4, 0.6), protocol="sysu_mm01/all/single"):
     cmc = np.array([[first, 0.75, 1.0] for first in rank1])
     return RetrievalResult(
         protocol=protocol,
-        labels=ProtocolLabels("all", "1", "official", "the probe's camera", "identities", "main, cosine"),
+        labels=ProtocolLabels("all", "1", "official", "the probe's camera", "identities", "main, cosine", "plain"),
         cmc=cmc,
         mean_ap=np.array([0.25, 0.35]),
         mean_inp=np.array([0.1, 0.1]),
@@ -29,6 +34,7 @@ def make(rank1=(0.4, 0.6), protocol="sysu_mm01/all/single"):
         n_valid=np.array([10, 10]),
         n_gallery=np.array([6, 6]),
         chance={"rank1": 0.125, "rank5": 1.0, "rank10": 1.0, "rank20": float("nan"), "mAP": 0.2, "mINP": 0.15},
+        identities=IdentityScores(*(np.array(c) for c in ([3, 5], [12, 8], [6, 4], [3.5, 2.5], [1.0, 1.0]))),
     )
 
 
@@ -118,3 +124,38 @@ def test_the_pairs_table_has_the_rows_of_the_paper(world):
     text = shown(pairs_table(modality_pairs(world.to_embeddings(world.people(0)[0])), title="AlignGAN, Table 1"))
     for word in ("rgb2rgb", "ir2ir", "ir2rgb", "rgb2ir", "R1", "mAP", "intra-class cosine similarity", "one place"):
         assert word in text
+
+
+def test_identities_sum_to_the_means(tmp_path):
+    result = make()
+    again = RetrievalResult.from_json(json.loads(json.dumps(result.to_json())))
+    sums = again.identities
+    assert sums.pids.tolist() == [3, 5]
+    assert sums.rank1.sum() / sums.valid.sum() == pytest.approx(result.rank(1).mean())
+    assert sums.mean_ap.sum() / sums.valid.sum() == pytest.approx(result.mean_ap.mean())
+
+
+def test_identities_are_gathered_from_valid_probes_and_joined_over_trials():
+    scores = ProbeScores(np.array([1, 2, 0, 1]), np.array([1.0, 0.5, 0.0, 0.25]), np.ones(4), np.array([3, 1, 0, 2]))
+    one = IdentityScores.gather(np.array([7, 7, 7, 2]), scores)
+    assert one.pids.tolist() == [2, 7]
+    assert one.valid.tolist() == [1, 2]
+    assert one.rank1.tolist() == [1, 1]
+    assert one.mean_ap.tolist() == [0.25, 1.5]
+    two = IdentityScores.gather(np.array([7, 7, 9, 9]), scores)
+    both = IdentityScores.join([one, two])
+    assert both.pids.tolist() == [2, 7, 9]
+    assert both.valid.tolist() == [1, 4, 1]
+    assert both.mean_ap.tolist() == [0.25, 3.0, 0.25]
+
+
+def test_an_undeclared_scorer_is_never_plain():
+    def mine(query, gallery):
+        raise NotImplementedError
+
+    mine.transductive = True
+    assert scorer_inference(Cosine()) == scorer_inference(Euclidean()) == "plain"
+    assert scorer_inference(KReciprocal()) == "re-ranked"
+    assert scorer_inference(mine) == "undeclared"
+    mine.inference = "plain"
+    assert scorer_inference(mine) == "transductive"

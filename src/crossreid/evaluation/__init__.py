@@ -20,7 +20,7 @@ from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.regdb import REGDB_DIRECTIONS, RegDBProtocol, average_splits, score_regdb
 from crossreid.evaluation.removal import NothingRemoved, Removal, SameImage, SameLocation, SamePersonSameCamera
 from crossreid.evaluation.reranking import Convention, KReciprocal
-from crossreid.evaluation.results import ProtocolLabels, RetrievalResult, write_results_json
+from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
 from crossreid.evaluation.sysu import SysuMM01Protocol, ValidationProtocol, score_sysu
@@ -38,6 +38,7 @@ __all__ = [
     "Embeddings",
     "Euclidean",
     "GalleryPermutations",
+    "IdentityScores",
     "KReciprocal",
     "LLCMProtocol",
     "NothingRemoved",

@@ -16,7 +16,7 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocols import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import Removal, SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
 from crossreid.evaluation.selection import images_of
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
 
@@ -60,7 +60,8 @@ class AllPairsProtocol(RetrievalProtocol):
     def labels(self, scorer: Scorer) -> ProtocolLabels:
         """How results are to be labelled."""
         ranks = "identities" if self.deduplicate else "images"
-        return ProtocolLabels(self.pairing, "all", "none", self.removal.label, ranks, scorer_label(scorer))
+        feature, inference = scorer_label(scorer), scorer_inference(scorer)
+        return ProtocolLabels(self.pairing, "all", "none", self.removal.label, ranks, feature, inference)
 
 
 def score_all_pairs(

@@ -28,7 +28,7 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocols import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
 from crossreid.evaluation.selection import images_by_person
 
 LLCM_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
@@ -89,6 +89,7 @@ class LLCMProtocol(RetrievalProtocol):
             exclusion=self.removal.label,
             ranks="identities" if self.deduplicate else "images",
             feature=scorer_label(scorer),
+            inference=scorer_inference(scorer),
         )
 
     def _whole(self, embeddings: Embeddings) -> Array:

@@ -17,7 +17,7 @@ from crossreid.evaluation.chance import chance
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.removal import Removal
-from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
+from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Cosine, Scorer, scorer_label
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
@@ -70,13 +70,14 @@ class RetrievalProtocol(ABC):
         """
         scorer = Cosine() if scorer is None else scorer
         self.check(embeddings)
-        scores, sizes, identities, n_probes = [], [], 0, 0
+        scores, sums, sizes, identities, n_probes = [], [], [], 0, 0
         expected: dict[str, float] = {}
         trials = range(self.trials)
         for trial in trials if progress is None else progress(trials, self.key):
             probes = embeddings.select(self.queries(embeddings, trial))
             gallery = embeddings.select(self.gallery(embeddings, trial))
             scores.append(self.score(probes, gallery, scorer))
+            sums.append(IdentityScores.gather(probes.pids, scores[-1]))
             sizes.append(len(gallery))
             if not expected:  # draws differ in which images are taken, never in how many
                 identities = len(np.unique(gallery.pids)) if self.deduplicate else len(gallery)
@@ -92,6 +93,7 @@ class RetrievalProtocol(ABC):
             n_valid=np.array([s.valid.sum() for s in scores]),
             n_gallery=np.array(sizes),
             chance=expected,
+            identities=IdentityScores.join(sums),
         )
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:

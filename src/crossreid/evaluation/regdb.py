@@ -18,8 +18,8 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocols import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import NothingRemoved
-from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
+from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
 from crossreid.evaluation.selection import images_of
 
 REGDB_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
@@ -88,6 +88,7 @@ class RegDBProtocol(RetrievalProtocol):
             exclusion=self.removal.label,
             ranks="identities" if self.deduplicate else "images",
             feature=scorer_label(scorer),
+            inference=scorer_inference(scorer),
         )
 
 
@@ -147,4 +148,5 @@ def average_splits(results: Sequence[RetrievalResult]) -> RetrievalResult:
         n_valid=np.concatenate([r.n_valid for r in results]),
         n_gallery=np.concatenate([r.n_gallery for r in results]),
         chance={name: float(np.mean([r.chance[name] for r in results])) for name in first.chance},
+        identities=IdentityScores.join([r.identities for r in results]),
     )

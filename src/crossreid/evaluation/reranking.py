@@ -76,6 +76,7 @@ class KReciprocal:
     chunk: int = 2048
 
     transductive: ClassVar[bool] = True
+    inference: ClassVar[str] = "re-ranked"
 
     def __post_init__(self) -> None:
         if min(self.k1, self.k2, self.chunk) < 1 or not 0 <= self.lambda_ <= 1:

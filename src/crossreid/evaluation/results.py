@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation.chance import RANKS
 from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.metrics import ProbeScores
 from crossreid.files import write_atomically
 
 Summary = dict[str, Any]
@@ -31,6 +32,7 @@ class ProtocolLabels:
         exclusion: which gallery images do not count for a probe.
         ranks: what Rank-k counts: ``identities`` or ``images``.
         feature: the scorer's label.
+        inference: ``plain``, or what else than the two images the scorer looked at: ``transductive``, ``re-ranked`` ...
     """
 
     mode: str
@@ -39,6 +41,46 @@ class ProtocolLabels:
     exclusion: str
     ranks: str
     feature: str
+    inference: str
+
+
+@dataclass(frozen=True, eq=False)
+class IdentityScores:
+    """Sums over the valid probes of each of I identities and over trials, for intervals over identities.
+
+    Attributes:
+        pids: (I,) ascending.
+        valid: (I,) number of valid probes.
+        rank1: (I,) how many of them have their person first.
+        mean_ap: (I,) sum of their average precisions.
+        mean_inp: (I,) sum of their inverse negative penalties.
+    """
+
+    pids: Array
+    valid: Array
+    rank1: Array
+    mean_ap: Array
+    mean_inp: Array
+
+    @classmethod
+    def gather(cls, pids: Array, scores: ProbeScores) -> IdentityScores:
+        """Sums of Q probes with identities ``pids`` (Q,)."""
+        names, place = np.unique(pids, return_inverse=True)
+
+        def total(values: Array) -> Array:
+            return np.bincount(place, weights=values * scores.valid, minlength=len(names))
+
+        return cls(names, total(scores.valid), total(scores.first_rank == 1), total(scores.ap), total(scores.inp))
+
+    @classmethod
+    def join(cls, parts: Sequence[IdentityScores]) -> IdentityScores:
+        """The sums of several trials, which need not have the same identities."""
+        names, place = np.unique(np.concatenate([part.pids for part in parts]), return_inverse=True)
+        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in _SUMS)
+        return cls(names, *(np.bincount(place, weights=column, minlength=len(names)) for column in columns))
+
+
+_SUMS = ("valid", "rank1", "mean_ap", "mean_inp")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +97,7 @@ class RetrievalResult:
         n_valid: (T,) probes with a true match left; the others are skipped.
         n_gallery: (T,) gallery images drawn.
         chance: expected ``rank1 ... mINP`` of a random ranking.
+        identities: what each identity contributes.
     """
 
     protocol: str
@@ -66,6 +109,7 @@ class RetrievalResult:
     n_valid: Array
     n_gallery: Array
     chance: Mapping[str, float]
+    identities: IdentityScores
 
     @property
     def trials(self) -> int:
@@ -115,6 +159,7 @@ class RetrievalResult:
                 "gallery": self.n_gallery.tolist(),
             },
             "cmc": self.cmc.tolist(),
+            "identities": {name: column.tolist() for name, column in asdict(self.identities).items()},
         }
 
     @classmethod
@@ -136,6 +181,7 @@ class RetrievalResult:
                 n_valid=np.array(counts["valid"]),
                 n_gallery=np.array(counts["gallery"]),
                 chance={name: math.nan if value is None else value for name, value in content["chance"].items()},
+                identities=IdentityScores(**{k: np.array(v) for k, v in content["identities"].items()}),
             )
         except (KeyError, TypeError) as error:
             raise DataError(

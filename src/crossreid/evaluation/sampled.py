@@ -13,7 +13,7 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocols import RetrievalProtocol
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels
-from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
 from crossreid.evaluation.selection import images_by_person
 
 DrawName = Literal["official", "seeded"]
@@ -92,6 +92,7 @@ class SampledGalleryProtocol(RetrievalProtocol):
             exclusion=self.removal.label,
             ranks="identities" if self.deduplicate else "images",
             feature=scorer_label(scorer),
+            inference=scorer_inference(scorer),
         )
 
 

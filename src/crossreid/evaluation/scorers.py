@@ -1,9 +1,11 @@
 """Scorers: what turns a set of probes and a gallery into similarities.
 
 A scorer is any callable that takes probes and gallery (two :class:`Embeddings`, Q and G images) and returns a (Q, G)
-matrix that is larger where two images are more alike. Three optional attributes are read:
+matrix that is larger where two images are more alike. Four optional attributes are read:
 
 * ``label``: its name in tables, by default the class's name;
+* ``inference``: what else than the two images a similarity depends on: ``plain`` (nothing), ``single query`` (the gallery),
+  ``transductive`` (the other probes too), ``re-ranked``; a scorer that does not say is ``undeclared``, never ``plain``;
 * ``transductive``: True if a probe's scores depend on the other probes; it then always gets all probes at once;
 * ``distance``: a function from similarities to distances of at least 0, needed to be re-ranked.
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +25,9 @@ from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
 
 Scorer = Callable[[Embeddings, Embeddings], Array]
+
+PLAIN = "plain"
+"""Inference by the two images alone."""
 
 _GRID_BITS = 36  # grid of 2^-36 = 1.5e-11 of the scale; rounding noise is about 1e-15, float32 resolves 6e-8
 _CHUNK = 512
@@ -36,6 +42,7 @@ class Cosine:
 
     feature: str = "main"
     name: str = ""
+    inference: ClassVar[str] = PLAIN
 
     @property
     def label(self) -> str:
@@ -68,6 +75,7 @@ class Euclidean:
     """
 
     feature: str = "main"
+    inference: ClassVar[str] = PLAIN
 
     @property
     def label(self) -> str:
@@ -103,6 +111,12 @@ def scorer_label(scorer: Scorer) -> str:
     """The scorer's name in tables: its ``label``, or else its own or its class's name."""
     fallback = getattr(scorer, "__name__", type(scorer).__name__)
     return str(getattr(scorer, "label", fallback))
+
+
+def scorer_inference(scorer: Scorer) -> str:
+    """What a scorer's similarities depend on; ``transductive`` wins over a scorer's claim to be plain."""
+    told = str(getattr(scorer, "inference", "undeclared"))
+    return "transductive" if told == PLAIN and getattr(scorer, "transductive", False) else told
 
 
 def feature_of(embeddings: Embeddings, name: str) -> Array:

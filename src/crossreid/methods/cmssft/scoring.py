@@ -71,6 +71,11 @@ class Transfer:
         return self.group != 1
 
     @property
+    def inference(self) -> str:
+        """What is seen besides a query: the gallery, and the other queries of a larger group."""
+        return "transductive" if self.transductive else "single query"
+
+    @property
     def label(self) -> str:
         """Name in tables."""
         if self.group == 1:
