@@ -35,7 +35,8 @@ def inference_recipe(config: Mapping[str, Any], inference: str) -> dict[str, str
         "transductive": ("no", "yes"),
         "single query": ("no", "single query"),
     }
-    reranked, transductive = told.get(inference, (inference, inference))  # undeclared, or a new kind: as it is
+    kind = inference.strip() or "undeclared"
+    reranked, transductive = told.get(inference, (f"? ({kind})", f"? ({kind})"))  # undeclared, or a new kind: as it is
     flip = "yes" if config["model"].get("flip_test") else "no"
     return {"flip": flip, "re-ranked": reranked, "transductive": transductive}
 
