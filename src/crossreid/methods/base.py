@@ -40,6 +40,7 @@ class MethodConfig:
         iterations_per_epoch: iterations in an epoch of the trainer.
         clip_norm: largest gradient norm of a player, 0 for no clipping.
         flip: probability of mirroring a training image, in [0, 1].
+        channel_exchange: probability of copying one channel of a visible training image to all three (CAJ), in [0, 1].
     """
 
     _target_: str = MISSING
@@ -50,6 +51,7 @@ class MethodConfig:
     iterations_per_epoch: int = MISSING
     clip_norm: float = 0.0
     flip: float = 0.5
+    channel_exchange: float = 0.0
 
     def active_phases(self) -> dict[str, int]:
         """Phases that this variant has, with their lengths in iterations, in order."""
@@ -64,8 +66,10 @@ class MethodConfig:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
         if self.iterations <= 0 or min(self.phases.values()) < 0:
             raise ConfigError(f"The phases of {self.name} need iterations, not {dict(self.phases)}: set model.phases.")
-        if not 0 <= self.flip <= 1 or self.clip_norm < 0:
-            raise ConfigError("model.flip is a probability in [0, 1], and model.clip_norm is 0 or more.")
+        if not 0 <= self.flip <= 1 or not 0 <= self.channel_exchange <= 1 or self.clip_norm < 0:
+            raise ConfigError(
+                "model.flip and model.channel_exchange are probabilities in [0, 1], and model.clip_norm is 0 or more."
+            )
         if self.iterations_per_epoch <= 0 or self.iterations % self.iterations_per_epoch:
             raise ConfigError(
                 f"The phases of {self.name} sum to {self.iterations} iterations, which is not a multiple of "
