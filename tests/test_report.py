@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from crossreid.comparison.published import LITERATURE, PUBLISHED, published
-from crossreid.comparison.recipes import pooling
+from crossreid.comparison.recipes import augmentation, pooling
 from crossreid.config import packaged_conf
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.run_folder import fingerprint, write_json
@@ -312,10 +312,21 @@ def test_bad_input_is_one_sentence(run_here, make: Make, tmp_path: Path) -> None
     shutil.rmtree(tmp_path / "empty")
 
 
+def test_augmentation_names_what_is_on() -> None:
+    erasing = {"probability": 0.5, "area": [0.02, 0.4]}
+    assert augmentation({"flip": 0.5, "crop_padding": 10, "erasing": erasing, "channel_exchange": 0.0}) == (
+        "flip 0.5, crop 10, erasing 0.5"
+    )
+    assert augmentation({"flip": 0.0, "erasing": {"probability": 0.0}}) == "none"
+    assert augmentation({"flip": 0.0, "channel_exchange": 0.5, "exchanged_view": True}) == (
+        "channel exchange 0.5, exchanged view"
+    )
+
+
 def test_poolings_are_those_of_the_methods() -> None:
     told = {
         path.stem: pooling(OmegaConf.to_container(OmegaConf.load(path)))
         for path in (ROOT / "conf" / "model").glob("*.yaml")
     }
-    assert told["lba"] == "GeM"
-    assert {told[name] for name in ("aligngan", "baseline", "cmssft", "jsia", "tsgan")} == {"average"}
+    assert {name for name, pooled in told.items() if pooled == "GeM"} == {"lba", "agw"}
+    assert {name for name, pooled in told.items() if pooled not in ("GeM", "average")} == {"hog"}

@@ -196,6 +196,10 @@ class _Training:
 
     def _fit(self, trainer: pl.Trainer) -> None:
         self.clock.start()
+        if not self.method.trains:
+            trainer.strategy.connect(self.module)
+            trainer.save_checkpoint(self.run.path / LAST)
+            return
         try:
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         except (KeyboardInterrupt, SystemExit):
@@ -214,7 +218,8 @@ class _Training:
     def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
         """The method's own row before training, where asked for; by default on the embedded set only."""
         asked = self.config.report.untrained
-        if not (isinstance(self.data_config, SyntheticConfig | SyntheticRegDBConfig) if asked is None else asked):
+        wanted = isinstance(self.data_config, SyntheticConfig | SyntheticRegDBConfig) if asked is None else asked
+        if not wanted or not self.method.trains:
             return []
         embeddings = embed_dataset(trainer, self.module, self.data)
         progress = self.config.trainer.progress and trainer.is_global_zero

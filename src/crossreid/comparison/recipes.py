@@ -50,16 +50,17 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
     size = backbone.get("size") or (stream["height"], stream["width"])
     seconds = [run.trained.get("training_seconds") for run in runs]
     known = [float(value) for value in seconds if value is not None]
-    ids = sorted({str(run.trained.get("training_identities") or UNKNOWN) for run in runs})
-    iterations = sorted({str(run.trained.get("iterations") or UNKNOWN) for run in runs})
+    ids, iterations = (_told(runs, key) for key in ("training_identities", "iterations"))
+    if iterations == "0":
+        ids = "0"
     return {
         "image size": f"{size[0]}x{size[1]}",
-        "backbone": f"{backbone['name']}, {_weights(str(backbone['weights']))}" if backbone else UNKNOWN,
-        "last stride": str(backbone.get("last_stride", UNKNOWN)),
+        "backbone": f"{backbone['name']}, {_weights(str(backbone['weights']))}" if backbone else "none",
+        "last stride": str(backbone.get("last_stride", "-")),
         "pooling": pooling(model),
         "augmentation": augmentation(model),
-        "training ids": f"{', '.join(ids)}, {config['selection']['name']} weights",
-        "iterations": ", ".join(iterations),
+        "training ids": f"{ids}, {config['selection']['name']} weights",
+        "iterations": iterations,
         "training seconds": f"{sum(known) / len(known):.0f}" if len(known) == len(seconds) else UNKNOWN,
     }
 
@@ -75,11 +76,19 @@ def pooling(model: Mapping[str, Any]) -> str:
 
 
 def augmentation(model: Mapping[str, Any]) -> str:
-    """Mirroring, crops and erasing of training images; ``none`` for none of them."""
+    """Mirroring, crops, erasing and exchanged channels of training images; ``none`` for none of them."""
     erasing = model.get("erasing")
     probability = erasing.get("probability") if isinstance(erasing, Mapping) else erasing
     told = {"flip": model.get("flip"), "crop": model.get("crop_padding"), "erasing": probability}
-    return ", ".join(f"{name} {value}" for name, value in told.items() if value) or "none"
+    told |= {"channel exchange": model.get("channel_exchange")}
+    views = ["exchanged view"] if model.get("exchanged_view") else []
+    return ", ".join([*(f"{name} {value}" for name, value in told.items() if value), *views]) or "none"
+
+
+def _told(runs: Sequence[Run], key: str) -> str:
+    """What the runs recorded under ``key``, each value once."""
+    values = [run.trained.get(key) for run in runs]
+    return ", ".join(sorted({UNKNOWN if value is None else str(value) for value in values}))
 
 
 def _weights(weights: str) -> str:

@@ -18,7 +18,7 @@ from crossreid.data.cache import open_cache
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows, StreamConfig
-from crossreid.data.transforms import random_flip, to_float
+from crossreid.data.transforms import exchange_channels, random_flip, to_float
 from crossreid.randomness import numpy_generator, torch_generator
 
 Images = npt.NDArray[np.uint8]
@@ -72,6 +72,7 @@ class ReIDDataModule(pl.LightningDataModule):
         iterations_per_epoch: exact number of batches in an epoch.
         seed: the run's seed.
         flip: probability of mirroring a training image, in [0, 1].
+        channel_exchange: probability of copying one channel of a visible training image to all three, in [0, 1].
         evaluation_batch: images in an evaluation batch.
         train_splits: splits to train on.
         validation_splits: splits to embed for model selection; none for no selection.
@@ -88,6 +89,7 @@ class ReIDDataModule(pl.LightningDataModule):
         *,
         seed: int,
         flip: float = 0.5,
+        channel_exchange: float = 0.0,
         evaluation_batch: int = 64,
         train_splits: Sequence[str] = ("train", "val"),
         validation_splits: Sequence[str] = (),
@@ -101,6 +103,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self.iterations_per_epoch = iterations_per_epoch
         self.seed = seed
         self.flip = flip
+        self.channel_exchange = channel_exchange
         self.evaluation_batch = evaluation_batch
         self.train_splits = tuple(train_splits)
         self.validation_splits = tuple(validation_splits)
@@ -200,10 +203,11 @@ class ReIDDataModule(pl.LightningDataModule):
 
     def _augment(self, name: str, batch: PairedBatch) -> PairedBatch:
         generator = torch_generator(self.seed, f"augment/{name}", batch.iteration, self._place()[0])
-        return batch._replace(
-            visible=random_flip(to_float(batch.visible), generator, self.flip),
-            infrared=random_flip(to_float(batch.infrared), generator, self.flip),
-        )
+        visible = random_flip(to_float(batch.visible), generator, self.flip)
+        infrared = random_flip(to_float(batch.infrared), generator, self.flip)
+        if self.channel_exchange:
+            visible = exchange_channels(visible, generator, self.channel_exchange)
+        return batch._replace(visible=visible, infrared=infrared)
 
     def sample_pairs(self, split: str, identities: int, images: int, size: tuple[int, int]) -> PairedBatch:
         """A fixed batch of a split for pictures: the first identities that have both modalities, images drawn by the

@@ -67,6 +67,29 @@ def random_crop(images: Tensor, generator: torch.Generator, padding: int) -> Ten
     return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])
 
 
+def exchange_channels(images: Tensor, generator: torch.Generator, probability: float = 1.0) -> Tensor:
+    """Copy one channel, red, green or blue alike, to all three of some images (CAJ: Ye et al., ICCV 2021, sec. 3.2).
+
+    Images whose channels are equal stay as they are.
+
+    Args:
+        images: (B, 3, H, W).
+        generator: on the CPU.
+        probability: of an image's exchange, in [0, 1].
+    """
+    count = len(images)
+    channel = torch.randint(3, (count,), generator=generator).to(images.device)
+    chosen = (torch.rand(count, generator=generator) < probability).to(images.device)
+    copied = images[torch.arange(count, device=images.device), channel][:, None].expand_as(images)
+    return torch.where(chosen[:, None, None, None], copied, images)
+
+
+def to_grey(images: Tensor) -> Tensor:
+    """Luminance (ITU-R BT.601) in all three channels, (B, 3, H, W) -> (B, 3, H, W); grey images stay as they are."""
+    weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (images * weights).sum(dim=1, keepdim=True).expand_as(images)
+
+
 def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingConfig, fill: Tensor) -> Tensor:
     """Erase a random rectangle of some images; of 100 random shapes the first that fits is taken, none where none does.
 

@@ -3,7 +3,14 @@
 from crossreid.losses.adversarial import binary_cross_entropy, least_squares
 from crossreid.losses.identity import identity_loss
 from crossreid.losses.pixel import pixel_l1
-from crossreid.losses.triplet import euclidean_triplet, exact_distances, hardest_similarities, hardest_triplet
+from crossreid.losses.triplet import (
+    euclidean_triplet,
+    exact_distances,
+    hardest_similarities,
+    hardest_triplet,
+    triplet_weights,
+    weighted_triplet,
+)
 
 __all__ = [
     "binary_cross_entropy",
@@ -14,4 +21,6 @@ __all__ = [
     "identity_loss",
     "least_squares",
     "pixel_l1",
+    "triplet_weights",
+    "weighted_triplet",
 ]

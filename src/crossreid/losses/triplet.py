@@ -91,6 +91,47 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
     return F.relu(margin + positive - negative).mean()
 
 
+def weighted_triplet(vectors: Tensor, labels: Tensor) -> Tensor:
+    """Weighted regularised triplet loss (AGW: Ye et al., TPAMI 2021, Eq. 10 and 11), without a margin.
+
+    ``mean over anchors of softplus(P - N)``, P the mean distance to positives weighted by their softmax, so that far ones
+    count more, N that to negatives, so that near ones count more. The softmax leaves out what is not of its kind instead
+    of giving it a distance of 0, so weights sum to 1 at any distance.
+
+    Args:
+        vectors: (N, D), not normalised.
+        labels: (N,) identities; every anchor needs another image of its own.
+
+    Returns:
+        A scalar > 0 in float32.
+
+    Raises:
+        ValueError: an anchor has no positive or no negative.
+    """
+    positives, negatives = triplet_weights(vectors, labels)
+    with torch.autocast(vectors.device.type, enabled=False):
+        distance = exact_distances(vectors.float(), vectors.float())
+    return F.softplus((positives * distance).sum(1) - (negatives * distance).sum(1)).mean()
+
+
+def triplet_weights(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of positives and negatives in :func:`weighted_triplet`, (N, N) each; rows sum to 1.
+
+    An image is no positive of itself.
+
+    Raises:
+        ValueError: an anchor has no positive or no negative.
+    """
+    with torch.autocast(vectors.device.type, enabled=False):
+        distance = exact_distances(vectors.float(), vectors.float())
+    same = labels[:, None] == labels[None, :]
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    if not bool((positive.any(1) & (~same).any(1)).all()):
+        raise ValueError("every anchor needs another image of its identity, and one of another")
+    weights = (distance.masked_fill(~positive, -torch.inf), (-distance).masked_fill(same, -torch.inf))
+    return weights[0].softmax(1), weights[1].softmax(1)
+
+
 def _same_identity(labels: Tensor, other_labels: Tensor) -> Tensor:
     """(N, M) bool; every anchor has a positive and a negative."""
     same = labels[:, None] == other_labels[None, :]

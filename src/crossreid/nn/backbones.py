@@ -42,6 +42,15 @@ class BackboneConfig:
             )
 
 
+ERASED = (0.4914, 0.4822, 0.4465)
+"""What random erasing fills with in normalised images (Luo et al., CVPR Workshops 2019, and all that followed)."""
+
+
+def erasing_fill() -> Tensor:
+    """(3,) in [0, 1]: the fill of random erasing, for images that are not normalised yet."""
+    return torch.tensor(IMAGENET_MEAN) + torch.tensor(IMAGENET_STD) * torch.tensor(ERASED)
+
+
 class ImageInput(nn.Module):
     """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), resized bilinearly and normalised by ImageNet statistics.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-NECKS = ("bnneck", "fc")
+NECKS = ("bnneck", "fc", "none")
 
 
 class Described(NamedTuple):
@@ -30,7 +30,8 @@ class FeatureBlock(nn.Module):
     Args:
         channels: C.
         classes: number of training identities.
-        neck: ``bnneck``: batch norm with a scale and without a shift, D = C; ``fc``: a linear layer to ``dim``.
+        neck: ``bnneck``: batch norm with a scale and without a shift, D = C; ``fc``: a linear layer to ``dim``;
+            ``none``: the vectors themselves, D = C.
         dim: D of ``fc``.
 
     Attributes:
@@ -39,13 +40,13 @@ class FeatureBlock(nn.Module):
 
     def __init__(self, channels: int, classes: int, neck: str, dim: int) -> None:
         super().__init__()
-        self.dim = channels if neck == "bnneck" else dim
+        self.dim = dim if neck == "fc" else channels
         self.neck: nn.Module
         if neck == "bnneck":
             self.neck = nn.BatchNorm1d(channels)
             self.neck.register_parameter("bias", None)  # a shift that stays 0 needs no parameter
         else:
-            self.neck = nn.Linear(channels, dim)
+            self.neck = nn.Linear(channels, dim) if neck == "fc" else nn.Identity()
         self.normalises = neck == "bnneck"
         self.classifier = nn.Linear(self.dim, classes, bias=False)
         nn.init.normal_(self.classifier.weight, 0.0, 0.001)

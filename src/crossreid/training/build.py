@@ -33,6 +33,7 @@ def make_datamodule(
         method.iterations_per_epoch,
         seed=seed,
         flip=method.flip,
+        channel_exchange=method.channel_exchange,
         evaluation_batch=data.evaluation_batch,
         train_splits=("train",) if validating else ("train", "val"),
         validation_splits=("val",) if validating else (),

@@ -44,16 +44,11 @@ from crossreid.methods.cmssft.networks import (
 )
 from crossreid.methods.cmssft.scoring import FEATURES, Transfer
 from crossreid.methods.players import Losses
-from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, pool
+from crossreid.nn.backbones import erasing_fill, pool
 from crossreid.nn.feature_block import Described, FeatureBlock
 from crossreid.randomness import torch_generator
 
-__all__ = ["CMSSFT", "CMSSFTConfig", "erasing_fill"]
-
-
-def erasing_fill() -> Tensor:
-    """(3,) in [0, 1]: BoT erases to (0.4914, 0.4822, 0.4465) after ImageNet normalisation, here it happens before."""
-    return torch.tensor(IMAGENET_MEAN) + torch.tensor(IMAGENET_STD) * torch.tensor([0.4914, 0.4822, 0.4465])
+__all__ = ["CMSSFT", "CMSSFTConfig"]
 
 
 @dataclass

@@ -1,0 +1,5 @@
+"""See :mod:`crossreid.methods.onestream.module`."""
+
+from crossreid.methods.onestream.module import OneStream, OneStreamConfig
+
+__all__ = ["OneStream", "OneStreamConfig"]

@@ -1,0 +1,5 @@
+"""See :mod:`crossreid.methods.zeropadding.module`."""
+
+from crossreid.methods.zeropadding.module import ZeroPadding, ZeroPaddingConfig
+
+__all__ = ["ZeroPadding", "ZeroPaddingConfig"]

@@ -1,0 +1,62 @@
+"""Recognition networks of the baselines: a ResNet, pooling, and a feature block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
+from crossreid.nn.feature_block import Described, FeatureBlock
+from crossreid.nn.two_stream import TwoStreamResNet
+
+Pooling = Callable[[Tensor], Tensor]
+
+
+class OneStreamNetwork(nn.Module):
+    """Images (N, 3, h, w) in [0, 1] of any modality -> :class:`Described`, all through one ResNet.
+
+    Args:
+        backbone: the ResNet.
+        classes: number of training identities.
+        neck: ``bnneck``, or ``none`` for a classifier on the pooled vector.
+    """
+
+    def __init__(self, backbone: BackboneConfig, classes: int, neck: str) -> None:
+        super().__init__()
+        self.encoder = ResNetEncoder(backbone)
+        self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
+
+    def forward(self, images: Tensor) -> Described:
+        """Images (N, 3, h, w) in [0, 1] -> vectors, features, logits."""
+        return self.prepared(self.encoder.prepare(images))
+
+    def prepared(self, images: Tensor) -> Described:
+        """As :meth:`forward`, for images that are resized and normalised (N, 3, H, W)."""
+        described: Described = self.block(pool(self.encoder.body(images)))
+        return described
+
+
+class TwoStreamNetwork(nn.Module):
+    """Images of both modalities in [0, 1] -> :class:`Described`: first layers of their own, the others shared.
+
+    Args:
+        backbone: the ResNet.
+        classes: number of training identities.
+        neck: as in :class:`OneStreamNetwork`.
+        pooling: (N, C, h, w) -> (N, C).
+        specific_stages: residual stages that have a copy for each modality besides the stem, 0 to 2.
+    """
+
+    def __init__(
+        self, backbone: BackboneConfig, classes: int, neck: str, pooling: Pooling = pool, specific_stages: int = 0
+    ) -> None:
+        super().__init__()
+        self.encoder = TwoStreamResNet(backbone, specific_stages)
+        self.pooling = pooling
+        self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
+
+    def forward(self, images: Mapping[str, Tensor]) -> Described:
+        """``visible`` and ``infrared`` images (N, 3, h, w), or one of them; rows in the order given."""
+        described: Described = self.block(self.pooling(self.encoder(images).layer4))
+        return described
