@@ -40,7 +40,9 @@ def cells(row: Row) -> list[str]:
             told.append(_interval(row.intervals.get(metric)))
     by_seed = row.by_seed(settings.metrics[0])
     told.append(", ".join(f"{seed}: {MISSING if v is None else _percent(v)}" for seed, v in by_seed.items()))
-    numbers = [f"{p.rank1:g} / {p.mean_ap:g}{' (disputed)' if p.disputed else ''}" for p in row.published]
+    numbers = [
+        f"{_printed(p.rank1)} / {_printed(p.mean_ap)}{' (disputed)' if p.disputed else ''}" for p in row.published
+    ]
     return [*told, "; ".join(numbers) or "-", "; ".join(p.source for p in row.published) or "-"]
 
 
@@ -137,6 +139,11 @@ def _rich(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Tab
         table.add_row(*row)
     table.width = Console(width=1000).measure(table).maximum  # never shorten a number
     return table
+
+
+def _printed(value: float) -> str:
+    """With one decimal, or the second one that was printed."""
+    return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
 
 
 def _percent(value: float) -> str:
