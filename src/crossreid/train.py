@@ -116,6 +116,8 @@ class _Training:
         self._fit(trainer)
         seconds = time.monotonic() - began
         scores, embeddings = self._score(trainer)
+        if not self.method.trains:
+            trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         if trainer.is_global_zero:
             facts: dict[str, Any] = {
                 "seed": config.seed,
@@ -188,8 +190,6 @@ class _Training:
 
     def _fit(self, trainer: pl.Trainer) -> None:
         if not self.method.trains:
-            trainer.strategy.connect(self.module)
-            trainer.save_checkpoint(self.run.path / LAST)
             return
         try:
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
