@@ -119,6 +119,8 @@ class _Training:
         self._fit(trainer)
         seconds = round(self.clock.seconds, 1)
         scores, embeddings = self._score(trainer)
+        if not self.method.trains:
+            trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         if trainer.is_global_zero:
             facts: dict[str, Any] = {
                 "seed": config.seed,
@@ -197,8 +199,6 @@ class _Training:
     def _fit(self, trainer: pl.Trainer) -> None:
         self.clock.start()
         if not self.method.trains:
-            trainer.strategy.connect(self.module)
-            trainer.save_checkpoint(self.run.path / LAST)
             return
         try:
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
