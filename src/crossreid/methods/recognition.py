@@ -139,8 +139,9 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts, by epochs."""
-        scheduler = self.config.schedule.scheduler(optimizers["network"], self.config.iterations_per_epoch)
-        return {"network": Schedule(scheduler, ("joint",))}
+        cfg = self.config
+        found = {name: cfg.schedule.scheduler(opt, cfg.iterations_per_epoch) for name, opt in optimizers.items()}
+        return {name: Schedule(scheduler, ("joint",)) for name, scheduler in found.items()}
 
     def training_step(self, batch: TrainingBatch) -> None:
         """One step on all losses together."""
