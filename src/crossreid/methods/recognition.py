@@ -99,6 +99,11 @@ class Views(NamedTuple):
         """Bool, as :attr:`labels`: the image is infrared."""
         return torch.cat([torch.full_like(self.pids[m], m == "infrared", dtype=torch.bool) for m in MODALITIES])
 
+    def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows in the order of :attr:`labels` -> those of the visible and those of the infrared images."""
+        visible, infrared = rows.split([len(self.pids[modality]) for modality in MODALITIES])
+        return visible, infrared
+
 
 class RecognitionModule(CrossModalityModule[RecognitionT]):
     """Base of the baselines: ``network`` is theirs, and everything in it is the one player's."""
