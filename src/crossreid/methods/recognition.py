@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -101,14 +101,14 @@ class Views(NamedTuple):
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Rows in the order of :attr:`labels` -> those of the visible and those of the infrared images."""
-        visible, infrared = rows.split([len(self.pids[modality]) for modality in MODALITIES])
+        visible, infrared = torch.split(rows, [len(self.pids[modality]) for modality in MODALITIES])
         return visible, infrared
 
 
 class RecognitionModule(CrossModalityModule[RecognitionT]):
     """Base of the baselines: ``network`` is theirs, and everything in it is the one player's."""
 
-    OPTIMIZERS = ("network",)
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = ("network",)
     network: nn.Module
 
     # ------------------------------------------------------------------ what a baseline gives
