@@ -116,6 +116,8 @@ class _Training:
         self._fit(trainer)
         seconds = time.monotonic() - began
         scores, embeddings = self._score(trainer)
+        if not self.method.trains:
+            trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         if trainer.is_global_zero:
             facts: dict[str, Any] = {
                 "seed": config.seed,
@@ -187,6 +189,8 @@ class _Training:
         return make_trainer(config.trainer, self.method, players, run.path, loggers, callbacks, validate_every=every)
 
     def _fit(self, trainer: pl.Trainer) -> None:
+        if not self.method.trains:
+            return
         try:
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         except (KeyboardInterrupt, SystemExit):
@@ -205,7 +209,8 @@ class _Training:
     def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
         """The method's own row before training, where asked for; by default on the embedded set only."""
         asked = self.config.report.untrained
-        if not (isinstance(self.data_config, SyntheticConfig | SyntheticRegDBConfig) if asked is None else asked):
+        wanted = isinstance(self.data_config, SyntheticConfig | SyntheticRegDBConfig) if asked is None else asked
+        if not wanted or not self.method.trains:
             return []
         embeddings = embed_dataset(trainer, self.module, self.data)
         progress = self.config.trainer.progress and trainer.is_global_zero

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossreid.data.transforms import ErasingConfig, random_crop, random_erasing
+from crossreid.data.transforms import ErasingConfig, exchange_channels, random_crop, random_erasing, to_grey
 from crossreid.errors import ConfigError
 
 FILL = torch.tensor([0.1, 0.2, 0.3])
@@ -72,3 +72,32 @@ def test_draws_are_the_generator_s() -> None:
 def test_impossible_erasing_is_refused(config: ErasingConfig) -> None:
     with pytest.raises(ConfigError, match=r"model\.erasing"):
         config.check()
+
+
+def test_channel_exchange_copies_one_channel_of_some_images():
+    images = torch.rand(400, 3, 4, 2)
+    made = exchange_channels(images, generator(), 0.5)
+    changed = (made != images).flatten(1).any(1)
+    assert 0.4 < changed.float().mean() < 0.6
+    sources = []
+    for before, after in zip(images[changed], made[changed], strict=True):
+        same = [channel for channel in range(3) if torch.equal(after, before[channel].expand(3, -1, -1))]
+        assert len(same) == 1
+        sources += same
+    assert min(sources.count(channel) for channel in range(3)) > len(sources) / 5
+
+
+def test_channel_exchange_leaves_infrared_images_and_depends_on_the_generator_alone():
+    infrared = torch.rand(5, 1, 4, 2).expand(-1, 3, -1, -1)
+    assert torch.equal(exchange_channels(infrared, generator()), infrared)
+    images = torch.rand(5, 3, 4, 2)
+    assert torch.equal(exchange_channels(images, generator(1)), exchange_channels(images, generator(1)))
+    assert not torch.equal(exchange_channels(images, generator(1)), exchange_channels(images, generator(2)))
+
+
+def test_grey_is_the_luminance():
+    pixel = torch.tensor([0.2, 0.5, 1.0]).view(1, 3, 1, 1)
+    expected = 0.299 * 0.2 + 0.587 * 0.5 + 0.114
+    torch.testing.assert_close(to_grey(pixel), torch.full((1, 3, 1, 1), expected))
+    grey = torch.rand(2, 1, 3, 3).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(to_grey(grey), grey)

@@ -13,6 +13,8 @@ from crossreid.losses import (
     modality_doubt,
     modality_loss,
     pixel_l1,
+    triplet_weights,
+    weighted_triplet,
 )
 
 
@@ -182,3 +184,41 @@ def test_modality_losses_reach_both_modalities() -> None:
         loss(visible, infrared).backward()
         assert visible.grad.norm() > 0, loss
         assert infrared.grad.norm() > 0, loss
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 25.0, 1e3])
+def test_weighted_triplet_equals_a_loop_and_its_weights_sum_to_1_at_any_distance(scale):
+    torch.manual_seed(3)
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2])
+    vectors = scale * torch.randn(8, 5, dtype=torch.float64)
+    expected = 0.0
+    for a in range(8):
+        far = [float((vectors[a] - vectors[b]).norm()) for b in range(8) if b != a and labels[b] == labels[a]]
+        near = [float((vectors[a] - vectors[b]).norm()) for b in range(8) if labels[b] != labels[a]]
+        grow = [math.exp(d - max(far)) for d in far]
+        fall = [math.exp(min(near) - d) for d in near]
+        gap = sum(w * d for w, d in zip(grow, far, strict=True)) / sum(grow)
+        gap -= sum(w * d for w, d in zip(fall, near, strict=True)) / sum(fall)
+        expected += max(gap, 0) + math.log1p(math.exp(-abs(gap)))
+    assert float(weighted_triplet(vectors, labels)) == pytest.approx(expected / 8, rel=1e-4)
+    for weights in triplet_weights(vectors, labels):
+        torch.testing.assert_close(weights.sum(1), torch.ones(8))
+
+
+def test_weighted_triplet_is_finite_and_teaches_at_equal_and_at_distant_vectors():
+    labels = torch.tensor([0, 0, 1, 1])
+    for vectors in (torch.zeros(4, 3), 1e4 * torch.randn(4, 3)):
+        vectors.requires_grad_()
+        loss = weighted_triplet(vectors, labels)
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert torch.isfinite(vectors.grad).all()
+    close = torch.randn(4, 3).requires_grad_()
+    weighted_triplet(close, labels).backward()
+    assert float(close.grad.norm()) > 0
+
+
+def test_weighted_triplet_needs_positives_and_negatives():
+    for labels in ([0, 1, 1, 2], [0, 0, 0, 0]):
+        with pytest.raises(ValueError, match="another image"):
+            weighted_triplet(torch.randn(4, 3), torch.tensor(labels))

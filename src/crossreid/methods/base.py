@@ -38,10 +38,13 @@ class MethodConfig:
         streams: the training streams; ``identity`` is always there.
         phases: phase name -> its length in iterations, in order.
         iterations_per_epoch: iterations in an epoch of the trainer.
+        trains: False for what has nothing to learn, and no phases.
         clip_norm: largest gradient norm of a player, 0 for no clipping.
         flip: probability of mirroring a training image, in [0, 1].
         channel_exchange: probability of copying one channel of a visible training image to all three (CAJ), in [0, 1].
     """
+
+    trains: ClassVar[bool] = True
 
     _target_: str = MISSING
     name: str = MISSING
@@ -64,7 +67,9 @@ class MethodConfig:
 
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        if self.iterations <= 0 or min(self.phases.values()) < 0:
+        if not self.trains and self.phases:
+            raise ConfigError(f"{self.name} is not trained, so model.phases is empty, not {dict(self.phases)}.")
+        if self.trains and (self.iterations <= 0 or min(self.phases.values()) < 0):
             raise ConfigError(f"The phases of {self.name} need iterations, not {dict(self.phases)}: set model.phases.")
         if not 0 <= self.flip <= 1 or not 0 <= self.channel_exchange <= 1 or self.clip_norm < 0:
             raise ConfigError(
@@ -183,7 +188,9 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
 
     @property
     def place(self) -> tuple[str, int]:
-        """Phase and 0-based iteration inside it."""
+        """Phase and 0-based iteration inside it; no phase where nothing is trained."""
+        if not self.config.trains:
+            return "", 0
         left = self.iteration
         phases = self.config.active_phases()
         for name, length in phases.items():

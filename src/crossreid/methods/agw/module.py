@@ -39,7 +39,11 @@ class AGWConfig(RecognitionConfig):
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
         super().check()
-        if len(self.non_local) != 2 or min(self.non_local) < 0 or (self.non_local_width or 1) < 1:
+        if (
+            len(self.non_local) != 2
+            or min(self.non_local) < 0
+            or (self.non_local_width is not None and self.non_local_width < 1)
+        ):
             raise ConfigError(
                 "model.non_local is [blocks in stage 2, blocks in stage 3], 0 or more, and model.non_local_width is 1 or "
                 f"more or null, not {self.non_local} and {self.non_local_width}."

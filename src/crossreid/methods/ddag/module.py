@@ -56,7 +56,7 @@ class DDAG(RecognitionModule[DDAGConfig]):
 
     Attributes:
         part_losses: (2, 2) sum and number of the losses without the graph's, in the previous epoch and in this one; a buffer,
-            so that a resumed run weighs the graph as an uninterrupted one. With several processes it follows rank 0.
+            so that a resumed run weighs the graph as an uninterrupted one. Processes agree: each loss is their mean.
     """
 
     CONFIG = DDAGConfig
@@ -93,7 +93,8 @@ class DDAG(RecognitionModule[DDAGConfig]):
         for name, value in terms.items():
             losses.add(name, value)
         if cfg.graph:
-            self._note(torch.stack(list(terms.values())).sum().detach())
+            noted = torch.stack(list(terms.values())).sum().detach().clone()
+            self._note(self.trainer.strategy.reduce(noted, reduce_op="mean"))
             losses.add("graph", identity_loss(self.graph(seen.feature, labels), labels), self.graph_weight())
 
     def _note(self, loss: Tensor) -> None:

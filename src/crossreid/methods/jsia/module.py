@@ -153,6 +153,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         cycles = [pixel_l1(*pair) for pair in zip(made.cycles, images, strict=True)]
         losses.add("image", torch.stack(rebuilt).sum(), weights.image)
         losses.add("cycle", torch.stack(cycles).sum(), weights.cycle)
+        guesses = [pixel_l1(image.mean(0, keepdim=True).expand_as(image), image) for image in images]
+        losses.add("mean_image", torch.stack(guesses).sum(), 0.0)  # what a network that ignores its input would get
         losses.add("gan_visible", jsia_losses.acceptance(self.judge_visible(made.fakes.visible)), weights.gan)
         losses.add("gan_infrared", jsia_losses.acceptance(self.judge_infrared(made.fakes.infrared)), weights.gan)
         return losses
