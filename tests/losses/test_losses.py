@@ -10,6 +10,8 @@ from crossreid.losses import (
     hardest_triplet,
     identity_loss,
     least_squares,
+    modality_doubt,
+    modality_loss,
     pixel_l1,
     triplet_weights,
     weighted_triplet,
@@ -164,6 +166,24 @@ def test_pixel_l1_is_measured_in_the_range_of_the_networks() -> None:
     assert pixel_l1(black, white).item() == 2.0  # -1 against 1
     assert pixel_l1(white, white).item() == 0.0
     assert pixel_l1(white * 0.75, white * 0.5).item() == pytest.approx(0.5)
+
+
+def test_modality_losses_by_hand() -> None:
+    visible, infrared = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 4.0]])
+    expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-3))) / 2
+    assert modality_loss(visible, infrared).item() == pytest.approx(expected, rel=1e-5)
+    assert modality_loss(visible.repeat(5, 1), infrared).item() == pytest.approx(expected, rel=1e-5)  # both count alike
+    assert modality_loss(infrared, visible) > modality_loss(visible, infrared)
+    assert modality_doubt(torch.zeros(3, 2), torch.zeros(2, 2)).item() == pytest.approx(math.log(2))
+    assert modality_doubt(visible, infrared) > math.log(2)
+
+
+def test_modality_losses_reach_both_modalities() -> None:
+    for loss in (modality_loss, modality_doubt):
+        visible, infrared = (torch.randn(3, 2).requires_grad_() for _ in range(2))
+        loss(visible, infrared).backward()
+        assert visible.grad.norm() > 0, loss
+        assert infrared.grad.norm() > 0, loss
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 25.0, 1e3])

@@ -20,8 +20,6 @@ from crossreid.methods.cmssft.affinity import (
 )
 from crossreid.methods.cmssft.losses import (
     across_modalities,
-    modality_doubt,
-    modality_loss,
     projection_loss,
     reconstruction_loss,
     within_modality,
@@ -29,12 +27,12 @@ from crossreid.methods.cmssft.losses import (
 from crossreid.methods.cmssft.module import erasing_fill
 from crossreid.methods.cmssft.networks import (
     Decoder,
-    ModalityDiscriminator,
     Projections,
     TransferNetwork,
     TwoStreamExtractor,
 )
 from crossreid.nn.backbones import BackboneConfig
+from crossreid.nn.modality_discriminator import ModalityDiscriminator
 from methods_support import gradient_norms, make_batch
 
 K = 3
@@ -279,15 +277,6 @@ def test_a_triplet_needs_both_and_survives_equal_images() -> None:
     assert torch.isfinite(same.grad).all()
     with pytest.raises(ValueError, match="a positive and a negative"):
         euclidean_triplet(same, same, pids * 0, pids * 0, 0.3)
-
-
-def test_modality_losses_by_hand() -> None:
-    logits = {"visible": torch.tensor([[2.0, 0.0]]), "infrared": torch.tensor([[1.0, 4.0]])}
-    expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(-3))) / 2
-    assert modality_loss(logits).item() == pytest.approx(expected, rel=1e-5)
-    even = {m: torch.zeros(3, 2) for m in logits}
-    assert modality_doubt(even).item() == pytest.approx(math.log(2))
-    assert modality_doubt(logits) > math.log(2)
 
 
 def test_projection_error_is_one_without_theta_and_bounded_by_its_norm() -> None:

@@ -2,6 +2,7 @@
 
 from crossreid.losses.adversarial import binary_cross_entropy, least_squares
 from crossreid.losses.identity import identity_loss
+from crossreid.losses.modality import modality_doubt, modality_loss
 from crossreid.losses.pixel import pixel_l1
 from crossreid.losses.triplet import (
     euclidean_triplet,
@@ -20,6 +21,8 @@ __all__ = [
     "hardest_triplet",
     "identity_loss",
     "least_squares",
+    "modality_doubt",
+    "modality_loss",
     "pixel_l1",
     "triplet_weights",
     "weighted_triplet",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -99,11 +99,16 @@ class Views(NamedTuple):
         """Bool, as :attr:`labels`: the image is infrared."""
         return torch.cat([torch.full_like(self.pids[m], m == "infrared", dtype=torch.bool) for m in MODALITIES])
 
+    def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows in the order of :attr:`labels` -> those of the visible and those of the infrared images."""
+        visible, infrared = torch.split(rows, [len(self.pids[modality]) for modality in MODALITIES])
+        return visible, infrared
+
 
 class RecognitionModule(CrossModalityModule[RecognitionT]):
     """Base of the baselines: ``network`` is theirs, and everything in it is the one player's."""
 
-    OPTIMIZERS = ("network",)
+    OPTIMIZERS: ClassVar[tuple[str, ...]] = ("network",)
     network: nn.Module
 
     # ------------------------------------------------------------------ what a baseline gives
@@ -139,8 +144,9 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts, by epochs."""
-        scheduler = self.config.schedule.scheduler(optimizers["network"], self.config.iterations_per_epoch)
-        return {"network": Schedule(scheduler, ("joint",))}
+        cfg = self.config
+        found = {name: cfg.schedule.scheduler(opt, cfg.iterations_per_epoch) for name, opt in optimizers.items()}
+        return {name: Schedule(scheduler, ("joint",)) for name, scheduler in found.items()}
 
     def training_step(self, batch: TrainingBatch) -> None:
         """One step on all losses together."""

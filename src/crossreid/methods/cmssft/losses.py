@@ -1,7 +1,7 @@
-"""cm-SSFT's own losses: modality adaptation, projection adversary, reconstruction (Eq. 14, 15, 17), triplets (Eq. 3, 4).
+"""cm-SSFT's own losses: projection adversary, reconstruction (Eq. 15, 17), triplets (Eq. 3, 4).
 
-All values are float32 whatever the training precision. The adversaries minimise :func:`modality_loss` and
-:func:`projection_loss`, the network subtracts what :mod:`crossreid.methods.cmssft.module` weighs of them.
+All values are float32 whatever the training precision. The adversaries minimise :func:`projection_loss` and Eq. 14, which
+is :func:`crossreid.losses.modality_loss`; the network subtracts what :mod:`crossreid.methods.cmssft.module` weighs of them.
 """
 
 from __future__ import annotations
@@ -25,17 +25,6 @@ def across_modalities(vectors: ByModality, pids: Tensor, margin: float) -> Tenso
     """Eq. 4: batch-hard triplets with anchors of one modality and the rest of the other, the sum of two means."""
     pairs = [(vectors["visible"], vectors["infrared"]), (vectors["infrared"], vectors["visible"])]
     return torch.stack([euclidean_triplet(one, other, pids, pids, margin) for one, other in pairs]).sum()
-
-
-def modality_loss(logits: ByModality) -> Tensor:
-    """Eq. 14: cross-entropy of D's logits (N, 2), mean over the images of both modalities."""
-    labels = torch.cat([torch.full((len(logits[m]),), i, device=logits[m].device) for i, m in enumerate(MODALITIES)])
-    return F.cross_entropy(torch.cat([logits[m] for m in MODALITIES]).float(), labels)
-
-
-def modality_doubt(logits: ByModality) -> Tensor:
-    """Cross-entropy of D's logits (N, 2) against (0.5, 0.5): at least log 2, where D cannot tell; a bounded Eq. 14."""
-    return -F.log_softmax(torch.cat([logits[m] for m in MODALITIES]).float(), dim=1).mean()
 
 
 def projection_loss(guesses: ByModality, shared: ByModality, *, clip: float = 0.0) -> Tensor:

@@ -22,14 +22,12 @@ from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.transforms import random_crop, random_erasing
 from crossreid.evaluation.scorers import Cosine, Scorer
-from crossreid.losses import identity_loss
+from crossreid.losses import identity_loss, modality_doubt, modality_loss
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.cmssft.config import CMSSFTConfig
 from crossreid.methods.cmssft.losses import (
     ByModality,
     across_modalities,
-    modality_doubt,
-    modality_loss,
     projection_loss,
     reconstruction_loss,
     within_modality,
@@ -37,7 +35,6 @@ from crossreid.methods.cmssft.losses import (
 from crossreid.methods.cmssft.networks import (
     Decoder,
     Maps,
-    ModalityDiscriminator,
     Projections,
     TransferNetwork,
     TwoStreamExtractor,
@@ -46,6 +43,7 @@ from crossreid.methods.cmssft.scoring import FEATURES, Transfer
 from crossreid.methods.players import Losses
 from crossreid.nn.backbones import erasing_fill, pool
 from crossreid.nn.feature_block import Described, FeatureBlock
+from crossreid.nn.modality_discriminator import ModalityDiscriminator
 from crossreid.randomness import torch_generator
 
 __all__ = ["CMSSFT", "CMSSFTConfig"]
@@ -187,11 +185,11 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig]):
         """Eq. 20: the network maximises what the adversaries minimise, within bounds."""
         cfg = self.config
         if cfg.modality:
-            logits = {m: self.discriminator(seen.shared[m].feature) for m in MODALITIES}
+            logits = [self.discriminator(seen.shared[m].feature) for m in MODALITIES]
             if cfg.modality_generator == "minimax":
-                losses.add("modality", modality_loss(logits), -cfg.modality)
+                losses.add("modality", modality_loss(*logits), -cfg.modality)
             else:
-                losses.add("modality", modality_doubt(logits), cfg.modality)
+                losses.add("modality", modality_doubt(*logits), cfg.modality)
         if cfg.projection:
             bounds = cfg.projection_bounds
             shared = {m: seen.shared[m].feature for m in MODALITIES}
@@ -207,7 +205,7 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig]):
         with self.turn("discriminators") as losses:
             if cfg.modality:
                 losses.add(
-                    "modality", modality_loss({m: self.discriminator(shared[m]) for m in MODALITIES}), cfg.modality
+                    "modality", modality_loss(*(self.discriminator(shared[m]) for m in MODALITIES)), cfg.modality
                 )
             if cfg.projection:
                 specific = {m: seen.specific[m].feature.detach() for m in MODALITIES}

@@ -162,17 +162,6 @@ class Decoder(nn.Module):
         return images
 
 
-class ModalityDiscriminator(nn.Sequential):
-    """D: shared features (B, D) -> logits (B, 2), visible and infrared (Eq. 14); ``widths`` are the hidden layers'."""
-
-    def __init__(self, dim: int, widths: Sequence[int]) -> None:
-        layers: list[nn.Module] = []
-        for width in widths:
-            layers += [nn.Linear(dim, width), nn.ReLU()]
-            dim = width
-        super().__init__(*layers, nn.Linear(dim, len(MODALITIES)))
-
-
 class Projections(nn.Module):
     """Theta^R and Theta^I: specific features (N, D) -> guesses of the shared ones (N, D) (Eq. 15).
 

@@ -1,0 +1,151 @@
+"""DDAG's networks: attention between the parts of a person, and between the images of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crossreid.nn.backbones import BackboneConfig, pool
+from crossreid.nn.feature_block import Described, FeatureBlock
+from crossreid.nn.two_stream import TwoStreamResNet
+
+SLOPE = 0.2  # of the leaky ReLU in graph attention
+
+
+class PartAttention(nn.Module):
+    """Maps (N, C, h, w) -> weighted sums of attended parts (N, C): what IWPA adds to the feature of the whole image.
+
+    The map is averaged over ``parts`` horizontal stripes. Every part becomes the mean of all parts' values, weighted by the
+    softmax of query and key products; a learned weight for each place sums them.
+
+    Args:
+        channels: C.
+        parts: number of stripes.
+        width: inner width of queries and keys; None for C // 2.
+    """
+
+    def __init__(self, channels: int, parts: int, width: int | None) -> None:
+        super().__init__()
+        self.query, self.key = (nn.Linear(channels, width or channels // 2, bias=False) for _ in range(2))
+        self.value = nn.Linear(channels, channels, bias=False)
+        self.weights = nn.Parameter(torch.full((parts,), 1 / parts))
+
+    def stripes(self, feature_map: Tensor) -> Tensor:
+        """(N, C, h, w) -> parts (N, p, C), from the top; stripes overlap where h is no multiple of p."""
+        return F.adaptive_avg_pool2d(feature_map, (len(self.weights), 1)).squeeze(-1).transpose(1, 2)
+
+    def attention(self, parts: Tensor) -> Tensor:
+        """Parts (N, p, C) -> weights of part j for part i (N, p, p), rows sum to 1."""
+        scores: Tensor = self.query(parts) @ self.key(parts).transpose(1, 2)
+        return scores.softmax(2)
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, C), in float32 whatever the training precision."""
+        with torch.autocast(feature_map.device.type, enabled=False):
+            parts = self.stripes(feature_map.float())
+            attended = self.attention(parts) @ self.value(parts)
+            return torch.einsum("p,npc->nc", self.weights, attended)
+
+
+class Aggregated(NamedTuple):
+    """What the network makes of N images.
+
+    Attributes:
+        whole: of the pooled map.
+        feature: (N, C) of the whole and its parts, what retrieval compares.
+        logits: (N, classes) of ``feature``.
+    """
+
+    whole: Described
+    feature: Tensor
+    logits: Tensor
+
+
+class DDAGNetwork(nn.Module):
+    """Images of both modalities in [0, 1] -> :class:`Aggregated`.
+
+    Args:
+        backbone: the two-stream ResNet.
+        classes: number of training identities.
+        parts: horizontal stripes.
+        width: inner width of the attention between them.
+    """
+
+    def __init__(self, backbone: BackboneConfig, classes: int, parts: int, width: int | None) -> None:
+        super().__init__()
+        self.encoder = TwoStreamResNet(backbone)
+        channels = self.encoder.channels
+        self.block = FeatureBlock(channels, classes, "bnneck", channels)
+        self.parts = PartAttention(channels, parts, width)
+        self.classifier = nn.Linear(channels, classes, bias=False)
+        nn.init.normal_(self.classifier.weight, 0.0, 0.001)
+
+    def forward(self, images: Mapping[str, Tensor]) -> Aggregated:
+        """``visible`` and ``infrared`` images (N, 3, h, w), or one of them; rows in the order given."""
+        feature_map = self.encoder(images).layer4
+        whole: Described = self.block(pool(feature_map))
+        feature = whole.feature + self.parts(feature_map)
+        with torch.autocast(feature.device.type, enabled=False):
+            return Aggregated(whole, feature, self.classifier(feature))
+
+
+def same_identity(labels: Tensor) -> Tensor:
+    """Labels (N,) -> adjacency (N, N), bool: images of one identity, of any modality, and each with itself."""
+    return labels[:, None] == labels[None, :]
+
+
+class GraphAttention(nn.Module):
+    """Nodes (N, C) -> (N, heads x dim): each the mean of its neighbours, weighted by attention (GAT, ICLR 2018).
+
+    Args:
+        channels: C.
+        dim: width of a head.
+        heads: number of heads.
+    """
+
+    def __init__(self, channels: int, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(channels, heads * dim, bias=False)
+        self.one, self.other = (nn.Parameter(torch.empty(heads, dim)) for _ in range(2))
+        for weight in (self.project.weight, self.one, self.other):
+            nn.init.xavier_uniform_(weight)
+
+    def attention(self, projected: Tensor, adjacency: Tensor) -> Tensor:
+        """Projected nodes (N, heads, dim) -> weights of node j for node i (heads, N, N), 0 where they are no neighbours."""
+        one, other = ((projected * weight).sum(2).T for weight in (self.one, self.other))  # (heads, N)
+        scores = F.leaky_relu(one[:, :, None] + other[:, None, :], SLOPE)
+        return scores.masked_fill(~adjacency, -torch.inf).softmax(2)
+
+    def forward(self, nodes: Tensor, adjacency: Tensor) -> Tensor:
+        """Nodes (N, C) and neighbours (N, N), bool, one or more for each -> (N, heads x dim)."""
+        projected = self.project(nodes).unflatten(1, (self.heads, -1))
+        gathered = torch.einsum("hij,jhd->ihd", self.attention(projected, adjacency), projected)
+        return gathered.flatten(1)
+
+
+class GraphClassifier(nn.Module):
+    """Features of a batch (N, C) and their labels -> logits (N, classes): CGSA, two layers of graph attention with ELU.
+
+    Args:
+        channels: C.
+        dim: width of a head of the first layer.
+        heads: of the first layer; the second has one.
+        classes: number of training identities.
+    """
+
+    def __init__(self, channels: int, dim: int, heads: int, classes: int) -> None:
+        super().__init__()
+        self.first = GraphAttention(channels, dim, heads)
+        self.second = GraphAttention(heads * dim, classes, 1)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """(N, C), (N,) -> (N, classes), in float32 whatever the training precision."""
+        adjacency = same_identity(labels)
+        with torch.autocast(features.device.type, enabled=False):
+            hidden = F.elu(self.first(features.float(), adjacency))
+            return F.elu(self.second(hidden, adjacency))
