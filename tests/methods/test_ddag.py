@@ -161,7 +161,7 @@ def test_a_step_notes_the_sum_of_its_losses_and_weighs_the_graph_by_it(make) -> 
     record = module.record_losses
     module.record_losses = lambda player, losses: (seen.update(losses.terms), record(player, losses))
     harness.step("joint", make_batch(module))
-    total = sum(float(seen[name][0]) for name in ("id", "triplet", "parts"))
+    total = sum(float(seen[name][0].detach()) for name in ("id", "triplet", "parts"))
     assert module.part_losses.tolist() == [[0, 0], [pytest.approx(total), 1]]
     assert seen["graph"][1] == pytest.approx(1 / (1 + total))
     assert [seen[name][1] for name in ("id", "triplet", "parts")] == [1, 1, 1]
