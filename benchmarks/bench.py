@@ -71,7 +71,10 @@ def bench_drawing(root: Path, people: SyntheticPeople) -> float:
 def bench_data(folder: Path) -> dict[str, float]:
     small = bench_drawing(folder / "people", SyntheticPeople(train_ids=40, val_ids=4, test_ids=12, frames=6))
     large = SyntheticPeople(train_ids=20, val_ids=2, test_ids=6, frames=6, height=288, width=144)
-    drawn = {"drawn_per_s_128x64": round(small, 1), "drawn_per_s_288x144": round(bench_drawing(folder / "large", large), 1)}
+    drawn = {
+        "drawn_per_s_128x64": round(small, 1),
+        "drawn_per_s_288x144": round(bench_drawing(folder / "large", large), 1),
+    }
     dataset = read_sysu_mm01(folder / "people", None)
     count = len(dataset.records)
     decoding = timed(lambda: open_cache(dataset.records, dataset.root, folder / "cache", (128, 64), progress=False))

@@ -49,7 +49,7 @@ def test_every_row_combines_with_every_scale(experiment: str, scale: str) -> Non
     config = train_config(f"experiment={experiment}", f"scale={scale}")
     method = method_config(config.model)
     assert config.name == experiment
-    assert (method.iterations < 10) == (scale == "smoke")
+    assert (method.iterations < 10) == (scale == "smoke" or not method.trains)
 
 
 def test_a_row_sets_method_switches_only() -> None:

@@ -77,7 +77,7 @@ def _allowed(package: str, module: str) -> bool:
 
 def test_scripts_and_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    commands = ("train", "evaluate", "check", "cost", "image-quality", "auxiliary")
+    commands = ("train", "evaluate", "check", "cost", "image-quality", "auxiliary", "report")
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert project["version"] in changelog

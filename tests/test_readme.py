@@ -23,6 +23,7 @@ from crossreid.cost import CostConfig
 from crossreid.datasets import data_config
 from crossreid.generation.settings import ImageQualityConfig
 from crossreid.protocols import protocol_config
+from crossreid.report import ReportCommandConfig
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
@@ -32,6 +33,7 @@ SCHEMAS = {
     "cost": CostConfig,
     "auxiliary": AuxiliaryConfig,
     "image_quality": ImageQualityConfig,
+    "report": ReportCommandConfig,
 }
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ([^#\n`]*)", re.MULTILINE)
 

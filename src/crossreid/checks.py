@@ -18,6 +18,14 @@ def check_train(config: TrainConfig, method: MethodConfig, players: int) -> None
     check_selection(config.selection, method.iterations // method.iterations_per_epoch)
     check_trainer(config.trainer, players)
     check_report(config.report)
+    check_existing(config)
+
+
+def check_existing(config: TrainConfig) -> None:
+    """Raise :class:`ConfigError` where two settings say different things about a run that is there already."""
+    check_choice("existing", config.existing, ("refuse", "continue"))
+    if config.existing == "continue" and (config.overwrite or config.resume):
+        raise ConfigError("existing=continue decides by itself what to resume: leave overwrite and resume out.")
 
 
 def check_report(config: ReportConfig) -> None:
@@ -62,6 +70,8 @@ def check_trainer(config: TrainerConfig, players: int) -> None:
     _check_devices(config)
     if min(config.log_every, config.checkpoint_every) < 1 or config.pictures_every < 0:
         raise ConfigError("trainer.log_every and trainer.checkpoint_every are 1 or more, pictures_every 0 or more.")
+    if config.time_budget is not None and config.time_budget <= 0:
+        raise ConfigError("trainer.time_budget is a number of seconds above 0, or null for any time.")
 
 
 def device_count(config: TrainerConfig) -> int:

@@ -53,6 +53,7 @@ class TrainerConfig:
         checkpoint_every: iterations between checkpoints; phase ends are kept besides.
         pictures_every: iterations between picture grids, 0 for none but the last.
         progress: show a progress bar.
+        time_budget: seconds that training may take, over all resumes; null for any time.
     """
 
     accelerator: str = "auto"
@@ -66,6 +67,7 @@ class TrainerConfig:
     checkpoint_every: int = 100
     pictures_every: int = 0
     progress: bool = True
+    time_budget: float | None = None
 
 
 @dataclass
@@ -113,6 +115,8 @@ class TrainConfig:
         run_dir: folder of the run; by default a new one under ``output_root``.
         output_root: folder of run folders.
         overwrite: replace a run that is already in ``run_dir``.
+        existing: what to do with a run that is already in the folder: ``refuse``, or ``continue`` (a finished one of these
+            settings is kept and not run again, an unfinished one goes on from its checkpoint or else starts over).
         scale: name of the scale.
         people: the embedded set's sizes.
         preset: name of the preset.
@@ -126,6 +130,7 @@ class TrainConfig:
     run_dir: str | None = None
     output_root: str = "outputs"
     overwrite: bool = False
+    existing: str = "refuse"
     scale: dict[str, Any] = field(default_factory=dict)
     people: dict[str, Any] = field(default_factory=dict)
     preset: dict[str, Any] = field(default_factory=dict)

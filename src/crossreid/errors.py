@@ -21,5 +21,9 @@ class CheckpointError(CrossReIDError):
     """A checkpoint is missing, partial or belongs to another model."""
 
 
+class OverBudgetError(CrossReIDError):
+    """Training took longer than it may; what there is of it is kept, and nothing is scored."""
+
+
 class NotScoredError(CrossReIDError):
     """A scorer does not take these sets on: it would take hours, or cannot compare them. Commands leave its row out."""

@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from crossreid.console import notice
-from crossreid.errors import CheckpointError, ConfigError
+from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import write_atomically
 
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
@@ -26,8 +27,8 @@ CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
 LAST = "last.ckpt"
 BEST = "best.ckpt"  # on the validation identities
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
-_NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "logger", "report", "protocol")
-_NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every")
+_NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "existing", "logger", "report", "protocol")
+_NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget")
 _NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")  # they may move
 
 
@@ -38,10 +39,12 @@ class RunFolder:
     Attributes:
         path: the folder.
         checkpoint: what to resume from, if anything.
+        stale: an unfinished run without a checkpoint lies there, and makes way for this one.
     """
 
     path: Path
     checkpoint: Path | None = None
+    stale: bool = False
 
     @property
     def figures(self) -> Path:
@@ -55,6 +58,16 @@ class RunFolder:
         write_json(path, known | facts)
         return known | facts
 
+    def note_problem(self, error: BaseException, *, interrupted: bool) -> None:
+        """Say in run.json, if there is one, what ended the run: in one sentence, after the type where it is a bug's."""
+        if not (self.path / "run.json").is_file():
+            return
+        status = "over budget" if isinstance(error, OverBudgetError) else "interrupted" if interrupted else "failed"
+        message = " ".join(str(error).split())
+        if not isinstance(error, CrossReIDError):
+            message = f"{type(error).__name__}: {message}"
+        self.note(status=status, problem=message[:500])
+
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON, whole or not at all."""
@@ -62,12 +75,32 @@ def write_json(path: Path, content: object) -> None:
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        DataError: the file is missing, damaged, or something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{path}' cannot be read ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise DataError(f"'{path}' holds no JSON object.")
+    return content
+
+
 def fingerprint(config: dict[str, Any]) -> str:
     """A digest of the settings that decide what a run computes."""
     kept = {key: value for key, value in config.items() if key not in _NOT_PART_OF_A_RUN}
     kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _NOT_PART_OF_TRAINER}
-    kept["data"] = {k: v for k, v in config["data"].items() if k not in _NOT_PART_OF_DATA}
+    kept["data"] = data_settings(config["data"])
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def data_settings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides which images a run sees: the dataset's settings, but not where it lies."""
+    return {key: value for key, value in data.items() if key not in _NOT_PART_OF_DATA}
 
 
 def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFolder:
@@ -90,29 +123,44 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
         notice("resume=auto: no earlier run has these settings; starting afresh.")
     elif config["resume"]:
         return _resumed(Path(config["resume"]), fingerprint(config))
-    folder = Path(config["run_dir"]) if config["run_dir"] else sweep_dir or _fresh(config)
+    folder = run_place(config, sweep_dir) or _fresh(config)
     _check_free(folder, bool(config["overwrite"]))
     return RunFolder(folder)
 
 
+def run_place(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
+    """The folder that is chosen already: the named one, or that of a multirun's job."""
+    return Path(config["run_dir"]) if config["run_dir"] else sweep_dir
+
+
 def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> None:
     """Write config and versions; on rank 0 only, and only after every check has passed."""
-    if overwrite and run.checkpoint is None and (run.path / "run.json").is_file():
+    if (overwrite or run.stale) and run.checkpoint is None and (run.path / "run.json").is_file():
         shutil.rmtree(run.path)
     run.path.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(config), run.path / "config.yaml")
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    resumed = {"resumed": started} if run.checkpoint else {"started": started}
+    resumed = {"resumed": now()} if run.checkpoint else {"started": now()}
     run.note(
         **resumed,
         status="running",
+        problem=None,
         fingerprint=fingerprint(config),
         seed=config["seed"],
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         git=git_revision(),
         python=platform.python_version(),
-        versions={name: version(name) for name in (*_PACKAGES, "crossreid")},
+        versions=package_versions(),
     )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that decide numbers, and of this one."""
+    return {name: version(name) for name in (*_PACKAGES, "crossreid")}
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def tell_ranks(run: RunFolder) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +21,14 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.datasets import DataConfig, SyntheticConfig, SyntheticRegDBConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, Scorer
+from crossreid.existing import open_or_keep
 from crossreid.methods.base import CrossModalityModule, MethodConfig
 from crossreid.protocols import ProtocolConfig, Scored, protocol_config
-from crossreid.run_folder import BEST, LAST, RunFolder, forget_ranks, open_run, start_run, tell_ranks
+from crossreid.run_folder import BEST, LAST, RunFolder, forget_ranks, now, start_run, tell_ranks
+from crossreid.training.budget import TrainingClock
 from crossreid.training.build import is_distributed, make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
+from crossreid.training.cost import machine
 from crossreid.training.loggers import HistoryLogger, PictureGrids, finish_wandb, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
 from crossreid.training.scoring import Scores, draw_figures, embed_dataset, save_scores, score, score_all, show
@@ -51,14 +53,16 @@ def train(cfg: DictConfig) -> float:
     check_train(config, method, len(method_class(plain["model"]).OPTIMIZERS))
     if sweeping:
         _prepare_sweep_job(config)
-    run = open_run(plain, sweep_dir=Path(hydra.runtime.output_dir) if sweeping else None)
+    sweep_dir = Path(hydra.runtime.output_dir) if sweeping else None
+    run = open_or_keep(plain, sweep_dir)
+    if isinstance(run, float):
+        return run
     try:
         value = _Training(config, plain, method, data, protocol, run).complete()
     except BaseException as error:
         interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning ends an interrupted run with either
-        if (run.path / "run.json").is_file() and main_process():
-            problem = f"{type(error).__name__}: {error}"[:500]
-            run.note(status="interrupted" if interrupted else "failed", problem=problem)
+        if main_process():
+            run.note_problem(error, interrupted=interrupted)
         finish_wandb(exit_code=1)
         if interrupted:
             raise KeyboardInterrupt from error
@@ -112,9 +116,8 @@ class _Training:
             tell_ranks(run)
         trainer = self._make_trainer(resumed_at)
         before = self._score_untrained(trainer)
-        began = time.monotonic()
         self._fit(trainer)
-        seconds = time.monotonic() - began
+        seconds = round(self.clock.seconds, 1)
         scores, embeddings = self._score(trainer)
         if not self.method.trains:
             trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
@@ -123,14 +126,17 @@ class _Training:
                 "seed": config.seed,
                 "iterations": self.method.iterations,
                 "resumed_at": resumed_at,
+                "training_identities": self.data.num_identities,
+                "training_seconds": seconds,
             }
             if self.selection:
                 facts["selected"] = self.selection.best
-            self._keep(trainer, before, scores, **facts, training_seconds=round(seconds, 1))
+            self._keep(trainer, before, scores, **facts)
             embeddings.save(run.path / "embeddings.npz")
             if config.report.figures:
                 self._draw(trainer, embeddings)
-            run.note(status="finished", training_seconds=round(seconds, 1))
+            place = machine(trainer.strategy.root_device)
+            run.note(status="finished", finished=now(), training_seconds=seconds, machine=place)
             self._say_where()
         return scores[0].headline
 
@@ -155,20 +161,22 @@ class _Training:
         return module
 
     def _check_checkpoint(self) -> int:
-        """The iteration to resume at, once the checkpoint is known to be whole; 0 for a new run."""
+        """The iteration to resume at, once the checkpoint is known to be whole; 0 for a new run. Sets the clock."""
+        self.clock = TrainingClock(self.config.trainer.time_budget)
         if self.run.checkpoint is None:
             return 0
         state = read_checkpoint(self.run.checkpoint)
         load_weights(
             self._make_module(), state["state_dict"], self.run.checkpoint
         )  # a copy: the row before training stays
+        self.clock.before = float(state["crossreid"].get("training_seconds", 0.0))  # older checkpoints did not count
         return int(state["crossreid"]["iteration"])
 
     def _make_trainer(self, resumed_at: int) -> pl.Trainer:
         config, run = self.config, self.run
         history = HistoryLogger(run.path / "history.csv")
         loggers: list[Logger] = [history]
-        callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every)]
+        callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every, self.clock)]
         if resumed_at and main_process():
             history.truncate(resumed_at)
         if config.logger.name == "wandb":
@@ -189,6 +197,7 @@ class _Training:
         return make_trainer(config.trainer, self.method, players, run.path, loggers, callbacks, validate_every=every)
 
     def _fit(self, trainer: pl.Trainer) -> None:
+        self.clock.start()
         if not self.method.trains:
             return
         try:

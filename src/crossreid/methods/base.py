@@ -176,6 +176,9 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
     feature_names: tuple[str, ...] = ("main",)
     """What :meth:`embed` and :meth:`report_features` give."""
 
+    pooling: ClassVar[str] = "average"
+    """How the feature that retrieval uses is pooled, for comparisons."""
+
     pictures_name: ClassVar[str] = "translation"
     """What the figure of :meth:`translate` is called."""
 

@@ -16,6 +16,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from crossreid.errors import CheckpointError
 from crossreid.methods.base import CrossModalityModule
 from crossreid.run_folder import LAST
+from crossreid.training.budget import TrainingClock
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -32,18 +33,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class IterationCheckpoint(pl.Callback):
-    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (also as ``<phase>.ckpt``), and on Ctrl-C.
+    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (also as ``<phase>.ckpt``), on Ctrl-C, and when the
+    time is over.
 
-    It saves before an iteration starts, so a checkpoint never holds half of a method's turns.
+    It saves before an iteration starts, so a checkpoint never holds half of a method's turns; with it the seconds that
+    training has taken.
 
     Args:
         folder: the run folder.
         every: iterations between two checkpoints.
+        clock: of the training, with its budget.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, clock: TrainingClock) -> None:
         self.folder = folder
         self.every = every
+        self.clock = clock
         self.interrupted = False
         self._saved_at = -1
         self._previous: Any = None
@@ -65,16 +70,20 @@ class IterationCheckpoint(pl.Callback):
         begun = pl_module.iteration
         opens_phase = begun > 0 and pl_module.place[1] == 0
         due = begun > 0 and begun % self.every == 0
-        stop = self.interrupted
+        stop, over = self.interrupted, self.clock.spent
         if trainer.world_size > 1:  # all ranks stop at one iteration, or some would wait for the others for ever
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        if (opens_phase or due or stop) and begun != self._saved_at:
+            if self.clock.budget is not None:
+                over = trainer.strategy.reduce_boolean_decision(over, all=False)
+        if (opens_phase or due or stop or over) and begun != self._saved_at:
             self._save(trainer, pl_module)
         if opens_phase:
             phases = list(pl_module.config.active_phases())
             self._keep(trainer, phases[phases.index(pl_module.phase) - 1])
         if stop:
             raise KeyboardInterrupt
+        if over:
+            raise self.clock.refuse(begun, pl_module.config.iterations)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the end of training."""
@@ -84,12 +93,20 @@ class IterationCheckpoint(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give Ctrl-C back."""
+        self._give_back()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Give Ctrl-C back: after an exception there is no teardown, and a sweep goes on."""
+        self._give_back()
+
+    def _give_back(self) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
 
     def _save(self, trainer: pl.Trainer, module: CrossModalityModule[Any]) -> None:
         module.require_finite_losses()
+        module.checkpoint_extras["training_seconds"] = self.clock.seconds
         trainer.save_checkpoint(self.folder / LAST)
         self._saved_at = module.iteration
 

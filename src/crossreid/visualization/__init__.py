@@ -4,10 +4,21 @@ Needs the extra ``viz`` (matplotlib, scikit-learn).
 """
 
 from crossreid.visualization.auxiliary_curve import auxiliary_curve
+from crossreid.visualization.comparison_chart import Panel, Point, comparison_chart
 from crossreid.visualization.embedding_map import embedding_map
 from crossreid.visualization.methods import method_figures
 from crossreid.visualization.pictures import picture_grid
 from crossreid.visualization.ranked import ranked_gallery
 from crossreid.visualization.style import save
 
-__all__ = ["auxiliary_curve", "embedding_map", "method_figures", "picture_grid", "ranked_gallery", "save"]
+__all__ = [
+    "Panel",
+    "Point",
+    "auxiliary_curve",
+    "comparison_chart",
+    "embedding_map",
+    "method_figures",
+    "picture_grid",
+    "ranked_gallery",
+    "save",
+]

@@ -54,6 +54,7 @@ class AGW(RecognitionModule[AGWConfig]):
     """One network, one player."""
 
     CONFIG = AGWConfig
+    pooling = "GeM"
     network: TwoStreamNetwork
 
     def __init__(self, config: AGWConfig, num_identities: int, seed: int) -> None:

@@ -55,6 +55,7 @@ class HOG(CrossModalityModule[HOGConfig]):
     """No parameters, no player."""
 
     CONFIG = HOGConfig
+    pooling = "none"
 
     def make_optimizers(self) -> Mapping[str, Optimizer]:
         """None."""

@@ -46,6 +46,7 @@ class LbA(CrossModalityModule[LbAConfig]):
     """One network, one player."""
 
     CONFIG = LbAConfig
+    pooling = "GeM"
     OPTIMIZERS = ("network",)
 
     def __init__(self, config: LbAConfig, num_identities: int, seed: int) -> None:

@@ -1,0 +1,332 @@
+"""The comparison of many runs: made by hand, so that every odd folder can be there."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from crossreid.comparison.published import LITERATURE, PUBLISHED, published
+from crossreid.comparison.recipes import augmentation, pooling
+from crossreid.config import packaged_conf
+from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
+from crossreid.run_folder import fingerprint, write_json
+from support import ROOT
+
+KEY = "sysu_mm01/all/single"
+PLAIN_SECTION, OTHER_SECTION = "plain", "not_comparable"
+
+
+@pytest.fixture(scope="module")
+def base() -> dict[str, dict[str, Any]]:
+    """Composed configs of three rows."""
+    found = {}
+    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
+        for row in ("lba/full", "cmssft/full", "aligngan/full"):
+            cfg = compose("train", overrides=[f"experiment={row}"])
+            found[row] = OmegaConf.to_container(cfg, resolve=True)
+    return found
+
+
+def result(
+    rank1: float, inference: str = "plain", key: str = KEY, pids: tuple[int, ...] = (3, 5, 8)
+) -> RetrievalResult:
+    """Two trials whose mean is ``rank1``; identities that sum to it."""
+    hits = np.array([2.0, 1.0, 0.0]) * rank1 * 10
+    ap = np.array([5.0, 3.0, 2.0]) * 0.5
+    return RetrievalResult(
+        protocol=key,
+        labels=ProtocolLabels("all", "1", "official", "the probe's camera", "identities", "main, cosine", inference),
+        cmc=np.array([[rank1 - 0.05, 0.9, 1.0], [rank1 + 0.05, 0.9, 1.0]]),
+        mean_ap=np.array([0.25, 0.25]),
+        mean_inp=np.array([0.1, 0.1]),
+        n_probes=12,
+        n_valid=np.array([15, 15]),
+        n_gallery=np.array([6, 6]),
+        chance={"rank1": 0.02, "rank5": 1.0, "rank10": 1.0, "rank20": float("nan"), "mAP": 0.05, "mINP": 0.04},
+        identities=IdentityScores(np.array(pids), np.array([10.0, 10.0, 10.0]), hits, ap, ap / 2),
+    )
+
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(base: dict, tmp_path: Path) -> Make:
+    """Write one run folder below ``runs``."""
+
+    def write(name: str, seed: int, folder: str = "", /, *, status: str = "finished", **more: Any) -> Path:
+        place = tmp_path / "runs" / (folder or f"{name}_seed{seed}")
+        config = json.loads(json.dumps(base[name])) | {"seed": seed}
+        for key, value in more.get("config", {}).items():
+            OmegaConf.update(changed := OmegaConf.create(config), key, value)
+            config = OmegaConf.to_container(changed)
+        place.mkdir(parents=True)
+        OmegaConf.save(OmegaConf.create(config), place / "config.yaml")
+        facts = {"fingerprint": fingerprint(config), "status": status, "seed": seed, "git": "abc", "python": "3.11"}
+        facts |= {
+            "versions": {"torch": "2.6"},
+            "started": "2030-01-01T00:00:00+00:00",
+            "command": ["x"],
+            "machine": "cpu",
+        }
+        write_json(place / "run.json", facts | more.get("facts", {}))
+        if status == "finished":
+            rows = more.get("rows", {name: {KEY: result(more.get("rank1", 0.4))}})
+            plain = {
+                row: {"protocols": {key: found.to_json() for key, found in keys.items()}} for row, keys in rows.items()
+            }
+            facts = {"training_identities": 56, "training_seconds": 100.0 + seed, "iterations": 300}
+            write_json(place / "results.json", facts | {"rows": plain})
+        return place
+
+    return write
+
+
+def reported(run_here: Callable, tmp_path: Path, *args: str) -> tuple[dict, str, str]:
+    """The JSON, the Markdown and what was printed."""
+    finished = run_here("report", "runs=runs", *args)
+    assert finished.code == 0, finished.output
+    out = tmp_path / "runs" / "report"
+    return json.loads((out / "comparison.json").read_text()), (out / "comparison.md").read_text(), finished.output
+
+
+def kinds(content: dict) -> list[tuple[str, str]]:
+    return sorted((problem["kind"], problem["what"].split(",")[0]) for problem in content["not_in_tables"])
+
+
+def test_missing_failed_and_doubled_runs_are_named_and_the_rest_is_right(run_here, make: Make, tmp_path: Path) -> None:
+    for seed, rank1 in ((0, 0.4), (1, 0.5), (2, 0.6)):
+        make("lba/full", seed, rank1=rank1)
+    make("aligngan/full", 0, rank1=0.2)
+    make("aligngan/full", 1, status="failed", facts={"problem": "The loss is nan."})
+    make("cmssft/full", 0, "older", rank1=0.1)
+    make("cmssft/full", 0, "newer", rank1=0.3, facts={"finished": "2031-01-01T00:00:00+00:00"})
+    make("cmssft/full", 1, status="over budget", facts={"problem": "Training went over."})
+    make("cmssft/full", 2, status="running")
+    content, text, output = reported(run_here, tmp_path)
+    (table,) = content["tables"]
+    rows = {row["row"]: row for row in table[PLAIN_SECTION]}
+    lba = rows["lba/full"]["metrics"]["rank1"]
+    assert lba["mean"] == pytest.approx(0.5)
+    assert lba["std_over_seeds"] == pytest.approx(0.1)  # of a sample
+    assert rows["aligngan/full"]["metrics"]["rank1"] == {
+        "mean": pytest.approx(0.2),
+        "std_over_seeds": None,
+        "by_seed": {"0": pytest.approx(0.2), "1": None, "2": None},
+    }
+    assert rows["cmssft/full"]["metrics"]["rank1"]["by_seed"]["0"] == pytest.approx(0.3)  # the newest
+    assert kinds(content) == [
+        ("doubled", "cmssft/full"),
+        ("failed", "aligngan/full"),
+        ("missing", "aligngan/full"),
+        ("missing", "cmssft/full"),
+        ("over budget", "cmssft/full"),
+        ("running", "cmssft/full"),
+    ]
+    for shown in (text, output):
+        assert "50.00 ± 10.00" in shown
+        assert "0: 20.00, 1: missing, 2: missing" in shown
+        assert "failed: aligngan/full, seed 1, synthetic: The loss is nan." in shown
+        assert "older" in shown
+        assert "55.41 / 54.14" in shown
+        assert "orientation only" in shown
+    assert "| chance |" in text
+    assert "| GeM |" in text
+    assert "56, last weights" in text
+    with (tmp_path / "runs" / "report" / "comparison.png").open("rb") as stream:
+        assert stream.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert {run["name"] for run in content["runs"]} == {"lba/full", "aligngan/full", "cmssft/full"}
+    assert content["versions"]["torch"]
+
+
+def test_the_interval_is_over_identities_and_averages_the_seeds(run_here, make: Make, tmp_path: Path) -> None:
+    for seed, rank1 in ((0, 0.4), (1, 0.6)):
+        make("lba/full", seed, rank1=rank1)
+    content, _, _ = reported(run_here, tmp_path, "figure=false", "bootstrap=500", "seed=4")
+    (row,) = content["tables"][0][PLAIN_SECTION]
+    people = {seed: result(rank1).identities for seed, rank1 in ((0, 0.4), (1, 0.6))}
+    generator, values = np.random.default_rng(4), []
+    for draw in generator.integers(3, size=(500, 3)):
+        values.append(np.mean([sum(p.rank1[i] for i in draw) / sum(p.valid[i] for i in draw) for p in people.values()]))
+    assert row["interval_95"]["rank1"] == pytest.approx(list(np.percentile(values, [2.5, 97.5])))
+    assert not (tmp_path / "runs" / "report" / "comparison.png").exists()
+
+
+def test_other_identities_leave_the_interval_out(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    make("lba/full", 1, rows={"lba/full": {KEY: result(0.4, pids=(3, 5, 9))}})
+    content, text, _ = reported(run_here, tmp_path, "figure=false")
+    (row,) = content["tables"][0][PLAIN_SECTION]
+    assert "different identities" in row["interval_95"]["rank1"]["left_out"]
+    assert row["metrics"]["rank1"]["mean"] == pytest.approx(0.4)
+    assert "left out" in text
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["transductive", "re-ranked", "single query", "undeclared", "Plain", "plain ", " plain", "", "plain, re-ranked"],
+)
+def test_nothing_but_plain_lands_among_the_plain_numbers(run_here, make: Make, tmp_path: Path, label: str) -> None:
+    make("lba/full", 0)
+    rows = {
+        "cmssft/full": {KEY: result(0.55, label)},  # the method's own row, and names that look plain
+        "cmssft/full/plain": {KEY: result(0.66, label)},
+        "cosine": {KEY: result(0.93, label)},
+    }
+    make("cmssft/full", 0, rows=rows)
+    content, text, output = reported(run_here, tmp_path, "figure=false")
+    (table,) = content["tables"]
+    assert [row["row"] for row in table[PLAIN_SECTION]] == ["lba/full"]
+    assert {row["inference"] for row in table[OTHER_SECTION]} == {label}
+    assert len(table[OTHER_SECTION]) == 3
+    for shown in (text, output):
+        first, second = shown.split("Not comparable with the rows above")
+        assert not any(number in first for number in ("55.00", "66.00", "93.00"))
+        assert all(number in second for number in ("55.00", "66.00", "93.00"))
+
+
+def test_one_row_with_two_labels_is_two_rows(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    make("lba/full", 1, rows={"lba/full": {KEY: result(0.9, "transductive")}})
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    (table,) = content["tables"]
+    assert [row["seeds"] for row in table[PLAIN_SECTION]] == [[0]]
+    assert [row["seeds"] for row in table[OTHER_SECTION]] == [[1]]
+    assert table[PLAIN_SECTION][0]["metrics"]["rank1"]["mean"] == pytest.approx(0.4)
+
+
+def test_published_numbers_stand_beside_rows_of_their_own_kind_only() -> None:
+    assert published("cmssft/full", "", "plain", KEY) == ()
+    (transductive,) = published("cmssft/full", "all_queries", "transductive", KEY)
+    assert (transductive.rank1, transductive.mean_ap) == (61.6, 63.2)
+    assert published("cmssft/full", "all_queries", "plain", KEY) == ()
+    assert published("cmssft", "single_query", "single query", KEY)[0].rank1 == 47.7
+    assert len(published("jsia/full", "", "plain", KEY)) == 2  # the paper contradicts itself
+    assert published("agw/full", "", "plain", KEY)[0].rank1 == 47.5
+    assert all(entry.variant for entry in PUBLISHED if entry.inference != "plain")
+
+
+def test_published_rows_exist_and_are_percent() -> None:
+    experiments = {
+        str(p.relative_to(ROOT / "conf" / "experiment").with_suffix(""))
+        for p in (ROOT / "conf" / "experiment").rglob("*.yaml")
+    }
+    keys = set()
+    for entry in PUBLISHED:
+        assert entry.row in experiments or entry.row in LITERATURE, entry
+        assert entry.dataset in ("sysu_mm01", "regdb")
+        assert 1 < entry.rank1 < 100
+        assert 1 < entry.mean_ap < 100
+        assert entry.source
+        key = (entry.row, entry.variant, entry.inference, entry.protocol)
+        assert key not in keys or entry.disputed, entry
+        keys.add(key)
+    assert {entry.row.split("/")[0] for entry in PUBLISHED} >= {"aligngan", "tsgan", "lba", "jsia", "cmssft", "agw"}
+
+
+def test_runs_of_other_settings_under_one_name_are_left_out(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    make("lba/full", 1, config={"model.alpha": 0.7})
+    make("aligngan/full", 0)
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    assert ("settings", "lba/full") in kinds(content)
+    rows = {row["row"]: row for row in content["tables"][0][PLAIN_SECTION]}
+    assert rows["lba/full"]["seeds"] == []
+    assert rows["aligngan/full"]["seeds"] == [0]
+
+
+def test_folders_that_cannot_be_read_are_named(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    old = make("lba/full", 1)
+    content = json.loads((old / "results.json").read_text())
+    del content["rows"]["lba/full"]["protocols"][KEY]["identities"]
+    write_json(old / "results.json", content)
+    (make("lba/full", 2) / "results.json").write_text("{")
+    (make("aligngan/full", 0) / "config.yaml").unlink()
+    changed = make("aligngan/full", 1)
+    OmegaConf.save(OmegaConf.merge(OmegaConf.load(changed / "config.yaml"), {"seed": 7}), changed / "config.yaml")
+    unlabelled = make("aligngan/full", 2)
+    content = json.loads((unlabelled / "results.json").read_text())
+    content["rows"]["aligngan/full"]["protocols"][KEY]["labels"]["inference"] = ["plain"]
+    write_json(unlabelled / "results.json", content)
+    content, text, _ = reported(run_here, tmp_path, "figure=false")
+    assert [kind for kind, _ in kinds(content)].count("unreadable") == 5
+    assert "not all details are there" in text
+    assert [row["row"] for row in content["tables"][0][PLAIN_SECTION]] == ["lba/full"]
+
+
+def test_datasets_protocols_and_draws_have_tables_of_their_own(run_here, make: Make, tmp_path: Path) -> None:
+    indoor = "sysu_mm01/indoor/single"
+    make("lba/full", 0, rows={"lba/full": {KEY: result(0.4), indoor: result(0.5, key=indoor)}})
+    make("lba/full", 0, "elsewhere", config={"data.people.test_ids": 7}, rank1=0.3)
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    assert not [kind for kind, _ in kinds(content) if kind in ("doubled", "settings")]
+    assert sorted(table["protocol"] for table in content["tables"]) == [KEY, KEY, indoor]
+    assert len({table["dataset"] for table in content["tables"]}) == 2
+
+
+def test_captions_tell_of_mixed_versions_and_budgets(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0, config={"trainer.time_budget": 600})
+    make("lba/full", 1, facts={"git": "other", "versions": {"torch": "2.7"}}, config={"trainer.time_budget": 600})
+    _, text, _ = reported(run_here, tmp_path, "figure=false", "untrained=true", "metrics=[rank1,rank20]")
+    assert "different git revisions: abc, other" in text
+    assert "different versions of torch: 2.6, 2.7" in text
+    assert "Time budget of training a run, in seconds: 600" in text
+    assert "R20" in text
+    assert "mINP" not in text
+
+
+def test_asked_rows_and_seeds_that_are_not_there_are_missing(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    arguments = ["figure=false", "seeds=[0,1]", "rows=[lba/full,jsia/full]", "output=there"]
+    finished = run_here("report", "runs=[runs,runs]", *arguments)
+    assert finished.code == 0, finished.output
+    content = json.loads((tmp_path / "there" / "comparison.json").read_text())
+    missing = {problem["what"] for problem in content["not_in_tables"]}
+    assert missing == {"lba/full, seed 1", "jsia/full, seed 0, 1"}  # and runs named twice are not doubled
+
+
+def test_bad_input_is_one_sentence(run_here, make: Make, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    make("lba/full", 0, status="failed", facts={"problem": "Broken."})
+    for arguments, message in (
+        (["runs=nowhere"], "There is no folder 'nowhere'"),
+        (["runs=empty"], "No run (run.json) lies below"),
+        (["runs=runs"], "No run can be compared: failed: lba/full"),
+        (["runs=runs", "metrics=[rank2]"], "choose from rank1"),
+        (["runs=runs", "bootstrap=3"], "from 100 on"),
+        (["runs=[]"], "a folder or a list"),
+        ([], "runs"),
+    ):
+        finished = run_here("report", *arguments)
+        assert finished.code == 1, arguments
+        assert message in finished.output, finished.output
+        assert "Traceback" not in finished.output
+    assert not (tmp_path / "runs" / "report").exists()
+    shutil.rmtree(tmp_path / "empty")
+
+
+def test_augmentation_names_what_is_on() -> None:
+    erasing = {"probability": 0.5, "area": [0.02, 0.4]}
+    assert augmentation({"flip": 0.5, "crop_padding": 10, "erasing": erasing, "channel_exchange": 0.0}) == (
+        "flip 0.5, crop 10, erasing 0.5"
+    )
+    assert augmentation({"flip": 0.0, "erasing": {"probability": 0.0}}) == "none"
+    assert augmentation({"flip": 0.0, "channel_exchange": 0.5, "exchanged_view": True}) == (
+        "channel exchange 0.5, exchanged view"
+    )
+
+
+def test_poolings_are_those_of_the_methods() -> None:
+    told = {
+        path.stem: pooling(OmegaConf.to_container(OmegaConf.load(path)))
+        for path in (ROOT / "conf" / "model").glob("*.yaml")
+    }
+    assert {name for name, pooled in told.items() if pooled == "GeM"} == {"lba", "agw"}
+    assert {name for name, pooled in told.items() if pooled not in ("GeM", "average")} == {"hog"}
