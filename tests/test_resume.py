@@ -19,6 +19,7 @@ PHASES = [
     ("aligngan", "pixel", 4),
     ("aligngan", "joint", 8),
     ("cmssft", "joint", 5),
+    ("ddag", "joint", 5),
     ("jsia", "generation", 1),
     ("jsia", "joint", 5),
     ("lba", "joint", 5),
@@ -30,6 +31,7 @@ PHASES = [
 ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
     "cmssft": ["model.phases.joint=12", "model.decay.after=[4,8]"],
+    "ddag": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "jsia": ["model.phases={generation: 4, joint: 8}", "model.decay.after=2"],
     "lba": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "tsgan": [

@@ -20,7 +20,8 @@ class PartAttention(nn.Module):
     """Maps (N, C, h, w) -> weighted sums of attended parts (N, C): what IWPA adds to the feature of the whole image.
 
     The map is averaged over ``parts`` horizontal stripes. Every part becomes the mean of all parts' values, weighted by the
-    softmax of query and key products; a learned weight for each place sums them.
+    softmax of query and key products over the root of their width; a learned weight for each place sums them, and the sum is
+    batch-normalised.
 
     Args:
         channels: C.
@@ -33,6 +34,8 @@ class PartAttention(nn.Module):
         self.query, self.key = (nn.Linear(channels, width or channels // 2, bias=False) for _ in range(2))
         self.value = nn.Linear(channels, channels, bias=False)
         self.weights = nn.Parameter(torch.full((parts,), 1 / parts))
+        self.norm = nn.BatchNorm1d(channels)
+        self.norm.register_parameter("bias", None)  # as in the neck
 
     def stripes(self, feature_map: Tensor) -> Tensor:
         """(N, C, h, w) -> parts (N, p, C), from the top; stripes overlap where h is no multiple of p."""
@@ -40,7 +43,8 @@ class PartAttention(nn.Module):
 
     def attention(self, parts: Tensor) -> Tensor:
         """Parts (N, p, C) -> weights of part j for part i (N, p, p), rows sum to 1."""
-        scores: Tensor = self.query(parts) @ self.key(parts).transpose(1, 2)
+        query, key = self.query(parts), self.key(parts)
+        scores: Tensor = query @ key.transpose(1, 2) / query.shape[2] ** 0.5
         return scores.softmax(2)
 
     def forward(self, feature_map: Tensor) -> Tensor:
@@ -48,7 +52,8 @@ class PartAttention(nn.Module):
         with torch.autocast(feature_map.device.type, enabled=False):
             parts = self.stripes(feature_map.float())
             attended = self.attention(parts) @ self.value(parts)
-            return torch.einsum("p,npc->nc", self.weights, attended)
+            summed: Tensor = self.norm(torch.einsum("p,npc->nc", self.weights, attended))
+            return summed
 
 
 class Aggregated(NamedTuple):
