@@ -4,7 +4,7 @@
 
 Mean absolute differences in [-1, 1], one number a modality: a rebuilt image (content and style of its own), an image after
 both translations (the cycle), and the mean of all training images of the modality, which is what a network gives that does
-not look at its input.
+not look at its input. E_i's batch norms go by the batch, as in training.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def measure(path: Path) -> dict[str, dict[str, float]]:
     size = module.config.streams["gan"].size
     test, train = (data.sample_pairs(split, PERSONS, IMAGES, size) for split in ("test", "train"))
     seen = Pair(test.visible, test.infrared)
-    made = module.generation(module.content, seen)
+    made = module.generation(module.picture_content, seen)
     guesses = Pair(*(images.mean(0, keepdim=True) for images in (train.visible, train.infrared)))
     found = {}
     for modality in ("visible", "infrared"):

@@ -340,7 +340,8 @@ def test_all_terms_of_both_phases_are_in_the_table(make) -> None:
     harness.step("joint", make_batch(harness.module))
     expected = set(OWNERSHIP) | {t.replace("set_level+", "") for t, row in OWNERSHIP.items() if row[2]}
     ratios = {"gradient/il", "gradient/lr", "gradient/ui"}
-    assert set(harness.module.losses) == expected | ratios
+    watched = {"generator/mean_image", "set_level+generator/mean_image"}  # weight 0
+    assert set(harness.module.losses) == expected | ratios | watched
     assert all(harness.module.losses[name] > 0 for name in ratios)
 
 

@@ -10,7 +10,7 @@ from crossreid.errors import ConfigError
 from crossreid.nn import backbones
 from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
 from crossreid.nn.heads import BottleneckClassifier, Embedder, NeckClassifier
-from crossreid.nn.normalisation import evaluating, frozen_parameters
+from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters
 
 
 def test_last_stride_is_removed_and_the_map_is_pooled() -> None:
@@ -106,3 +106,14 @@ def test_evaluating_gives_the_mode_back(training: bool) -> None:
     assert int(norm.num_batches_tracked) == 0
     with evaluating(norm, enabled=False):
         assert norm.training == training
+
+
+def test_batch_statistics_normalise_by_the_batch_and_leave_averages_and_modes() -> None:
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5)).eval()
+    images = 5 + 3 * torch.randn(6, 3, 4, 4)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with torch.no_grad(), batch_statistics(net):
+        made = net(images)
+    torch.testing.assert_close(made.mean(dim=(0, 2, 3)), torch.zeros(4), atol=1e-5, rtol=0)  # and no dropout
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert not any(module.training for module in net.modules())

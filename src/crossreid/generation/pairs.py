@@ -31,7 +31,7 @@ class PairGenerator(Protocol):
 
 
 class JSIAGenerator:
-    """JSIA-ReID's generation and variation modules, trained, in eval mode."""
+    """JSIA-ReID's generation and variation modules, trained; E_i's batch norms go by the batch, as in training."""
 
     def __init__(self, module: JSIA) -> None:
         self.module = module.eval()
@@ -39,7 +39,7 @@ class JSIAGenerator:
     @torch.no_grad()
     def fakes(self, real: ImagePair) -> ImagePair:
         """Eq. 3: the style comes from the row's image of the other modality."""
-        made = self.module.generation(self.module.content, Pair(*real))
+        made = self.module.generation(self.module.picture_content, Pair(*real))
         return ImagePair(made.fakes.visible, made.fakes.infrared)
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ class JSIAGenerator:
         if not self.module.config.unseen_ids:
             return None
         generation, variation = self.module.generation, self.module.variation
-        latent = variation.encode(self.module.content(real.visible)).mean
+        latent = variation.encode(self.module.picture_content(real.visible)).mean
         maps = variation.decode(mix(latent, latent.roll(shift, 0), ratio))
         styles = Pair(*(mix(style, style.roll(shift, 0), ratio) for style in generation.styles(Pair(*real))))
         images = generation.decode(Pair(maps, maps), styles)

@@ -29,6 +29,21 @@ def frozen_running_statistics(module: nn.Module, enabled: bool = True) -> Iterat
 
 
 @contextmanager
+def batch_statistics(module: nn.Module) -> Iterator[None]:
+    """Inside, batch norms of ``module`` normalise by the batch, whatever its mode, and leave their averages as they are."""
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    modes = [norm.training for norm in norms]
+    for norm in norms:
+        norm.train()
+    try:
+        with frozen_running_statistics(module):
+            yield
+    finally:
+        for norm, mode in zip(norms, modes, strict=True):
+            norm.train(mode)
+
+
+@contextmanager
 def evaluating(module: nn.Module, enabled: bool = True) -> Iterator[None]:
     """Inside, ``module`` is in eval mode: batch norms use their running averages and do not change them."""
     training = module.training

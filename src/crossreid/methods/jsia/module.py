@@ -33,7 +33,7 @@ from crossreid.methods.jsia.generation import (
 )
 from crossreid.methods.jsia.networks import InstanceEncoder, ModalityDiscriminator, Recognition, SetLevelEncoder
 from crossreid.methods.players import Losses
-from crossreid.nn.normalisation import evaluating, frozen_parameters, frozen_running_statistics
+from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters, frozen_running_statistics
 
 __all__ = ["JSIA", "JSIAConfig"]
 
@@ -296,6 +296,15 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             vectors = self.instance.classifier.norm(vectors)
         return {"main": F.normalize(vectors.float(), dim=1)}
 
+    def picture_content(self, images: Tensor) -> Tensor:
+        """E_i of images (N, 3, h, w) of one modality, as the generation module was trained on it: batch norms go by the batch.
+
+        The averages belong to re-ID images of both modalities, and decoders make blurred images of maps normalised by them.
+        """
+        with batch_statistics(self.content):
+            content: Tensor = self.content(images)
+        return content
+
     @torch.no_grad()
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Fig. 6 and 7: real and fake images, and below them each person changing into another one by V.
@@ -305,7 +314,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """
         size, gan = visible.shape[-2:], self.config.streams["gan"].size
         images = Pair(_resized(visible, gan), _resized(infrared, gan))
-        made: Generated = self.generation(self.content, images)
+        made: Generated = self.generation(self.picture_content, images)
         rows = {
             "real visible": visible,
             "real infrared": infrared,
