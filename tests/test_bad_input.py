@@ -92,10 +92,13 @@ def test_unknown_keys_and_values(refused, smoke_args: list[str], override: str, 
     assert message in refused("train", *smoke_args, override)
 
 
-def test_multirun_with_ddp(refused, smoke_args: list[str]) -> None:
-    message = refused("train", "-m", "seed=0,1", *smoke_args, "trainer=ddp_cpu")
-    assert "A multirun cannot start DDP jobs" in message
-    assert "trainer.devices=1" in message
+def test_multirun_with_ddp(run_here, smoke_args: list[str], tmp_path: Path) -> None:
+    finished = run_here("train", "-m", "seed=0,1", *smoke_args, "trainer=ddp_cpu")
+    assert finished.code == 1, finished.output
+    errors = [line for line in finished.output.splitlines() if "A multirun cannot start DDP jobs" in line]
+    assert len(errors) == 2, finished.output  # one a job
+    assert all("trainer.devices=1" in line for line in errors)
+    assert not list(tmp_path.rglob("run.json"))
 
 
 def test_checkpoints(refused, smoke_args: list[str], run_here, tmp_path: Path) -> None:

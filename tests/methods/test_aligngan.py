@@ -295,7 +295,7 @@ def _no_step(self, name: str):
         (["model.backbone.last_stride=3"], "last_stride 1 or 2"),
         (["model.backbone.size=[96]"], "is .height, width."),
         (["model.feature_optimizer.kind=rmsprop"], "'sgd' or 'adam'"),
-        (["model.flip=7"], "probability"),
+        (["model.flip=7"], "probabilities"),
         (["model.streams.identity.width=8", "model.streams.identity.height=8"], "which 8x8 does not allow"),
     ],
 )
