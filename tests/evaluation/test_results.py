@@ -151,7 +151,7 @@ def test_identities_are_gathered_from_valid_probes_and_joined_over_trials():
 
 def test_an_undeclared_scorer_is_never_plain():
     def mine(query, gallery):
-        raise NotImplementedError
+        return np.zeros((len(query), len(gallery)))
 
     mine.transductive = True
     assert scorer_inference(Cosine()) == scorer_inference(Euclidean()) == "plain"

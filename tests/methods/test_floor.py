@@ -119,6 +119,8 @@ def test_mirror_image_at_test(make) -> None:
         (["model=twostream", "model.specific_stages=3"], "choose 0, 1 or 2"),
         (["model=hog", "model.streams.identity.height=8"], "at least one block"),
         (["model=hog", "+model.phases.joint=5"], "not trained"),
+        (["model=hog", "model.flip=0.5"], "trains on nothing"),
+        (["model=strong", "model.margin=-1"], "model.margin"),
     ],
 )
 def test_wrong_settings_are_named(make, overrides, match) -> None:

@@ -31,7 +31,7 @@ def inference_recipe(config: Mapping[str, Any], inference: str) -> dict[str, str
     """The columns :data:`INFERENCE`; what the scorer looked at comes from its label alone."""
     told = {
         PLAIN: ("no", "no"),
-        "re-ranked": ("yes", "no"),
+        "re-ranked": ("yes", "yes"),  # neighbours are looked for among all probes
         "transductive": ("no", "yes"),
         "single query": ("no", "single query"),
     }

@@ -5,7 +5,8 @@ matrix that is larger where two images are more alike. Four optional attributes 
 
 * ``label``: its name in tables, by default the class's name;
 * ``inference``: what else than the two images a similarity depends on: ``plain`` (nothing), ``single query`` (the gallery),
-  ``transductive`` (the other probes too), ``re-ranked``; a scorer that does not say is ``undeclared``, never ``plain``;
+  ``transductive`` (the other probes too), ``re-ranked`` (likewise); a scorer that does not say is ``undeclared``, never
+  ``plain``;
 * ``transductive``: True if a probe's scores depend on the other probes; it then always gets all probes at once;
 * ``distance``: a function from similarities to distances of at least 0, needed to be re-ranked.
 

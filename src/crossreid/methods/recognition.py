@@ -1,4 +1,4 @@
-"""What the field's baselines have in common: one network, one player, classification and a ranking loss, epochs.
+"""What the field's baselines have in common: one network, classification, perhaps a ranking loss, and epochs.
 
 A baseline gives its network, :meth:`RecognitionModule.describe` and what it adds to classification in
 :meth:`RecognitionModule.add_losses`; crops, erasing, channel exchange, warm-up and the retrieval feature are here.
@@ -44,7 +44,6 @@ class RecognitionConfig(MethodConfig):
         exchanged_view: train on a second copy of each visible image, with one channel copied to all three (CAJ's joint
             learning).
         label_smoothing: of the classification loss, in [0, 1).
-        margin: of the ranking loss, where it has one.
         flip_test: embed the image and its mirror image, and add.
     """
 
@@ -56,7 +55,6 @@ class RecognitionConfig(MethodConfig):
     erasing: ErasingConfig = field(default_factory=lambda: ErasingConfig(probability=0.0))
     exchanged_view: bool = False
     label_smoothing: float = 0.0
-    margin: float = 0.3
     flip_test: bool = False
 
     def check(self) -> None:
@@ -69,10 +67,25 @@ class RecognitionConfig(MethodConfig):
                 f"{self.name} has one stream, identity, and one phase, joint, of model.epochs x "
                 "model.iterations_per_epoch iterations: set these two, not model.phases."
             )
-        if self.crop_padding < 0 or not 0 <= self.label_smoothing < 1 or self.margin < 0:
-            raise ConfigError(
-                "model.crop_padding and model.margin are 0 or more, and model.label_smoothing is in [0, 1)."
-            )
+        if self.crop_padding < 0 or not 0 <= self.label_smoothing < 1:
+            raise ConfigError("model.crop_padding is 0 or more, and model.label_smoothing is in [0, 1).")
+
+
+@dataclass
+class RankingConfig(RecognitionConfig):
+    """Settings of a baseline with a ranking loss.
+
+    Attributes:
+        margin: of that loss.
+    """
+
+    margin: float = 0.3
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
+        super().check()
+        if self.margin < 0:
+            raise ConfigError(f"model.margin is 0 or more, not {self.margin}.")
 
 
 RecognitionT = TypeVar("RecognitionT", bound=RecognitionConfig)
@@ -106,7 +119,7 @@ class Views(NamedTuple):
 
 
 class RecognitionModule(CrossModalityModule[RecognitionT]):
-    """Base of the baselines: ``network`` is theirs, and everything in it is the one player's."""
+    """Base of the baselines: ``network`` is theirs. All parameters are one player's, where a baseline names no other."""
 
     OPTIMIZERS: ClassVar[tuple[str, ...]] = ("network",)
     network: nn.Module

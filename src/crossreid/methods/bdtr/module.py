@@ -20,13 +20,13 @@ from crossreid.errors import ConfigError
 from crossreid.losses import identity_loss
 from crossreid.methods.bdtr.losses import POSITIVES, across_ranking, intra_ranking
 from crossreid.methods.players import Losses
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule, Views
+from crossreid.methods.recognition import RankingConfig, RecognitionModule, Views
 from crossreid.nn.feature_block import Described
 from crossreid.nn.recognition import TwoStreamNetwork
 
 
 @dataclass
-class BDTRConfig(RecognitionConfig):
+class BDTRConfig(RankingConfig):
     """Settings of BDTR; ``margin`` is that of top-ranking across modalities.
 
     Attributes:

@@ -22,7 +22,7 @@ from crossreid.data.records import Modality
 from crossreid.errors import ConfigError
 from crossreid.losses import euclidean_triplet, identity_loss, modality_doubt, modality_loss
 from crossreid.methods.players import Losses
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule, Views
+from crossreid.methods.recognition import RankingConfig, RecognitionModule, Views
 from crossreid.nn.feature_block import Described
 from crossreid.nn.modality_discriminator import ModalityDiscriminator
 from crossreid.nn.recognition import OneStreamNetwork
@@ -31,7 +31,7 @@ GENERATORS = ("minimax", "uniform")
 
 
 @dataclass
-class CMGANConfig(RecognitionConfig):
+class CMGANConfig(RankingConfig):
     """Settings of cmGAN; ``margin`` is that of the triplets, in distance of unit vectors.
 
     Attributes:

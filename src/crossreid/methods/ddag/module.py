@@ -20,12 +20,12 @@ from crossreid.errors import ConfigError
 from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.ddag.networks import DDAGNetwork, GraphClassifier
 from crossreid.methods.players import Losses
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule, Views
+from crossreid.methods.recognition import RankingConfig, RecognitionModule, Views
 from crossreid.nn.feature_block import Described
 
 
 @dataclass
-class DDAGConfig(RecognitionConfig):
+class DDAGConfig(RankingConfig):
     """Settings of DDAG.
 
     Attributes:

@@ -43,6 +43,10 @@ class HOGConfig(MethodConfig):
     def check(self) -> None:
         """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
         super().check()
+        if self.flip or self.channel_exchange or self.clip_norm:
+            raise ConfigError(
+                "HOG trains on nothing: leave model.flip, model.channel_exchange and model.clip_norm at 0."
+            )
         stream = self.streams["identity"]
         if min(self.cell, self.block, self.bins) < 1 or min(stream.height, stream.width) < self.cell * self.block:
             raise ConfigError(

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.losses import euclidean_triplet
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule, Views
+from crossreid.methods.recognition import RankingConfig, RecognitionModule, Views
 from crossreid.nn.feature_block import Described
 from crossreid.nn.recognition import OneStreamNetwork
 
 
 @dataclass
-class StrongConfig(RecognitionConfig):
+class StrongConfig(RankingConfig):
     """Settings of the strong baseline."""
 
 

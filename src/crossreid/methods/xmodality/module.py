@@ -19,7 +19,7 @@ from crossreid.data.records import Modality
 from crossreid.errors import ConfigError
 from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.players import Losses
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule, Views
+from crossreid.methods.recognition import RankingConfig, RecognitionModule, Views
 from crossreid.methods.xmodality.networks import XGenerator
 from crossreid.nn.feature_block import Described
 from crossreid.nn.recognition import OneStreamNetwork
@@ -28,7 +28,7 @@ VISIBLE_FEATURES = ("x", "visible")
 
 
 @dataclass
-class XModalityConfig(RecognitionConfig):
+class XModalityConfig(RankingConfig):
     """Settings of the X modality; ``margin`` is that of the triplets between X and infrared images.
 
     Attributes:
