@@ -340,9 +340,25 @@ def test_all_terms_of_both_phases_are_in_the_table(make) -> None:
     harness.step("joint", make_batch(harness.module))
     expected = set(OWNERSHIP) | {t.replace("set_level+", "") for t, row in OWNERSHIP.items() if row[2]}
     ratios = {"gradient/il", "gradient/lr", "gradient/ui"}
-    watched = {"generator/mean_image", "set_level+generator/mean_image"}  # weight 0
+    watched = {"generator/mean_image", "set_level+generator/mean_image"}  # weight 0, as those of other persons
+    watched |= {f"set_level+instance/{term}_others" for term in ("il", "lr", "ui")}
     assert set(harness.module.losses) == expected | ratios | watched
     assert all(harness.module.losses[name] > 0 for name in ratios)
+
+
+def test_what_il_is_for_other_persons(make) -> None:
+    """Pairs that agree, persons that do not: IL is 0, and beside it stands the divergence of different persons."""
+    module = make("model=jsia").module
+    each, people = module.config.streams["gan"].images, module.config.streams["gan"].identities
+    logits = (10 * torch.eye(people)).repeat_interleave(each, 0).requires_grad_()
+    losses = Losses()
+    module._add_alignment(losses, "il", [(logits,), (logits,)], [(logits,), (logits,)], 0.1)
+    rest = math.exp(10) + people - 1
+    between = 10 * (math.exp(10) - 1) / rest  # KL of two such predictions of different persons
+    assert losses.terms["il"][0].item() == pytest.approx(0.0, abs=1e-6)
+    assert losses.terms["il_others"][0].item() == pytest.approx(2 * between, rel=1e-4)
+    assert losses.terms["il_others"][1] == 0.0
+    assert not losses.terms["il_others"][0].requires_grad
 
 
 def test_v_trains_the_encoder_only_when_asked(make) -> None:
@@ -469,7 +485,8 @@ def test_each_row_has_the_parts_and_losses_that_it_names_and_no_others(make, row
     assert parts_of(module) == COMMON | ROW_PARTS[row]
     harness.step("joint", make_batch(module))
     reid = {name.split("/")[1] for name in module.losses if name.startswith("set_level+instance/")}
-    assert reid == {"id", "triplet"} | ROW_TERMS[row]
+    others = {f"{term}_others" for term in ROW_TERMS[row] & {"il", "lr", "ui"}}  # logged beside them
+    assert reid == {"id", "triplet"} | others | ROW_TERMS[row]
     assert ("variation" in module.player_order) == ("variation" in ROW_PARTS[row])
 
 

@@ -215,27 +215,44 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             fake = self._recognise(fakes.visible), self._recognise(fakes.infrared)
         if cfg.instance_level:
             whole = [[(r.logits,) for r in side] for side in (real, fake)]
-            il = jsia_losses.alignment(whole[0], whole[1], kind=cfg.divergence)
-            losses.add("il", il, cfg.lambda_il)
+            self._add_alignment(losses, "il", whole[0], whole[1], cfg.lambda_il)
         if cfg.local_regions != "none":
             local = [[r.local for r in side] for side in (real, real if unpaired else fake)]
-            lr = jsia_losses.alignment(local[0], local[1], kind=cfg.divergence)
-            losses.add("lr", lr, cfg.lambda_lr)
+            self._add_alignment(losses, "lr", local[0], local[1], cfg.lambda_lr)
         if cfg.unseen_ids:
-            losses.add("ui", self._unseen_divergence(batch, made, real), cfg.lambda_ui)
+            self._add_unseen_divergence(losses, batch, made, real)
         return losses
+
+    def _add_alignment(
+        self,
+        losses: Losses,
+        name: str,
+        fixed: Sequence[Sequence[Tensor]],
+        moved: Sequence[Sequence[Tensor]],
+        weight: float,
+    ) -> None:
+        """Eq. 11 or 12, and untrained beside it what it is where each image is compared with another person's."""
+        losses.add(name, jsia_losses.alignment(fixed, moved, kind=self.config.divergence), weight)
+        each = self.config.streams["gan"].images
+        others = [[logits.detach().roll(each, 0) for logits in side] for side in moved]
+        losses.add(f"{name}_others", jsia_losses.alignment(fixed, others, kind=self.config.divergence).detach(), 0.0)
 
     def _recognise(self, images: Tensor) -> Recognition:
         found: Recognition = self.instance(self.set_level(images))
         return found
 
-    def _unseen_divergence(self, batch: PairedBatch, made: Generated, real: tuple[Recognition, Recognition]) -> Tensor:
-        """Eq. 14 and 15: each image is mixed with one of another identity of its modality; mean over both modalities."""
+    def _add_unseen_divergence(
+        self, losses: Losses, batch: PairedBatch, made: Generated, real: tuple[Recognition, Recognition]
+    ) -> None:
+        """Eq. 14 and 15: each image is mixed with one of another identity of its modality; mean over both modalities.
+
+        Untrained beside it: the same where each mixed image is compared with the target of other persons.
+        """
         each = self.config.streams["gan"].images
         shift = each * int(torch.randint(1, len(batch.pids) // each, ()))
         ratio = torch.rand(len(batch.pids), device=batch.pids.device)
         mixed = self.mix(made.contents, made.styles, ratio, shift)
-        values = []
+        direction, values, others = self.config.unseen.direction, [], []
         for images, recognition in zip(mixed, real, strict=True):
             if self.config.unseen.target == "one_hot":
                 known = F.one_hot(batch.pids, self.num_identities).float()
@@ -243,8 +260,10 @@ class JSIA(CrossModalityModule[JSIAConfig]):
                 known = recognition.logits.detach().float().softmax(1)
             target = jsia_losses.mix(known, known.roll(shift, 0), ratio)
             logits = self._recognise(images).logits
-            values.append(jsia_losses.unseen_divergence(logits, target, self.config.unseen.direction))
-        return _mean(values)
+            values.append(jsia_losses.unseen_divergence(logits, target, direction))
+            others.append(jsia_losses.unseen_divergence(logits.detach(), target.roll(each, 0), direction))
+        losses.add("ui", _mean(values), self.config.lambda_ui)
+        losses.add("ui_others", _mean(others), 0.0)
 
     @contextmanager
     def _norms_of_gan_batches(self) -> Iterator[None]:
@@ -265,7 +284,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
 
         identity = pull([learn.terms["id"], learn.terms["triplet"]])
         for name, term in align.terms.items():
-            self.losses[f"gradient/{name}"] = pull([term]) / identity
+            if term[0].requires_grad:
+                self.losses[f"gradient/{name}"] = pull([term]) / identity
 
     # ------------------------------------------------------------------ images and embeddings
 
