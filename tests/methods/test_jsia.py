@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from crossreid.errors import ConfigError
+from crossreid.methods.jsia.alignment import add_alignment
 from crossreid.methods.jsia.config import (
     DiscriminatorConfig,
     EncoderConfig,
@@ -37,7 +38,7 @@ from crossreid.methods.jsia.losses import (
     unseen_divergence,
     variation_terms,
 )
-from crossreid.methods.jsia.networks import InstanceEncoder, SetLevelEncoder
+from crossreid.methods.jsia.networks import InstanceEncoder, Recognition, SetLevelEncoder
 from crossreid.methods.players import Losses
 from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
 from methods_support import CLASSES, Harness, make_batch
@@ -351,8 +352,8 @@ def test_what_il_is_for_other_persons(make) -> None:
     module = make("model=jsia").module
     each, people = module.config.streams["gan"].images, module.config.streams["gan"].identities
     logits = (10 * torch.eye(people)).repeat_interleave(each, 0).requires_grad_()
-    losses = Losses()
-    module._add_alignment(losses, "il", [(logits,), (logits,)], [(logits,), (logits,)], 0.1)
+    losses, seen = Losses(), Recognition(logits, logits, [logits])
+    add_alignment(losses, module.config, (seen, seen), (seen, seen))
     rest = math.exp(10) + people - 1
     between = 10 * (math.exp(10) - 1) / rest  # KL of two such predictions of different persons
     assert losses.terms["il"][0].item() == pytest.approx(0.0, abs=1e-6)

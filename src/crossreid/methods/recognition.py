@@ -88,6 +88,24 @@ class RankingConfig(RecognitionConfig):
             raise ConfigError(f"model.margin is 0 or more, not {self.margin}.")
 
 
+@dataclass
+class ClassificationConfig(RecognitionConfig):
+    """Settings of a baseline that learns by classification alone.
+
+    Attributes:
+        neck: ``none`` for a classifier on the pooled vector, or ``bnneck`` for a batch norm between them, whose output is
+            then what retrieval compares.
+    """
+
+    neck: str = "none"
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
+        super().check()
+        if self.neck not in ("none", "bnneck"):
+            raise ConfigError(f"model.neck is '{self.neck}': choose none or bnneck.")
+
+
 RecognitionT = TypeVar("RecognitionT", bound=RecognitionConfig)
 
 

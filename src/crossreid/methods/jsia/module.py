@@ -23,6 +23,7 @@ from crossreid.data.records import Modality
 from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.jsia import losses as jsia_losses
+from crossreid.methods.jsia.alignment import add_alignment, add_unseen_divergence
 from crossreid.methods.jsia.config import AdamConfig, JSIAConfig
 from crossreid.methods.jsia.generation import (
     Generated,
@@ -209,61 +210,28 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         if not (paired or unpaired or cfg.unseen_ids):
             return losses
         with torch.set_grad_enabled(unpaired):  # otherwise real images only set targets
-            real = self._recognise(batch.visible), self._recognise(batch.infrared)
-        if paired:
-            fakes = made.fakes.detach()
-            fake = self._recognise(fakes.visible), self._recognise(fakes.infrared)
-        if cfg.instance_level:
-            whole = [[(r.logits,) for r in side] for side in (real, fake)]
-            self._add_alignment(losses, "il", whole[0], whole[1], cfg.lambda_il)
-        if cfg.local_regions != "none":
-            local = [[r.local for r in side] for side in (real, real if unpaired else fake)]
-            self._add_alignment(losses, "lr", local[0], local[1], cfg.lambda_lr)
+            real = self._recognised(batch)
+        add_alignment(losses, cfg, real, self._recognised(made.fakes.detach()) if paired else real)
         if cfg.unseen_ids:
-            self._add_unseen_divergence(losses, batch, made, real)
+            each = cfg.streams["gan"].images
+            shift = each * int(torch.randint(1, len(batch.pids) // each, ()))
+            ratio = torch.rand(len(batch.pids), device=batch.pids.device)
+            mixed = self._recognised(self.mix(made.contents, made.styles, ratio, shift))
+            if cfg.unseen.target == "one_hot":
+                known = [F.one_hot(batch.pids, self.num_identities).float()] * 2
+            else:
+                known = [side.logits.detach().float().softmax(1) for side in real]
+            targets = [jsia_losses.mix(side, side.roll(shift, 0), ratio) for side in known]
+            add_unseen_divergence(losses, cfg, [side.logits for side in mixed], targets)
         return losses
 
-    def _add_alignment(
-        self,
-        losses: Losses,
-        name: str,
-        fixed: Sequence[Sequence[Tensor]],
-        moved: Sequence[Sequence[Tensor]],
-        weight: float,
-    ) -> None:
-        """Eq. 11 or 12, and untrained beside it what it is where each image is compared with another person's."""
-        losses.add(name, jsia_losses.alignment(fixed, moved, kind=self.config.divergence), weight)
-        each = self.config.streams["gan"].images
-        others = [[logits.detach().roll(each, 0) for logits in side] for side in moved]
-        losses.add(f"{name}_others", jsia_losses.alignment(fixed, others, kind=self.config.divergence).detach(), 0.0)
+    def _recognised(self, images: PairedBatch | Pair) -> tuple[Recognition, Recognition]:
+        """What the re-ID path makes of both modalities' images."""
+        return self._recognise(images.visible), self._recognise(images.infrared)
 
     def _recognise(self, images: Tensor) -> Recognition:
         found: Recognition = self.instance(self.set_level(images))
         return found
-
-    def _add_unseen_divergence(
-        self, losses: Losses, batch: PairedBatch, made: Generated, real: tuple[Recognition, Recognition]
-    ) -> None:
-        """Eq. 14 and 15: each image is mixed with one of another identity of its modality; mean over both modalities.
-
-        Untrained beside it: the same where each mixed image is compared with the target of other persons.
-        """
-        each = self.config.streams["gan"].images
-        shift = each * int(torch.randint(1, len(batch.pids) // each, ()))
-        ratio = torch.rand(len(batch.pids), device=batch.pids.device)
-        mixed = self.mix(made.contents, made.styles, ratio, shift)
-        direction, values, others = self.config.unseen.direction, [], []
-        for images, recognition in zip(mixed, real, strict=True):
-            if self.config.unseen.target == "one_hot":
-                known = F.one_hot(batch.pids, self.num_identities).float()
-            else:
-                known = recognition.logits.detach().float().softmax(1)
-            target = jsia_losses.mix(known, known.roll(shift, 0), ratio)
-            logits = self._recognise(images).logits
-            values.append(jsia_losses.unseen_divergence(logits, target, direction))
-            others.append(jsia_losses.unseen_divergence(logits.detach(), target.roll(each, 0), direction))
-        losses.add("ui", _mean(values), self.config.lambda_ui)
-        losses.add("ui_others", _mean(others), 0.0)
 
     @contextmanager
     def _norms_of_gan_batches(self) -> Iterator[None]:

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule
+from crossreid.methods.recognition import ClassificationConfig, RecognitionModule
 from crossreid.nn.feature_block import Described
 from crossreid.nn.recognition import OneStreamNetwork
 
 
 @dataclass
-class OneStreamConfig(RecognitionConfig):
+class OneStreamConfig(ClassificationConfig):
     """Settings of the one-stream network.
 
     Attributes:
@@ -40,7 +40,7 @@ class OneStream(RecognitionModule[OneStreamConfig]):
 
     def __init__(self, config: OneStreamConfig, num_identities: int, seed: int) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = OneStreamNetwork(config.backbone, num_identities, "none")
+        self.network = OneStreamNetwork(config.backbone, num_identities, config.neck)
 
     def encoder(self) -> nn.Module:
         """The ResNet."""

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule
+from crossreid.methods.recognition import ClassificationConfig, RecognitionModule
 from crossreid.nn.feature_block import Described
 from crossreid.nn.recognition import TwoStreamNetwork
 
 
 @dataclass
-class TwoStreamConfig(RecognitionConfig):
+class TwoStreamConfig(ClassificationConfig):
     """Settings of the two-stream network.
 
     Attributes:
@@ -45,7 +45,9 @@ class TwoStream(RecognitionModule[TwoStreamConfig]):
 
     def __init__(self, config: TwoStreamConfig, num_identities: int, seed: int) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = TwoStreamNetwork(config.backbone, num_identities, "none", specific_stages=config.specific_stages)
+        self.network = TwoStreamNetwork(
+            config.backbone, num_identities, config.neck, specific_stages=config.specific_stages
+        )
 
     def encoder(self) -> nn.Module:
         """The ResNet."""

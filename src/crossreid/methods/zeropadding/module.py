@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule
+from crossreid.methods.recognition import ClassificationConfig, RecognitionModule
 from crossreid.nn.feature_block import Described
 from crossreid.nn.recognition import OneStreamNetwork
 
@@ -25,7 +25,7 @@ CHANNEL: dict[Modality, int] = {"visible": 0, "infrared": 1}
 
 
 @dataclass
-class ZeroPaddingConfig(RecognitionConfig):
+class ZeroPaddingConfig(ClassificationConfig):
     """Settings of deep zero-padding."""
 
 
@@ -37,7 +37,7 @@ class ZeroPadding(RecognitionModule[ZeroPaddingConfig]):
 
     def __init__(self, config: ZeroPaddingConfig, num_identities: int, seed: int) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = OneStreamNetwork(config.backbone, num_identities, "none")
+        self.network = OneStreamNetwork(config.backbone, num_identities, config.neck)
 
     def encoder(self) -> nn.Module:
         """The ResNet."""

@@ -1,0 +1,75 @@
+"""IL, LR and UI (Eq. 11, 12, 15) on predictions, each beside what it is for other persons.
+
+Predictions say nothing at first, so these divergences start near 0 and rise while identities are learned. The terms
+NAME_others, logged and not trained, give them a scale: the same images compared with another person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from crossreid.methods.jsia import losses as jsia_losses
+from crossreid.methods.jsia.config import JSIAConfig
+from crossreid.methods.jsia.networks import Recognition
+from crossreid.methods.players import Losses
+
+BothModalities = tuple[Recognition, Recognition]
+
+
+def add_alignment(losses: Losses, config: JSIAConfig, real: BothModalities, fake: BothModalities) -> None:
+    """IL and LR, where they are on (Eq. 11, 12).
+
+    Args:
+        losses: gets ``il``, ``lr``, ``il_others``, ``lr_others``.
+        config: switches, weights, direction, images of a person that stand together.
+        real: predictions of real visible and infrared images, rows by identity; they set the targets.
+        fake: predictions of their pairs, fake visible and fake infrared images, that follow them; degraded LR has the real
+            ones follow each other.
+    """
+    if config.instance_level:
+        whole = [[(side.logits,) for side in sides] for sides in (real, fake)]
+        _add(losses, config, "il", whole[0], whole[1], config.lambda_il)
+    if config.local_regions != "none":
+        moved = real if config.local_regions == "unpaired" else fake
+        stripes = [[side.local for side in sides] for sides in (real, moved)]
+        _add(losses, config, "lr", stripes[0], stripes[1], config.lambda_lr)
+
+
+def _add(
+    losses: Losses,
+    config: JSIAConfig,
+    name: str,
+    fixed: Sequence[Sequence[Tensor]],
+    moved: Sequence[Sequence[Tensor]],
+    weight: float,
+) -> None:
+    losses.add(name, jsia_losses.alignment(fixed, moved, kind=config.divergence), weight)
+    others = [[_of_next_identity(logits.detach(), config) for logits in side] for side in moved]
+    losses.add(f"{name}_others", jsia_losses.alignment(fixed, others, kind=config.divergence).detach(), 0.0)
+
+
+def add_unseen_divergence(
+    losses: Losses, config: JSIAConfig, logits: Sequence[Tensor], targets: Sequence[Tensor]
+) -> None:
+    """UI (Eq. 15), mean over both modalities.
+
+    Args:
+        losses: gets ``ui`` and ``ui_others``.
+        config: weight, direction, images of a person that stand together.
+        logits: (B, classes) of mixed visible and of mixed infrared images.
+        targets: (B, classes) probabilities of both, without gradient.
+    """
+    direction, values, others = config.unseen.direction, [], []
+    for predicted, target in zip(logits, targets, strict=True):
+        values.append(jsia_losses.unseen_divergence(predicted, target, direction))
+        other = _of_next_identity(target, config)
+        others.append(jsia_losses.unseen_divergence(predicted.detach(), other, direction))
+    losses.add("ui", torch.stack(values).mean(), config.lambda_ui)
+    losses.add("ui_others", torch.stack(others).mean(), 0.0)
+
+
+def _of_next_identity(rows: Tensor, config: JSIAConfig) -> Tensor:
+    return rows.roll(config.streams["gan"].images, 0)
