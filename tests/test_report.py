@@ -1,5 +1,6 @@
 """The comparison of many runs: made by hand, so that every odd folder can be there."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -199,6 +200,35 @@ def test_one_row_with_two_labels_is_two_rows(run_here, make: Make, tmp_path: Pat
     assert [row["seeds"] for row in table[PLAIN_SECTION]] == [[0]]
     assert [row["seeds"] for row in table[OTHER_SECTION]] == [[1]]
     assert table[PLAIN_SECTION][0]["metrics"]["rank1"]["mean"] == pytest.approx(0.4)
+
+
+def test_one_row_with_two_similarities_is_two_rows(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    other = result(0.9)
+    labels = dataclasses.replace(other.labels, feature="main, Euclidean")
+    make("lba/full", 1, rows={"lba/full": {KEY: dataclasses.replace(other, labels=labels)}})
+    content, text, _ = reported(run_here, tmp_path, "figure=false")
+    (table,) = content["tables"]
+    found = {row["feature"]: row["seeds"] for row in table[PLAIN_SECTION]}
+    assert sorted(found.values()) == [[0], [1]]
+    assert found["main, Euclidean"] == [1]
+    assert all(f"| {feature} |" in text for feature in found)
+
+
+def test_jobs_of_a_sweep_that_never_began_are_missing(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0)
+    sweep = {
+        "sweeper": {"params": {"experiment": "lba/full,jsia/full", "seed": "0,1"}},
+        "overrides": {"task": ["sweep=comparison", "seed=0,2", "trainer.time_budget=9"]},
+    }
+    OmegaConf.save(OmegaConf.create({"hydra": sweep}), tmp_path / "runs" / "multirun.yaml")
+    content, _, output = reported(run_here, tmp_path, "figure=false")
+    missing = {problem["what"] for problem in content["not_in_tables"]}
+    assert missing == {"lba/full, seed 2", "jsia/full, seed 0, 2"}
+    assert "jsia/full, seed 0, 2" in output
+    (tmp_path / "runs" / "multirun.yaml").write_text("hydra: {sweeper: {params: {seed: one}}}")
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    assert kinds(content) == [("unreadable", "runs")]
 
 
 def test_published_numbers_stand_beside_rows_of_their_own_kind_only() -> None:

@@ -15,6 +15,7 @@ from omegaconf import MISSING, DictConfig
 
 from crossreid.checks import check_figures
 from crossreid.command import run_command
+from crossreid.comparison.planned import find_plans
 from crossreid.comparison.rendering import markdown, problem_lines, rich_tables
 from crossreid.comparison.runs import Problem, Run, find_runs
 from crossreid.comparison.selection import choose_runs
@@ -35,8 +36,9 @@ class ReportCommandConfig:
         runs: a folder that holds run folders at any depth, or a list of them.
         output: folder of the report; by default ``report`` inside the first folder of ``runs``.
         metrics: columns, of ``rank1, rank5, rank10, rank20, mAP, mINP``; the first one is also shown by seed.
-        seeds: that every row should have; null for all seeds that were seen.
-        rows: names of runs that every dataset should have, such as ``lba/full``; null for those that were seen.
+        seeds: that every row should have; null for all seeds that were seen, or that a sweep in the folders was told to run.
+        rows: names of runs that every dataset should have, such as ``lba/full``; null for those that were seen, or that a
+            sweep in the folders was told to run.
         untrained: give networks before training rows too.
         bootstrap: resamples of identities for the intervals.
         seed: of the resamples.
@@ -89,12 +91,13 @@ def report(cfg: DictConfig) -> float:
     folders = config.folders()
     runs, unreadable = find_runs(folders)
     chosen, problems = choose_runs(runs)
-    problems = [*unreadable, *problems]
+    plans, unknown = find_plans(folders)
+    problems = [*unreadable, *unknown, *problems]
     if not chosen:
         raise ConfigError(f"No run can be compared: {'; '.join(problem_lines(problems))}")
     settings = Settings(tuple(config.metrics), config.bootstrap, config.seed)
     tables, missing = make_tables(
-        chosen, runs, settings, rows=config.rows, seeds=config.seeds, untrained=config.untrained
+        chosen, runs, settings, rows=config.rows, seeds=config.seeds, plans=plans, untrained=config.untrained
     )
     problems += missing
     for table in tables:

@@ -99,6 +99,18 @@ def test_the_exchanged_view_doubles_the_visible_images(make) -> None:
     assert views.infrared.tolist() == [False] * 2 * count + [True] * count
 
 
+def test_the_exchanged_view_is_of_the_erased_image(make) -> None:
+    settings = ("model.erasing={probability: 1.0, area: [0.2, 0.4]}", "model.crop_padding=0")
+    module = make("experiment=agw/caj", *settings).module
+    batch = make_batch(module)["identity"]
+    visible = module.augmented(batch).images["visible"]
+    first, second = visible.chunk(2)
+    assert torch.equal(second, second[:, :1].expand_as(second))  # the patch is one channel too
+    assert not torch.equal(first, batch.visible)
+    changed = (second[:, None] != batch.visible[:, :, None]).all(dim=(1, 2))
+    assert changed.any()
+
+
 def test_mirror_image_at_test(make) -> None:
     module = make("model=strong", "model.flip_test=true").module.eval()
     stream = module.config.streams["identity"]

@@ -22,7 +22,7 @@ ORIENTATION = (
 
 def headings(settings: Settings) -> list[str]:
     """Columns of the scores, before those of training."""
-    columns = ["method", "seeds", *INFERENCE]
+    columns = ["method", "seeds", "feature", *INFERENCE]
     for metric in settings.metrics:
         columns.append(METRICS[metric])
         if metric in INTERVALS:
@@ -33,7 +33,12 @@ def headings(settings: Settings) -> list[str]:
 def cells(row: Row) -> list[str]:
     """A row under :func:`headings`."""
     settings, recipe = row.settings, row.recipe()
-    told = [row.label, str(len(row.results)), *(recipe.get(name, MISSING) for name in INFERENCE)]
+    told = [
+        row.label,
+        str(len(row.results)),
+        row.feature or MISSING,
+        *(recipe.get(name, MISSING) for name in INFERENCE),
+    ]
     for metric in settings.metrics:
         told.append(_mean(row.mean(metric)))
         if metric in INTERVALS:
@@ -54,7 +59,7 @@ def training_cells(row: Row) -> list[str]:
 
 def chance_cells(table: ComparisonTable, settings: Settings) -> list[str]:
     """The row of a random ranking."""
-    told = ["chance", "", "", "", ""]
+    told = ["chance", "", "", "", "", ""]
     for metric in settings.metrics:
         value = table.result.chance.get(metric, float("nan"))
         told.append("-" if isnan(value) else _percent(value))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from crossreid.comparison.planned import Plan
 from crossreid.comparison.published import Published, published
 from crossreid.comparison.recipes import inference_recipe, training_recipe
 from crossreid.comparison.runs import UNTRAINED, Problem, Run
@@ -18,8 +19,8 @@ from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import identity_interval
 from crossreid.evaluation.scorers import PLAIN
 
-Kind = tuple[str, str, str]
-"""Name of the runs, which of their rows, and the scorer's label of inference: what makes a row."""
+Kind = tuple[str, str, str, str]
+"""Name of the runs, which of their rows, and the scorer's labels of inference and feature: what makes a row."""
 INTERVALS = ("rank1", "mAP")
 """Metrics that get an interval over identities."""
 
@@ -49,6 +50,7 @@ class Row:
         name: of its runs.
         variant: which of their rows; empty for the method's own.
         inference: the label that the scorer gave; what is not exactly ``plain`` is never a plain number.
+        feature: what was compared and how, by the scorer's label; empty for a row without any results.
         runs: seed -> the run that is used; a row without any is missing altogether.
         results: seed -> its result.
         published: what is printed for it.
@@ -58,6 +60,7 @@ class Row:
     name: str
     variant: str
     inference: str
+    feature: str
     runs: Mapping[int, Run]
     results: Mapping[int, RetrievalResult]
     published: tuple[Published, ...]
@@ -160,6 +163,7 @@ def make_tables(
     *,
     rows: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
+    plans: Sequence[Plan] = (),
     untrained: bool = False,
 ) -> tuple[list[ComparisonTable], list[Problem]]:
     """All tables, and what is missing from them.
@@ -168,8 +172,9 @@ def make_tables(
         chosen: usable runs, at most one per dataset, name and seed.
         seen: all runs, failed ones too.
         settings: of the tables, without seeds.
-        rows: names that every dataset should have runs of; None for those that were seen on it.
-        seeds: that every row should have; None for all that were seen on its dataset.
+        rows: names that every dataset should have runs of; None for those that were seen on it or planned with them.
+        seeds: that every row should have; None for all that were seen on its dataset or planned with them.
+        plans: what sweeps were told to run.
         untrained: give the network before training a row too.
     """
     names = dataset_names(chosen)
@@ -180,19 +185,22 @@ def make_tables(
             if variant == UNTRAINED and not untrained:
                 continue
             for key, result in results.items():
-                kind = run.name, variant, result.labels.inference
+                kind = run.name, variant, result.labels.inference, result.labels.feature
                 table = cells.setdefault((run.dataset, key, condition(result)), {})
                 table.setdefault(kind, {})[run.seed] = (run, result)
     tables = []
     missing: dict[tuple[str, str, tuple[int, ...], str], list[str]] = {}
     for (digest, key, _), kinds in sorted(cells.items(), key=lambda item: (names[item[0][0]], *item[0])):
         here = [run for run in seen if run.dataset == digest]
-        wanted = sorted(set(seeds if seeds is not None else (run.seed for run in here)))
+        planned = [plan for plan in plans if plan.covers(here)]
+        known_seeds = {run.seed for run in here}.union(*(plan.seeds for plan in planned))
+        known_rows = {run.name for run in here}.union(*(plan.rows for plan in planned))
+        wanted = sorted(set(known_seeds if seeds is None else seeds))
         own = replace(settings, seeds=tuple(wanted))
         made = [_row(kind, found, key, own) for kind, found in kinds.items()]
-        absent = set(rows if rows is not None else (run.name for run in here)) - {row.name for row in made}
-        made += [Row(name, "", PLAIN, {}, {}, (), own) for name in absent]
-        made.sort(key=lambda row: (not row.plain, row.label, row.inference))
+        absent = set(known_rows if rows is None else rows) - {row.name for row in made}
+        made += [Row(name, "", PLAIN, "", {}, {}, (), own) for name in absent]
+        made.sort(key=lambda row: (not row.plain, row.label, row.inference, row.feature))
         any_result = next(iter(next(iter(kinds.values())).values()))[1]
         tables.append(ComparisonTable(names[digest], key, any_result, tuple(made)))
         for row in made:
@@ -230,7 +238,7 @@ def dataset_names(runs: Iterable[Run]) -> dict[str, str]:
 
 
 def _row(kind: Kind, found: Mapping[int, tuple[Run, RetrievalResult]], key: str, settings: Settings) -> Row:
-    name, variant, inference = kind
+    name, variant, inference, _ = kind
     runs = {seed: run for seed, (run, _) in sorted(found.items())}
     results = {seed: result for seed, (_, result) in sorted(found.items())}
     return Row(*kind, runs, results, published(name, variant, inference, key), settings)
@@ -266,7 +274,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "inference": row.inference,
         "seeds": sorted(row.results),
         "missing_seeds": list(row.missing),
-        "feature": sorted({result.labels.feature for result in row.results.values()}),
+        "feature": row.feature,
         "metrics": metrics,
         "interval_95": {k: list(v) if isinstance(v, tuple) else {"left_out": v} for k, v in row.intervals.items()},
         "near_chance": row.near_chance,

@@ -190,11 +190,13 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         cfg, fill = self.config, erasing_fill()
         generator = torch_generator(self.seed, f"augment/{cfg.name}", self.iteration, self.global_rank)
         visible, infrared = (random_crop(part, generator, cfg.crop_padding) for part in (batch.visible, batch.infrared))
-        seen, pids = visible, batch.pids
-        if cfg.exchanged_view:
-            seen, pids = torch.cat([visible, exchange_channels(visible, generator)]), pids.repeat(2)
+        views = [visible, visible] if cfg.exchanged_view else [visible]
+        seen, pids = torch.cat(views), batch.pids.repeat(len(views))
         if cfg.erasing.probability:
             seen, infrared = (random_erasing(part, generator, cfg.erasing, fill) for part in (seen, infrared))
+        if cfg.exchanged_view:  # of the erased image, patch and all
+            first, second = seen.chunk(2)
+            seen = torch.cat([first, exchange_channels(second, generator)])
         return Views({"visible": seen, "infrared": infrared}, {"visible": pids, "infrared": batch.pids})
 
     # ------------------------------------------------------------------ retrieval
