@@ -29,6 +29,15 @@ def test_the_curve_joins_single_and_all_queries(run_here, smoke_args: list[str],
         assert np.asarray(picture.convert("L")).std() > 10
 
 
+def test_without_a_pairing_of_both_modalities_there_is_no_curve(run_here, smoke_args: list[str]) -> None:
+    assert run_here("train", "model=cmssft", *smoke_args, "run_dir=run").code == 0
+    one = ["protocol=all_pairs", "protocol.pairings=[rgb2rgb]"]
+    refused = run_here("auxiliary", "checkpoint=run/last.ckpt", *one, "sizes=[1]", "trainer=cpu")
+    assert refused.code == 1
+    assert "Nothing to draw a curve of" in refused.output
+    assert "Traceback" not in refused.output
+
+
 def test_mistakes_are_said_in_one_sentence(run_here, smoke_args: list[str]) -> None:
     assert run_here("train", "experiment=cmssft/shl", *smoke_args, "run_dir=run").code == 0
     for arguments, message in (

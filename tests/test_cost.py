@@ -23,6 +23,7 @@ def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
         largest = max(method["parameters"][m] for m in ("visible", "infrared"))
         assert method["parameters"]["either"] >= largest
         assert (largest > 0) == (name != "hog")  # which has nothing to train
+        assert (method["parameters"]["scoring"] > 0) == (name == "cmssft")
         for modality in ("visible", "infrared"):
             times = method["milliseconds_per_image"][modality]
             assert set(times) == {"1", "2"}
@@ -37,8 +38,8 @@ def test_sizes_of_the_networks_are_those_of_table_2(run_here, tmp_path: Path) ->
     assert finished.code == 0, finished.output
     found = json.loads((tmp_path / "cost.json").read_text())["methods"]
     resnet, stem = 23_508_032, 9_536
-    assert found["lba"]["parameters"] == {"visible": resnet, "infrared": resnet, "either": resnet + stem}
-    assert found["baseline"]["parameters"] == {"visible": resnet, "infrared": resnet, "either": resnet}
+    assert found["lba"]["parameters"] == {"visible": resnet, "infrared": resnet, "either": resnet + stem, "scoring": 0}
+    assert found["baseline"]["parameters"] == {"visible": resnet, "infrared": resnet, "either": resnet, "scoring": 0}
     assert found["aligngan"]["parameters"]["infrared"] == resnet
     generator = found["aligngan"]["parameters"]["visible"] - resnet
     assert round(generator / 1e6, 2) == 6.05  # 30.71 - 24.66

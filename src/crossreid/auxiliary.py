@@ -41,6 +41,11 @@ def auxiliary(cfg: DictConfig) -> float:
     if not isinstance(run.module, CMSSFT) or not run.module.config.transfer:
         raise ConfigError(f"{path} has no transfer network: give a checkpoint of model=cmssft with model.transfer.")
     points, untransferred = _score(run, run.module, config.sizes, embed_dataset(run.trainer, run.module, run.data))
+    if not points:
+        raise ConfigError(
+            f"Nothing to draw a curve of: {run.protocols.test[0].key} does not query one modality against the other; choose "
+            "another protocol or dataset."
+        )
     everyone = points[max(points)]
     if run.trainer.is_global_zero:
         rows = [("untransferred", untransferred), *((f"n = {size}", result) for size, result in points.items())]

@@ -123,19 +123,20 @@ def cost_table(costs: Mapping[str, Cost], config: CostConfig, place: str) -> Tab
     """One row a method: millions of parameters by modality, milliseconds an image by modality and batch."""
     caption = (
         f"{place}; float32; scale={config.scale['name']}, preset={config.preset['name']}; mean of {config.runs} runs "
-        f"after {config.warmup}; parameters on the path from an image to its embedding, heads of training not counted."
+        f"after {config.warmup}; parameters on the path from an image to its embedding, heads of training not counted; "
+        "scoring: what is used on top of embeddings, whose time is not in here (benchmarks/transfer.py measures cm-SSFT's)."
     )
     title = "Parameters in millions, milliseconds per image"
     table = Table(title=title, caption=caption, caption_justify="left", title_justify="left")
     table.add_column("method", no_wrap=True)
     table.add_column("images", no_wrap=True)
-    for part in (*MODALITIES, "either"):
+    for part in (*MODALITIES, "either", "scoring"):
         table.add_column(f"{part} M", justify="right", no_wrap=True)
     for batch in config.batches:
         for modality in MODALITIES:
             table.add_column(f"{modality} ms, {batch} at a time", justify="right")
     for name, found in costs.items():
-        sizes = [f"{found.parameters[part] / 1e6:.2f}" for part in (*MODALITIES, "either")]
+        sizes = [f"{found.parameters[part] / 1e6:.2f}" for part in (*MODALITIES, "either", "scoring")]
         times = [
             f"{sum(runs) / len(runs):.2f}"
             for batch in config.batches

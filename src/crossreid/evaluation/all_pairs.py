@@ -32,7 +32,7 @@ PAIRINGS: Mapping[str, tuple[Modality, Modality]] = {
 class AllPairsProtocol(RetrievalProtocol):
     """Every image of one modality queries every image of one modality, one trial, nothing drawn.
 
-    The scorer gets 1024 probes at a time, unless it says that it is ``transductive``.
+    The scorer gets 1024 probes at a time, unless it says that it is ``transductive`` or wants the ``whole``.
 
     Args:
         pairing: ``rgb2rgb``, ``ir2ir``, ``ir2rgb`` or ``rgb2ir``.

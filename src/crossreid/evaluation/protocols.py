@@ -30,7 +30,7 @@ class RetrievalProtocol(ABC):
     Class attributes that a subclass may set:
         deduplicate: Rank-k counts identities (True) or images.
         probes_at_a_time: None gives a scorer all probes at once; a number bounds the memory of huge sets, except for
-            scorers that say they are ``transductive``.
+            scorers that say they are ``transductive`` or want the ``whole`` (they bound their memory themselves).
     """
 
     deduplicate: ClassVar[bool] = True
@@ -98,7 +98,7 @@ class RetrievalProtocol(ABC):
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
         """Scores of the probes on one gallery."""
-        whole = self.probes_at_a_time is None or getattr(scorer, "transductive", False)
+        whole = self.probes_at_a_time is None or any(getattr(scorer, name, False) for name in ("transductive", "whole"))
         step = len(probes) if whole or self.probes_at_a_time is None else self.probes_at_a_time
         parts = []
         for start in range(0, len(probes), step):

@@ -159,6 +159,10 @@ class CrossModalityModule(PlayersMixin, Generic[ConfigT]):
         """All that a test scores, by name: ``""`` is :meth:`scorer`, the row of the method; others are rows of their own."""
         return {"": self.scorer()}
 
+    def scoring_parameters(self) -> list[nn.Parameter]:
+        """Parameters that scoring uses on top of embeddings; none by default."""
+        return []
+
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default."""
         return {"real visible": visible, "real infrared": infrared}

@@ -25,7 +25,8 @@ class Cost:
 
     Attributes:
         size: height and width of the images in pixels.
-        parameters: parameters on the path of ``visible`` and of ``infrared`` images, and of ``either``.
+        parameters: parameters on the path of ``visible`` and of ``infrared`` images, of ``either``, and those that
+            ``scoring`` uses on top (cm-SSFT's transfer network).
         milliseconds: modality -> images at a time -> milliseconds an image, one value a timed run.
     """
 
@@ -65,7 +66,7 @@ class _UsedParameters(TorchFunctionMode):
 def measure(
     module: CrossModalityModule[Any], batches: Sequence[int], warmup: int, runs: int, device: torch.device
 ) -> Cost:
-    """Embed grey images of the method's own size in eval mode and float32, and watch.
+    """Embed grey images of the method's own size in eval mode and float32 (without TF32), and watch.
 
     Args:
         module: a method with any weights.
@@ -84,14 +85,16 @@ def measure(
     used = {modality: parameters_used(embed(1, modality)) for modality in MODALITIES}
     either = list({id(p): p for parameters in used.values() for p in parameters}.values())
     counts: dict[str, int] = {modality: count_values(parameters) for modality, parameters in used.items()}
-    times = {
-        modality: {
-            count: [1000 * seconds / count for seconds in timed(embed(count, modality), warmup, runs, device)]
-            for count in batches
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        times = {
+            modality: {
+                count: [1000 * seconds / count for seconds in timed(embed(count, modality), warmup, runs, device)]
+                for count in batches
+            }
+            for modality in MODALITIES
         }
-        for modality in MODALITIES
-    }
-    return Cost((height, width), {**counts, "either": count_values(either)}, times)
+    scoring = count_values(module.scoring_parameters())
+    return Cost((height, width), {**counts, "either": count_values(either), "scoring": scoring}, times)
 
 
 def parameters_used(work: Callable[[], object]) -> list[nn.Parameter]:

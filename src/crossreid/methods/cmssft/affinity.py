@@ -1,7 +1,8 @@
 """Affinities and propagation of cm-SSFT (Eq. 6-8, 10, 22): dense for training batches, chunked and sparse for scoring.
 
-Both give the same numbers. The sparse form keeps the k largest affinities of a row as indices and values, never makes
-more than a chunk of a block, and treats groups of queries of any size n: n = 1 is Eq. 22, n = all is Eq. 8.
+Both give the same numbers, in float32 as long as no two candidates for the k-th place are nearly equal. The sparse form
+keeps the k largest affinities of a row as indices and values, never makes more than a chunk of a block, and treats groups of
+queries of any size n: n = 1 is Eq. 22, n = all is Eq. 8.
 
 Letters: n queries in a group, b groups (more than one only where n = 1), G gallery images, D width, k neighbours.
 """

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
@@ -257,6 +257,10 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig]):
             found["single_query"] = self.transfer_scorer(1, device)
             found["all_queries"] = self.transfer_scorer(None, device)
         return found
+
+    def scoring_parameters(self) -> list[nn.Parameter]:
+        """W and the neck of the transferred features."""
+        return parameters_of(self.transfer.weights, self.transfer.block.neck) if self.config.transfer else []
 
     def transfer_scorer(self, group: int | None, device: torch.device) -> Transfer:
         """Transferred features in groups of ``group`` queries, None for all at once."""

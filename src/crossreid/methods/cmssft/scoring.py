@@ -66,6 +66,11 @@ class Transfer:
         self.memory = memory or (1 << 26 if self.device.type == "cuda" else 1 << 19)
 
     @property
+    def whole(self) -> bool:
+        """All probes are wanted at once: what one call costs is then what a trial costs."""
+        return True
+
+    @property
     def transductive(self) -> bool:
         """A probe's scores depend on the other probes."""
         return self.group != 1
