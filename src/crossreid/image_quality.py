@@ -17,10 +17,10 @@ from rich.table import Table
 from crossreid.command import run_command
 from crossreid.config import typed
 from crossreid.console import console, notice
-from crossreid.generation.consistency import Consistency, FixedFeatures, identity_distance
-from crossreid.generation.pairs import ImagePair, PairGenerator
+from crossreid.generation.consistency import Consistency, identity_distance
+from crossreid.generation.pairs import ImagePair, Made
 from crossreid.generation.settings import ImageQualityConfig
-from crossreid.generation.study import INCEPTION, Study
+from crossreid.generation.study import INCEPTION, Judge, Study
 from crossreid.run_folder import write_json
 
 COLUMNS = {
@@ -41,37 +41,35 @@ def image_quality(cfg: DictConfig) -> float:
     config = typed(ImageQualityConfig, cfg)
     config.check()
     study = Study.open(config)
-    generators = study.generators()
     judge = study.judge()
     real = study.real_images()
-    rows = {name: study.score(generator, judge, real) for name, generator in generators.items()}
-    yardstick = Consistency(identity_real=identity_distance(judge, real.visible, real.infrared))
+    made = {name: study.make(generator, real) for name, generator in study.generators().items()}
+    rows = {name: study.score(images, judge, real) for name, images in made.items()}
+    yardstick = Consistency(identity_real=identity_distance(judge.features, real.visible, real.infrared))
     notes = _notes(config, study, judge, len(real.visible))
     _show({**rows, "real visible and infrared of one person": yardstick}, notes)
     folder = Path(config.output) if config.output else Path(config.checkpoint).parent / "image_quality"
     results = {name: asdict(row) for name, row in rows.items()} | {"real": asdict(yardstick)}
     write_json(folder / "image_quality.json", {"rows": results, "notes": notes, "config": asdict(config)})
     if config.figure:
-        _draw(folder / "image_quality.png", generators, real, config.images)
+        _draw(folder / "image_quality.png", made, real, config.images)
     notice(f"Table and images: {folder}")
     value = rows["JSIA-ReID"].identity_real
     assert value is not None
     return value
 
 
-def _notes(config: ImageQualityConfig, study: Study, judge: FixedFeatures, images: int) -> list[str]:
+def _notes(config: ImageQualityConfig, study: Study, judge: Judge, images: int) -> list[str]:
     """What differs from the paper."""
-    size = study.settings.streams["gan"].size
-    used = config.judge
-    network = (
-        f"of {used.checkpoint}" if used.checkpoint else f"trained here for {used.iterations} iterations on real images"
-    )
-    layer = (
-        f"that network's {judge.num_features} features" if config.fid == "judge" else f"{INCEPTION} Inception features"
-    )
+    stream, width = study.settings.streams["gan"], judge.features.num_features
+    layer = f"that network's {width} features" if config.fid == "judge" else f"{INCEPTION} Inception features"
     return [
-        f"{images} visible and {images} infrared images of test persons at {size[0]}x{size[1]}; the paper does not say which.",
-        f"MD: mean distance of L2-normalised features of a re-ID network {network}, both directions; the paper names none.",
+        f"{images} visible and {images} infrared images of test persons at {stream.height}x{stream.width}; the paper does not "
+        "say which.",
+        f"MD: mean distance of L2-normalised features of a re-ID network {judge.origin}, both directions; the paper names "
+        "none.",
+        f"Images are made in batches of {study.persons} persons with {config.images} pairs each (the last may differ), and "
+        f"JSIA-ReID's batch norms go by such a batch, as in training by {stream.identities} persons with {stream.images}.",
         f"FID: on {layer}, mean of both modalities; the paper names no layer and no number of images. Values hold only "
         "within one table.",
         f"CycleGAN, StarGAN and VAE: small, {config.iterations} iterations on the same training images; StarGAN with least "
@@ -96,16 +94,14 @@ def _show(rows: dict[str, Consistency], notes: list[str]) -> None:
         console.print(note, markup=False)
 
 
-def _draw(path: Path, generators: dict[str, PairGenerator], real: ImagePair, per_person: int) -> None:
-    """Fig. 6: three persons, what is real and what each generator makes of it."""
+def _draw(path: Path, made: dict[str, Made], real: ImagePair, per_person: int) -> None:
+    """Fig. 6: three persons, what is real and what each generator has made of it, from the images that were scored."""
     from crossreid.visualization import picture_grid, save  # noqa: PLC0415 - extra `viz`
 
-    shown = ImagePair(*(images[: 3 * per_person] for images in real))
-    rows = {"real visible": shown.visible, "real infrared": shown.infrared}
-    for name, generator in generators.items():
-        fakes = generator.fakes(shown)
+    rows = {"real visible": real.visible, "real infrared": real.infrared}
+    for name, (fakes, _) in made.items():
         rows |= {f"{name} infrared": fakes.infrared, f"{name} visible": fakes.visible}
-    save(picture_grid({name: images.cpu() for name, images in rows.items()}, per_person), path)
+    save(picture_grid({name: images[: 3 * per_person].cpu() for name, images in rows.items()}, per_person), path)
 
 
 if __name__ == "__main__":

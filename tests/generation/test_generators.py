@@ -5,9 +5,12 @@ import pytest
 import scipy.linalg
 import torch
 
+from crossreid.config import method_class, method_config
 from crossreid.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN
 from crossreid.generation.consistency import FixedFeatures, distribution_distance, identity_distance
-from crossreid.generation.pairs import ImagePair
+from crossreid.generation.pairs import ImagePair, JSIAGenerator, make_images
+from crossreid.methods.jsia.generation import Pair
+from methods_support import CLASSES, compose_model
 
 SIZES = GeneratorSizes(channels=4, blocks=1, layers=2, latent=3)
 MAKE = {
@@ -85,6 +88,69 @@ def test_the_divergence_of_the_vae_is_that_of_torch() -> None:
     normal = torch.distributions.Normal(mean, (0.5 * log_variance).exp())
     expected = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
     assert network.step(real)["divergence"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+# ---------------------------------------------------------------- a few persons at a time
+
+
+class Recorder:
+    """Answers with how many rows it got, so that each image tells the batch that it was made in."""
+
+    def __init__(self, latent: bool = True) -> None:
+        self.latent = latent
+        self.batches: list[int] = []
+
+    def fakes(self, real: ImagePair) -> ImagePair:
+        self.batches.append(len(real.visible))
+        return ImagePair(real.infrared - real.infrared.mean(), real.visible - real.visible.mean())
+
+    def imagined(self, real: ImagePair, ratio: torch.Tensor, shift: int) -> ImagePair | None:
+        mixed = ratio.view(-1, 1, 1, 1) * real.visible
+        return ImagePair(mixed, real.visible.roll(shift, 0)) if self.latent else None
+
+
+@pytest.mark.parametrize(
+    ("people", "batches"), [(4, [4, 4]), (5, [4, 6]), (1, [2]), (2, [4]), (3, [6]), (6, [4, 4, 4])]
+)
+def test_whole_persons_come_together_and_none_is_alone(people: int, batches: list[int]) -> None:
+    recorder, real, ratio = Recorder(), pair(2 * people), torch.rand(2 * people)
+    made = make_images(recorder, real, ratio, images=2, persons=2)
+    assert recorder.batches == batches
+    first = slice(0, batches[0])
+    assert torch.equal(made.fakes.visible[first], real.infrared[first] - real.infrared[first].mean())
+    assert torch.equal(made.imagined.visible, ratio.view(-1, 1, 1, 1) * real.visible)  # each row its own ratio
+    assert torch.equal(made.imagined.infrared[first], real.visible[first].roll(2, 0))
+    assert make_images(Recorder(latent=False), real, ratio, images=2, persons=2).imagined is None
+
+
+def test_what_is_made_of_a_person_depends_on_his_batch_alone() -> None:
+    """Batch norms go by the batch: the same fakes with four test persons and with two, and no way back is computed."""
+    model = compose_model("model=jsia")
+    torch.manual_seed(0)
+    module = method_class(model)(method_config(model), CLASSES, 0)
+    real, ratio, seen = pair(8), torch.rand(8), []
+    content, decode = module.picture_content, module.generation.decode
+    module.picture_content = lambda images: (seen.append(len(images)), content(images))[1]
+    many = make_images(JSIAGenerator(module), real, ratio, images=2, persons=2)
+    assert max(seen) == 4
+    few = make_images(JSIAGenerator(module), first(real, 4), ratio[:4], images=2, persons=2)
+    alone = make_images(JSIAGenerator(module), real, ratio, images=2, persons=4)
+    for kind in ("fakes", "imagined"):
+        for got, again, other in zip(getattr(many, kind), getattr(few, kind), getattr(alone, kind), strict=True):
+            assert torch.equal(got[:4], again)
+            assert not torch.allclose(got[:4], other[:4], atol=1e-5)
+    with torch.no_grad():
+        whole = module.generation(content, Pair(*first(real, 4))).fakes
+    assert torch.allclose(few.fakes.visible, whole.visible, atol=1e-6)
+    assert torch.allclose(few.fakes.infrared, whole.infrared, atol=1e-6)
+    calls = []
+    module.generation.decode = lambda *args: (calls.append(args), decode(*args))[1]
+    JSIAGenerator(module).fakes(first(real, 4))
+    assert len(calls) == 1  # neither rebuilt images nor cycles
+
+
+def first(real: ImagePair, rows: int) -> ImagePair:
+    return ImagePair(real.visible[:rows], real.infrared[:rows])
 
 
 # ---------------------------------------------------------------- scores

@@ -1,11 +1,13 @@
 """JSIA-ReID: losses by hand, who learns from what, phases, switches of the ablation rows."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from crossreid.config import method_config
 from crossreid.errors import ConfigError
 from crossreid.methods.jsia.alignment import add_alignment
 from crossreid.methods.jsia.config import (
@@ -41,7 +43,8 @@ from crossreid.methods.jsia.losses import (
 from crossreid.methods.jsia.networks import InstanceEncoder, Recognition, SetLevelEncoder
 from crossreid.methods.players import Losses
 from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
-from methods_support import CLASSES, Harness, make_batch
+from methods_support import Harness, compose_model, make_batch
+from support import ROOT
 
 ROWS = ("none", "sl", "il", "sl_il", "sl_il_lr", "full", "degraded_sl", "degraded_lr")
 OFFICIAL_GENERATOR = GeneratorConfig(style_halvings=4, blocks=2, upsamplings=1)
@@ -606,12 +609,106 @@ def test_the_way_back_takes_the_style_that_is_asked_for(make) -> None:
         assert torch.equal(made.cycles.visible, expected)
 
 
-@pytest.mark.parametrize("settings", ["unseen.target=one_hot", "unseen.direction=printed", "variation.norms=plain"])
-def test_options_of_open_points_train(make, settings: str) -> None:
-    harness = make("model=jsia", f"model.{settings}")
-    harness.step("joint", make_batch(harness.module))
-    assert all(torch.isfinite(value) for value in harness.module.losses.values())
-    assert harness.module.num_identities == CLASSES
+WEIGHTS = {
+    "set_level+generator/image": "generation.image",
+    "set_level+generator/cycle": "generation.cycle",
+    "set_level+generator/gan_visible": "generation.gan",
+    "set_level+generator/gan_infrared": "generation.gan",
+    "generator/content": "generation.content",
+    "generator/style": "generation.style",
+    "variation/reconstruction": "variation.reconstruction",
+    "variation/mean": "variation.mean",
+    "variation/deviation": "variation.deviation",
+    "set_level+instance/il": "lambda_il",
+    "set_level+instance/lr": "lambda_lr",
+    "set_level+instance/ui": "lambda_ui",
+    "set_level+instance/local_id": "local_id",
+    "set_level+instance/modality": "lambda_modality",
+}
+NOT_WEIGHTED = {
+    **dict.fromkeys(("set_level+instance/id", "set_level+instance/triplet"), 1.0),
+    **dict.fromkeys(("discriminator/visible", "discriminator/infrared", "discriminator/modality"), 1.0),
+    **dict.fromkeys((f"set_level+instance/{term}_others" for term in ("il", "lr", "ui")), 0.0),
+    "set_level+generator/mean_image": 0.0,
+}
+
+
+def test_each_weight_is_that_of_its_own_term(make) -> None:
+    """Every weight has a value of its own; the row with a modality GAN has all terms."""
+    keys = sorted(set(WEIGHTS.values()))
+    values = {key: 2.0 + index for index, key in enumerate(keys)}
+    module = make("experiment=jsia/degraded_sl", *(f"model.{key}={value}" for key, value in values.items())).module
+    moves: list = []
+    module.simultaneous = moves.extend
+    Harness(module).step("joint", make_batch(module))
+    found = {f"{'+'.join(o)}/{name}": weight for losses, o in moves for name, (_, weight) in losses.terms.items()}
+    assert found == {term: values[key] for term, key in WEIGHTS.items()} | NOT_WEIGHTED
+    for losses, _ in moves:
+        expected = sum(weight * value.item() for value, weight in losses.terms.values())
+        assert losses.total().item() == pytest.approx(expected, rel=1e-5)
+
+
+VARIATION_TERMS = {"variation/reconstruction", "variation/mean", "variation/deviation"}
+# option -> the terms whose value it changes; all others stay as they are
+OPTIONS = {
+    "unseen.target=one_hot": {"set_level+instance/ui", "set_level+instance/ui_others"},
+    "unseen.direction=printed": {"set_level+instance/ui", "set_level+instance/ui_others"},
+    "variation.norms=plain": VARIATION_TERMS,
+    "divergence=symmetric": {f"set_level+instance/{t}" for t in ("il", "il_others", "lr", "lr_others")},
+    "cycle_style=reencoded": {"set_level+generator/cycle"},
+    "smoothing=0.1": {"set_level+instance/id", "set_level+instance/local_id"},
+    "margin=30.0": {"set_level+instance/triplet"},
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_options_of_open_points_change_their_own_terms_and_no_others(make, option: str) -> None:
+    seen = []
+    for settings in ([], [f"model.{option}"]):
+        harness = make("model=jsia", *settings)
+        module = harness.module
+        for classify in (module.instance.classifier, *module.instance.local):  # predictions that say something
+            classify.fc.weight.data.mul_(300.0)
+        for encode in (module.generation.style_visible, module.generation.style_infrared):  # styles that are seen
+            encode.fc.weight.data.mul_(300.0)
+        module.log_every = 10**9  # ratios of gradients have their own test
+        module.config.phases["generation"] = 1  # iteration 0 would be logged
+        harness.step("joint", make_batch(module))
+        seen.append(module.losses)
+    before, after = seen
+    assert set(before) == set(after)
+    assert all(torch.isfinite(value) for value in after.values())
+    assert {name for name in before if not torch.equal(before[name], after[name])} == OPTIONS[option]
+    for name in OPTIONS[option]:
+        assert abs(after[name] - before[name]) > 1e-3 * before[name], name
+
+
+@pytest.mark.parametrize("rows", [{"last_stride": 2, "parts": "1,3"}, {"last_stride": 1, "parts": "1,2,3,6"}])
+def test_the_numbers_of_stripes_that_are_documented_go_at_small(rows: dict) -> None:
+    stride, parts = rows["last_stride"], rows["parts"]
+    setting = "model.backbone.last_stride=1 " if stride == 1 else ""
+    command = f"python -m crossreid.train -m experiment=jsia/full {setting}model.parts={parts}"
+    assert command in (ROOT / "conf" / "sweep" / "jsia" / "parts.yaml").read_text(encoding="utf-8")
+    readme = (ROOT / "src" / "crossreid" / "methods" / "jsia" / "README.md").read_text(encoding="utf-8")
+    assert f"model.parts={parts}" in readme
+    settings = ["scale=small", "experiment=jsia/full", f"model.backbone.last_stride={stride}"]
+    for number in parts.split(","):
+        config = method_config(compose_model(*settings, f"model.parts={number}"))
+        height = config.backbone.size[0] // (16 * config.backbone.last_stride)
+        assert height % config.parts == 0
+    with pytest.raises(ConfigError, match=f"do not fit a map of {height} rows"):
+        method_config(compose_model(*settings, "model.parts=8"))
+
+
+def test_the_stripes_of_the_scales_divide_the_rows() -> None:
+    for scale, rows in (("paper", 16), ("small", 3), ("smoke", 4)):
+        config = method_config(compose_model(f"scale={scale}", "model=jsia"))
+        images = torch.rand(1, 3, *config.backbone.size)
+        with torch.no_grad():
+            encoder = SetLevelEncoder(replace(config.backbone, name="resnet18", weights="random"), EncoderConfig())
+            instance = InstanceEncoder(replace(config.backbone, name="resnet18", weights="random"), 2, 0)
+            assert instance.body(encoder(images)).shape[2] == rows
+        assert rows % config.parts == 0
 
 
 @pytest.mark.parametrize(
@@ -623,6 +720,19 @@ def test_options_of_open_points_train(make, settings: str) -> None:
         (["model.lambda_il=0"], "or set model.instance_level=false"),
         (["model.lambda_lr=0"], "or set model.local_regions=none"),
         (["model.lambda_ui=-1"], "or set model.unseen_ids=false"),
+        (["model.set_level=adversarial", "model.lambda_modality=0"], "above 0, or set model.set_level=separate"),
+        (["model.lambda_modality=-1"], "model.lambda_modality is -1.0: a weight is 0 or more"),
+        (["model.local_id=-1"], "model.local_id is -1.0: a weight is 0 or more"),
+        (["model.generation.image=-1"], "model.generation.image is -1.0: a weight is 0 or more"),
+        (["model.generation.cycle=-1"], "model.generation.cycle is -1.0"),
+        (["model.generation.content=-1"], "model.generation.content is -1.0"),
+        (["model.generation.style=-1"], "model.generation.style is -1.0"),
+        (["model.generation.gan=-1"], "model.generation.gan is -1.0"),
+        (["model.variation.reconstruction=-1"], "model.variation.reconstruction is -1.0"),
+        (["model.variation.mean=-1"], "model.variation.mean is -1.0"),
+        (["model.variation.deviation=-1"], "model.variation.deviation is -1.0"),
+        (["model.generation={image: 0, cycle: 0, gan: 0, content: 1}"], "nothing teaches the decoders to make images"),
+        (["model.variation={reconstruction: 0, mean: 0, deviation: 0}"], "or set model.unseen_ids=false"),
         (["model.smoothing=1"], r"smoothing lies in \[0, 1\)"),
         (["model.streams.gan.height=64"], "Decoders make images of 32x16"),
         (["model.variation.halvings=4"], "V halves maps of 16x8"),
@@ -633,5 +743,12 @@ def test_options_of_open_points_train(make, settings: str) -> None:
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(make, overrides: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=message) as raised:
         make("model=jsia", *overrides)
+    assert "\n" not in str(raised.value)
+
+
+def test_v_may_have_no_weights_where_there_is_no_v(make) -> None:
+    harness = make("experiment=jsia/sl_il", "model.variation={reconstruction: 0, mean: 0, deviation: 0}")
+    harness.step("joint", make_batch(harness.module))
+    assert not any(name.startswith("variation") for name in harness.module.losses)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import torch
@@ -30,6 +32,42 @@ class PairGenerator(Protocol):
         ``shift`` before it (0), mixed in the latent space; nothing where there is no such space."""
 
 
+class Made(NamedTuple):
+    """What one generator makes of real images: fakes of them, and people of its latent space where it has one."""
+
+    fakes: ImagePair
+    imagined: ImagePair | None
+
+
+def make_images(generator: PairGenerator, real: ImagePair, ratio: Tensor, *, images: int, persons: int) -> Made:
+    """Everything that is scored and drawn, made a few persons at a time.
+
+    A person's images stay together, and no batch has only one person where there are two: the last one joins the batch
+    before it. What is made of a person depends on the persons of his batch alone, and memory on the size of a batch.
+
+    Args:
+        generator: what makes them.
+        real: (N, 3, H, W), rows by person.
+        ratio: (N,) in [0, 1], of the mixtures in the latent space; each row is mixed with the person before, in its batch.
+        images: rows of each person.
+        persons: of one batch.
+    """
+    starts = list(range(0, len(ratio), images * persons))
+    if len(starts) > 1 and len(ratio) - starts[-1] == images:
+        starts.pop()
+    fakes, imagined = [], []
+    for start, end in pairwise([*starts, len(ratio)]):
+        part = ImagePair(real.visible[start:end], real.infrared[start:end])
+        fakes.append(generator.fakes(part))
+        imagined.append(generator.imagined(part, ratio[start:end], images))
+    latent = [pair for pair in imagined if pair is not None]
+    return Made(_joined(fakes), _joined(latent) if latent else None)
+
+
+def _joined(pairs: Sequence[ImagePair]) -> ImagePair:
+    return ImagePair(torch.cat([pair.visible for pair in pairs]), torch.cat([pair.infrared for pair in pairs]))
+
+
 class JSIAGenerator:
     """JSIA-ReID's generation and variation modules, trained; E_i's batch norms go by the batch, as in training."""
 
@@ -39,8 +77,10 @@ class JSIAGenerator:
     @torch.no_grad()
     def fakes(self, real: ImagePair) -> ImagePair:
         """Eq. 3: the style comes from the row's image of the other modality."""
-        made = self.module.generation(self.module.picture_content, Pair(*real))
-        return ImagePair(made.fakes.visible, made.fakes.infrared)
+        generation, content = self.module.generation, self.module.picture_content
+        contents = Pair(content(real.visible), content(real.infrared))
+        made = generation.fakes(contents, generation.styles(Pair(*real)))
+        return ImagePair(made.visible, made.infrared)
 
     @torch.no_grad()
     def imagined(self, real: ImagePair, ratio: Tensor, shift: int) -> ImagePair | None:

@@ -21,12 +21,15 @@ class JudgeConfig:
     """The fixed re-ID network.
 
     Attributes:
-        checkpoint: a checkpoint of ``crossreid.train``; null to train one on real images.
+        checkpoint: a checkpoint of ``crossreid.train``, of another run; null to train one on real images.
+        weights: that training starts from: ``imagenet``, ``random`` or the path of a state-dict file; null for those that
+            the run started from.
         iterations: of that training.
         lr: its learning rate.
     """
 
     checkpoint: str | None = None
+    weights: str | None = None
     iterations: int = 300
     lr: float = 7e-4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN, TrainedGenerator
 from crossreid.generation.consistency import Consistency, FixedFeatures, distribution_distance, identity_distance
-from crossreid.generation.pairs import ImagePair, JSIAGenerator, PairGenerator
+from crossreid.generation.pairs import ImagePair, JSIAGenerator, Made, PairGenerator, make_images
 from crossreid.generation.settings import BASELINES, ImageQualityConfig
 from crossreid.losses import hardest_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule
@@ -31,13 +31,35 @@ from crossreid.training.restoring import dataset_settings
 INCEPTION = 2048  # width of the Inception layer that FID is usually taken from
 
 
+@dataclass(frozen=True)
+class Judge:
+    """The fixed re-ID network that images are measured with.
+
+    Attributes:
+        features: of images.
+        origin: which network it is, in words that follow "a re-ID network".
+    """
+
+    features: FixedFeatures
+    origin: str
+
+
 @dataclass
 class Study:
-    """A trained JSIA, its data, and where to compute."""
+    """A trained JSIA, its data, and where to compute.
+
+    Attributes:
+        config: the command's settings.
+        module: the trained JSIA.
+        data: its dataset.
+        weights: what its backbone was started from: ``imagenet``, ``random`` or a path.
+        device: to compute on.
+    """
 
     config: ImageQualityConfig
     module: JSIA
     data: ReIDDataModule
+    weights: str
     device: torch.device
 
     @classmethod
@@ -55,7 +77,7 @@ class Study:
         data = make_datamodule(dataset, module.config, trained.selection, seed=config.seed, progress=config.progress)
         found = "cuda" if torch.cuda.is_available() else "cpu"
         device = torch.device(found if config.device == "auto" else config.device)
-        return cls(config, module.to(device), data, device)
+        return cls(config, module.to(device), data, trained.model["backbone"]["weights"], device)
 
     @property
     def settings(self) -> JSIAConfig:
@@ -77,19 +99,40 @@ class Study:
             made[BASELINES[name]] = generator.eval()
         return {**made, "JSIA-ReID": JSIAGenerator(self.module)}
 
-    def judge(self) -> FixedFeatures:
-        """The fixed network: V of a checkpoint's ``main`` feature, or of a network trained here on real images."""
+    def judge(self) -> Judge:
+        """The fixed network: V of a checkpoint's ``main`` feature, or of a network trained here on real images.
+
+        Raises:
+            CheckpointError: the checkpoint asked for is missing or damaged.
+            ConfigError: it is the one whose images are judged, or initial weights cannot be had.
+        """
         asked = self.config.judge
-        if asked.checkpoint:
-            module = load_method(Path(asked.checkpoint))[0].to(self.device).eval()
+        return self._other_run(Path(asked.checkpoint)) if asked.checkpoint else self._trained_judge()
 
-            def embed(images: Tensor) -> Tensor:
-                return module.embed(images, "infrared")["main"]
+    def _other_run(self, path: Path) -> Judge:
+        module = load_method(path)[0].to(self.device).eval()
+        if _same_weights(module, self.module):
+            raise ConfigError(
+                f"judge.checkpoint='{path}' holds the very network whose images are judged: name another run, or leave it out "
+                "to train a judge here."
+            )
 
-            return FixedFeatures(embed, embed(torch.rand(1, 3, 64, 32, device=self.device)).shape[1])
+        @torch.no_grad()
+        def embed(images: Tensor) -> Tensor:
+            return module.embed(images, "infrared")["main"]
+
+        width = embed(torch.rand(1, 3, 64, 32, device=self.device)).shape[1]
+        origin = f"of {path} (method {module.config.name}; images of both modalities go through its infrared path)"
+        return Judge(FixedFeatures(embed, width), origin)
+
+    def _trained_judge(self) -> Judge:
+        asked, heads = self.config.judge, HeadConfig(dropout=0.0, centre=True)
+        backbone = replace(self.settings.backbone, weights=asked.weights or self.weights)
         torch.manual_seed(derive_seed(self.config.seed, "image quality/judge"))
-        heads = HeadConfig(dropout=0.0, centre=True)
-        network = FeatureGenerator(self.settings.backbone, heads, self.data.num_identities).to(self.device)
+        try:
+            network = FeatureGenerator(backbone, heads, self.data.num_identities).to(self.device)
+        except ConfigError as error:  # the backbone speaks of training's settings
+            raise ConfigError(str(error).replace("model.backbone.weights", "judge.weights")) from error
         optimizer = network.make_optimizer(FeatureOptimizerConfig("adam", asked.lr, asked.lr))
 
         def step(batch: PairedBatch) -> None:
@@ -103,7 +146,8 @@ class Study:
 
         self._train(step, "identity", asked.iterations, "re-ID network")
         network.eval()
-        return FixedFeatures(network.vectors, network.encoder.channels)
+        origin = f"trained here for {asked.iterations} iterations on real images, from {backbone.weights} weights"
+        return Judge(FixedFeatures(network.vectors, network.encoder.channels), origin)
 
     def real_images(self) -> ImagePair:
         """Pairs of real images of all test persons, each row one person, at the size that generators work in."""
@@ -111,22 +155,31 @@ class Study:
         batch = self.data.sample_pairs("test", len(self.data.dataset.records), self.config.images, size)
         return ImagePair(batch.visible.to(self.device), batch.infrared.to(self.device))
 
-    def score(self, generator: PairGenerator, judge: FixedFeatures, real: ImagePair) -> Consistency:
-        """One row of the table."""
-        features = judge if self.config.fid == "judge" else INCEPTION
-        fakes = generator.fakes(real)
-        to_visible = identity_distance(judge, real.infrared, fakes.visible)
-        to_infrared = identity_distance(judge, real.visible, fakes.infrared)
-        row = Consistency((to_visible + to_infrared) / 2, None, distribution_distance(features, real, fakes), None)
+    @property
+    def persons(self) -> int:
+        """Test persons in a batch that generators get: as many as make the batch of the stream ``gan``, at least two."""
+        stream = self.settings.streams["gan"]
+        return max(2, stream.identities * stream.images // self.config.images)
+
+    def make(self, generator: PairGenerator, real: ImagePair) -> Made:
+        """The images that are scored and drawn."""
         ratio = torch.rand(len(real.visible), generator=torch_generator(self.config.seed, "image quality/ratios"))
-        imagined = generator.imagined(real, ratio.to(self.device), self.config.images)  # the person before
-        if imagined is None:
+        return make_images(generator, real, ratio.to(self.device), images=self.config.images, persons=self.persons)
+
+    def score(self, made: Made, judge: Judge, real: ImagePair) -> Consistency:
+        """One row of the table."""
+        network = judge.features
+        features = network if self.config.fid == "judge" else INCEPTION
+        to_visible = identity_distance(network, real.infrared, made.fakes.visible)
+        to_infrared = identity_distance(network, real.visible, made.fakes.infrared)
+        row = Consistency((to_visible + to_infrared) / 2, None, distribution_distance(features, real, made.fakes), None)
+        if made.imagined is None:
             return row
         return Consistency(
             row.identity_real,
-            identity_distance(judge, imagined.visible, imagined.infrared),
+            identity_distance(network, made.imagined.visible, made.imagined.infrared),
             row.distribution_real,
-            distribution_distance(features, real, imagined),
+            distribution_distance(features, real, made.imagined),
         )
 
     def _train(self, step: Callable[[PairedBatch], None], stream: str, iterations: int, label: str) -> None:
@@ -152,14 +205,22 @@ def _to(value: Any, device: torch.device) -> Any:
 
 
 def load_method(path: Path) -> tuple[CrossModalityModule[Any], TrainConfig]:
-    """A trained method and the settings of its run."""
+    """A trained method, and the settings of its run as they were (its weights setting too)."""
     saved = read_checkpoint(path)
     trained = typed(TrainConfig, saved["crossreid"]["config"])
-    trained.model["backbone"]["weights"] = "random"  # the checkpoint brings all weights
-    method = method_config(trained.model)
-    module = make_method(trained.model, method, saved["crossreid"]["num_identities"], trained.seed)
+    model = dict(trained.model)
+    if "backbone" in model:
+        model["backbone"] = model["backbone"] | {"weights": "random"}  # the checkpoint brings all weights
+    method = method_config(model)
+    module = make_method(model, method, saved["crossreid"]["num_identities"], trained.seed)
     load_weights(module, saved["state_dict"], path)
     return module, trained
+
+
+def _same_weights(one: CrossModalityModule[Any], two: CrossModalityModule[Any]) -> bool:
+    """Both hold the same numbers: ``last.ckpt`` and its copy at the end of the last phase are one network."""
+    first, second = one.state_dict(), two.state_dict()
+    return set(first) == set(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def _make_baseline(name: str, sizes: GeneratorSizes, size: tuple[int, int]) -> TrainedGenerator:

@@ -207,6 +207,7 @@ class JSIAConfig(MethodConfig):
             raise ConfigError(f"JSIA's streams are identity and gan, not {', '.join(self.streams)}.")
         self._check_choices()
         self._check_weights()
+        self._check_modules()
         self._check_sizes()
 
     def _check_choices(self) -> None:
@@ -235,12 +236,36 @@ class JSIAConfig(MethodConfig):
             "lambda_il": (self.lambda_il, self.instance_level, "instance_level=false"),
             "lambda_lr": (self.lambda_lr, self.local_regions != "none", "local_regions=none"),
             "lambda_ui": (self.lambda_ui, self.unseen_ids, "unseen_ids=false"),
+            "lambda_modality": (self.lambda_modality, self.set_level == "adversarial", "set_level=separate"),
         }
         for key, (weight, on, switch) in weights.items():
             if on and weight <= 0:
                 raise ConfigError(f"model.{key} is {weight}: give a weight above 0, or set model.{switch}.")
         if not 0 <= self.smoothing < 1 or self.margin < 0:
             raise ConfigError("model.smoothing lies in [0, 1), and model.margin is 0 or more.")
+
+    def _check_modules(self) -> None:
+        """Weights of which some may be 0, of what makes images and maps, and beside the identity losses."""
+        generation, variation = self.generation, self.variation
+        never_negative = {
+            "lambda_modality": self.lambda_modality,
+            "local_id": self.local_id,
+            **{f"generation.{key}": weight for key, weight in vars(generation).items()},
+            **{f"variation.{key}": getattr(variation, key) for key in ("reconstruction", "mean", "deviation")},
+        }
+        for key, weight in never_negative.items():
+            if weight < 0:
+                raise ConfigError(f"model.{key} is {weight}: a weight is 0 or more.")
+        if not max(generation.image, generation.cycle, generation.gan):
+            raise ConfigError(
+                "model.generation has image, cycle and gan at 0, so nothing teaches the decoders to make images: give one of "
+                "them a weight above 0."
+            )
+        if self.unseen_ids and not max(variation.reconstruction, variation.mean, variation.deviation):
+            raise ConfigError(
+                "model.variation has reconstruction, mean and deviation at 0, so V learns nothing: give one of them a weight "
+                "above 0, or set model.unseen_ids=false."
+            )
 
     def _check_sizes(self) -> None:
         size, (height, width), ups = self.backbone.size, self.streams["gan"].size, self.generator.upsamplings

@@ -208,11 +208,15 @@ class GenerationModule(nn.Module):
             self.decode_infrared(contents.infrared, styles.infrared),
         )
 
+    def fakes(self, contents: Pair, styles: Pair) -> Pair:
+        """Eq. 3: contents M^i and styles M^s of real images -> images in [0, 1], each with the other modality's content."""
+        return self.decode(_swapped(contents), styles)
+
     def forward(self, encode: Callable[[Tensor], Tensor], images: Pair) -> Generated:
         """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i."""
         contents, styles = Pair(encode(images.visible), encode(images.infrared)), self.styles(images)
         rebuilt = self.decode(contents, styles)
-        fakes = self.decode(_swapped(contents), styles)
+        fakes = self.fakes(contents, styles)
         fake_contents = Pair(encode(fakes.visible), encode(fakes.infrared))
         back = self.styles(fakes) if self.reencoded else styles
         cycles = self.decode(_swapped(fake_contents), back)
