@@ -88,3 +88,37 @@ def test_ranks_keep_equal_parameters_and_score_as_one_process(
         for name, summary in metrics.items():
             assert summary["mean"] == pytest.approx(trained[key][name]["mean"], abs=1e-6), (key, name)
     assert len(list(tmp_path.rglob("run.json"))) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_at_the_time_budget_and_go_on_together(
+    tmp_path: Path, people_root: Path, shared_folder: Path
+) -> None:
+    data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
+    settings = ["model=baseline", "scale=smoke", *data, "report.figures=false", "protocol.trials=2", "run_dir=run"]
+    command = [sys.executable, "-m", "crossreid.train", *settings, "existing=continue", "trainer=ddp_cpu"]
+
+    def train(budget: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, f"trainer.time_budget={budget}", "trainer.progress=false"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    def status() -> str:
+        return str(json.loads((tmp_path / "run" / "run.json").read_text())["status"])
+
+    stopped = train("1e-6")
+    assert stopped.returncode == 1, stopped.stdout + stopped.stderr
+    assert "over trainer.time_budget=1e-06 seconds at iteration 0 of" in stopped.stdout + stopped.stderr
+    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert status() == "over budget"
+    assert not (tmp_path / "run" / "results.json").exists()
+    finished = train("1000")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert status() == "finished"
+    assert (tmp_path / "run" / "results.json").is_file()
