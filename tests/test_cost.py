@@ -29,7 +29,18 @@ def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
             assert set(times) == {"1", "2"}
             assert all(time["mean"] > 0 for time in times.values())
     assert found["machine"] in finished.output
+    for heading in ("visible ms, 1 at a time", "infrared ms, 2 at a time"):  # on a narrow terminal too
+        assert heading in finished.output
     assert found["methods"]["lba"]["size"] == [64, 32]
+
+
+@pytest.mark.slow
+def test_the_documented_command_measures_every_method_at_one_size(run_here, tmp_path: Path) -> None:
+    finished = run_here("cost", "batches=[1]", "warmup=0", "runs=1", "accelerator=cpu")
+    assert finished.code == 0, finished.output
+    found = json.loads((tmp_path / "cost.json").read_text())
+    assert sorted(found["methods"]) == known_models()
+    assert {tuple(method["size"]) for method in found["methods"].values()} == {(288, 144)}
 
 
 def test_sizes_of_the_networks_are_those_of_table_2(run_here, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ ROWS = sorted(str(p.relative_to(CONF / "experiment").with_suffix("")) for p in (
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", [f"experiment={row}" for row in ROWS] + [f"model={model}" for model in MODELS])
 def test_every_row_trains_and_is_scored(run_here, smoke_args: list[str], tmp_path: Path, choice: str) -> None:
     finished = run_here("train", choice, *smoke_args)

@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 from rich.table import Table
 
 from crossreid.command import run_command
@@ -115,6 +116,10 @@ def _measure(name: str, config: CostConfig, device: torch.device) -> Cost:
     if config.size:
         for stream in model["streams"].values():
             stream["height"], stream["width"] = config.size
+        if "unseen_ids" in model:
+            model["unseen_ids"] = (
+                False  # JSIA-ReID's V takes no part in embedding, and cannot halve the maps of every size
+            )
     module = make_method(model, method_config(model), IDENTITIES, seed=0)
     return measure(module, config.batches, config.warmup, config.runs, device)
 
@@ -134,7 +139,7 @@ def cost_table(costs: Mapping[str, Cost], config: CostConfig, place: str) -> Tab
         table.add_column(f"{part} M", justify="right", no_wrap=True)
     for batch in config.batches:
         for modality in MODALITIES:
-            table.add_column(f"{modality} ms, {batch} at a time", justify="right")
+            table.add_column(f"{modality} ms, {batch} at a time", justify="right", no_wrap=True)
     for name, found in costs.items():
         sizes = [f"{found.parameters[part] / 1e6:.2f}" for part in (*MODALITIES, "either", "scoring")]
         times = [
@@ -143,6 +148,9 @@ def cost_table(costs: Mapping[str, Cost], config: CostConfig, place: str) -> Tab
             for runs in (found.milliseconds[modality][batch] for modality in MODALITIES)
         ]
         table.add_row(name, f"{found.size[0]}x{found.size[1]}", *sizes, *times)
+    table.caption = None
+    table.width = Console(width=1000).measure(table).maximum  # never shorten a number, however narrow the terminal
+    table.caption = caption
     return table
 
 

@@ -56,6 +56,7 @@ def test_wrong_batches_are_refused():
         EmbeddingGatherer(["other"])
 
 
+@pytest.mark.slow
 def test_two_processes_gather_what_one_would(tmp_path):
     script = Path(__file__).with_name("gather_in_processes.py")
     command = [sys.executable, str(script)]

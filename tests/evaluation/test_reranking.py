@@ -65,6 +65,7 @@ class Recording:
         return 1 - similarity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(10))
 def test_it_is_the_slow_reference_on_200_random_problems(batch):
     for problem in range(20):

@@ -28,6 +28,7 @@ def preset(request: pytest.FixtureRequest) -> str:
     return f"preset={request.param}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_move_changes_only_its_own_players(make, variant: str, preset: str) -> None:
     harness = make(variant, preset)
@@ -62,6 +63,7 @@ def test_a_move_changes_only_its_own_players(make, variant: str, preset: str) ->
     assert moved == set(module.player_order)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_parameter_has_one_owner_and_learns(make, variant: str, preset: str) -> None:
     harness = make(variant, preset)
