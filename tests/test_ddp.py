@@ -27,6 +27,14 @@ main()
 """
 
 
+def _run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """One thread a process; what it printed as text."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=400, check=False, env=environment
+    )
+
+
 def _check_weights(folder: Path) -> None:
     """Both ranks end with the same parameters, and these are in the checkpoint."""
     import torch
@@ -47,15 +55,7 @@ def test_ranks_keep_equal_parameters_and_score_as_one_process(
     data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
     arguments = [f"model={model}", "scale=smoke", *data, "report.figures=false", "protocol.trials=2", "run_dir=run"]
     command = [sys.executable, "spied.py", *arguments, "trainer=ddp_cpu", "trainer.progress=false"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    done = _run(tmp_path, command)
     assert done.returncode == 0, done.stdout + done.stderr
 
     if model != "hog":  # has no weights
@@ -99,15 +99,7 @@ def test_two_processes_stop_together_at_the_time_budget_and_go_on_together(
     command = [sys.executable, "-m", "crossreid.train", *settings, "existing=continue", "trainer=ddp_cpu"]
 
     def train(budget: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, f"trainer.time_budget={budget}", "trainer.progress=false"],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=400,
-            check=False,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        return _run(tmp_path, [*command, f"trainer.time_budget={budget}", "trainer.progress=false"])
 
     def status() -> str:
         return str(json.loads((tmp_path / "run" / "run.json").read_text())["status"])

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 T = TypeVar("T")
 
@@ -16,6 +17,14 @@ console = Console(highlight=False, soft_wrap=True)
 
 err_console = Console(stderr=True, highlight=False, soft_wrap=True)
 """Where commands print progress and errors."""
+
+
+def unshortened(table: Table) -> Table:
+    """Fix the width that the cells need: a narrow terminal may wrap lines, but never shortens a number."""
+    caption, table.caption = table.caption, None  # it wraps
+    table.width = Console(width=1000).measure(table).maximum
+    table.caption = caption
+    return table
 
 
 def make_progress(*, transient: bool = False) -> Progress:

@@ -14,14 +14,14 @@ from typing import Any, cast
 import torch
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from crossreid.command import run_command
 from crossreid.config import check_choice, method_config, packaged_conf, typed
-from crossreid.console import console, err_console, notice, track
+from crossreid.console import console, err_console, notice, track, unshortened
 from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError
+from crossreid.nn.backbones import ImageInput
 from crossreid.run_folder import write_json
 from crossreid.training.build import make_method
 from crossreid.training.cost import Cost, machine, measure
@@ -112,16 +112,14 @@ def _measure(name: str, config: CostConfig, device: torch.device) -> Cost:
     model = cast(dict[str, Any], OmegaConf.to_container(composed.model, resolve=True))
     if "backbone" in model:
         model["backbone"]["weights"] = "random"  # the cost does not depend on them
-        model["backbone"]["size"] = config.size or model["backbone"]["size"]
-    if config.size:
-        for stream in model["streams"].values():
-            stream["height"], stream["width"] = config.size
-        if "unseen_ids" in model:
-            model["unseen_ids"] = (
-                False  # JSIA-ReID's V takes no part in embedding, and cannot halve the maps of every size
-            )
     module = make_method(model, method_config(model), IDENTITIES, seed=0)
-    return measure(module, config.batches, config.warmup, config.runs, device)
+    size = module.config.streams["identity"].size
+    if config.size:
+        size = config.size[0], config.size[1]
+        for part in module.modules():
+            if isinstance(part, ImageInput):  # a ResNet takes any size; what else is trained may not, and takes no part
+                part.size = size
+    return measure(module, size, config.batches, config.warmup, config.runs, device)
 
 
 def cost_table(costs: Mapping[str, Cost], config: CostConfig, place: str) -> Table:
@@ -148,10 +146,7 @@ def cost_table(costs: Mapping[str, Cost], config: CostConfig, place: str) -> Tab
             for runs in (found.milliseconds[modality][batch] for modality in MODALITIES)
         ]
         table.add_row(name, f"{found.size[0]}x{found.size[1]}", *sizes, *times)
-    table.caption = None
-    table.width = Console(width=1000).measure(table).maximum  # never shorten a number, however narrow the terminal
-    table.caption = caption
-    return table
+    return unshortened(table)
 
 
 if __name__ == "__main__":

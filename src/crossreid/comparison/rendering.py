@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isnan
 
-from rich.console import Console
 from rich.table import Table
 
 from crossreid.comparison.recipes import INFERENCE, TRAINING
 from crossreid.comparison.runs import Problem
 from crossreid.comparison.tables import INTERVALS, ComparisonTable, Row, Settings
+from crossreid.console import unshortened
 from crossreid.evaluation.tables import METRICS
 
 MISSING = "missing"
@@ -142,8 +142,7 @@ def _rich(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Tab
         table.add_column(name, no_wrap=True, justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*row)
-    table.width = Console(width=1000).measure(table).maximum  # never shorten a number
-    return table
+    return unshortened(table)
 
 
 def _printed(value: float) -> str:

@@ -98,8 +98,8 @@ class RetrievalProtocol(ABC):
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
         """Scores of the probes on one gallery."""
-        whole = self.probes_at_a_time is None or any(getattr(scorer, name, False) for name in ("transductive", "whole"))
-        step = len(probes) if whole or self.probes_at_a_time is None else self.probes_at_a_time
+        whole = getattr(scorer, "transductive", False) or getattr(scorer, "whole", False)
+        step = len(probes) if whole else self.probes_at_a_time or len(probes)
         parts = []
         for start in range(0, len(probes), step):
             lot = probes if step >= len(probes) else probes.select(slice(start, start + step))

@@ -1,13 +1,14 @@
 """Scorers: what turns a set of probes and a gallery into similarities.
 
 A scorer is any callable that takes probes and gallery (two :class:`Embeddings`, Q and G images) and returns a (Q, G)
-matrix that is larger where two images are more alike. Four optional attributes are read:
+matrix that is larger where two images are more alike. Five optional attributes are read:
 
 * ``label``: its name in tables, by default the class's name;
 * ``inference``: what else than the two images a similarity depends on: ``plain`` (nothing), ``single query`` (the gallery),
   ``transductive`` (the other probes too), ``re-ranked`` (likewise); a scorer that does not say is ``undeclared``, never
   ``plain``;
 * ``transductive``: True if a probe's scores depend on the other probes; it then always gets all probes at once;
+* ``whole``: True if it wants all probes at once for another reason; it then bounds its memory itself;
 * ``distance``: a function from similarities to distances of at least 0, needed to be re-ranked.
 
 Values are computed in float64 and rounded to a grid far finer than any float32 feature can tell apart. Equal features

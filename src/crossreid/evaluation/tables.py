@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import isnan
 
-from rich.console import Console
 from rich.table import Table
 
+from crossreid.console import unshortened
 from crossreid.evaluation.modality_pairs import PairingScore
 from crossreid.evaluation.results import RetrievalResult
 
@@ -35,7 +35,7 @@ def results_table(rows: Iterable[tuple[str, RetrievalResult]], title: str | None
         for i, (name, result) in enumerate(group):
             last = i == len(group) - 1
             table.add_row(name, *_setting(result), result.labels.feature, *_cells(result), end_section=last)
-    return _whole(table)
+    return unshortened(table)
 
 
 def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) -> Table:
@@ -51,14 +51,7 @@ def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) ->
     table.add_row("chance R1 / mAP", *(f"{_percent(r.chance['rank1'])} / {_percent(r.chance['mAP'])}" for r in results))
     table.add_row("intra-class cosine similarity", *(f"{score.similarity:.3f}" for score in scores.values()))
     table.add_row("probes counted / skipped", *(f"{r.n_valid[0]} / {r.n_skipped[0]}" for r in results))
-    return _whole(table)
-
-
-def _whole(table: Table) -> Table:
-    """Fix the width that the cells need: a narrow terminal may wrap lines, but never shortens a number."""
-    console = Console(width=1000)
-    table.width = console.measure(table).maximum
-    return table
+    return unshortened(table)
 
 
 def _by_protocol(rows: list[tuple[str, RetrievalResult]]) -> dict[str, list[tuple[str, RetrievalResult]]]:

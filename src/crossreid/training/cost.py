@@ -64,19 +64,25 @@ class _UsedParameters(TorchFunctionMode):
 
 @torch.no_grad()
 def measure(
-    module: CrossModalityModule[Any], batches: Sequence[int], warmup: int, runs: int, device: torch.device
+    module: CrossModalityModule[Any],
+    size: tuple[int, int],
+    batches: Sequence[int],
+    warmup: int,
+    runs: int,
+    device: torch.device,
 ) -> Cost:
-    """Embed grey images of the method's own size in eval mode and float32 (without TF32), and watch.
+    """Embed grey images of one size in eval mode and float32 (without TF32), and watch.
 
     Args:
         module: a method with any weights.
+        size: height and width in pixels.
         batches: numbers of images at a time.
         warmup: runs before the clock starts.
         runs: timed runs.
         device: where to run.
     """
     module.eval().to(device)
-    height, width = module.config.streams["identity"].size
+    height, width = size
 
     def embed(count: int, modality: Modality) -> Callable[[], object]:
         images = torch.full((count, 3, height, width), 0.5, device=device)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossreid.methods.jsia.config import EncoderConfig
-from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, BackboneConfig, make_resnet, pool
+from crossreid.nn.backbones import BackboneConfig, ImageInput, make_resnet, pool
 from crossreid.nn.gan import ConvStack, init_gan_weights
 from crossreid.nn.heads import NeckClassifier
 
@@ -29,27 +29,21 @@ class SetLevelEncoder(nn.Module):
         channels: C, 64 for ResNet-18 and -34, 256 for deeper ones.
     """
 
-    mean: Tensor
-    std: Tensor
     luma: Tensor
 
     def __init__(self, backbone: BackboneConfig, config: EncoderConfig) -> None:
         super().__init__()
         net = make_resnet(backbone)
-        self.size = (backbone.size[0], backbone.size[1])
+        self.prepare = ImageInput((backbone.size[0], backbone.size[1]))
         self.gray = config.gray
         relu = [net.relu] if config.stem_relu else []
         self.body = nn.Sequential(net.conv1, net.bn1, *relu, net.maxpool, net.layer1)
         self.channels = int(net.layer2[0].conv1.in_channels)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] -> M (B, C, H/4, W/4)."""
-        if images.shape[-2:] != self.size:
-            images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
-        seen = (images - self.mean) / self.std
+        seen = self.prepare(images)
         if self.gray:
             seen = (seen * self.luma).sum(1, keepdim=True).expand(-1, 3, -1, -1)
         maps: Tensor = self.body(seen)
