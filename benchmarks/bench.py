@@ -31,8 +31,8 @@ from crossreid.data.datasets import read_sysu_mm01
 from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
 from crossreid.datasets import data_config
 from crossreid.evaluation import Embeddings, score_sysu
-from crossreid.run_folder import git_revision, write_json
-from crossreid.training.build import make_datamodule, make_method, make_trainer
+from crossreid.runs.folder import git_revision, write_json
+from crossreid.training.trainer import make_datamodule, make_method, make_trainer
 
 
 def timed(work: Callable[[], object]) -> float:

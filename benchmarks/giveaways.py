@@ -18,7 +18,7 @@ from PIL import Image
 
 from crossreid.data.datasets import ReIDDataset, read_sysu_mm01
 from crossreid.evaluation import Euclidean, GalleryPermutations, SysuMM01Protocol
-from crossreid.run_folder import write_json
+from crossreid.runs.folder import write_json
 from crossreid.training.scoring import as_embeddings
 
 BORDER = 0.12  # share of the width and height that counts as background

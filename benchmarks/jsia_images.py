@@ -18,7 +18,7 @@ import torch
 from crossreid.config import TrainerConfig
 from crossreid.losses import pixel_l1
 from crossreid.methods.jsia.generation import Pair
-from crossreid.run_folder import write_json
+from crossreid.runs.folder import write_json
 from crossreid.training.restoring import restore
 
 PERSONS, IMAGES = 48, 5

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from crossreid.config import TrainConfig, method_config, typed
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.datasets import data_config
-from crossreid.run_folder import write_json
-from crossreid.training.build import make_datamodule, make_method
+from crossreid.runs.folder import write_json
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.loggers import pictures
+from crossreid.training.trainer import make_datamodule, make_method
 
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 

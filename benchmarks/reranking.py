@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from crossreid.evaluation import Embeddings, KReciprocal
-from crossreid.run_folder import git_revision, write_json
+from crossreid.runs.folder import git_revision, write_json
 
 PROBES, GALLERY, DIMENSIONS, PEOPLE = 3803, 3010, 2048, 96
 K1, K2, LAMBDA = 20, 6, 0.3

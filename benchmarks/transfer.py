@@ -23,7 +23,7 @@ import torch
 from crossreid.evaluation import Embeddings
 from crossreid.methods.cmssft.networks import SEGMENTS, TransferNetwork
 from crossreid.methods.cmssft.scoring import Transfer
-from crossreid.run_folder import git_revision, write_json
+from crossreid.runs.folder import git_revision, write_json
 
 QUERIES, GALLERIES, DIM, SAMPLES = 3803, {"multi": 3010, "single": 301}, 2048, (4, 68)
 

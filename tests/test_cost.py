@@ -8,7 +8,7 @@ import torch
 
 from crossreid.cost import CostConfig, known_models
 from crossreid.errors import ConfigError
-from crossreid.training.cost import count_values, machine, parameters_used, timed
+from crossreid.studies.footprint import count_values, machine, parameters_used, timed
 from support import ROOT
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from crossreid.errors import ConfigError, OverBudgetError
-from crossreid.existing import open_or_keep
-from crossreid.run_folder import RunFolder, fingerprint, start_run
+from crossreid.runs.existing import open_or_keep
+from crossreid.runs.folder import RunFolder, fingerprint, start_run
 from crossreid.training.budget import TrainingClock
 
 FOLDER = ["hydra.sweep.dir=sweep", "hydra.sweep.subdir=flip${model.flip}", "existing=continue"]

@@ -8,8 +8,8 @@ import torch
 import torchvision
 
 from crossreid.errors import ConfigError
-from crossreid.generation.settings import ImageQualityConfig, JudgeConfig
-from crossreid.generation.study import Study
+from crossreid.studies.generation.settings import ImageQualityConfig, JudgeConfig
+from crossreid.studies.generation.study import Study
 
 QUICK = [
     "iterations=2",
@@ -139,7 +139,7 @@ def test_wrong_values_are_named(settings: dict, message: str) -> None:
 
 
 def test_what_is_not_installed_is_said_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossreid.generation.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("crossreid.studies.generation.settings.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="needs torch-fidelity"):
         ImageQualityConfig(checkpoint="x", fid="inception").check()
     with pytest.raises(ConfigError, match=r"pip install 'crossreid\[viz\]', or set figure=false"):

@@ -21,9 +21,9 @@ from crossreid.config import (
 )
 from crossreid.cost import CostConfig
 from crossreid.datasets import data_config
-from crossreid.generation.settings import ImageQualityConfig
 from crossreid.protocols import protocol_config
 from crossreid.report import ReportCommandConfig
+from crossreid.studies.generation.settings import ImageQualityConfig
 from support import ROOT
 
 READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]

@@ -12,11 +12,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from crossreid.comparison.published import LITERATURE, PUBLISHED, published
-from crossreid.comparison.recipes import augmentation, pooling
 from crossreid.config import packaged_conf
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
-from crossreid.run_folder import fingerprint, write_json
+from crossreid.runs.folder import fingerprint, write_json
+from crossreid.studies.comparison.published import LITERATURE, PUBLISHED, published
+from crossreid.studies.comparison.recipes import augmentation, pooling
 from support import ROOT
 
 KEY = "sysu_mm01/all/single"

@@ -20,7 +20,7 @@ from crossreid.console import console, notice
 from crossreid.errors import ConfigError, NotScoredError
 from crossreid.evaluation import Embeddings, RetrievalResult, results_table
 from crossreid.methods.cmssft import CMSSFT
-from crossreid.run_folder import write_json
+from crossreid.runs.folder import write_json
 from crossreid.training.restoring import Restored, restore
 from crossreid.training.scoring import embed_dataset
 

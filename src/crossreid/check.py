@@ -20,7 +20,7 @@ from crossreid.data.doctor import Examination, examine
 from crossreid.datasets import DataConfig, data_config
 from crossreid.errors import CrossReIDError
 from crossreid.protocols import ProtocolSet, Scored, protocol_config
-from crossreid.run_folder import write_json
+from crossreid.runs.folder import write_json
 from crossreid.training.scoring import as_embeddings
 
 

@@ -22,9 +22,9 @@ from crossreid.console import console, err_console, notice, track, unshortened
 from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError
 from crossreid.nn.backbones import ImageInput
-from crossreid.run_folder import write_json
-from crossreid.training.build import make_method
-from crossreid.training.cost import Cost, machine, measure
+from crossreid.runs.folder import write_json
+from crossreid.studies.footprint import Cost, machine, measure
+from crossreid.training.trainer import make_method
 
 IDENTITIES = 395  # of SYSU-MM01; only heads that retrieval does not use depend on it
 

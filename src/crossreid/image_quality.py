@@ -17,11 +17,11 @@ from rich.table import Table
 from crossreid.command import run_command
 from crossreid.config import typed
 from crossreid.console import console, notice
-from crossreid.generation.consistency import Consistency, identity_distance
-from crossreid.generation.pairs import ImagePair, Made
-from crossreid.generation.settings import ImageQualityConfig
-from crossreid.generation.study import INCEPTION, Judge, Study
-from crossreid.run_folder import write_json
+from crossreid.runs.folder import write_json
+from crossreid.studies.generation.consistency import Consistency, identity_distance
+from crossreid.studies.generation.pairs import ImagePair, Made
+from crossreid.studies.generation.settings import ImageQualityConfig
+from crossreid.studies.generation.study import INCEPTION, Judge, Study
 
 COLUMNS = {
     "identity_real": "MD, from real",

@@ -15,17 +15,17 @@ from omegaconf import MISSING, DictConfig
 
 from crossreid.checks import check_figures
 from crossreid.command import run_command
-from crossreid.comparison.planned import find_plans
-from crossreid.comparison.rendering import markdown, problem_lines, rich_tables
-from crossreid.comparison.runs import Problem, Run, find_runs
-from crossreid.comparison.selection import choose_runs
-from crossreid.comparison.tables import ComparisonTable, Settings, make_tables, table_json
 from crossreid.config import check_choice, typed
 from crossreid.console import console, notice
 from crossreid.errors import ConfigError
 from crossreid.evaluation.tables import METRICS
 from crossreid.files import write_atomically
-from crossreid.run_folder import git_revision, package_versions, write_json
+from crossreid.runs.folder import git_revision, package_versions, write_json
+from crossreid.runs.reading import Problem, Run, find_runs
+from crossreid.studies.comparison.choice import choose_runs
+from crossreid.studies.comparison.planned import find_plans
+from crossreid.studies.comparison.rendering import markdown, problem_lines, rich_tables
+from crossreid.studies.comparison.tables import ComparisonTable, Settings, make_tables, table_json
 
 
 @dataclass

@@ -21,18 +21,18 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.datasets import DataConfig, SyntheticConfig, SyntheticRegDBConfig, data_config
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, Scorer
-from crossreid.existing import open_or_keep
 from crossreid.methods.base import CrossModalityModule, MethodConfig
 from crossreid.protocols import ProtocolConfig, Scored, protocol_config
-from crossreid.run_folder import BEST, LAST, RunFolder, forget_ranks, now, start_run, tell_ranks
+from crossreid.runs.existing import open_or_keep
+from crossreid.runs.folder import BEST, LAST, RunFolder, forget_ranks, now, start_run, tell_ranks
+from crossreid.studies.footprint import machine
 from crossreid.training.budget import TrainingClock
-from crossreid.training.build import is_distributed, make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
-from crossreid.training.cost import machine
 from crossreid.training.loggers import HistoryLogger, PictureGrids, finish_wandb, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
 from crossreid.training.scoring import Scores, draw_figures, embed_dataset, save_scores, score, score_all, show
-from crossreid.training.selection import ValidationSelection
+from crossreid.training.trainer import is_distributed, make_datamodule, make_method, make_trainer
+from crossreid.training.validation import ValidationSelection
 
 _LEAKING = ("LOCAL_RANK", "GLOBAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

@@ -7,7 +7,7 @@ from evaluation_reference import agw_gallery
 
 from crossreid.errors import DataError
 from crossreid.evaluation import GalleryPermutations, SysuMM01Protocol, seeded_draw
-from crossreid.evaluation.selection import images_by_person
+from crossreid.evaluation.subsets import images_by_person
 
 
 def write_mat(path, raw, people=12):

@@ -6,10 +6,10 @@ import scipy.linalg
 import torch
 
 from crossreid.config import method_class, method_config
-from crossreid.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN
-from crossreid.generation.consistency import FixedFeatures, distribution_distance, identity_distance
-from crossreid.generation.pairs import ImagePair, JSIAGenerator, make_images
 from crossreid.methods.jsia.generation import Pair
+from crossreid.studies.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN
+from crossreid.studies.generation.consistency import FixedFeatures, distribution_distance, identity_distance
+from crossreid.studies.generation.pairs import ImagePair, JSIAGenerator, make_images
 from methods_support import CLASSES, compose_model
 
 SIZES = GeneratorSizes(channels=4, blocks=1, layers=2, latent=3)

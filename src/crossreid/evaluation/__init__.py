@@ -15,7 +15,7 @@ from crossreid.evaluation.modality_pairs import (
     modality_pairs,
     reported_pairs,
 )
-from crossreid.evaluation.protocols import RetrievalProtocol, similarities
+from crossreid.evaluation.protocol import RetrievalProtocol, similarities
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.regdb import REGDB_DIRECTIONS, RegDBProtocol, average_splits, score_regdb
 from crossreid.evaluation.removal import NothingRemoved, Removal, SameImage, SameLocation, SamePersonSameCamera

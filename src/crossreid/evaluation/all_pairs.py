@@ -13,11 +13,11 @@ from typing import ClassVar
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Progress, RetrievalProtocol
+from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import Removal, SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.selection import images_of
+from crossreid.evaluation.subsets import images_of
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
 
 PAIRINGS: Mapping[str, tuple[Modality, Modality]] = {

@@ -13,7 +13,7 @@ import scipy.io
 
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.selection import PersonInCamera, images_by_person
+from crossreid.evaluation.subsets import PersonInCamera, images_by_person
 
 Draw = Callable[[Mapping[PersonInCamera, int], int, int], dict[PersonInCamera, Array]]
 """From the number of images of each person in each camera, the trial and the shots: places (0-based) of the images."""

@@ -25,11 +25,11 @@ from crossreid.data.records import Modality
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.draws import seeded_draw
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Progress, RetrievalProtocol
+from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.selection import images_by_person
+from crossreid.evaluation.subsets import images_by_person
 
 LLCM_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_infrared": ("visible", "infrared"),

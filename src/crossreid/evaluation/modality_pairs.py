@@ -15,11 +15,11 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Progress
+from crossreid.evaluation.protocol import Progress
 from crossreid.evaluation.removal import Removal, SameImage
 from crossreid.evaluation.results import RetrievalResult
 from crossreid.evaluation.scorers import Cosine, Scorer, feature_of, normalised
-from crossreid.evaluation.selection import images_of
+from crossreid.evaluation.subsets import images_of
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
 
 

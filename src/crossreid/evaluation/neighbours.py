@@ -21,7 +21,7 @@ from torch import Tensor
 
 from crossreid.errors import ConfigError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import similarities
+from crossreid.evaluation.protocol import similarities
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer, scorer_label
 
 _ROWS = 256  # rows that are handled in float64 at a time

@@ -10,7 +10,7 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ranking
-from crossreid.evaluation.protocols import RetrievalProtocol, similarities
+from crossreid.evaluation.protocol import RetrievalProtocol, similarities
 from crossreid.evaluation.scorers import Cosine, Scorer
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import Progress, RetrievalProtocol
+from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import NothingRemoved
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.selection import images_of
+from crossreid.evaluation.subsets import images_of
 
 REGDB_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_thermal": ("visible", "infrared"),

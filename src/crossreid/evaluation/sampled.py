@@ -10,11 +10,11 @@ import numpy as np
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.draws import Draw, GalleryPermutations, seeded_draw
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocols import RetrievalProtocol
+from crossreid.evaluation.protocol import RetrievalProtocol
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels
 from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.selection import images_by_person
+from crossreid.evaluation.subsets import images_by_person
 
 DrawName = Literal["official", "seeded"]
 

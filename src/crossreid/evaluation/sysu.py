@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from crossreid.errors import ConfigError
 from crossreid.evaluation.draws import GalleryPermutations
 from crossreid.evaluation.embeddings import Embeddings
-from crossreid.evaluation.protocols import Progress
+from crossreid.evaluation.protocol import Progress
 from crossreid.evaluation.removal import SameLocation
 from crossreid.evaluation.results import RetrievalResult
 from crossreid.evaluation.sampled import DrawName, SampledGalleryProtocol

@@ -15,7 +15,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 
 from crossreid.errors import CheckpointError
 from crossreid.methods.base import CrossModalityModule
-from crossreid.run_folder import LAST
+from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 
 

@@ -22,7 +22,7 @@ from crossreid.config import TrainConfig
 from crossreid.console import main_process
 from crossreid.data.batches import PairedBatch
 from crossreid.methods.base import CrossModalityModule
-from crossreid.run_folder import RunFolder
+from crossreid.runs.folder import RunFolder
 
 HEADER = ("iteration", "key", "value")
 

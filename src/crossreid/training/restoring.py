@@ -15,9 +15,9 @@ from crossreid.datasets import TRAINED, DataConfig, data_config
 from crossreid.evaluation import Scorer
 from crossreid.methods.base import CrossModalityModule
 from crossreid.protocols import AUTO, ProtocolConfig, ProtocolSet, Scored, protocol_config
-from crossreid.training.build import make_datamodule, make_method, make_trainer
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.progress import IterationProgress
+from crossreid.training.trainer import make_datamodule, make_method, make_trainer
 
 
 @dataclass(frozen=True)

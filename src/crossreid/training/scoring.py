@@ -30,7 +30,7 @@ from crossreid.evaluation import (
 )
 from crossreid.methods.base import CrossModalityModule
 from crossreid.protocols import ProtocolSet
-from crossreid.run_folder import write_json
+from crossreid.runs.folder import write_json
 from crossreid.training.loggers import figure_data, pictures
 
 

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 
 from crossreid.config import check_choice
 from crossreid.errors import ConfigError
-from crossreid.generation.baselines import GeneratorSizes
+from crossreid.studies.generation.baselines import GeneratorSizes
 
 BASELINES = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
 

@@ -11,7 +11,7 @@ from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from crossreid.comparison.runs import Problem, Run
+from crossreid.runs.reading import Problem, Run
 
 
 @dataclass(frozen=True)

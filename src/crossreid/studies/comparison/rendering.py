@@ -7,11 +7,11 @@ from math import isnan
 
 from rich.table import Table
 
-from crossreid.comparison.recipes import INFERENCE, TRAINING
-from crossreid.comparison.runs import Problem
-from crossreid.comparison.tables import INTERVALS, ComparisonTable, Row, Settings
 from crossreid.console import unshortened
 from crossreid.evaluation.tables import METRICS
+from crossreid.runs.reading import Problem
+from crossreid.studies.comparison.recipes import INFERENCE, TRAINING
+from crossreid.studies.comparison.tables import INTERVALS, ComparisonTable, Row, Settings
 
 MISSING = "missing"
 NOT_COMPARABLE = "Not comparable with the rows above"

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
-from crossreid.run_folder import data_settings, fingerprint, read_json
+from crossreid.runs.folder import data_settings, fingerprint, read_json
 
 UNTRAINED = "untrained network"
 """The row of a network before training, in every run's results."""

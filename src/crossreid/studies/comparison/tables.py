@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from crossreid.comparison.planned import Plan
-from crossreid.comparison.published import Published, published
-from crossreid.comparison.recipes import inference_recipe, training_recipe
-from crossreid.comparison.runs import UNTRAINED, Problem, Run
 from crossreid.errors import DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import identity_interval
 from crossreid.evaluation.scorers import PLAIN
+from crossreid.runs.reading import UNTRAINED, Problem, Run
+from crossreid.studies.comparison.planned import Plan
+from crossreid.studies.comparison.published import Published, published
+from crossreid.studies.comparison.recipes import inference_recipe, training_recipe
 
 Kind = tuple[str, str, str, str]
 """Name of the runs, which of their rows, and the scorer's labels of inference and feature: what makes a row."""

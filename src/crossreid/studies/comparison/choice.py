@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from crossreid.comparison.runs import Problem, Run
+from crossreid.runs.reading import Problem, Run
 
 
 def choose_runs(runs: Sequence[Run]) -> tuple[list[Run], list[Problem]]:

@@ -1,7 +1,7 @@
 """The generators that JSIA-ReID's Table 4 compares with: CycleGAN, StarGAN and a VAE, small and standard.
 
 Each is a module with a ``step`` that trains it on one batch of unpaired images, and makes images as a
-:class:`crossreid.generation.pairs.PairGenerator`. Images are (B, 3, H, W) in [0, 1], losses in the range [-1, 1].
+:class:`crossreid.studies.generation.pairs.PairGenerator`. Images are (B, 3, H, W) in [0, 1], losses in the range [-1, 1].
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from crossreid.generation.pairs import ImagePair
 from crossreid.losses import least_squares, pixel_l1
 from crossreid.methods.jsia.losses import mix
 from crossreid.nn.gan import ConvStack, PatchDiscriminator, ResNetGenerator, from_gan_range, to_gan_range
+from crossreid.studies.generation.pairs import ImagePair
 
 VISIBLE, INFRARED = 0, 1  # labels of the modalities
 
@@ -56,7 +56,7 @@ class TrainedGenerator(nn.Module):
 
     @abstractmethod
     def fakes(self, real: ImagePair) -> ImagePair:
-        """See :class:`crossreid.generation.pairs.PairGenerator`."""
+        """See :class:`crossreid.studies.generation.pairs.PairGenerator`."""
 
     def imagined(self, real: ImagePair, ratio: Tensor, shift: int) -> ImagePair | None:
         """Nothing: translators have no latent space."""

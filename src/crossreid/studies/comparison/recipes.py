@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossreid.comparison.runs import Run
 from crossreid.config import method_class
 from crossreid.errors import ConfigError
 from crossreid.evaluation.scorers import PLAIN
+from crossreid.runs.reading import Run
 
 UNKNOWN = "not recorded"
 INFERENCE = ("flip", "re-ranked", "transductive")

@@ -15,18 +15,23 @@ from crossreid.console import track
 from crossreid.data.batches import PairedBatch
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
-from crossreid.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN, TrainedGenerator
-from crossreid.generation.consistency import Consistency, FixedFeatures, distribution_distance, identity_distance
-from crossreid.generation.pairs import ImagePair, JSIAGenerator, Made, PairGenerator, make_images
-from crossreid.generation.settings import BASELINES, ImageQualityConfig
 from crossreid.losses import hardest_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.jsia import JSIA, JSIAConfig
 from crossreid.nn.feature_generator import FeatureGenerator, FeatureOptimizerConfig, HeadConfig
 from crossreid.randomness import derive_seed, torch_generator
-from crossreid.training.build import make_datamodule, make_method
+from crossreid.studies.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN, TrainedGenerator
+from crossreid.studies.generation.consistency import (
+    Consistency,
+    FixedFeatures,
+    distribution_distance,
+    identity_distance,
+)
+from crossreid.studies.generation.pairs import ImagePair, JSIAGenerator, Made, PairGenerator, make_images
+from crossreid.studies.generation.settings import BASELINES, ImageQualityConfig
 from crossreid.training.checkpoints import load_weights, read_checkpoint
 from crossreid.training.restoring import dataset_settings
+from crossreid.training.trainer import make_datamodule, make_method
 
 INCEPTION = 2048  # width of the Inception layer that FID is usually taken from
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.evaluation import RetrievalProtocol, Scorer
 from crossreid.methods.base import CrossModalityModule
-from crossreid.run_folder import BEST
+from crossreid.runs.folder import BEST
 from crossreid.training.scoring import as_embeddings
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from crossreid.generation.pairs import ImagePair
+from crossreid.studies.generation.pairs import ImagePair
 
 BATCH = 64
 

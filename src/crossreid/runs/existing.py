@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from crossreid.console import main_process, notice
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
-from crossreid.run_folder import LAST, RunFolder, fingerprint, open_run, read_json, run_place
+from crossreid.runs.folder import LAST, RunFolder, fingerprint, open_run, read_json, run_place
 
 
 def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | float:

@@ -1,0 +1,1 @@
+"""What compares or measures runs and models."""
