@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from crossreid.config import packaged_conf
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.players import Losses
+from crossreid.settings.compose import compose, run_config
+from crossreid.settings.method import MethodConfig
 
 CLASSES = 5
 
 
-def compose_model(*overrides: str) -> dict[str, Any]:
-    """The model part of a composed config."""
-    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-        cfg = compose("train", overrides=["scale=smoke", *overrides])
-    return OmegaConf.to_container(cfg.model, resolve=True)
+def compose_model(*overrides: str) -> MethodConfig:
+    """A method's settings at scale=smoke, checked."""
+    return run_config(compose("train", ["scale=smoke", *overrides])).model
 
 
 def make_batch(module: CrossModalityModule, seed: int = 0) -> TrainingBatch:

@@ -1,5 +1,6 @@
 """The wheel works outside the repository; the structure keeps its directions."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,13 +13,31 @@ import pytest
 from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
-FORBIDDEN = {
-    "nn": ("pytorch_lightning", "hydra", "crossreid.data", "crossreid.methods", "crossreid.evaluation"),
-    "losses": ("pytorch_lightning", "hydra", "crossreid.data", "crossreid.methods", "crossreid.nn"),
-    "evaluation": ("pytorch_lightning", "hydra", "crossreid.methods", "crossreid.nn", "crossreid.training"),
-    "data": ("hydra", "crossreid.methods", "crossreid.nn", "crossreid.evaluation", "crossreid.training"),
-    "visualization": ("pytorch_lightning", "hydra", "crossreid.methods", "crossreid.training"),
+FLOORS = (
+    ("errors", "files", "console", "randomness"),
+    ("settings",),
+    ("nn", "losses"),
+    ("data",),
+    ("evaluation",),
+    ("visualization",),
+    ("methods",),
+    ("runs",),
+    ("training",),
+    ("studies",),
+    ("experiment",),
+    ("command",),
+    ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "__main__"),
+)
+"""Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""
+OUTSIDE = {
+    "settings": ("torch", "torchvision", "pytorch_lightning", "lightning_fabric"),
+    "nn": ("pytorch_lightning", "lightning_fabric", "hydra", "omegaconf"),
+    "losses": ("pytorch_lightning", "lightning_fabric", "hydra", "omegaconf"),
+    "evaluation": ("pytorch_lightning", "lightning_fabric", "hydra", "omegaconf"),
+    "data": ("hydra", "omegaconf"),
+    "visualization": ("pytorch_lightning", "lightning_fabric", "hydra", "omegaconf"),
 }
+"""Room -> packages that it does without."""
 
 
 @pytest.mark.slow
@@ -60,19 +79,91 @@ def test_the_wheel_ships_conf_and_runs_elsewhere(tmp_path: Path, people_root: Pa
     subprocess.run(module, env=environment, cwd=tmp_path / "work", check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_imports_go_down_only(package: str) -> None:
-    for path in (SRC / package).rglob("*.py"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            words = line.split()
-            if words[:1] in (["import"], ["from"]):
-                assert not words[1].startswith(FORBIDDEN[package]) or _allowed(package, words[1]), f"{path}: {line}"
+def imports_of(path: Path) -> set[str]:
+    """Modules that a file imports, inside functions too; `from crossreid import x` counts as crossreid.x."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+            if node.module == "crossreid":
+                names |= {f"crossreid.{alias.name}" for alias in node.names}
+    return names
 
 
-def _allowed(package: str, module: str) -> bool:
-    if package == "evaluation":
-        return module == "crossreid.data.records"
-    return package == "data" and module.startswith("pytorch_lightning")
+def room_of(path: Path) -> str:
+    """The room that a file stands in: a folder, or a module at the top."""
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def files() -> list[Path]:
+    return [path for path in sorted(SRC.rglob("*.py")) if path != SRC / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_go_down_only(path: Path) -> None:
+    floor_of = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    room = room_of(path)
+    for name in imports_of(path):
+        if not name.startswith("crossreid."):
+            assert not name.startswith(OUTSIDE.get(room, ("\0",))), f"{path} imports {name}"
+            continue
+        other = name.split(".")[1]
+        if other in ("__version__",) or other == room:
+            continue
+        assert floor_of[other] < floor_of[room], f"{path} imports {name}: upward or sideways"
+
+
+def test_no_room_is_forgotten() -> None:
+    known = {room for rooms in FLOORS for room in rooms}
+    assert {room_of(path) for path in files()} == known
+
+
+def test_no_class_name_is_defined_twice() -> None:
+    owners: dict[str, Path] = {}
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                assert node.name not in owners, f"{node.name} stands in {owners[node.name]} and {path}"
+                owners[node.name] = path
+
+
+def test_a_command_shares_its_name_with_nothing_else() -> None:
+    commands = {path.stem for path in SRC.glob("*.py")} - {"__init__", "__main__"}
+    inner = [path for path in files() if path.parent != SRC]
+    for path in inner:
+        assert path.stem not in commands and path.stem.removesuffix("s") not in commands, path
+    rooms = {path.name for path in SRC.iterdir() if path.is_dir()}
+    assert not commands & rooms
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = "import sys, crossreid; sys.exit(any(name in sys.modules for name in ('torch', 'hydra', 'numpy')))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_front_door_is_there() -> None:
+    import crossreid
+    from crossreid.data import ReIDDataModule
+    from crossreid.methods import AGW, AGWConfig, LbA, LbAConfig
+
+    assert {"Experiment", "load", "score", "__version__"} <= set(dir(crossreid))
+    for name in crossreid.__all__:
+        assert getattr(crossreid, name).__doc__ or name == "__version__"
+    assert LbA.CONFIG is LbAConfig and AGW.CONFIG is AGWConfig and ReIDDataModule.__doc__
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        crossreid.Nothing  # noqa: B018
+
+
+def test_a_source_tree_knows_its_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    code = "import crossreid; print(crossreid.__version__)"
+    environment = {"PYTHONPATH": str(ROOT / "src"), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == project["version"]
 
 
 def test_scripts_and_versions_agree() -> None:

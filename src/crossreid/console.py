@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
+from io import StringIO
 from typing import TypeVar
 
 from rich.console import Console
@@ -25,6 +28,13 @@ def unshortened(table: Table) -> Table:
     table.width = Console(width=1000).measure(table).maximum
     table.caption = caption
     return table
+
+
+def as_text(table: Table) -> str:
+    """A table as plain text, as wide as its cells need."""
+    text = StringIO()
+    Console(file=text, width=1000, highlight=False).print(unshortened(table))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def make_progress(*, transient: bool = False) -> Progress:
@@ -62,3 +72,21 @@ def notice(message: str) -> None:
     """Print, once and not on every rank, one line that a person should know but that stops nothing."""
     if main_process():
         console.print(message, markup=False)
+
+
+_CHATTY = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")
+_HARMLESS = (
+    ".*does not have many workers.*",  # pixels come from a memory map
+    ".*Total length of `DataLoader` across ranks is zero.*",  # a set of one modality
+    ".*`tensorboardX` has been removed.*",  # other loggers are used
+    ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning's own
+    ".*your dataloader is not resumable.*",  # it is: the sampler goes by the iteration
+)
+
+
+def quiet() -> None:
+    """Keep start-up chatter and known harmless warnings of the libraries off the screen."""
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _HARMLESS:
+        warnings.filterwarnings("ignore", message=message)

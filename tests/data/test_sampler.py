@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from crossreid.data.records import ImageRecord
-from crossreid.data.sampler import IdentityIndex, PairedIdentitySampler, StreamConfig
+from crossreid.data.sampler import IdentityIndex, PairedIdentitySampler
 from crossreid.errors import ConfigError, DataError
+from crossreid.settings.batches import StreamConfig
 
 
 def make_records(people: int = 12, each: int = 5, unpaired: int = 0) -> list[ImageRecord]:

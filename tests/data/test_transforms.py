@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from crossreid.data.transforms import ErasingConfig, exchange_channels, random_crop, random_erasing, to_grey
+from crossreid.data.transforms import exchange_channels, random_crop, random_erasing, to_grey
 from crossreid.errors import ConfigError
+from crossreid.settings.batches import ErasingConfig
 
 FILL = torch.tensor([0.1, 0.2, 0.3])
 
@@ -71,7 +72,7 @@ def test_draws_are_the_generator_s() -> None:
 )
 def test_impossible_erasing_is_refused(config: ErasingConfig) -> None:
     with pytest.raises(ConfigError, match=r"model\.erasing"):
-        config.check()
+        config.check("model.erasing")
 
 
 def test_channel_exchange_copies_one_channel_of_some_images():

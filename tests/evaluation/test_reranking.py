@@ -17,7 +17,7 @@ from crossreid.evaluation import (
     SysuMM01Protocol,
     results_table,
 )
-from crossreid.evaluation.neighbours import PointDistances
+from crossreid.evaluation.point_distances import PointDistances
 
 CONVENTIONS = ("paper", "published_code")
 

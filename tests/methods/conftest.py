@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from crossreid.config import method_class, method_config
+from crossreid.settings.registry import method_class
 from methods_support import CLASSES, Harness, attach, compose_model
 
 
@@ -16,8 +16,8 @@ def make() -> Callable[..., Harness]:
     """Make a method from config overrides."""
 
     def build(*overrides: str, seed: int = 0) -> Harness:
-        model = compose_model(*overrides)
+        settings = compose_model(*overrides)
         torch.manual_seed(seed)
-        return attach(method_class(model)(method_config(model), CLASSES, seed))
+        return attach(method_class(settings)(settings, CLASSES, seed))
 
     return build

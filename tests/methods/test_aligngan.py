@@ -6,7 +6,7 @@ import torch
 from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
 from crossreid.methods.aligngan.losses import acceptance, joint_rejection, rejection, shuffle_within_identity
-from crossreid.nn.joint_discriminator import Pair
+from crossreid.nn.joint_discriminator import ImageMapPair
 from methods_support import gradient_norms, make_batch
 
 
@@ -23,16 +23,16 @@ def constant(value: float, rows: int = 4) -> torch.Tensor:
 
 
 def test_acceptance_by_hand_is_the_mean_over_the_pairs() -> None:
-    pairs = [Pair(constant(0.5), constant(0.25)), Pair(constant(1.0), constant(1.0))]
+    pairs = [ImageMapPair(constant(0.5), constant(0.25)), ImageMapPair(constant(1.0), constant(1.0))]
     assert acceptance(sums, pairs).item() == pytest.approx(((0.75 - 1) ** 2 + (2 - 1) ** 2) / 2)
-    assert acceptance(sums, [Pair(constant(0.5), constant(0.5))]).item() == 0.0
+    assert acceptance(sums, [ImageMapPair(constant(0.5), constant(0.5))]).item() == 0.0
 
 
 def test_joint_rejection_by_hand() -> None:
-    real = Pair(
+    real = ImageMapPair(
         torch.tensor([0.0, 0.1, 0.2, 0.3]).view(4, 1, 1, 1), torch.tensor([0.4, 0.5, 0.6, 0.7]).view(4, 1, 1, 1)
     )
-    fake = Pair(
+    fake = ImageMapPair(
         torch.tensor([0.9, 0.8, 0.7, 0.6]).view(4, 1, 1, 1), torch.tensor([0.3, 0.2, 0.1, 0.0]).view(4, 1, 1, 1)
     )
     ri, rm, fi, fm = (t.flatten() for t in (*real, *fake))
@@ -49,13 +49,13 @@ def test_a_perfect_discriminator_has_no_loss() -> None:
     def perfect(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         return (images == maps).float()  # real images and maps carry the identity, fakes a negative number
 
-    assert joint_rejection(perfect, Pair(labels, labels), Pair(-labels, -labels * 3), 2).item() == 0.0
+    assert joint_rejection(perfect, ImageMapPair(labels, labels), ImageMapPair(-labels, -labels * 3), 2).item() == 0.0
 
 
 def test_only_the_discriminator_learns_from_its_loss() -> None:
     weight = torch.ones((), requires_grad=True)
     made = [torch.rand(4, 1, 2, 2, requires_grad=True) for _ in range(4)]
-    joint_rejection(lambda x, m: weight * sums(x, m), Pair(*made[:2]), Pair(*made[2:]), 2).backward()
+    joint_rejection(lambda x, m: weight * sums(x, m), ImageMapPair(*made[:2]), ImageMapPair(*made[2:]), 2).backward()
     assert weight.grad.abs() > 0
     assert all(tensor.grad is None for tensor in made)
 
@@ -114,11 +114,11 @@ def test_each_feature_loss_reaches_the_encoder(make, term: str) -> None:
         ("full", "visible_discriminator", "visible", "warmup_visible", "pixel"),
         ("full", "joint_discriminator", "infrared", "warmup_infrared", "pixel"),
         ("full", "pixel", "gan_infrared", "to_infrared", "joint"),
-        ("full", "joint_discriminator", "joint", "judge_joint", "joint"),
-        ("full", "visible_discriminator", "visible", "judge_visible", "joint"),
-        ("aligngan_minus", "joint_discriminator", "feature", "judge_feature", "joint"),
-        ("aligngan_minus", "joint_discriminator", "infrared", "judge_infrared", "joint"),
-        ("featalign", "joint_discriminator", "feature", "judge_feature", "joint"),
+        ("full", "joint_discriminator", "joint", "discriminator_joint", "joint"),
+        ("full", "visible_discriminator", "visible", "discriminator_visible", "joint"),
+        ("aligngan_minus", "joint_discriminator", "feature", "discriminator_feature", "joint"),
+        ("aligngan_minus", "joint_discriminator", "infrared", "discriminator_infrared", "joint"),
+        ("featalign", "joint_discriminator", "feature", "discriminator_feature", "joint"),
     ],
 )
 def test_each_loss_of_the_rows_reaches_what_it_should_train(
@@ -145,8 +145,8 @@ def test_phases_train_what_table_a26_says(make) -> None:
         "feature",
         "to_infrared",
         "to_visible",
-        "judge_visible",
-        "judge_joint",
+        "discriminator_visible",
+        "discriminator_joint",
     }
 
 
@@ -164,11 +164,11 @@ def test_batch_norm_averages_follow_the_pixel_step_only_when_asked(make, updates
 def test_the_joint_phase_starts_with_fresh_discriminators_or_carries_one_over(make, fresh: bool) -> None:
     harness = make("model=aligngan", f"model.reinitialise_discriminators={str(fresh).lower()}")
     module = harness.module
-    initial = {name: value.clone() for name, value in module.judge_visible.state_dict().items()}
+    initial = {name: value.clone() for name, value in module.discriminator_visible.state_dict().items()}
     harness.step("pixel", make_batch(module))
     module.begin_phase("joint")
     expected = initial if fresh else module.warmup_visible.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in module.judge_visible.state_dict().items())
+    assert all(torch.equal(value, expected[name]) for name, value in module.discriminator_visible.state_dict().items())
 
 
 def test_learning_rates_fall_inside_the_joint_phase_only(make) -> None:
@@ -189,12 +189,12 @@ def test_learning_rates_fall_inside_the_joint_phase_only(make) -> None:
 
 def test_rows_lack_the_parts_that_they_switch_off(make) -> None:
     featalign = make("experiment=aligngan/featalign").module
-    assert {n.split(".")[0] for n, _ in featalign.named_parameters()} == {"feature", "judge_feature"}
+    assert {n.split(".")[0] for n, _ in featalign.named_parameters()} == {"feature", "discriminator_feature"}
     assert list(featalign.config.active_phases()) == ["feature", "joint"]
     minus = make("experiment=aligngan/aligngan_minus").module
-    assert hasattr(minus, "judge_feature")
-    assert hasattr(minus, "judge_infrared")
-    assert not hasattr(minus, "judge_joint")
+    assert hasattr(minus, "discriminator_feature")
+    assert hasattr(minus, "discriminator_infrared")
+    assert not hasattr(minus, "discriminator_joint")
     basel = make("experiment=aligngan/basel").module
     assert {n.split(".")[0] for n, _ in basel.named_parameters()} == {"feature"}
 
@@ -283,19 +283,24 @@ def _no_step(self, name: str):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.discriminator=triple"], "model.discriminator is triple: choose from joint, separate, feature"),
+        (["model.discriminator=triple"], "model.discriminator is 'triple': choose from joint, separate, feature"),
         (["model.discriminator=feature"], "go together"),
-        (["model.pixel_gan_pairs=[]"], "pixel_gan_pairs is empty"),
+        (
+            ["model.pixel_gan_pairs=[]"],
+            "model.pixel_gan_pairs needs at least one entry: choose from fake_real, fake_fake",
+        ),
         (["model.streams.gan.width=18"], "multiples of 4"),
-        (["model.streams.gan.identities=1"], "at least 2 identities"),
+        (["model.streams.gan.identities=1"], "model.streams.gan.identities is 1: choose 2 or more"),
         (["model.discriminators.joint_layers=4"], "which 32x16 does not allow"),
         (["model.phases.joint=3"], "not a multiple of model.iterations_per_epoch=2"),
+        (["+model.phases.warmup=2"], "phases are feature, pixel and joint, not feature, pixel, joint, warmup"),
+        (["~model.streams.gan"], "model.streams of aligngan are identity, gan, not identity"),
         (["model.streams.gan.images=1"], "same_identity needs at least 2"),
-        (["model.heads.order=papr"], "takes order paper or official"),
-        (["model.backbone.last_stride=3"], "last_stride 1 or 2"),
-        (["model.backbone.size=[96]"], "is .height, width."),
-        (["model.feature_optimizer.kind=rmsprop"], "'sgd' or 'adam'"),
-        (["model.flip=7"], "probabilities"),
+        (["model.heads.order=papr"], "model.heads.order is 'papr': choose from paper, official"),
+        (["model.backbone.last_stride=3"], "model.backbone.last_stride is '3': choose from 1, 2"),
+        (["model.backbone.size=[96]"], "give 2 entries .height and width"),
+        (["model.feature_optimizer.kind=rmsprop"], "model.feature_optimizer.kind is 'rmsprop': choose from sgd, adam"),
+        (["model.flip=7"], "model.flip is 7.0: choose 0 to 1"),
         (["model.streams.identity.width=8", "model.streams.identity.height=8"], "which 8x8 does not allow"),
     ],
 )

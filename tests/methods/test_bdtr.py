@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from crossreid.config import method_config
 from crossreid.errors import ConfigError
+from crossreid.methods.bdtr.config import BDTRConfig
 from crossreid.methods.bdtr.losses import across_ranking, intra_ranking, unit_distances
-from methods_support import compose_model, gradient_norms, make_batch
+from crossreid.settings.fields import from_plain
+from methods_support import gradient_norms, make_batch
 
 
 def features(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -121,21 +122,24 @@ def test_weights_of_zero_leave_losses_out_and_the_rest_takes_an_exchanged_view(m
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("setting", "value", "message"),
     [
-        ("model.specific_stages=3", "choose 0, 1 or 2"),
-        ("model.intra_positive=near", "choose from across, within"),
-        ("model.w_cross=-1", "0 or more"),
-        ("model.margin_intra=-1", "0 or more"),
+        ("specific_stages", 3, "choose from 0, 1, 2"),
+        ("intra_positive", "near", "choose from across, within"),
+        ("w_cross", -1, "model.w_cross is -1: choose 0 or more"),
+        ("margin_intra", -1, "model.margin_intra is -1: choose 0 or more"),
     ],
 )
-def test_impossible_settings_are_refused_in_one_sentence(override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        method_config(compose_model("model=bdtr", override))
+def test_impossible_settings_are_refused_in_one_sentence(setting: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        from_plain(BDTRConfig, {setting: value}, "model").check()
+    assert "\n" not in str(refusal.value)
 
 
 def test_positives_of_the_own_modality_need_a_second_image() -> None:
-    one = "model.streams.identity.images=1"
-    with pytest.raises(ConfigError, match="images of 2 or more"):
-        method_config(compose_model("model=bdtr", one, "model.intra_positive=within"))
-    method_config(compose_model("model=bdtr", one))
+    config = BDTRConfig()
+    config.streams["identity"].images = 1
+    config.check()
+    config.intra_positive = "within"
+    with pytest.raises(ConfigError, match=r"needs model.streams.identity.images of 2 or more"):
+        config.check()

@@ -18,21 +18,23 @@ from crossreid.methods.cmssft.affinity import (
     nearest,
     propagate,
 )
+from crossreid.methods.cmssft.config import CMSSFTConfig
 from crossreid.methods.cmssft.losses import (
     across_modalities,
     projection_loss,
     reconstruction_loss,
     within_modality,
 )
-from crossreid.methods.cmssft.module import erasing_fill
 from crossreid.methods.cmssft.networks import (
-    Decoder,
+    CMSSFTDecoder,
     Projections,
     TransferNetwork,
     TwoStreamExtractor,
 )
-from crossreid.nn.backbones import BackboneConfig
+from crossreid.nn.backbones import erasing_fill
 from crossreid.nn.modality_discriminator import ModalityDiscriminator
+from crossreid.settings.fields import from_plain
+from crossreid.settings.networks import BackboneConfig
 from methods_support import gradient_norms, make_batch
 
 K = 3
@@ -226,9 +228,9 @@ def test_images_equal_to_themselves_make_no_nan() -> None:
     one = torch.ones(4, 6, requires_grad=True)
     features = (one, one)
     network = TransferNetwork(6, 8, 3, segments=["shared", "specific"], k=K, neck="bnneck", neck_dim=5)
-    described = network({"visible": features, "infrared": features})
-    described.logits.square().sum().backward()
-    assert torch.isfinite(described.feature).all()
+    output = network({"visible": features, "infrared": features})
+    output.logits.square().sum().backward()
+    assert torch.isfinite(output.feature).all()
     assert torch.isfinite(one.grad).all()
     unit = F.normalize(one.detach(), dim=1)
     found = nearest(unit, unit, K, same=True, chunk=2)
@@ -339,8 +341,8 @@ def test_parameter_counts_are_those_of_the_paper_s_networks() -> None:
     backbone = BackboneConfig(weights="random", size=[288, 144])
     assert count(TwoStreamExtractor(backbone, specific=True)) == 69_079_168
     assert count(TwoStreamExtractor(backbone, specific=False)) == 2 * 1_444_928 + 22_063_104
-    assert count(Decoder(4096)) == 9_882_307
-    assert count(Decoder(4096, reduced=True)) == 854_787
+    assert count(CMSSFTDecoder(4096)) == 9_882_307
+    assert count(CMSSFTDecoder(4096, reduced=True)) == 854_787
     assert count(ModalityDiscriminator(2048, [1024, 512])) == 2_624_002  # biases included
     assert count(Projections(2048)) == 2 * 2048**2
     transfer = TransferNetwork(2048, 2048, 395, segments=["shared", "specific"], k=4, neck="bnneck", neck_dim=2048)
@@ -362,7 +364,7 @@ def test_all_copies_of_a_part_start_equal_and_are_their_own() -> None:
 
 def test_a_decoder_enlarges_sixteen_times() -> None:
     maps = torch.rand(2, 4, 3, 2)
-    assert Decoder(8, 2)(maps, maps).shape == (2, 3, 48, 32)
+    assert CMSSFTDecoder(8, 2)(maps, maps).shape == (2, 3, 48, 32)
 
 
 def test_maps_of_one_modality_are_those_of_the_pair_in_eval_mode(make) -> None:
@@ -424,8 +426,11 @@ def test_the_projection_adversary_moves_only_specific_features_unless_told(make)
 
 
 def test_the_network_maximises_what_the_adversaries_minimise(make) -> None:
-    harness = make("model=cmssft", "model.reconstruction=0.0", "model.transfer=[]", "model.optimizer.lr=0.0")
+    harness = make("model=cmssft", "model.reconstruction=0.0", "model.transfer=[]")
     module, batch = harness.module, make_batch(harness.module)
+    for player in module.player_order:
+        for group in module.player(player).param_groups:
+            group["lr"] = 0.0  # both turns see the same networks
     for name in ("modality", "projection"):
         totals = {}
         module.record_losses = lambda player, losses, name=name, totals=totals: totals.update(
@@ -473,8 +478,9 @@ def test_rows_have_the_parts_of_their_table(make, row: str, parts: str) -> None:
     assert {part for part in PARTS if hasattr(module, part)} == set(parts.split())
     bare = row.endswith("no_augmentation")
     assert (module.config.neck, module.config.erasing.probability) == (("fc", 0.0) if bare else ("bnneck", 0.5))
-    expected = ["", "single_query", "all_queries"] if "transfer" in parts else [""]
-    assert list(module.scorers()) == expected
+    expected = ["single_query", "all_queries"] if "transfer" in parts else []
+    assert list(module.further_scorers(torch.device("cpu"))) == expected
+    assert bool(module.scoring_parameters()) == ("transfer" in parts)
 
 
 def test_embeddings_hold_unit_features_and_their_lengths(make) -> None:
@@ -522,24 +528,42 @@ def test_augmentation_is_a_function_of_seed_and_iteration(make) -> None:
     assert torch.equal(plain.visible, images)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["model.neck=gem"], "model.neck is bnneck or fc"),
-        (["model.modality_generator=confuse"], "minimax or uniform"),
-        (["model.transfer=[shared,shared]"], "each at most once"),
-        (["model.transfer=[colour]"], "lists shared and specific"),
-        (["model.specific=false"], "need the specific streams"),
-        (["model.modality=-0.2"], "0 or more"),
-        (["model.k=0"], "1 or more"),
-        (["model.single_query_pairs=-1"], "null for no limit"),
-        (["model.backbone.size=[40,16]"], "multiples of 16"),
-        (["model.backbone.last_stride=2"], "last_stride 1"),
-        (["model.erasing.probability=2"], "a probability"),
-        (["model.erasing.area=[0.5,0.1]"], "smallest, largest"),
-        (["model.erasing.ratio=[0,1]"], "above 0"),
-    ],
-)
-def test_impossible_settings_are_refused_in_one_sentence(make, overrides: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        make("model=cmssft", *overrides)
+IMPOSSIBLE = [
+    ({"neck": "gem"}, "model.neck is 'gem': choose from bnneck, fc"),
+    ({"modality_generator": "confuse"}, "choose from minimax, uniform"),
+    ({"transfer": ["shared", "shared"]}, "name each entry once"),
+    ({"transfer": ["colour"]}, "choose from shared, specific"),
+    ({"specific": False}, "need the specific streams"),
+    ({"modality": -0.2}, "0 or more"),
+    ({"k": 0}, "1 or more"),
+    ({"single_query_pairs": -1}, "0 or more"),
+    ({"backbone": {"size": [40, 16]}}, "multiples of 16"),
+    ({"backbone": {"last_stride": 2}}, "last_stride 1"),
+    ({"erasing": {"probability": 2}}, "model.erasing.probability is 2: choose 0 to 1"),
+    ({"erasing": {"area": [0.5, 0.1]}}, "smallest, largest"),
+    ({"erasing": {"ratio": [0, 1]}}, "above 0"),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), IMPOSSIBLE)
+def test_impossible_settings_are_refused_in_one_sentence(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        from_plain(CMSSFTConfig, settings, "model").check()
+    assert "\n" not in str(refusal.value)
+
+
+def test_rates_fall_at_epochs_40_and_70_of_120(make) -> None:
+    config = CMSSFTConfig(iterations_per_epoch=65)
+    config.check()
+    assert config.phase_lengths() == {"joint": 120 * 65}
+    harness = make("model=cmssft", "model.epochs=3", "model.decay.after=[1.5,2.5]")  # of two iterations each
+    module = harness.module
+    batch = make_batch(module)
+    rates = []
+    for _ in range(6):
+        rates.append(module.player("network").param_groups[0]["lr"])
+        harness.step("joint", batch)
+        for schedule in module.schedules.values():
+            schedule.scheduler.step()
+    assert set(module.schedules) == {"network", "discriminators"}
+    assert rates == pytest.approx([3.5e-4] * 3 + [3.5e-5] * 2 + [3.5e-6])

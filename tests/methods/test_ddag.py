@@ -4,10 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossreid.config import method_config
 from crossreid.errors import ConfigError
+from crossreid.methods.ddag.config import DDAGConfig
 from crossreid.methods.ddag.networks import GraphAttention, GraphClassifier, PartAttention, same_identity
-from methods_support import compose_model, gradient_norms, make_batch
+from crossreid.settings.fields import from_plain
+from methods_support import gradient_norms, make_batch
 
 
 def test_part_attention_equals_its_slow_twin() -> None:
@@ -179,14 +180,15 @@ def test_without_the_graph_there_is_none_and_an_exchanged_view_is_fine(make) -> 
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("setting", "value", "message"),
     [
-        ("model.parts=1", "needs 2 or more"),
-        ("model.part_width=0", "1 or more"),
-        ("model.heads=0", "1 or more"),
-        ("model.graph_dim=0", "1 or more"),
+        ("parts", 1, "model.parts is 1: choose 2 or more"),
+        ("part_width", 0, "1 or more"),
+        ("heads", 0, "1 or more"),
+        ("graph_dim", 0, "1 or more"),
     ],
 )
-def test_impossible_settings_are_refused_in_one_sentence(override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        method_config(compose_model("model=ddag", override))
+def test_impossible_settings_are_refused_in_one_sentence(setting: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        from_plain(DDAGConfig, {setting: value}, "model").check()
+    assert "\n" not in str(refusal.value)

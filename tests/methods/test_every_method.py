@@ -6,14 +6,12 @@ import pytest
 import torch
 
 from crossreid.methods.base import CrossModalityModule
+from crossreid.settings.registry import built_in_methods
 from methods_support import make_batch
-from support import ROOT
+from support import ROOT, choices
 
-MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
-ROWS = sorted(
-    str(path.relative_to(ROOT / "conf" / "experiment").with_suffix(""))
-    for path in (ROOT / "conf" / "experiment").rglob("*.yaml")
-)
+MODELS = list(built_in_methods())
+ROWS = [row for row in choices("experiment") if not row.endswith("/full") or row == "jsia/full"]  # /full is the model itself
 VARIANTS = [f"model={name}" for name in MODELS] + [f"experiment={name}" for name in ROWS]
 
 

@@ -1,10 +1,18 @@
 """One-stream, two-stream, zero-padding, strong, AGW and HOG: what each is, and that its parts do what they are for."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from crossreid.errors import ConfigError
+from crossreid.methods.agw.config import AGWConfig
+from crossreid.methods.hog.config import HOGConfig
+from crossreid.methods.strong.config import StrongConfig
+from crossreid.methods.twostream.config import TwoStreamConfig
 from crossreid.nn.non_local import NonLocal
+from crossreid.settings.fields import from_plain
+from crossreid.settings.method import MethodConfig
 from methods_support import gradient_norms, make_batch
 
 
@@ -121,20 +129,29 @@ def test_mirror_image_at_test(make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "match"),
+    ("schema", "settings", "match"),
     [
-        (["model=strong", "model.phases.joint=4"], "set these two"),
-        (["model=strong", "model.label_smoothing=1"], "label_smoothing"),
-        (["model=strong", "model.channel_exchange=2"], "probabilities"),
-        (["model=agw", "model.non_local=[1]"], "non_local"),
-        (["model=agw", "model.non_local_width=0"], "non_local"),
-        (["model=twostream", "model.specific_stages=3"], "choose 0, 1 or 2"),
-        (["model=hog", "model.streams.identity.height=8"], "at least one block"),
-        (["model=hog", "+model.phases.joint=5"], "not trained"),
-        (["model=hog", "model.flip=0.5"], "trains on nothing"),
-        (["model=strong", "model.margin=-1"], "model.margin"),
+        (StrongConfig, {"label_smoothing": 1}, "model.label_smoothing is 1: choose 0 or more and below 1"),
+        (StrongConfig, {"channel_exchange": 2}, "model.channel_exchange is 2: choose 0 to 1"),
+        (StrongConfig, {"margin": -1}, "model.margin is -1: choose 0 or more"),
+        (StrongConfig, {"epochs": 0}, "model.epochs is 0: choose 1 or more"),
+        (StrongConfig, {"streams": {}}, "model.streams of strong are identity, not none"),
+        (AGWConfig, {"non_local": [1]}, "model.non_local is .*: give 2 entries"),
+        (AGWConfig, {"non_local_width": 0}, "model.non_local_width is 0: choose 1 or more"),
+        (TwoStreamConfig, {"specific_stages": 3}, "choose from 0, 1, 2"),
+        (HOGConfig, {"streams": {"identity": {"height": 8}}}, "at least one block"),
+        (HOGConfig, {"flip": 0.5}, "trains on nothing"),
+        (HOGConfig, {"bins": 0}, "model.bins is 0: choose 1 or more"),
     ],
 )
-def test_wrong_settings_are_named(make, overrides, match) -> None:
-    with pytest.raises(ConfigError, match=match):
-        make(*overrides)
+def test_wrong_settings_are_named(schema: type[MethodConfig], settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigError, match=match) as refusal:
+        from_plain(schema, settings, "model").check()
+    assert "\n" not in str(refusal.value)
+
+
+def test_hog_has_no_phases_and_nothing_to_train() -> None:
+    config = HOGConfig()
+    config.check()
+    assert config.phase_lengths() == {}
+    assert config.iterations == 0

@@ -7,22 +7,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossreid.config import method_config
 from crossreid.errors import ConfigError
 from crossreid.methods.jsia.alignment import add_alignment
 from crossreid.methods.jsia.config import (
-    DiscriminatorConfig,
-    EncoderConfig,
-    GeneratorConfig,
+    JSIADiscriminatorConfig,
+    JSIAEncoderConfig,
+    JSIAGeneratorConfig,
     VariationConfig,
 )
 from crossreid.methods.jsia.generation import (
     AdaptiveBlock,
-    Decoder,
     Latent,
     MultiScaleDiscriminator,
     Pair,
     SampleNorm,
+    StyledDecoder,
     StyleEncoder,
     VariationModule,
     adaptive_instance_norm,
@@ -42,12 +41,13 @@ from crossreid.methods.jsia.losses import (
 )
 from crossreid.methods.jsia.networks import InstanceEncoder, Recognition, SetLevelEncoder
 from crossreid.methods.players import Losses
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
+from crossreid.nn.backbones import ResNetEncoder
+from crossreid.settings.networks import BackboneConfig
 from methods_support import Harness, compose_model, make_batch
 from support import ROOT
 
 ROWS = ("none", "sl", "il", "sl_il", "sl_il_lr", "full", "degraded_sl", "degraded_lr")
-OFFICIAL_GENERATOR = GeneratorConfig(style_halvings=4, blocks=2, upsamplings=1)
+OFFICIAL_GENERATOR = JSIAGeneratorConfig(style_halvings=4, blocks=2, upsamplings=1)
 
 
 def logits_of(*probabilities: float) -> torch.Tensor:
@@ -162,29 +162,31 @@ def parameters(network: torch.nn.Module) -> int:
 
 def test_published_parameter_counts() -> None:
     backbone = BackboneConfig(weights="random", size=[256, 128])
-    assert parameters(SetLevelEncoder(backbone, EncoderConfig())) == 225_344
+    assert parameters(SetLevelEncoder(backbone, JSIAEncoderConfig())) == 225_344
     instance = InstanceEncoder(backbone, 395, 0)
     assert parameters(instance.body) == 23_282_688
     assert parameters(instance.classifier) == 811_008
     assert parameters(StyleEncoder(OFFICIAL_GENERATOR)) == 760_779 - 50_955  # without the unused classifier
-    decoder = Decoder(256, OFFICIAL_GENERATOR)
+    decoder = StyledDecoder(256, OFFICIAL_GENERATOR)
     assert parameters(decoder.adain) == 625_152
     assert parameters(decoder) == 3_198_723 + 625_152
-    assert parameters(MultiScaleDiscriminator(DiscriminatorConfig())) == 1_380_802
+    assert parameters(MultiScaleDiscriminator(JSIADiscriminatorConfig())) == 1_380_802
 
 
 @pytest.mark.parametrize(("size", "upsamplings"), [((128, 64), 1), ((256, 128), 2)])
 def test_images_of_both_published_sizes(size: tuple[int, int], upsamplings: int) -> None:
-    config = GeneratorConfig(style_channels=4, style_halvings=4, style=8, blocks=1, upsamplings=upsamplings, hidden=8)
-    encoder = SetLevelEncoder(BackboneConfig("resnet18", "random", [256, 128]), EncoderConfig())
+    config = JSIAGeneratorConfig(
+        style_channels=4, style_halvings=4, style=8, blocks=1, upsamplings=upsamplings, hidden=8
+    )
+    encoder = SetLevelEncoder(BackboneConfig("resnet18", "random", [256, 128]), JSIAEncoderConfig())
     images = torch.rand(2, 3, *size)
     maps = encoder(images)
     assert maps.shape == (2, 64, 64, 32)
     assert maps.min() >= 0
-    fake = Decoder(64, config)(maps, StyleEncoder(config)(images))
+    fake = StyledDecoder(64, config)(maps, StyleEncoder(config)(images))
     assert fake.shape == images.shape
     assert 0 <= fake.min() <= fake.max() <= 1
-    first, second = MultiScaleDiscriminator(DiscriminatorConfig(channels=2))(images)
+    first, second = MultiScaleDiscriminator(JSIADiscriminatorConfig(channels=2))(images)
     assert first.shape == (2, 1, size[0] // 16, size[1] // 16)
     assert second.shape == (2, 1, size[0] // 32, size[1] // 32)
     latent = VariationModule(64, VariationConfig(channels=4, latent=3)).encode(maps)
@@ -199,7 +201,7 @@ def test_adaptive_instance_norm_by_hand() -> None:
 
 def test_decoders_are_reentrant() -> None:
     torch.manual_seed(0)
-    decoder = Decoder(8, GeneratorConfig(style=4, blocks=2, upsamplings=1, hidden=8))
+    decoder = StyledDecoder(8, JSIAGeneratorConfig(style=4, blocks=2, upsamplings=1, hidden=8))
     content, one, two = torch.rand(2, 8, 4, 4), torch.randn(2, 4), torch.randn(2, 4)
     first = decoder(content, one)
     other = decoder(content, two)
@@ -234,7 +236,7 @@ def test_encoders_together_are_the_resnet() -> None:
     torch.manual_seed(0)
     whole = ResNetEncoder(backbone).eval()
     torch.manual_seed(0)
-    first = SetLevelEncoder(backbone, EncoderConfig(gray=False)).eval()
+    first = SetLevelEncoder(backbone, JSIAEncoderConfig(gray=False)).eval()
     torch.manual_seed(0)
     second = InstanceEncoder(backbone, 5, 0).eval()
     assert torch.allclose(second.vectors(first(images)), whole(images).mean(dim=(2, 3)), atol=1e-6)
@@ -242,7 +244,7 @@ def test_encoders_together_are_the_resnet() -> None:
 
 def test_gray_input_and_the_missing_relu_are_the_authors() -> None:
     backbone = BackboneConfig("resnet18", "random", [64, 32])
-    encoder = SetLevelEncoder(backbone, EncoderConfig(gray=True)).eval()
+    encoder = SetLevelEncoder(backbone, JSIAEncoderConfig(gray=True)).eval()
     seen = []
     encoder.body[0].register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     encoder(torch.full((1, 3, 64, 32), 0.5))
@@ -254,7 +256,7 @@ def test_gray_input_and_the_missing_relu_are_the_authors() -> None:
     assert seen[0].min().item() == pytest.approx(expected, rel=1e-5) == seen[0].max().item()
     assert expected == pytest.approx(0.18, abs=0.005)
     kinds = [type(layer).__name__ for layer in encoder.body]
-    bare = [type(layer).__name__ for layer in SetLevelEncoder(backbone, EncoderConfig(stem_relu=False)).body]
+    bare = [type(layer).__name__ for layer in SetLevelEncoder(backbone, JSIAEncoderConfig(stem_relu=False)).body]
     assert (kinds[2], bare[2]) == ("ReLU", "MaxPool2d")
 
 
@@ -281,10 +283,10 @@ OWNERSHIP = {
     "generator/style": (GENERATOR, {"generation"}, {"generation"}),
     "set_level+generator/image": (GENERATOR, GENERATOR, {"generation"}),
     "set_level+generator/cycle": (GENERATOR, GENERATOR, {"generation"}),
-    "set_level+generator/gan_visible": ({*GENERATOR, "judge_visible"}, GENERATOR, {"generation"}),
-    "set_level+generator/gan_infrared": ({*GENERATOR, "judge_infrared"}, GENERATOR, {"generation"}),
-    "discriminator/visible": ({"judge_visible"}, {"judge_visible"}, {"judge_visible"}),
-    "discriminator/infrared": ({"judge_infrared"}, {"judge_infrared"}, {"judge_infrared"}),
+    "set_level+generator/gan_visible": ({*GENERATOR, "discriminator_visible"}, GENERATOR, {"generation"}),
+    "set_level+generator/gan_infrared": ({*GENERATOR, "discriminator_infrared"}, GENERATOR, {"generation"}),
+    "discriminator/visible": ({"discriminator_visible"}, {"discriminator_visible"}, {"discriminator_visible"}),
+    "discriminator/infrared": ({"discriminator_infrared"}, {"discriminator_infrared"}, {"discriminator_infrared"}),
     "variation/reconstruction": ({"variation"}, {"variation"}, {"variation"}),
     "variation/mean": ({"variation"}, {"variation"}, {"variation"}),
     "variation/deviation": ({"variation"}, {"variation"}, {"variation"}),
@@ -374,8 +376,11 @@ def test_v_trains_the_encoder_only_when_asked(make) -> None:
 def test_modality_alignment_of_the_degraded_row(make) -> None:
     row = "experiment=jsia/degraded_sl"
     encoder = train_on(make(row), "joint", "set_level+instance/modality")
-    assert encoder == ({"set_level", "judge_modality"}, {"set_level"})
-    assert train_on(make(row), "joint", "discriminator/modality") == ({"judge_modality"}, {"judge_modality"})
+    assert encoder == ({"set_level", "discriminator_modality"}, {"set_level"})
+    assert train_on(make(row), "joint", "discriminator/modality") == (
+        {"discriminator_modality"},
+        {"discriminator_modality"},
+    )
 
 
 def test_updates_are_simultaneous(make) -> None:
@@ -458,7 +463,7 @@ def parts_of(module: torch.nn.Module) -> set[str]:
     return {n.split(".")[0] for n in names} | {"local" for n in names if n.startswith("instance.local")}
 
 
-COMMON = {"set_level", "instance", "generation", "judge_visible", "judge_infrared"}
+COMMON = {"set_level", "instance", "generation", "discriminator_visible", "discriminator_infrared"}
 ROW_PARTS = {
     "none": {"own_content"},
     "sl": set(),
@@ -466,7 +471,7 @@ ROW_PARTS = {
     "sl_il": set(),
     "sl_il_lr": {"local"},
     "full": {"local", "variation"},
-    "degraded_sl": {"local", "variation", "own_content", "judge_modality"},
+    "degraded_sl": {"local", "variation", "own_content", "discriminator_modality"},
     "degraded_lr": {"local", "variation"},
 }
 ROW_TERMS = {
@@ -693,19 +698,19 @@ def test_the_numbers_of_stripes_that_are_documented_go_at_small(rows: dict) -> N
     assert f"model.parts={parts}" in readme
     settings = ["scale=small", "experiment=jsia/full", f"model.backbone.last_stride={stride}"]
     for number in parts.split(","):
-        config = method_config(compose_model(*settings, f"model.parts={number}"))
+        config = compose_model(*settings, f"model.parts={number}")
         height = config.backbone.size[0] // (16 * config.backbone.last_stride)
         assert height % config.parts == 0
     with pytest.raises(ConfigError, match=f"do not fit a map of {height} rows"):
-        method_config(compose_model(*settings, "model.parts=8"))
+        compose_model(*settings, "model.parts=8")
 
 
 def test_the_stripes_of_the_scales_divide_the_rows() -> None:
     for scale, rows in (("paper", 16), ("small", 3), ("smoke", 4)):
-        config = method_config(compose_model(f"scale={scale}", "model=jsia"))
+        config = compose_model(f"scale={scale}", "model=jsia")
         images = torch.rand(1, 3, *config.backbone.size)
         with torch.no_grad():
-            encoder = SetLevelEncoder(replace(config.backbone, name="resnet18", weights="random"), EncoderConfig())
+            encoder = SetLevelEncoder(replace(config.backbone, name="resnet18", weights="random"), JSIAEncoderConfig())
             instance = InstanceEncoder(replace(config.backbone, name="resnet18", weights="random"), 2, 0)
             assert instance.body(encoder(images)).shape[2] == rows
         assert rows % config.parts == 0
@@ -719,11 +724,12 @@ def test_the_stripes_of_the_scales_divide_the_rows() -> None:
         (["model.unseen={target: one_hot, direction: printed}"], "change one of them"),
         (["model.lambda_il=0"], "or set model.instance_level=false"),
         (["model.lambda_lr=0"], "or set model.local_regions=none"),
-        (["model.lambda_ui=-1"], "or set model.unseen_ids=false"),
+        (["model.lambda_ui=0"], "or set model.unseen_ids=false"),
         (["model.set_level=adversarial", "model.lambda_modality=0"], "above 0, or set model.set_level=separate"),
-        (["model.lambda_modality=-1"], "model.lambda_modality is -1.0: a weight is 0 or more"),
-        (["model.local_id=-1"], "model.local_id is -1.0: a weight is 0 or more"),
-        (["model.generation.image=-1"], "model.generation.image is -1.0: a weight is 0 or more"),
+        (["model.lambda_ui=-1"], "model.lambda_ui is -1.0: choose 0 or more"),
+        (["model.lambda_modality=-1"], "model.lambda_modality is -1.0: choose 0 or more"),
+        (["model.local_id=-1"], "model.local_id is -1.0: choose 0 or more"),
+        (["model.generation.image=-1"], "model.generation.image is -1.0: choose 0 or more"),
         (["model.generation.cycle=-1"], "model.generation.cycle is -1.0"),
         (["model.generation.content=-1"], "model.generation.content is -1.0"),
         (["model.generation.style=-1"], "model.generation.style is -1.0"),
@@ -733,13 +739,14 @@ def test_the_stripes_of_the_scales_divide_the_rows() -> None:
         (["model.variation.deviation=-1"], "model.variation.deviation is -1.0"),
         (["model.generation={image: 0, cycle: 0, gan: 0, content: 1}"], "nothing teaches the decoders to make images"),
         (["model.variation={reconstruction: 0, mean: 0, deviation: 0}"], "or set model.unseen_ids=false"),
-        (["model.smoothing=1"], r"smoothing lies in \[0, 1\)"),
+        (["model.smoothing=1"], "model.smoothing is 1.0: choose 0 or more and below 1"),
         (["model.streams.gan.height=64"], "Decoders make images of 32x16"),
         (["model.variation.halvings=4"], "V halves maps of 16x8"),
         (["model.discriminators.layers=5"], "are too many for images of 32x16"),
         (["model.generator.style_halvings=5"], "is too many for images of 32x16"),
         (["model.parts=9"], "9 stripes do not fit a map of 4 rows"),
         (["model.phases.joint=0"], "joint needs iterations"),
+        (["~model.phases.generation"], "phases are generation and joint"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(make, overrides: list[str], message: str) -> None:

@@ -4,12 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossreid.config import method_class, method_config
 from crossreid.errors import ConfigError
 from crossreid.losses import euclidean_triplet
+from crossreid.methods.lba.config import LbAConfig
 from crossreid.methods.players import Losses
 from crossreid.nn.pooling import generalised_mean
-from methods_support import compose_model, make_batch
+from crossreid.settings.fields import from_plain
+from methods_support import make_batch
 
 PARTS = ("encoder.streams.visible", "encoder.streams.infrared", "encoder.middle", "encoder.last", "neck", "classifier")
 CLASSIFIED = dict.fromkeys(("id", "ic_layer3", "ic_layer4"), PARTS)
@@ -120,8 +121,7 @@ def test_partners_differ_by_iteration_layer_and_rank_and_not_otherwise(make, mon
 
 
 def test_rates_rise_over_the_warm_up_and_are_cut_twice() -> None:
-    model = compose_model("model=lba", "scale=paper", "data=sysu_mm01", "data.root=/data")
-    schedule = method_config(model).schedule
+    schedule = LbAConfig().schedule
     shares = [schedule.share(epoch) for epoch in range(81)]
     assert shares[:10] == pytest.approx([0.1 * (e + 1) for e in range(10)])
     assert shares[10:20] == [1.0] * 10
@@ -143,13 +143,18 @@ def test_rates_are_constant_inside_an_epoch(make) -> None:
     assert [heads for _, heads in rates] == pytest.approx([0.1 * share for share in shares])
 
 
-def test_presets_and_recipes_give_the_published_length() -> None:
-    real = ["model=lba", "scale=paper", "data=sysu_mm01", "data.root=/data"]
-    for preset, epochs, coattention in (("paper", 80, "per_image"), ("official", 81, "batch_mean")):
-        config = method_config(compose_model(*real, f"preset={preset}"))
-        assert dict(config.phases) == {"joint": epochs * 696}
-        assert config.coattention == coattention
-        assert config.streams["identity"].size == (288, 144)
+def test_the_settings_are_those_of_the_paper() -> None:
+    config = LbAConfig(iterations_per_epoch=696)
+    config.check()
+    assert config.phase_lengths() == {"joint": 80 * 696}
+    assert config.coattention == "per_image"
+    assert config.streams["identity"].size == (288, 144)
+
+
+def test_the_official_preset_is_one_epoch_longer_and_averages_co_attention(make) -> None:
+    config = make("model=lba", "preset=official", "model.epochs=81").module.config
+    assert config.coattention == "batch_mean"
+    assert config.phase_lengths() == {"joint": 81 * config.iterations_per_epoch}
 
 
 def test_retrieval_uses_the_vector_before_the_neck(make) -> None:
@@ -177,29 +182,29 @@ def test_one_step_in_bfloat16_has_finite_losses_near_those_of_float32(make) -> N
         assert half.item() == pytest.approx(exact.item(), rel=0.25, abs=0.05), name
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["model.phases.joint=4"], "set these two, not model.phases"),
-        (["model.layers=[]"], "choose from 3 and 4"),
-        (["model.layers=[2]"], "choose from 3 and 4"),
-        (["model.layers=[3,3]"], "each once"),
-        (["model.specific_stages=3"], "choose 0, 1 or 2"),
-        (["model.coattention=always"], "coattention is 'always': choose from per_image, batch_mean, none"),
-        (["model.dt_reduction=max"], "dt_reduction is 'max': choose from mean, sum"),
-        (["model.beta=0"], "beta is above 0"),
-        (["model.w_dt=-1"], "0 or more"),
-        (["model.schedule.steps=[0]"], "steps after it"),
-        (["model.optimizer.kind=rmsprop"], "'sgd' or 'adam'"),
-        (["+model.streams.gan={identities: 2, images: 2, height: 8, width: 8}"], "one stream, identity, not"),
-    ],
-)
-def test_impossible_settings_are_refused_in_one_sentence(overrides: list[str], message: str) -> None:
-    model = compose_model("model=lba", *overrides)
-    with pytest.raises(ConfigError, match=message) as caught:
-        method_config(model)
-    assert "\n" not in str(caught.value)
-    assert method_class(model).OPTIMIZERS == ("network",)
+IMPOSSIBLE = [
+    ({"layers": []}, "needs at least one entry: choose from 3, 4"),
+    ({"layers": [2]}, "choose from 3, 4"),
+    ({"layers": [3, 3]}, "name each entry once"),
+    ({"specific_stages": 3}, "choose from 0, 1, 2"),
+    ({"coattention": "always"}, "coattention is 'always': choose from per_image, batch_mean, none"),
+    ({"dt_reduction": "max"}, "dt_reduction is 'max': choose from mean, sum"),
+    ({"beta": 0}, "model.beta is 0: choose above 0"),
+    ({"w_dt": -1}, "0 or more"),
+    ({"schedule": {"steps": [0]}}, "epochs after the warm-up"),
+    ({"optimizer": {"kind": "rmsprop"}}, "choose from sgd, adam"),
+    (
+        {"streams": {"gan": {"identities": 2, "images": 2, "height": 8, "width": 8}}},
+        "streams of lba are identity, not gan",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "message"), IMPOSSIBLE)
+def test_impossible_settings_are_refused_in_one_sentence(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        from_plain(LbAConfig, settings, "model").check()
+    assert "\n" not in str(refusal.value)
 
 
 def test_the_figure_shows_the_first_pair_of_each_person_and_the_best_matches(make) -> None:

@@ -1,25 +1,36 @@
 """The two ways of moving players, on a toy that can be computed by hand."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
 
-from crossreid.data.sampler import StreamConfig
-from crossreid.methods.base import CrossModalityModule, MethodConfig
+from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.players import Losses, assert_disjoint
+from crossreid.settings.method import MethodConfig
 from methods_support import attach
 
 
-class Toy(CrossModalityModule[MethodConfig]):
+@dataclass
+class ToyConfig(MethodConfig):
+    """Two phases of two and four iterations."""
+
+    name: ClassVar[str] = "toy"
+
+    def phase_lengths(self) -> dict[str, int]:
+        return {"one": 2, "two": 4}
+
+
+class Toy(CrossModalityModule[ToyConfig]):
     """Two scalars a and b with plain SGD of rate 1."""
 
-    CONFIG = MethodConfig
+    CONFIG = ToyConfig
     OPTIMIZERS = ("first", "second")
 
     def __init__(self, clip_norm: float = 0.0) -> None:
-        streams = {"identity": StreamConfig(2, 1, 8, 8)}
-        config = MethodConfig("", "toy", "paper", streams, {"one": 2, "two": 4}, 2, clip_norm)
-        super().__init__(config, 3, seed=0)
+        super().__init__(ToyConfig(clip_norm=clip_norm), num_identities=3)
         self.a = nn.Parameter(torch.tensor(2.0))
         self.b = nn.Parameter(torch.tensor(3.0))
 

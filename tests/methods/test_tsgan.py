@@ -9,12 +9,13 @@ import torch
 from crossreid.data.batches import PairedBatch
 from crossreid.errors import ConfigError
 from crossreid.losses import binary_cross_entropy, euclidean_triplet, identity_loss, least_squares
-from crossreid.methods.tsgan.config import GanOptimizerConfig, ReIDScheduleConfig
+from crossreid.methods.tsgan.config import FallingAdamConfig, TSGANConfig, TSGANScheduleConfig
 from crossreid.methods.tsgan.losses import fake_pairs, joint_acceptance, joint_rejection, teaching_distance
+from crossreid.methods.tsgan.module import TSGAN
 from crossreid.methods.tsgan.networks import ReIDNetwork
-from crossreid.nn.backbones import BackboneConfig
-from crossreid.nn.joint_discriminator import Pair
-from methods_support import gradient_norms, make_batch
+from crossreid.nn.joint_discriminator import ImageMapPair
+from crossreid.settings.networks import BackboneConfig
+from methods_support import compose_model, gradient_norms, make_batch
 
 
 def sums(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
@@ -26,8 +27,8 @@ def column(*values: float) -> torch.Tensor:
     return torch.tensor(values).view(-1, 1, 1, 1)
 
 
-REAL = Pair(column(0.1, 0.2), column(0.3, 0.5))
-FAKE = Pair(column(-0.4, 0.6), column(0.7, -0.8))
+REAL = ImageMapPair(column(0.1, 0.2), column(0.3, 0.5))
+FAKE = ImageMapPair(column(-0.4, 0.6), column(0.7, -0.8))
 KINDS = [(-0.4 + 0.7, 0.6 - 0.8), (-0.4 + 0.3, 0.6 + 0.5), (0.1 + 0.7, 0.2 - 0.8)]
 """Logits of the pairs of Eq. 5: (X', f'), (X', f), (X, f')."""
 
@@ -64,7 +65,7 @@ def test_the_students_gan_loss_by_hand() -> None:
 def test_who_learns_from_pairs() -> None:
     weight = torch.ones((), requires_grad=True)
     parts = [torch.rand(2, 1, 2, 2, requires_grad=True) for _ in range(4)]
-    real, fake = Pair(*parts[:2]), Pair(*parts[2:])
+    real, fake = ImageMapPair(*parts[:2]), ImageMapPair(*parts[2:])
     joint_rejection(binary_cross_entropy, lambda x, m: weight * sums(x, m), real, fake).backward()
     assert weight.grad.abs() > 0
     assert all(part.grad is None for part in parts)
@@ -148,11 +149,11 @@ def test_the_neck_stands_between_vector_and_classifier(neck: str) -> None:
         ("jd_all_ts", "student", "cross_domain", "student.former", "joint"),
         ("jd_all_ts", "student", "real_ir", "student.former", "joint"),
         ("jd_all_ts", "student", "fake_ir", "student.former", "joint"),
-        ("jd_all_ts", "discriminator", "joint", "judge_joint", "joint"),
-        ("jd_all_ts", "discriminator", "visible", "judge_visible", "joint"),
-        ("jd_all_ts", "discriminator", "infrared", "judge_infrared", "gan"),
+        ("jd_all_ts", "discriminator", "joint", "discriminator_joint", "joint"),
+        ("jd_all_ts", "discriminator", "visible", "discriminator_visible", "joint"),
+        ("jd_all_ts", "discriminator", "infrared", "discriminator_infrared", "gan"),
         ("od_all_ts", "generator", "gan_infrared", "to_infrared", "joint"),
-        ("od_all_ts", "discriminator", "infrared", "judge_infrared", "joint"),
+        ("od_all_ts", "discriminator", "infrared", "discriminator_infrared", "joint"),
         ("backbone", "student", "id", "student.former", "joint"),
         ("backbone", "student", "triplet", "student.former", "joint"),
     ],
@@ -250,9 +251,10 @@ def _losses_of_student_turn(module, batch: PairedBatch, fake: torch.Tensor) -> d
     """The terms of a student turn whose middle maps ask for gradients though nothing of the former encoder learns."""
     from crossreid.methods.players import Losses
 
-    losses, images = Losses(), [batch.visible, batch.infrared, fake]
+    losses = Losses()
     losses.add("own", torch.ones(()))
-    middle = module.student.middle(torch.cat(images)).requires_grad_()
+    images = {"visible": batch.visible, "infrared": batch.infrared, "fake": fake}
+    middle = module.student.middle(torch.cat(list(images.values()))).requires_grad_()
     module._add_teaching(losses, images, middle)
     return {name: value for name, (value, _) in losses.terms.items()}
 
@@ -309,7 +311,7 @@ def test_the_teacher_is_frozen_where_its_phase_ends_and_where_a_run_goes_on(make
 @pytest.mark.slow
 def test_a_whole_run_leaves_the_teacher_bit_identical(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     arguments = [*smoke_args, "selection=validation", "report.untrained=false", "run_dir=run"]
-    finished = run_here("train", "model=tsgan", *arguments, "model.phases={teacher: 2, gan: 2, joint: 4}")
+    finished = run_here("train", "model=tsgan", *arguments, "model.epochs={teacher: 1, gan: 1, joint: 2}")
     assert finished.code == 0, finished.output
     assert "teacher_ir2ir" in finished.output
     states = {
@@ -342,7 +344,14 @@ def test_retrieval_uses_the_student_alone(make) -> None:
     module = make("model=tsgan").module.eval()
     images = torch.rand(2, 3, 32, 16)
     expected = torch.nn.functional.normalize(module.student.vectors(images), dim=1)
-    for name in ("teacher", "to_infrared", "to_visible", "judge_visible", "judge_infrared", "judge_joint"):
+    for name in (
+        "teacher",
+        "to_infrared",
+        "to_visible",
+        "discriminator_visible",
+        "discriminator_infrared",
+        "discriminator_joint",
+    ):
         delattr(module, name)
     with torch.no_grad():
         for modality in ("visible", "infrared"):
@@ -376,16 +385,47 @@ def test_the_grid_shows_both_directions(make) -> None:
 
 
 def test_warm_up_and_cuts_of_the_paper() -> None:
-    schedule = ReIDScheduleConfig()
+    schedule = TSGANScheduleConfig()
     epoch = 696
-    shares = {e: schedule.share(e * epoch) for e in (0, 5, 10, 39, 40, 69, 70, 119)}
+    length = 120 * epoch
+    shares = {e: schedule.share(e * epoch, length) for e in (0, 5, 10, 39, 40, 69, 70, 119)}
     assert shares == pytest.approx({0: 0.1, 5: 0.55, 10: 1, 39: 1, 40: 0.3, 69: 0.3, 70: 0.09, 119: 0.09})
-    assert ReIDScheduleConfig(0, 0.1, [], 1.0).share(0) == 1.0
+    assert TSGANScheduleConfig(warmup=0, steps=[]).share(0, length) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("iterations_per_epoch", "epochs", "phase", "expected"),
+    [
+        (696, {}, "joint", [6960, 27840, 48720]),
+        (696, {}, "teacher", [3770, 15080, 26390]),  # 120 passes in 65 epochs
+        (65, {"teacher": 120}, "teacher", [650, 2600, 4550]),  # RegDB
+    ],
+)
+def test_passes_are_equal_parts_of_a_phase(
+    iterations_per_epoch: int, epochs: dict[str, int], phase: str, expected: list[int]
+) -> None:
+    config = TSGANConfig(iterations_per_epoch=iterations_per_epoch)
+    config.epochs |= epochs
+    config.check()
+    schedule = config.teacher_schedule if phase == "teacher" else config.schedule
+    length = config.phase_lengths()[phase]
+    passes = [schedule.warmup, *schedule.steps]
+    assert [schedule.iterations(number, length) for number in passes] == expected
+
+
+def test_a_method_can_be_used_before_its_phases_are_known() -> None:
+    config = TSGANConfig(backbone=BackboneConfig("resnet18", "random", [32, 16]))
+    module = TSGAN(config, 5).eval()
+    assert module.config.iterations_per_epoch is None
+    with torch.no_grad():
+        assert module.embed(torch.rand(2, 3, 32, 16), "visible")["main"].shape == (2, 512)
+    assert module.train().teacher.training
 
 
 def test_gan_rates_fall_to_nothing_over_the_last_half() -> None:
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = GanOptimizerConfig().scheduler(optimizer, 8)
+    config = FallingAdamConfig()
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda iteration: config.share(iteration, 8))
     rates = []
     for _ in range(9):
         rates.append(scheduler.get_last_lr()[0])
@@ -397,9 +437,10 @@ def test_gan_rates_fall_to_nothing_over_the_last_half() -> None:
 def test_schedules_count_inside_their_phases(make) -> None:
     harness = make(
         "model=tsgan",
-        "model.phases={teacher: 3, gan: 2, joint: 5}",
-        "model.teacher_schedule={warmup: 0, steps: [1], factor: 0.5}",
-        "model.schedule={warmup: 2, start: 0.5, steps: [3], factor: 0.1}",
+        "model.epochs={teacher: 3, gan: 2, joint: 5}",
+        "model.iterations_per_epoch=1",
+        "model.teacher_schedule={passes: 3, warmup: 0, steps: [1], factor: 0.5}",
+        "model.schedule={passes: 5, warmup: 2, start: 0.5, steps: [3], factor: 0.1}",
         "model.optimizer.lr=1e-3",
         "model.gan_optimizer={lr: 1e-3, constant: 0.6}",
     )
@@ -422,12 +463,12 @@ def test_rows_lack_the_parts_that_they_switch_off(make) -> None:
     def parts(row: str, *more: str) -> set[str]:
         return {name.split(".")[0] for name, _ in make(f"experiment=tsgan/{row}", *more).module.named_parameters()}
 
-    generation = {"to_infrared", "to_visible", "judge_visible"}
+    generation = {"to_infrared", "to_visible", "discriminator_visible"}
     assert parts("backbone") == {"student"}
-    assert parts("od_single_ts") == parts("od_all_ts") == {"teacher", "student", "judge_infrared"} | generation
-    assert parts("jd_all_ts") == {"teacher", "student", "judge_infrared", "judge_joint"} | generation
-    strict = "model.phases={teacher: 2, gan: 0, joint: 2}"
-    assert parts("jd_all_ts", strict) == {"teacher", "student", "judge_joint"} | generation
+    assert parts("od_single_ts") == parts("od_all_ts") == {"teacher", "student", "discriminator_infrared"} | generation
+    assert parts("jd_all_ts") == {"teacher", "student", "discriminator_infrared", "discriminator_joint"} | generation
+    strict = "model.epochs={teacher: 1, gan: 0, joint: 1}"
+    assert parts("jd_all_ts", strict) == {"teacher", "student", "discriminator_joint"} | generation
     assert parts("teacher_ir") == parts("teacher_rgb") == {"teacher"}
     phases = {
         row: list(make(f"experiment=tsgan/{row}").module.config.active_phases())
@@ -454,38 +495,39 @@ def test_rows_train_their_students_on_the_terms_of_table_ii(make, row: str, term
 
 
 def test_presets_differ_where_the_paper_is_silent(make) -> None:
-    from methods_support import compose_model
-
-    paper = compose_model("model=tsgan", "scale=paper")
-    relatives = compose_model("model=tsgan", "scale=paper", "preset=official")
+    paper = compose_model("model=tsgan", "scale=paper").plain()
+    relatives = compose_model("model=tsgan", "scale=paper", "preset=official").plain()
     assert (paper["gan_loss"], relatives["gan_loss"]) == ("bce", "lsgan")
-    assert (paper["phases"]["gan"], relatives["phases"]["gan"]) == (0, 5 * 696)
-    assert {key for key in paper if paper[key] != relatives[key]} == {"gan_loss", "phases", "preset"}
+    assert (paper["epochs"]["gan"], relatives["epochs"]["gan"]) == (0, 5)
+    assert {key for key in paper if paper[key] != relatives[key]} == {"gan_loss", "epochs"}
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["~model.phases.gan"], "phases are teacher, gan, joint"),
-        (["model.phases={teacher: 0, gan: 2, joint: 2}"], "give model.phases.teacher iterations"),
-        (["model.phases={teacher: 2, gan: 2, joint: 0}"], "give model.phases.joint iterations"),
+        (["~model.epochs.gan"], "phases are teacher, gan, joint, not teacher, joint"),
+        (["model.epochs={teacher: 0, gan: 1, joint: 1}"], "give model.epochs.teacher epochs"),
+        (["model.epochs={teacher: 1, gan: 1, joint: 0}"], "give model.epochs.joint epochs"),
         (["model.neck=gem"], "model.neck is 'gem': choose from bnneck, none"),
         (["model.discriminator=separate"], "choose from joint, ordinary"),
         (["model.map_for_d=layer2"], "choose from layer4, layer3"),
         (["model.gan_loss=hinge"], "choose from bce, lsgan"),
         (["model.teaching.reduction=sum"], "choose from channel_sum, sample_sum, mean"),
-        (["model.teaching.losses=[cd]"], "lists cross_domain, real_ir, fake_ir"),
-        (["model.teaching.losses=[fake_ir,fake_ir]"], "each at most once"),
+        (["model.teaching.losses=[cd]"], "model.teaching.losses is 'cd': choose from cross_domain, real_ir, fake_ir"),
+        (["model.teaching.losses=[fake_ir,fake_ir]"], "name each entry once"),
         (["model.generation=false"], "need fake images"),
-        (["model.single_modality=thermal"], "choose from null, visible, infrared"),
+        (["model.single_modality=thermal"], "choose from visible, infrared"),
         (["model.streams.identity.width=18"], "multiples of 4"),
         (["model.discriminators.patch_layers=5"], "at least 48 pixels a side, which 32x16 are not"),
-        (["model.label_smoothing=1"], r"in \[0, 1\)"),
-        (["model.gan_optimizer.constant=1"], r"in \[0, 1\)"),
-        (["model.cycle=-1"], "are 0 or more"),
+        (["model.label_smoothing=1"], "model.label_smoothing is 1.0: choose 0 or more and below 1"),
+        (["model.gan_optimizer.constant=1"], "model.gan_optimizer.constant is 1.0: choose 0 or more and below 1"),
+        (["model.cycle=-1"], "model.cycle is -1.0: choose 0 or more"),
         (["model.reid={id: 0, triplet: 0}"], "give model.reid and model.teacher an id or triplet"),
-        (["model.schedule.start=0"], "a share in"),
-        (["+model.streams.gan={identities: 2, images: 2, height: 32, width: 16}"], "one stream, identity"),
+        (["model.schedule.start=0"], "model.schedule.start is 0.0: choose above 0 and 1 or less"),
+        (
+            ["+model.streams.gan={identities: 2, images: 2, height: 32, width: 16}"],
+            "model.streams of tsgan are identity, not identity, gan",
+        ),
     ],
 )
 def test_wrong_settings_are_named_in_one_sentence(make, overrides: list[str], message: str) -> None:

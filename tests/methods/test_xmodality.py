@@ -4,10 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from crossreid.config import method_config
 from crossreid.errors import ConfigError
+from crossreid.methods.xmodality.config import XModalityConfig
 from crossreid.methods.xmodality.networks import XGenerator
-from methods_support import compose_model, gradient_norms, make_batch
+from crossreid.settings.fields import from_plain
+from methods_support import gradient_norms, make_batch
 
 PARTS = "generator.squeeze generator.spread network.encoder network.block.neck network.block.classifier"
 
@@ -60,10 +61,10 @@ def test_the_losses_are_those_of_a_slow_twin(make, exchanged: str) -> None:
     visible, infrared = views.images["visible"], views.images["infrared"]
     seen, other = views.pids["visible"], views.pids["infrared"]
     with torch.no_grad():
-        described = again.network(torch.cat([visible, again.generator(visible), infrared]))
-    own, x, far = described.vector.split([len(seen), len(seen), len(other)])
+        output = again.network(torch.cat([visible, again.generator(visible), infrared]))
+    own, x, far = output.vector.split([len(seen), len(seen), len(other)])
     losses = harness.module.losses
-    expected = F.cross_entropy(described.logits, torch.cat([seen, seen, other])).item()
+    expected = F.cross_entropy(output.logits, torch.cat([seen, seen, other])).item()
     assert losses["network/id"].item() == pytest.approx(expected, rel=1e-5)
     gap = (triplets(x, far, seen, other, 9) + triplets(far, x, other, seen, 9)) / 2
     assert losses["network/gap"].item() == pytest.approx(gap, rel=1e-4)
@@ -105,13 +106,14 @@ def test_weights_of_zero_leave_losses_out(make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("setting", "value", "message"),
     [
-        ("model.visible_feature=both", "choose from x, visible"),
-        ("model.w_gap=-1", "0 or more"),
-        ("model.margin_respective=-1", "0 or more"),
+        ("visible_feature", "both", "choose from x, visible"),
+        ("w_gap", -1, "0 or more"),
+        ("margin_respective", -1, "0 or more"),
     ],
 )
-def test_impossible_settings_are_refused_in_one_sentence(override: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        method_config(compose_model("model=xmodality", override))
+def test_impossible_settings_are_refused_in_one_sentence(setting: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        from_plain(XModalityConfig, {setting: value}, "model").check()
+    assert "\n" not in str(refusal.value)

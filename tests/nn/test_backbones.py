@@ -1,6 +1,4 @@
-"""Encoders: sizes, strides, weights and their errors."""
-
-from urllib.error import URLError
+"""Encoders: sizes, strides, heads, and forwards without side effects."""
 
 import pytest
 import torch
@@ -8,9 +6,12 @@ import torchvision
 
 from crossreid.errors import ConfigError
 from crossreid.nn import backbones
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
+from crossreid.nn.backbones import ResNetEncoder, make_resnet, pool
 from crossreid.nn.heads import BottleneckClassifier, Embedder, NeckClassifier
+from crossreid.nn.mirror import mirrored_sum
+from crossreid.nn.neck import BatchNormNeck
 from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters
+from crossreid.settings.networks import BackboneConfig
 
 
 def test_last_stride_is_removed_and_the_map_is_pooled() -> None:
@@ -48,32 +49,19 @@ def test_classifier_orders() -> None:
     assert official == ["Dropout", "Linear", "BatchNorm1d", "LeakyReLU", "Linear"]
 
 
-def test_weights_from_a_file(tmp_path) -> None:
-    source = torchvision.models.resnet18(weights=None)
-    torch.save(source.state_dict(), tmp_path / "weights.pth")
-    encoder = ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / "weights.pth")))
-    assert torch.equal(encoder.body[0].weight, source.conv1.weight)
-    state = source.state_dict()
-    del state["layer3.0.conv1.weight"]
-    torch.save(state, tmp_path / "partial.pth")
-    with pytest.raises(ConfigError, match=r"does not hold all weights of resnet18: 1 are missing, such as layer3"):
-        ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / "partial.pth")))
-    (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(ConfigError, match="does not hold a state dict"):
-        ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / "text.pth")))
+def test_a_constructor_loads_nothing_and_draws_what_torchvision_draws() -> None:
+    torch.manual_seed(0)
+    expected = torchvision.models.resnet18(weights=None)
+    for weights in ("random", "imagenet", "/nowhere.pth"):
+        torch.manual_seed(0)
+        net = make_resnet(BackboneConfig("resnet18", weights))
+        assert all(torch.equal(value, net.state_dict()[key]) for key, value in expected.state_dict().items())
 
 
-def test_weights_that_cannot_be_had_are_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*args: object, **kwargs: object) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr(backbones, "_make", offline)
-    with pytest.raises(ConfigError, match=r"ImageNet weights of resnet50 could not be downloaded .*weights=?.*path"):
-        ResNetEncoder(BackboneConfig("resnet50", "imagenet"))
-    monkeypatch.undo()
-    with pytest.raises(ConfigError, match="There is no weights file"):
-        ResNetEncoder(BackboneConfig("resnet18", "/nowhere.pth"))
-    with pytest.raises(ConfigError, match="There is no backbone 'vgg16'"):
+def test_a_network_that_torchvision_has_not_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"There is no backbone 'vgg16': set model.backbone.name to one of .*resnet18"
+    ):
         ResNetEncoder(BackboneConfig("vgg16", "random"))
 
 
@@ -84,6 +72,22 @@ def test_the_neck_has_no_bias_and_works_on_one_row() -> None:
     assert classifier.eval()(torch.rand(1, 8)).shape == (1, 5)
     vectors = torch.rand(6, 8)
     assert torch.allclose(classifier.train().norm(vectors).mean(0), torch.zeros(8), atol=1e-6)
+
+
+def test_a_neck_is_a_batch_norm_without_a_shift() -> None:
+    neck, norm = BatchNormNeck(4), torch.nn.BatchNorm1d(4)
+    assert list(neck.state_dict()) == ["weight", "running_mean", "running_var", "num_batches_tracked"]
+    vectors = 3 + torch.randn(8, 4)
+    assert torch.equal(neck(vectors), norm(vectors))  # whose shift is 0
+    assert torch.equal(neck.running_mean, norm.running_mean)
+
+
+def test_the_mirrored_sum_is_that_of_both_images() -> None:
+    images = torch.rand(3, 3, 4, 2)
+    weights = torch.rand(24, 5)
+    sums = mirrored_sum(lambda part: part.flatten(1) @ weights, images)
+    assert sums.shape == (3, 5)
+    torch.testing.assert_close(sums, (images + images.flip(-1)).flatten(1) @ weights)
 
 
 def test_frozen_parameters_pass_gradients_on_and_ask_again_afterwards() -> None:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from crossreid.errors import ConfigError
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
+from crossreid.nn.backbones import ResNetEncoder
 from crossreid.nn.non_local import NonLocal, add_non_local
+from crossreid.settings.networks import BackboneConfig
 
 
 def test_it_equals_a_loop_over_positions() -> None:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from crossreid.nn.backbones import BackboneConfig
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.two_stream import TwoStreamResNet
+from crossreid.settings.networks import BackboneConfig
 
 SMALL = BackboneConfig("resnet18", "random", [64, 32])
 

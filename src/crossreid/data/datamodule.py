@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +17,14 @@ from torch.utils.data import DataLoader, Dataset
 from crossreid.data.batches import EvaluationBatch, PairedBatch, TrainingBatch
 from crossreid.data.cache import open_cache
 from crossreid.data.datasets import ReIDDataset
+from crossreid.data.datasets.sources import open_source
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows, StreamConfig
+from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows
 from crossreid.data.transforms import exchange_channels, random_flip, to_float
 from crossreid.randomness import numpy_generator, torch_generator
+from crossreid.settings.batches import StreamConfig
+from crossreid.settings.data import DataConfig
+from crossreid.settings.method import MethodConfig
 
 Images = npt.NDArray[np.uint8]
 
@@ -69,7 +74,8 @@ class ReIDDataModule(pl.LightningDataModule):
         read: verifies the dataset on disk and lists its records; called once per process.
         cache_folder: where decoded images are kept.
         streams: name -> shape of each training stream; images for evaluation have the size of ``identity``.
-        iterations_per_epoch: exact number of batches in an epoch.
+        iterations_per_epoch: exact number of batches in an epoch; None for one pass over the training images of the
+            modality that has more, in batches of the stream ``identity``.
         seed: the run's seed.
         flip: probability of mirroring a training image, in [0, 1].
         channel_exchange: probability of copying one channel of a visible training image to all three, in [0, 1].
@@ -85,9 +91,9 @@ class ReIDDataModule(pl.LightningDataModule):
         read: Callable[[], ReIDDataset],
         cache_folder: Path,
         streams: Mapping[str, StreamConfig],
-        iterations_per_epoch: int,
+        iterations_per_epoch: int | None = None,
         *,
-        seed: int,
+        seed: int = 0,
         flip: float = 0.5,
         channel_exchange: float = 0.0,
         evaluation_batch: int = 64,
@@ -100,7 +106,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self._read = read
         self.cache_folder = cache_folder
         self.streams = dict(streams)
-        self.iterations_per_epoch = iterations_per_epoch
+        self._iterations_per_epoch = iterations_per_epoch
         self.seed = seed
         self.flip = flip
         self.channel_exchange = channel_exchange
@@ -111,6 +117,58 @@ class ReIDDataModule(pl.LightningDataModule):
         self.progress = progress
         self._dataset: ReIDDataset | None = None
         self._index: IdentityIndex | None = None
+
+    @classmethod
+    def for_method(
+        cls, data: DataConfig, method: MethodConfig, *, seed: int = 0, validating: bool = False, progress: bool = True
+    ) -> ReIDDataModule:
+        """The data module that serves a method's streams from a dataset.
+
+        Args:
+            data: the dataset's settings.
+            method: the method's settings.
+            seed: the run's seed.
+            validating: train on the training persons alone and keep the validation persons for selection; else train
+                on both.
+            progress: show progress bars.
+
+        Example:
+            >>> from crossreid.methods import LbAConfig
+            >>> from crossreid.settings.data import SyntheticConfig
+            >>> data = ReIDDataModule.for_method(SyntheticConfig(), LbAConfig())  # doctest: +SKIP
+        """
+        source = open_source(data)
+        return cls(
+            partial(source.read, progress=progress),
+            Path(data.cache),
+            method.streams,
+            method.iterations_per_epoch,
+            seed=seed,
+            flip=method.flip,
+            channel_exchange=method.channel_exchange,
+            evaluation_batch=data.evaluation_batch,
+            train_splits=("train",) if validating else ("train", "val"),
+            validation_splits=("val",) if validating else (),
+            progress=progress,
+        )
+
+    @property
+    def iterations_per_epoch(self) -> int:
+        """Exact number of batches in an epoch."""
+        if self._iterations_per_epoch is None:
+            stream = self.streams["identity"]
+            batch = stream.identities * stream.images
+            self._iterations_per_epoch = max(1, -(-self.training_images // batch))
+        return self._iterations_per_epoch
+
+    @property
+    def training_images(self) -> int:
+        """Images to train on, of the modality that has more."""
+        counts = dict.fromkeys(MODALITIES, 0)
+        for rows in self.index.rows:
+            for modality in MODALITIES:
+                counts[modality] += len(rows[modality])
+        return max(counts.values())
 
     @property
     def dataset(self) -> ReIDDataset:

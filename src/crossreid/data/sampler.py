@@ -10,7 +10,6 @@ resumable, and ranks take disjoint slices of one group, which is what keeps thei
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -20,30 +19,9 @@ from torch.utils.data import Sampler
 from crossreid.data.records import MODALITIES, ImageRecord, Modality
 from crossreid.errors import ConfigError, DataError
 from crossreid.randomness import numpy_generator
+from crossreid.settings.batches import StreamConfig
 
 Rows = npt.NDArray[np.int64]
-
-
-@dataclass
-class StreamConfig:
-    """One named stream of a training batch.
-
-    Attributes:
-        identities: P, identities a batch and rank.
-        images: K, images of each identity and modality.
-        height: image height in pixels.
-        width: image width in pixels.
-    """
-
-    identities: int
-    images: int
-    height: int
-    width: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.height, self.width
 
 
 class StreamRows(NamedTuple):
@@ -82,14 +60,16 @@ class IdentityIndex:
         by_pid: dict[int, dict[Modality, list[int]]] = {}
         for row in rows:
             record = records[row]
-            by_pid.setdefault(record.pid, {m: [] for m in MODALITIES})[record.modality].append(int(row))
-        self.pids = tuple(sorted(pid for pid, found in by_pid.items() if all(found.values())))
+            images = by_pid.setdefault(record.pid, {modality: [] for modality in MODALITIES})
+            images[record.modality].append(int(row))
+        self.pids = tuple(sorted(pid for pid, images in by_pid.items() if all(images.values())))
         self.unpaired = tuple(sorted(set(by_pid) - set(self.pids)))
         if not self.pids:
             raise DataError("No training identity has both visible and infrared images; check the dataset's cameras.")
-        self.rows: tuple[Mapping[Modality, Rows], ...] = tuple(
-            {m: np.array(by_pid[pid][m], dtype=np.int64) for m in MODALITIES} for pid in self.pids
-        )
+        by_label: list[Mapping[Modality, Rows]] = []
+        for pid in self.pids:
+            by_label.append({modality: np.array(by_pid[pid][modality], dtype=np.int64) for modality in MODALITIES})
+        self.rows = tuple(by_label)
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -163,12 +143,11 @@ class PairedIdentitySampler(Sampler[IterationRows]):
         stream = self.streams[name]
         labels = self._group(name, stream, iteration)
         generator = numpy_generator(self.seed, f"images/{name}", iteration, self.rank)
-        drawn = {
-            m: [_choose(self.index.rows[label][m], stream.images, generator) for label in labels] for m in MODALITIES
-        }
-        return StreamRows(
-            np.concatenate(drawn["visible"]), np.concatenate(drawn["infrared"]), np.repeat(labels, stream.images)
-        )
+        rows: dict[Modality, Rows] = {}
+        for modality in MODALITIES:
+            choices = [_choose(self.index.rows[label][modality], stream.images, generator) for label in labels]
+            rows[modality] = np.concatenate(choices)
+        return StreamRows(rows["visible"], rows["infrared"], np.repeat(labels, stream.images))
 
     def _group(self, name: str, stream: StreamConfig, iteration: int) -> Rows:
         """Labels (P,) of this rank's identities."""

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossreid.errors import ConfigError
+from crossreid.settings.batches import ErasingConfig
 
-
-@dataclass
-class ErasingConfig:
-    """Random erasing (Zhong et al., AAAI 2020).
-
-    Attributes:
-        probability: of erasing a part of an image, in [0, 1].
-        area: smallest and largest share of the image that is erased.
-        ratio: smallest and largest height / width of what is erased.
-    """
-
-    probability: float = 0.5
-    area: list[float] = field(default_factory=lambda: [0.02, 0.4])
-    ratio: list[float] = field(default_factory=lambda: [0.3, 3.3])
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` for shares and ratios that cannot be."""
-        spans = len(self.area) == len(self.ratio) == 2
-        if not spans or not 0 <= self.probability <= 1 or not 0 < self.area[0] <= self.area[1] <= 1:
-            raise ConfigError("model.erasing takes a probability in [0, 1] and an area [smallest, largest] in (0, 1].")
-        if not 0 < self.ratio[0] <= self.ratio[1]:
-            raise ConfigError(f"model.erasing.ratio is [smallest, largest] above 0, not {self.ratio}.")
+TRIES = 100  # shapes that random erasing draws for an image
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -64,7 +41,10 @@ def random_crop(images: Tensor, generator: torch.Generator, padding: int) -> Ten
     height, width = images.shape[-2:]
     padded = F.pad(images, [padding] * 4)
     corners = torch.randint(2 * padding + 1, (len(images), 2), generator=generator).tolist()
-    return torch.stack([p[:, y : y + height, x : x + width] for p, (y, x) in zip(padded, corners, strict=True)])
+    windows = []
+    for image, (top, left) in zip(padded, corners, strict=True):
+        windows.append(image[:, top : top + height, left : left + width])
+    return torch.stack(windows)
 
 
 def exchange_channels(images: Tensor, generator: torch.Generator, probability: float = 1.0) -> Tensor:
@@ -91,7 +71,9 @@ def to_grey(images: Tensor) -> Tensor:
 
 
 def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingConfig, fill: Tensor) -> Tensor:
-    """Erase a random rectangle of some images; of 100 random shapes the first that fits is taken, none where none does.
+    """Erase a random rectangle of some images.
+
+    Of :data:`TRIES` random shapes the first that fits into the image is taken, none where none does.
 
     Args:
         images: (B, C, H, W).
@@ -99,21 +81,25 @@ def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingCo
         config: how often, and how large.
         fill: (C,) colour of what is erased.
     """
-    (count, _, height, width), tries = images.shape, 100
+    count, _, height, width = images.shape
 
     def uniform(low: float, high: float, columns: int = 1) -> Tensor:
         return low + (high - low) * torch.rand(count, columns, generator=generator)
 
-    area = uniform(config.area[0], config.area[1], tries) * height * width
-    ratio = uniform(config.ratio[0], config.ratio[1], tries)
-    tall, wide = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
-    fits = (tall < height) & (wide < width)
+    area = uniform(config.area[0], config.area[1], TRIES) * height * width
+    ratio = uniform(config.ratio[0], config.ratio[1], TRIES)
+    tall = (area * ratio).sqrt().round()
+    wide = (area / ratio).sqrt().round()
+    fits = (tall < height) & (wide < width)  # (B, TRIES)
     first = fits.int().argmax(1, keepdim=True)
-    tall, wide = tall.gather(1, first), wide.gather(1, first)  # (B, 1)
+    tall = tall.gather(1, first)  # (B, 1)
+    wide = wide.gather(1, first)
     top = (uniform(0, 1) * (height - tall + 1)).floor()
     left = (uniform(0, 1) * (width - wide + 1)).floor()
     erased = (uniform(0, 1) < config.probability) & fits.any(1, keepdim=True)
-    y, x = torch.arange(height), torch.arange(width)
-    rows, columns = (y >= top) & (y < top + tall), (x >= left) & (x < left + wide)
-    mask = (rows[:, :, None] & columns[:, None, :] & erased[..., None]).to(images.device)
-    return torch.where(mask[:, None], fill.to(images).view(1, -1, 1, 1), images)
+    y = torch.arange(height)
+    x = torch.arange(width)
+    rows = (y >= top) & (y < top + tall) & erased  # (B, H)
+    columns = (x >= left) & (x < left + wide)  # (B, W)
+    rectangle = rows[:, :, None] & columns[:, None, :]
+    return torch.where(rectangle[:, None].to(images.device), fill.to(images).view(1, -1, 1, 1), images)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.records import Modality
 from crossreid.errors import ConfigError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import Removal, SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
+from crossreid.evaluation.scorers import Scorer
 from crossreid.evaluation.subsets import images_of
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
 
@@ -58,10 +58,8 @@ class AllPairsProtocol(RetrievalProtocol):
         return images_of(embeddings, self.gallery_modality)
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
-        ranks = "identities" if self.deduplicate else "images"
-        feature, inference = scorer_label(scorer), scorer_inference(scorer)
-        return ProtocolLabels(self.pairing, "all", "none", self.removal.label, ranks, feature, inference)
+        """The pairing as mode; all images, no draw."""
+        return self.labels_of(scorer, mode=self.pairing, shots="all", draw="none")
 
 
 def score_all_pairs(
@@ -83,11 +81,13 @@ def score_all_pairs(
         scorer: similarities, by default the cosine of ``main``.
         progress: shows how far it is.
     """
-    there = {MODALITIES[int(flag)] for flag in set(embeddings.infrared.tolist())}
-    chosen = [name for name, pair in PAIRINGS.items() if there >= {*pair}] if pairings is None else pairings
-    removal = SamePersonSameCamera() if removal is None else removal
+    if pairings is None:
+        modalities = set(embeddings.modalities)
+        pairings = [name for name, pair in PAIRINGS.items() if modalities.issuperset(pair)]
+    if removal is None:
+        removal = SamePersonSameCamera()
     results = {}
-    for pairing in chosen:
+    for pairing in pairings:
         protocol = AllPairsProtocol(pairing, dataset, removal)
         results[protocol.key] = protocol(embeddings, scorer, progress)
     return results

@@ -29,8 +29,12 @@ def bootstrap_statistics(scores: Sequence[IdentityScores], metric: str, draws: A
         (B,) values in [0, 1].
     """
     column = IDENTITY_METRICS[metric]
-    parts = [getattr(run, column)[draws].sum(axis=1) / run.valid[draws].sum(axis=1) for run in scores]
-    return np.asarray(np.mean(parts, axis=0))
+    means = []
+    for run in scores:
+        total = getattr(run, column)[draws].sum(axis=1)  # (B,)
+        probes = run.valid[draws].sum(axis=1)  # people have different numbers of probes: each resample its own
+        means.append(total / probes)
+    return np.asarray(np.mean(means, axis=0))
 
 
 def identity_interval(
@@ -53,23 +57,20 @@ def identity_interval(
     """
     if not scores:
         raise DataError("An interval needs the identities of at least one run.")
-    counted = [_counted(run) for run in scores]
-    identities = counted[0].pids
-    if any(not np.array_equal(run.pids, identities) for run in counted):
-        raise DataError("The runs were scored on different identities, so there is no interval over them.")
+    runs = [run.having_probes() for run in scores]
+    identities = runs[0].pids
+    for run in runs:
+        if not np.array_equal(run.pids, identities):
+            raise DataError("The runs were scored on different identities, so there is no interval over them.")
     if not len(identities):
         raise DataError("No identity has a valid probe, so there is no interval over them.")
     generator = np.random.default_rng(seed)
-    size, chunk = len(identities), max(1, _CELLS // len(identities))
-    values = [
-        bootstrap_statistics(counted, metric, generator.integers(size, size=(min(chunk, resamples - start), size)))
-        for start in range(0, resamples, chunk)
-    ]
+    size = len(identities)  # a resample has as many people as the test set
+    chunk = max(1, _CELLS // size)
+    values = []
+    for start in range(0, resamples, chunk):
+        count = min(chunk, resamples - start)
+        draws = generator.integers(size, size=(count, size))
+        values.append(bootstrap_statistics(runs, metric, draws))
     low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _counted(scores: IdentityScores) -> IdentityScores:
-    """Without the identities that have no valid probe."""
-    keep = scores.valid > 0
-    return IdentityScores(*(getattr(scores, name)[keep] for name in ("pids", "valid", "rank1", "mean_ap", "mean_inp")))

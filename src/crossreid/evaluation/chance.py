@@ -46,22 +46,31 @@ def chance(
     Raises:
         ValueError: no probe has a true match.
     """
-    identities = np.unique(gallery_pids)
-    counts = count_by_identity(gallery_pids, removed)
+    counts = count_by_identity(gallery_pids, removed)  # (Q, I)
+    identities = np.unique(gallery_pids)  # (I,)
+    probes = np.arange(len(query_pids))
+    # column of the probe's identity; the last one for an identity behind all of the gallery's
     own = np.minimum(np.searchsorted(identities, query_pids), len(identities) - 1)
-    relevant = np.where(identities[own] == query_pids, counts[np.arange(len(own)), own], 0)
+    relevant = np.where(identities[own] == query_pids, counts[probes, own], 0)
     valid = relevant > 0
     if not valid.any():
         raise ValueError("no probe has a true match")
-    counts[np.arange(len(own)), own] = 0  # from here on: the other identities
-    cases, weights = np.unique(np.column_stack([relevant, np.sort(counts, axis=1)])[valid], axis=0, return_counts=True)
-    share = weights / weights.sum()
-    found, others = cases[:, 0], cases[:, 1:]
-    total = cases.sum(axis=1)
-    by_rank = _rank_among_identities(found, others, ranks) if deduplicate else _rank_among_images(found, total, ranks)
-    values = {f"rank{k}": float(share @ by_rank[:, i]) for i, k in enumerate(ranks)}
-    values["mAP"] = float(share @ _average_precision(found, total))
-    values["mINP"] = float(share @ _inverse_negative_penalty(found, total))
+    counts[probes, own] = 0  # from here on: the other identities
+
+    # probes with the same numbers have the same expectation: C cases, each weighted by its share of the probes
+    numbers = np.column_stack([relevant, np.sort(counts, axis=1)])
+    cases, probes_of_case = np.unique(numbers[valid], axis=0, return_counts=True)  # (C, 1 + I)
+    share = probes_of_case / probes_of_case.sum()
+    r = cases[:, 0]  # R
+    others = cases[:, 1:]
+    n = cases.sum(axis=1)  # N
+
+    by_rank = _rank_among_identities(r, others, ranks) if deduplicate else _rank_among_images(r, n, ranks)
+    values: dict[str, float] = {}
+    for column, k in enumerate(ranks):
+        values[f"rank{k}"] = float(share @ by_rank[:, column])
+    values["mAP"] = float(share @ _average_precision(r, n))
+    values["mINP"] = float(share @ _inverse_negative_penalty(r, n))
     return values
 
 
@@ -71,55 +80,73 @@ def count_by_identity(gallery_pids: Array, removed: Array, chunk: int = 1024) ->
     identities, starts = np.unique(gallery_pids[by_identity], return_index=True)
     counts = np.empty((len(removed), len(identities)), dtype=np.int64)
     for start in range(0, len(removed), chunk):
-        kept = ~removed[start : start + chunk, by_identity]
-        counts[start : start + chunk] = np.add.reduceat(kept, starts, axis=1, dtype=np.int64)
+        lot = slice(start, start + chunk)
+        counts[lot] = np.add.reduceat(~removed[lot, by_identity], starts, axis=1, dtype=np.int64)
     return counts
 
 
-def _average_precision(found: Array, total: Array) -> Array:
-    harmonic = np.cumsum(1.0 / np.arange(1, total.max() + 1))[total - 1]
-    return np.asarray(((found - 1) / np.maximum(total - 1, 1) * (total - harmonic) + harmonic) / total)
+def _average_precision(r: Array, n: Array) -> Array:
+    """(C,) expected AP."""
+    harmonic = np.cumsum(1.0 / np.arange(1, n.max() + 1))[n - 1]  # H_N
+    matches_before = (r - 1) / np.maximum(n - 1, 1) * (n - harmonic)
+    return np.asarray((matches_before + harmonic) / n)
 
 
-def _inverse_negative_penalty(found: Array, total: Array) -> Array:
-    """Expected R / place of the last match; a loop over the few different (R, N)."""
-    pairs, where = np.unique(np.stack([found, total], axis=1), axis=0, return_inverse=True)
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(total.max()) + 1)))])
+def _inverse_negative_penalty(r: Array, n: Array) -> Array:
+    """(C,) expected R / rank of the last match."""
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, int(n.max()) + 1)))])  # log k! at place k
+    # cases differ mostly in the other identities, which do not matter here: few (R, N) are left
+    pairs, pair_of_case = np.unique(np.stack([r, n], axis=1), axis=0, return_inverse=True)
     values = np.empty(len(pairs))
-    for i, (r, n) in enumerate(pairs):
-        last = np.arange(r, n + 1)
-        ways = log_factorial[last - 1] - log_factorial[r - 1] - log_factorial[last - r]
-        all_ways = log_factorial[n] - log_factorial[r] - log_factorial[n - r]
-        values[i] = (r / last * np.exp(ways - all_ways)).sum()
-    return np.asarray(values[where.reshape(-1)])
+    for i, (matches, images) in enumerate(pairs):
+        last = np.arange(matches, images + 1)  # l
+        # logarithms of C(l - 1, R - 1) and C(N, R), as the numbers themselves overflow
+        ways = log_factorial[last - 1] - log_factorial[matches - 1] - log_factorial[last - matches]
+        all_ways = log_factorial[images] - log_factorial[matches] - log_factorial[images - matches]
+        values[i] = (matches / last * np.exp(ways - all_ways)).sum()
+    return np.asarray(values[pair_of_case.reshape(-1)])
 
 
-def _rank_among_images(found: Array, total: Array, ranks: Sequence[int]) -> Array:
-    def missed(r: int, n: int, k: int) -> float:
-        return math.comb(n - r, k) / math.comb(n, k) if k < n else 0.0
+def _rank_among_images(r: Array, n: Array, ranks: Sequence[int]) -> Array:
+    """(C, ranks) probability that the first k images hold a match."""
+    values = np.empty((len(r), len(ranks)))
+    for case, (matches, images) in enumerate(zip(r.tolist(), n.tolist(), strict=True)):
+        for column, k in enumerate(ranks):
+            values[case, column] = 1.0 - _no_match_among(k, matches, images)
+    return values
 
-    pairs = [(int(r), int(n)) for r, n in zip(found, total, strict=True)]
-    return 1.0 - np.array([[missed(r, n, k) for k in ranks] for r, n in pairs])
+
+def _no_match_among(k: int, matches: int, images: int) -> float:
+    """Probability that k of the images, drawn without replacement, hold no match."""
+    if k >= images:
+        return 0.0
+    return math.comb(images - matches, k) / math.comb(images, k)
 
 
-def _rank_among_identities(found: Array, others: Array, ranks: Sequence[int], lot: int = 64) -> Array:
-    """(cases, ranks) by Gauss-Legendre quadrature of a polynomial in x, the probe's own best score."""
+def _rank_among_identities(r: Array, others: Array, ranks: Sequence[int], lot: int = 64) -> Array:
+    """(C, ranks) probability that fewer than k identities stand before the probe's own.
+
+    The integral is one of a polynomial in x, the best score of the probe's own images: Gauss-Legendre is exact for it.
+    """
     nodes, weights = _gauss_legendre()
-    x, weights = (nodes + 1) / 2, weights / 2
+    x = (nodes + 1) / 2  # from [-1, 1] to [0, 1]
+    weights = weights / 2
     limit = min(max(ranks), others.shape[1])
-    values = np.empty((len(found), len(ranks)))
-    for start in range(0, len(found), lot):
+    values = np.ones((len(r), len(ranks)))  # stays 1 for k beyond the number of identities
+    for start in range(0, len(r), lot):
         part = slice(start, start + lot)
-        r = found[part, None]
-        density = r * x ** (r - 1) * weights  # (cases, nodes)
-        before = np.zeros((*density.shape, limit + 1))  # P(this many identities stand before the probe's own)
+        matches = r[part, None]
+        density = matches * x ** (matches - 1) * weights  # (cases, nodes)
+        before = np.zeros((*density.shape, limit + 1))  # (cases, nodes, j): P(j identities stand before | x)
         before[..., 0] = 1.0
-        for m in others[part].T:
-            not_before = (x ** m[:, None])[..., None]
-            before[..., 1:] = before[..., 1:] * not_before + before[..., :-1] * (1 - not_before)
-            before[..., :1] *= not_before
-        at_most = np.einsum("cx,cxk->ck", density, before).cumsum(axis=1)
-        values[part] = np.stack([at_most[:, k - 1] if k <= limit else np.ones(len(r)) for k in ranks], axis=1)
+        for images in others[part].T:  # of one more identity, (cases,)
+            behind = (x ** images[:, None])[..., None]  # P(none of its images is above x)
+            before[..., 1:] = before[..., 1:] * behind + before[..., :-1] * (1 - behind)
+            before[..., :1] *= behind
+        at_most = np.einsum("cx,cxk->ck", density, before).cumsum(axis=1)  # (cases, j)
+        for column, k in enumerate(ranks):
+            if k <= limit:
+                values[part, column] = at_most[:, k - 1]
     return values
 
 

@@ -27,11 +27,32 @@ def seeded_draw(counts: Mapping[PersonInCamera, int], trial: int, shots: int) ->
     """
     rng = random.Random(trial)
     drawn: dict[PersonInCamera, Array] = {}
-    for camera, pid in sorted(counts, key=lambda key: (key[1], key[0])):
+    # the generator goes on from person to person, so their order is part of the draw
+    for camera, pid in sorted(counts, key=identity_first):
         files = range(counts[camera, pid])
-        chosen = [rng.choice(files)] if shots == 1 else rng.sample(files, min(shots, len(files)))
-        drawn[camera, pid] = np.array(chosen, dtype=np.int64)
+        places = [rng.choice(files)] if shots == 1 else rng.sample(files, min(shots, len(files)))
+        drawn[camera, pid] = np.array(places, dtype=np.int64)
     return drawn
+
+
+def identity_first(person: PersonInCamera) -> tuple[int, int]:
+    """Sorts by identity, then by camera."""
+    camera, pid = person
+    return pid, camera
+
+
+def draw_images(people: Mapping[PersonInCamera, Array], draw: Draw, trial: int, shots: int) -> Array:
+    """Some images of each person in each camera, in the order of ``people``.
+
+    Args:
+        people: (camera, pid) -> the places of all their images, by ascending frame.
+        draw: which of them are taken.
+        trial: number of the trial, from 0.
+        shots: images to take of each.
+    """
+    counts = {person: len(images) for person, images in people.items()}
+    drawn = draw(counts, trial, shots)
+    return np.concatenate([images[drawn[person]] for person, images in people.items()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +86,16 @@ class GalleryPermutations:
         orders: dict[PersonInCamera, Array] = {}
         for camera, people in enumerate(_cells(content["rand_perm_cam"], path), start=1):
             for pid, order in enumerate(_cells(people, path), start=1):
-                if np.size(order):
+                if np.size(order):  # an absent person is an empty (T, 0)
                     orders[camera, pid] = _order(order, path, camera, pid)
         return cls(str(path), orders)
 
     def count(self, camera: int, pid: int) -> int:
         """Number of images the file knows of a person in a camera, 0 where there is none."""
         order = self.orders.get((camera, pid))
-        return 0 if order is None else int(order.shape[1])
+        if order is None:
+            return 0
+        return int(order.shape[1])
 
     def __call__(self, counts: Mapping[PersonInCamera, int], trial: int, shots: int) -> dict[PersonInCamera, Array]:
         """The first ``shots`` entries of each permutation (all, where there are fewer).
@@ -97,33 +120,39 @@ class GalleryPermutations:
             DataError: names the camera, the person and both counts; or frames that are not 0..n-1.
         """
         people = images_by_person(embeddings, cameras, ids)
-        pids = {int(pid) for pid in (ids if ids is not None else embeddings.pids)}
-        known = {key for key in self.orders if key[0] in cameras and key[1] in pids}
-        for camera, pid in sorted(known | people.keys()):
-            have, expected = len(people.get((camera, pid), ())), self.count(camera, pid)
-            if have != expected:
+        pids = set(embeddings.pids.tolist() if ids is None else ids)
+        in_file = {(camera, pid) for camera, pid in self.orders if camera in cameras and pid in pids}
+        # of both sides, since either can lack a person
+        for camera, pid in sorted(in_file | people.keys()):
+            images = people.get((camera, pid), np.empty(0, np.int64))
+            count = len(images)
+            expected = self.count(camera, pid)
+            if count != expected:
                 raise DataError(
                     f"Camera {camera}, person {pid}: the permutation file {self.source} has {expected} images "
-                    f"and the embeddings have {have}."
+                    f"and the embeddings have {count}."
                 )
-            if not np.array_equal(embeddings.frames[people[camera, pid]], np.arange(have)):
+            if not np.array_equal(embeddings.frames[images], np.arange(count)):
                 raise DataError(
-                    f"Camera {camera}, person {pid}: frames of the embeddings should be 0 to {have - 1}, each once "
+                    f"Camera {camera}, person {pid}: frames of the embeddings should be 0 to {count - 1}, each once "
                     "(the place of an image among that person's images in that camera, in ascending file order)."
                 )
 
 
 def _cells(value: Any, path: Path) -> list[Any]:
+    """The entries of a MATLAB cell array, column by column as MATLAB counts them."""
     if not isinstance(value, np.ndarray) or value.dtype != object:
         raise DataError(f"'rand_perm_cam' in {path} is not a cell of cells (camera, then person).")
     return list(value.ravel(order="F"))
 
 
 def _order(value: Any, path: Path, camera: int, pid: int) -> Array:
+    """(T, n) permutations of 1..n as places 0..n-1."""
     order = np.atleast_2d(np.asarray(value))
     if order.dtype.kind not in "iuf" or order.ndim != 2:
         raise DataError(f"{path} should hold a (trials, images) matrix for camera {camera}, person {pid}.")
     places = order.astype(np.int64) - 1
-    if not np.array_equal(np.sort(places, axis=1), np.broadcast_to(np.arange(order.shape[1]), order.shape)):
+    each_once = np.broadcast_to(np.arange(order.shape[1]), order.shape)
+    if not np.array_equal(np.sort(places, axis=1), each_once):
         raise DataError(f"{path} holds no permutation of 1..{order.shape[1]} for camera {camera}, person {pid}.")
     return places

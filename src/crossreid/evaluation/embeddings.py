@@ -59,14 +59,22 @@ class Embeddings:
     paths: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "features", {name: _as_feature(name, f) for name, f in self.features.items()})
+        # the dataclass is frozen: this is the one way to put arrays of the right type in the place of what came
+        features: dict[str, Array] = {}
+        lengths: dict[str, int] = {}
+        for name, feature in self.features.items():
+            features[name] = _as_feature(name, feature)
+            lengths[f"features[{name}]"] = len(feature)
+        object.__setattr__(self, "features", features)
         for name, kind in _PER_IMAGE.items():
-            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=kind))
+            array = np.asarray(getattr(self, name), dtype=kind)
+            object.__setattr__(self, name, array)
+            lengths[name] = len(array)
         object.__setattr__(self, "paths", tuple(self.paths))
-        if "main" not in self.features:
-            raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(self.features) or 'none'}.")
-        lengths = {name: len(getattr(self, name)) for name in (*_PER_IMAGE, "paths")}
-        _check_lengths({**{f"features[{n}]": len(f) for n, f in self.features.items()}, **lengths})
+        lengths["paths"] = len(self.paths)
+        if "main" not in features:
+            raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(features) or 'none'}.")
+        _check_lengths(lengths)
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -78,19 +86,25 @@ class Embeddings:
 
     def select(self, index: Array | slice) -> Embeddings:
         """The images that a boolean mask (N,), an integer index (M,) or a slice picks, in its order."""
-        chosen = np.arange(len(self))[index]
+        positions = np.arange(len(self))[index]  # the paths are a tuple, which takes neither mask nor array
         return Embeddings(
             features={name: feature[index] for name, feature in self.features.items()},
-            paths=tuple(self.paths[i] for i in chosen),
-            **{name: getattr(self, name)[index] for name in _PER_IMAGE},
+            pids=self.pids[index],
+            camids=self.camids[index],
+            infrared=self.infrared[index],
+            frames=self.frames[index],
+            rows=self.rows[index],
+            paths=tuple(self.paths[position] for position in positions),
         )
 
     def save(self, path: str | Path) -> Path:
         """Write ``path`` (.npz) and the .json beside it, each whole or not at all; returns the path of the .npz."""
         target = _npz_path(path)
-        token = uuid.uuid4().hex
+        token = uuid.uuid4().hex  # in both files: tells whether they are of one save
         arrays = {_array_name(name): feature for name, feature in self.features.items()}
-        arrays |= {name: getattr(self, name) for name in _PER_IMAGE} | {"token": np.array(token)}
+        for name in _PER_IMAGE:
+            arrays[name] = getattr(self, name)
+        arrays["token"] = np.array(token)
         description = {
             "format": "crossreid.embeddings",
             "version": 1,
@@ -116,14 +130,23 @@ class Embeddings:
             DataError: one of the two files is missing or damaged, or they are not from the same save.
         """
         source = _npz_path(path)
-        arrays, description = read_arrays(source), _read_description(source.with_suffix(".json"))
-        missing = [name for name in (*_PER_IMAGE, "features", "token") if name not in arrays]
-        if missing:
-            raise DataError(f"{source} is no file of saved embeddings: it has no array {missing[0]!r}.")
+        arrays = read_arrays(source)
+        description = _read_description(source.with_suffix(".json"))
+        for name in (*_PER_IMAGE, "features", "token"):
+            if name not in arrays:
+                raise DataError(f"{source} is no file of saved embeddings: it has no array {name!r}.")
         if description.get("token") != str(arrays["token"]) or "paths" not in description:
             raise DataError(f"{source} and {source.with_suffix('.json').name} are not from the same save.")
-        features = {_feature_name(key): value for key, value in arrays.items() if key.startswith("features")}
-        return cls(features=features, paths=tuple(description["paths"]), **{name: arrays[name] for name in _PER_IMAGE})
+        features = {_feature_name(name): array for name, array in arrays.items() if name.startswith("features")}
+        return cls(
+            features=features,
+            pids=arrays["pids"],
+            camids=arrays["camids"],
+            infrared=arrays["infrared"],
+            frames=arrays["frames"],
+            rows=arrays["rows"],
+            paths=tuple(description["paths"]),
+        )
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
@@ -147,10 +170,13 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is missing: saved embeddings are two files, an .npz and a .json.") from None
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}).") from error
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return content
 
 
 def _as_feature(name: str, feature: Array) -> Array:
+    """(N, D) float32, or float64 if it came so; its values finite."""
     array = np.asarray(feature)
     if array.dtype != np.float64:
         array = array.astype(np.float32, copy=False)
@@ -165,16 +191,19 @@ def _as_feature(name: str, feature: Array) -> Array:
 
 def _check_lengths(lengths: Mapping[str, int]) -> None:
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise DataError(f"The arrays of a set of embeddings have different lengths: {told}.")
+        listing = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"The arrays of a set of embeddings have different lengths: {listing}.")
 
 
 def _npz_path(path: str | Path) -> Path:
     path = Path(path)
-    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    if path.suffix == ".npz":
+        return path
+    return path.with_name(path.name + ".npz")
 
 
 def _array_name(feature: str) -> str:
+    """``main`` is ``features`` on disk, as in other people's files."""
     return "features" if feature == "main" else f"features_{feature}"
 
 

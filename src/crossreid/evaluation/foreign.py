@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings, read_arrays
 
-_NEEDED = ("features", "pids", "camids", "frames")
+_REQUIRED = ("features", "pids", "camids", "frames")
 
 
 def load_foreign(path: str | Path) -> Embeddings:
@@ -26,22 +26,20 @@ def load_foreign(path: str | Path) -> Embeddings:
     """
     path = Path(path)
     arrays = read_arrays(path)
-    missing = [name for name in _NEEDED if name not in arrays]
-    if missing:
-        raise DataError(f"{path} has no array {missing[0]!r}: it needs {', '.join(_NEEDED)} and has {sorted(arrays)}.")
-    pids, camids, frames = (_whole_numbers(path, name, arrays[name]) for name in _NEEDED[1:])
-    features = arrays["features"]
-    if not (np.issubdtype(features.dtype, np.floating) or np.issubdtype(features.dtype, np.integer)):
-        raise DataError(f"'features' in {path} are of type {features.dtype}, not real numbers.")
-    count = len(features) if features.ndim else 0
+    for name in _REQUIRED:
+        if name not in arrays:
+            raise DataError(f"{path} has no array {name!r}: it needs {', '.join(_REQUIRED)} and has {sorted(arrays)}.")
+    pids = _whole_numbers(path, "pids", arrays["pids"])
+    camids = _whole_numbers(path, "camids", arrays["camids"])
+    frames = _whole_numbers(path, "frames", arrays["frames"])
+    features = _real_numbers(path, arrays["features"])
     infrared = _infrared(path, arrays, camids)
-    if not count or features.ndim != 2 or any(len(array) != count for array in (pids, camids, frames, infrared)):
-        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_NEEDED, "infrared") if name in arrays)
-        raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")
+    _check_shapes(path, arrays, features, (pids, camids, frames, infrared))
     _check_ranges(path, pids, camids, frames, infrared)
+    count = len(features)
     try:
         return Embeddings(
-            features={"main": features.astype(np.float64) if features.dtype.kind in "iu" else features},
+            features={"main": features},
             pids=pids,
             camids=camids,
             infrared=infrared,
@@ -53,7 +51,17 @@ def load_foreign(path: str | Path) -> Embeddings:
         raise DataError(f"{path}: {error}") from error
 
 
+def _real_numbers(path: Path, features: Array) -> Array:
+    """Features of any real type; whole numbers in float64, which holds large ones exactly, and not in float32."""
+    if np.issubdtype(features.dtype, np.integer):
+        return features.astype(np.float64)
+    if not np.issubdtype(features.dtype, np.floating):
+        raise DataError(f"'features' in {path} are of type {features.dtype}, not real numbers.")
+    return features
+
+
 def _whole_numbers(path: Path, name: str, values: Array) -> Array:
+    """(N,) int64; floats are taken where they are whole."""
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise DataError(f"{name!r} in {path} should be N whole numbers, not {values.dtype} of shape {values.shape}.")
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
@@ -65,7 +73,9 @@ def _infrared(path: Path, arrays: Mapping[str, Array], camids: Array) -> Array:
     """(N,) bool, as the file has it, or by the cameras of SYSU-MM01."""
     if "infrared" in arrays:
         flags = arrays["infrared"]
-        values = _whole_numbers(path, "infrared", flags.astype(np.int64) if flags.dtype == np.bool_ else flags)
+        if flags.dtype == np.bool_:
+            flags = flags.astype(np.int64)
+        values = _whole_numbers(path, "infrared", flags)
         if not np.isin(values, (0, 1)).all():
             raise DataError(f"'infrared' in {path} should be 0 or 1, that is visible or infrared.")
         return np.asarray(values == 1)
@@ -77,15 +87,25 @@ def _infrared(path: Path, arrays: Mapping[str, Array], camids: Array) -> Array:
     return np.isin(camids, SYSU_INFRARED_CAMERAS)
 
 
+def _check_shapes(path: Path, arrays: Mapping[str, Array], features: Array, per_image: Sequence[Array]) -> None:
+    """At least one image, features (N, D), and each of the others of length N."""
+    if features.ndim == 2 and len(features) and {len(features)} == set(map(len, per_image)):
+        return
+    shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_REQUIRED, "infrared") if name in arrays)
+    raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")
+
+
 def _check_ranges(path: Path, pids: Array, camids: Array, frames: Array, infrared: Array) -> None:
     if camids.min() < 1:
         raise DataError(f"'camids' in {path} start at {camids.min()}: cameras count from 1.")
     if frames.min() < 0:
         raise DataError(f"'frames' in {path} has negative values: frames count from 0.")
-    images, counts = np.unique(np.stack([pids, camids, infrared, frames], axis=1), axis=0, return_counts=True)
-    if (counts > 1).any():
-        pid, camid, _, frame = images[counts > 1][0]
+    keys = np.stack([pids, camids, infrared, frames], axis=1)  # (N, 4)
+    images, counts = np.unique(keys, axis=0, return_counts=True)
+    repeated = images[counts > 1]
+    if len(repeated):
+        pid, camid, _, frame = repeated[0]
         raise DataError(
-            f"{(counts > 1).sum()} images stand in {path} more than once, "
+            f"{len(repeated)} images stand in {path} more than once, "
             f"for one the person {pid} in camera {camid}, frame {frame}."
         )

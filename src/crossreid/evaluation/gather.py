@@ -66,45 +66,50 @@ class EmbeddingGatherer(Metric):
         """Add one batch: ``rows`` (B,) places in the dataset, ``features`` name -> (B, D)."""
         if set(features) != set(self.names):
             raise ValueError(f"expected the features {sorted(self.names)}, got {sorted(features)}")
-        for name in self.names:
-            if features[name].ndim != 2 or len(features[name]) != len(rows):
-                raise ValueError(f"feature {name!r} should be ({len(rows)}, D), got {tuple(features[name].shape)}")
+        for name, feature in features.items():
+            if feature.ndim != 2 or len(feature) != len(rows):
+                raise ValueError(f"feature {name!r} should be ({len(rows)}, D), got {tuple(feature.shape)}")
         self._list("rows").append(rows.detach().long().flatten())
         for name, state in zip(self.names, self._states(), strict=True):
             self._list(state).append(features[name].detach().float().flatten())
 
     def compute(self) -> Gathered:
         """All images: ``rows`` (N,) ascending, each once, and ``features`` name -> (N, D) float32, on the device."""
-        rows = self._flat("rows")
-        unique, inverse = torch.unique(rows, return_inverse=True)
+        rows = self._flat("rows")  # (M,) with duplicates
+        unique, inverse = torch.unique(rows, return_inverse=True)  # (N,), (M,)
+        # the first of each: unique says which rows there are, not where
+        positions = torch.arange(len(rows), device=rows.device)
         first = torch.full_like(unique, len(rows))
-        first.scatter_reduce_(0, inverse, torch.arange(len(rows), device=rows.device), reduce="amin")
-        matrices = {
-            name: self._flat(state).reshape(len(rows), -1 if len(rows) else 0)[first]
-            for name, state in zip(self.names, self._states(), strict=True)
-        }
-        return Gathered(unique, matrices)
+        first.scatter_reduce_(0, inverse, positions, reduce="amin")
+        width = -1 if len(rows) else 0  # of no rows at all it cannot be inferred
+        features = {}
+        for name, state in zip(self.names, self._states(), strict=True):
+            matrix = self._flat(state).reshape(len(rows), width)
+            features[name] = matrix[first]
+        return Gathered(unique, features)
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather from all processes; a process without images takes part with empty tensors of the right type."""
         for state in ("rows", *self._states()):
-            held = getattr(self, state)
-            if isinstance(held, list) and not held:
-                held.append(self._empty(state))
+            batches = getattr(self, state)
+            if isinstance(batches, list) and not batches:
+                batches.append(self._empty(state))
         super().sync(*args, **kwargs)
 
     def _states(self) -> list[str]:
+        """Names of the states that hold the features, in the order of :attr:`names`, which need not be identifiers."""
         return [f"feature_{i}" for i in range(len(self.names))]
 
     def _list(self, state: str) -> list[Tensor]:
-        held: list[Tensor] = getattr(self, state)
-        return held
+        batches: list[Tensor] = getattr(self, state)
+        return batches
 
     def _flat(self, state: str) -> Tensor:
-        held = getattr(self, state)
-        if isinstance(held, list) and not held:
+        """All batches of a state in one row; after gathering from processes a state is a tensor already."""
+        batches = getattr(self, state)
+        if isinstance(batches, list) and not batches:
             return self._empty(state)
-        flat: Tensor = dim_zero_cat(held)
+        flat: Tensor = dim_zero_cat(batches)
         return flat
 
     def _empty(self, state: str) -> Tensor:

@@ -23,13 +23,13 @@ import numpy as np
 
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.draws import seeded_draw
+from crossreid.evaluation.draws import draw_images, identity_first, seeded_draw
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.subsets import images_by_person
+from crossreid.evaluation.scorers import Scorer
+from crossreid.evaluation.subsets import PersonInCamera, as_ids, images_by_person
 
 LLCM_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_infrared": ("visible", "infrared"),
@@ -68,47 +68,44 @@ class LLCMProtocol(RetrievalProtocol):
         if roles not in LLCM_ROLES:
             raise ConfigError(f"The roles in LLCM's protocol are {' or '.join(LLCM_ROLES)}, not {roles!r}.")
         super().__init__(f"{dataset}/{direction}/{roles}", trials, SamePersonSameCamera())
-        self.direction, self.roles = direction, roles
+        self.direction = direction
+        self.roles = roles
         self.whole_modality, self.drawn_modality = LLCM_DIRECTIONS[direction]
-        self.test_ids = None if test_ids is None else tuple(int(pid) for pid in test_ids)
+        self.test_ids = as_ids(test_ids)
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) the probes, by identity and camera; those of a trial where they are drawn."""
-        return self._drawn(embeddings, trial) if self.roles == "sampled_query" else self._whole(embeddings)
+        if self.roles == "sampled_query":
+            return self._sample(embeddings, trial)
+        return self._all_images(embeddings)
 
     def gallery(self, embeddings: Embeddings, trial: int) -> Array:
         """(G,) the gallery, by identity and camera; that of a trial where it is drawn."""
-        return self._whole(embeddings) if self.roles == "sampled_query" else self._drawn(embeddings, trial)
+        if self.roles == "sampled_query":
+            return self._all_images(embeddings)
+        return self._sample(embeddings, trial)
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
-        return ProtocolLabels(
-            mode=f"{self.direction}, {self.roles}",
-            shots="all" if self.roles == "sampled_query" else "1",
-            draw="seeded",
-            exclusion=self.removal.label,
-            ranks="identities" if self.deduplicate else "images",
-            feature=scorer_label(scorer),
-            inference=scorer_inference(scorer),
-        )
+        """Direction and reading as mode; shots are those of the gallery."""
+        shots = "all" if self.roles == "sampled_query" else "1"
+        return self.labels_of(scorer, mode=f"{self.direction}, {self.roles}", shots=shots, draw="seeded")
 
-    def _whole(self, embeddings: Embeddings) -> Array:
-        """All images of the modality that is taken whole."""
+    def _all_images(self, embeddings: Embeddings) -> Array:
+        """Every image of the modality that is taken whole."""
         people = self._people(embeddings, self.whole_modality)
-        return np.concatenate([places for _, places in people])
+        return np.concatenate(list(people.values()))
 
-    def _drawn(self, embeddings: Embeddings, trial: int) -> Array:
+    def _sample(self, embeddings: Embeddings, trial: int) -> Array:
         """One image of each person in each camera of the modality that is drawn."""
         people = self._people(embeddings, self.drawn_modality)
-        chosen = seeded_draw({person: len(places) for person, places in people}, trial, 1)
-        return np.concatenate([places[chosen[person]] for person, places in people])
+        return draw_images(people, seeded_draw, trial, shots=1)
 
-    def _people(self, embeddings: Embeddings, modality: Modality) -> list[tuple[tuple[int, int], Array]]:
-        """((camera, pid), places) in the order identity, camera."""
+    def _people(self, embeddings: Embeddings, modality: Modality) -> dict[PersonInCamera, Array]:
+        """(camera, pid) -> places of the images; identities ascend, then cameras."""
         people = images_by_person(embeddings, None, self.test_ids, modality)
         if not people:
             raise DataError(f"{self.key}: there are no {modality} images among the embeddings.")
-        return sorted(people.items(), key=lambda item: (item[0][1], item[0][0]))
+        return {person: people[person] for person in sorted(people, key=identity_first)}
 
 
 def score_llcm(

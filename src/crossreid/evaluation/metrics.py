@@ -42,12 +42,23 @@ class ProbeScores:
         """(Q,) True where the probe has a true match."""
         return self.relevant > 0
 
+    @property
+    def mean_ap(self) -> float:
+        """mAP: mean over the valid probes, NaN if there is none."""
+        return float(self.ap[self.valid].mean())
+
+    @property
+    def mean_inp(self) -> float:
+        """mINP: mean over the valid probes, NaN if there is none."""
+        return float(self.inp[self.valid].mean())
+
     @classmethod
     def join(cls, parts: Sequence[ProbeScores]) -> ProbeScores:
         """The scores of several lots of probes, one after the other."""
-        return cls(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("first_rank", "ap", "inp", "relevant"))
-        )
+        columns: dict[str, Array] = {}
+        for name in ("first_rank", "ap", "inp", "relevant"):
+            columns[name] = np.concatenate([getattr(part, name) for part in parts])
+        return cls(**columns)
 
 
 def score_probes(
@@ -72,13 +83,15 @@ def score_probes(
     Raises:
         ValueError: shapes disagree or a similarity is NaN.
     """
-    shape = (len(query_pids), len(gallery_pids))
+    n_probes = len(query_pids)
+    n_gallery = len(gallery_pids)
+    shape = (n_probes, n_gallery)
     if similarity.shape != shape or removed.shape != shape:
         raise ValueError(f"expected (Q, G) = {shape}, got similarity {similarity.shape} and removed {removed.shape}")
-    if not 0 < shape[1] < np.iinfo(np.int32).max:
+    if not 0 < n_gallery < np.iinfo(np.int32).max:  # ranks are int32
         raise ValueError("a gallery needs at least one image")
     parts = []
-    for start in range(0, max(shape[0], 1), chunk):
+    for start in range(0, max(n_probes, 1), chunk):  # no probe at all is one empty lot
         lot = slice(start, start + chunk)
         parts.append(_score_lot(similarity[lot], query_pids[lot], gallery_pids, removed[lot], deduplicate))
     return ProbeScores.join(parts)
@@ -93,47 +106,60 @@ def cmc(first_rank: Array, length: int) -> Array:
     ranks = first_rank[first_rank > 0]
     if not len(ranks) or ranks.max() > length:
         raise ValueError(f"a CMC of length {length} needs valid probes, all found by then")
-    return np.asarray(np.cumsum(np.bincount(ranks - 1, minlength=length)) / len(ranks))
+    hits = np.bincount(ranks - 1, minlength=length)  # hits[k - 1]: probes whose first match has rank k
+    return np.asarray(np.cumsum(hits) / len(ranks))
 
 
 def ranking(similarity: Array, removed: Array) -> tuple[Array, Array]:
-    """Order of the gallery and places for a lot of probes.
+    """Order of the gallery and ranks for a lot of probes.
 
     Returns:
         order: (Q, G) gallery indices, most alike first, ties in gallery order, removed images still among them.
-        places: (Q, G) int32, 1-based place of ``order`` among what counts; 0 where removed.
+        ranks: (Q, G) int32, 1-based rank of each image of ``order`` among those that count; 0 where removed.
     """
     if np.isnan(similarity).any():
         raise ValueError("similarities must not be NaN")
     order = np.argsort(-similarity, axis=1, kind="stable")
-    kept = ~np.take_along_axis(removed, order, axis=1)
-    return order, np.cumsum(kept, axis=1, dtype=np.int32) * kept
+    counts = ~np.take_along_axis(removed, order, axis=1)
+    ranks = np.cumsum(counts, axis=1, dtype=np.int32) * counts
+    return order, ranks
 
 
 def _score_lot(
     similarity: Array, query_pids: Array, gallery_pids: Array, removed: Array, deduplicate: bool
 ) -> ProbeScores:
-    order, places = ranking(similarity, removed)
-    hit = (gallery_pids[order] == query_pids[:, None]) & (places > 0)
-    relevant = hit.sum(axis=1)
-    probe, column = np.nonzero(hit)  # by probe, then by place
-    place = places[probe, column]
-    nth = np.cumsum(hit, axis=1, dtype=np.int32)[probe, column]
-    count = len(query_pids)
-    ap = np.bincount(probe, weights=nth / place, minlength=count) / np.maximum(relevant, 1)
-    first, last = np.zeros(count, np.int64), np.ones(count, np.int64)
-    np.maximum.at(last, probe, place)
-    first[probe[nth == 1]] = place[nth == 1]
+    order, ranks = ranking(similarity, removed)  # (Q, G) each
+    match = (gallery_pids[order] == query_pids[:, None]) & (ranks > 0)
+    relevant = match.sum(axis=1)  # R of each probe
+    # one entry for each true match, by probe, then by rank: its rank, and that it is the i-th match of its probe
+    probe, column = np.nonzero(match)
+    rank = ranks[probe, column]
+    i = np.cumsum(match, axis=1, dtype=np.int32)[probe, column]
+
+    n_probes = len(query_pids)
+    precision_sum = np.bincount(probe, weights=i / rank, minlength=n_probes)
+    ap = precision_sum / np.maximum(relevant, 1)  # 0 / 1 for a probe without a match
+
+    last_rank = np.ones(n_probes, np.int64)  # stays 1 without a match, so that INP is 0 / 1
+    np.maximum.at(last_rank, probe, rank)
+    inp = relevant / last_rank
+
+    first_rank = np.zeros(n_probes, np.int64)
+    is_first = i == 1
+    first_rank[probe[is_first]] = rank[is_first]
     if deduplicate:
-        first = _identity_rank(order, places, first, gallery_pids)
-    return ProbeScores(first, ap, relevant / last, relevant)
+        first_rank = _rank_among_identities(order, ranks, first_rank, gallery_pids)
+    return ProbeScores(first_rank, ap, inp, relevant)
 
 
-def _identity_rank(order: Array, places: Array, first: Array, gallery_pids: Array) -> Array:
-    """(Q,) place of the first match when each identity is listed once: 1 + identities seen before it."""
-    by_image = np.empty_like(places)
-    np.put_along_axis(by_image, order, np.where(places > 0, places, np.iinfo(np.int32).max), axis=1)
+def _rank_among_identities(order: Array, ranks: Array, first_rank: Array, gallery_pids: Array) -> Array:
+    """(Q,) rank of the first match when each identity is listed once: 1 + the identities with a better image."""
+    never = np.iinfo(np.int32).max  # rank of what is removed: behind everything
+    rank_of_image = np.empty_like(ranks)  # (Q, G) in the order of the gallery
+    np.put_along_axis(rank_of_image, order, np.where(ranks > 0, ranks, never), axis=1)
+    # images of one identity side by side, so that one reduceat takes the best of each
     by_identity = np.argsort(gallery_pids, kind="stable")
-    starts = np.unique(gallery_pids[by_identity], return_index=True)[1]
-    seen_at = np.minimum.reduceat(by_image[:, by_identity], starts, axis=1)  # (Q, I) first place of each identity
-    return np.where(first > 0, 1 + (seen_at < first[:, None]).sum(axis=1), 0)
+    _, starts = np.unique(gallery_pids[by_identity], return_index=True)
+    best_rank = np.minimum.reduceat(rank_of_image[:, by_identity], starts, axis=1)  # (Q, I)
+    identities_before = (best_rank < first_rank[:, None]).sum(axis=1)
+    return np.where(first_rank > 0, 1 + identities_before, 0)

@@ -70,10 +70,12 @@ def modality_pairs(
         removal: which gallery images do not count in retrieval.
         progress: shows how far it is.
     """
-    scorer = Cosine(feature) if scorer is None else scorer
+    if scorer is None:
+        scorer = Cosine(feature)
     scores = {}
     for pairing in PAIRINGS:
-        result = AllPairsProtocol(pairing, dataset, removal)(embeddings, scorer, progress)
+        protocol = AllPairsProtocol(pairing, dataset, removal)
+        result = protocol(embeddings, scorer, progress)
         scores[pairing] = PairingScore(result, _similarity_within(embeddings, pairing, feature))
     return scores
 
@@ -97,7 +99,9 @@ def reported_pairs(
     """
     scores = {}
     for name, pair in asked.items():
-        protocol = AllPairsProtocol(pair.pairing, dataset, SameImage() if pair.any_camera else removal)
+        # within a modality a probe is in its own gallery, so it never counts
+        left_out = SameImage() if pair.any_camera else removal
+        protocol = AllPairsProtocol(pair.pairing, dataset, left_out)
         protocol.key = f"{dataset}/pairs/{name}"
         result = protocol(embeddings, Cosine(pair.feature), progress)
         scores[name] = PairingScore(result, _similarity_within(embeddings, pair.pairing, pair.feature))
@@ -105,7 +109,10 @@ def reported_pairs(
 
 
 def _similarity_within(embeddings: Embeddings, pairing: str, feature: str) -> float:
-    query, gallery = (embeddings.select(images_of(embeddings, modality)) for modality in PAIRINGS[pairing])
+    """Intra-class similarity over all images of the two modalities."""
+    query_modality, gallery_modality = PAIRINGS[pairing]
+    query = embeddings.select(images_of(embeddings, query_modality))
+    gallery = embeddings.select(images_of(embeddings, gallery_modality))
     return intra_class_cosine_similarity(query, gallery, feature)
 
 
@@ -118,25 +125,42 @@ def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, featur
     Raises:
         DataError: the two sets share no person in different images.
     """
-    unit_q, unit_g = (normalised(feature_of(part, feature)) for part in (query, gallery))
-    people = np.union1d(query.pids, gallery.pids)
-    sums, counts = [], []
-    for unit, pids in ((unit_q, query.pids), (unit_g, gallery.pids)):
-        person = np.searchsorted(people, pids)
-        total = np.zeros((len(people), unit.shape[1]))
-        np.add.at(total, person, unit)
-        sums.append(total)
-        counts.append(np.bincount(person, minlength=len(people)))
+    unit_q = normalised(feature_of(query, feature))  # (Q, D)
+    unit_g = normalised(feature_of(gallery, feature))  # (G, D)
+    people = np.union1d(query.pids, gallery.pids)  # (P,)
+    person_q = np.searchsorted(people, query.pids)
+    person_g = np.searchsorted(people, gallery.pids)
+    sum_q = _sum_by_person(unit_q, person_q, len(people))
+    sum_g = _sum_by_person(unit_g, person_g, len(people))
+    images_q = np.bincount(person_q, minlength=len(people))
+    images_g = np.bincount(person_g, minlength=len(people))
+
     same_q, same_g = _same_images(query, gallery)
-    pairs = int(counts[0] @ counts[1]) - len(same_q)
+    pairs = int(images_q @ images_g) - len(same_q)
     if pairs < 1:
         raise DataError("The two sets share no person in different images: there is no intra-class similarity.")
-    alike = float((sums[0] * sums[1]).sum() - (unit_q[same_q] * unit_g[same_g]).sum())
-    return alike / pairs
+    similarity_of_all = (sum_q * sum_g).sum()
+    similarity_of_same = (unit_q[same_q] * unit_g[same_g]).sum()
+    return float(similarity_of_all - similarity_of_same) / pairs
+
+
+def _sum_by_person(unit: Array, person: Array, count: int) -> Array:
+    """(P, D) sums of the unit features (N, D) of each person."""
+    total = np.zeros((count, unit.shape[1]))
+    np.add.at(total, person, unit)
+    return total
 
 
 def _same_images(query: Embeddings, gallery: Embeddings) -> tuple[Array, Array]:
-    keys = [np.stack([part.pids, part.camids, part.infrared, part.frames], axis=1) for part in (query, gallery)]
-    codes = np.unique(np.concatenate(keys), axis=0, return_inverse=True)[1].reshape(-1)
-    _, in_query, in_gallery = np.intersect1d(codes[: len(query)], codes[len(query) :], return_indices=True)
-    return in_query, in_gallery
+    """Where images that are in both sets stand in the one and in the other, (S,) each."""
+    images = np.concatenate([_image_keys(query), _image_keys(gallery)])
+    # one number for each different image, so that the two sets can be intersected
+    _, numbers = np.unique(images, axis=0, return_inverse=True)
+    numbers = numbers.reshape(-1)
+    in_both = np.intersect1d(numbers[: len(query)], numbers[len(query) :], return_indices=True)
+    return in_both[1], in_both[2]
+
+
+def _image_keys(part: Embeddings) -> Array:
+    """(N, 4) what tells one image from another."""
+    return np.stack([part.pids, part.camids, part.infrared, part.frames], axis=1)

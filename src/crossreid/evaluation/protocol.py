@@ -18,7 +18,7 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Cosine, Scorer, scorer_label
+from crossreid.evaluation.scorers import Cosine, Scorer, scorer_inference, scorer_label, wants_all_probes
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 """Wraps the trials to show how far they are: ``progress(trials, label)``."""
@@ -53,7 +53,7 @@ class RetrievalProtocol(ABC):
 
     @abstractmethod
     def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
+        """What tables say of the results; :meth:`labels_of` fills in what all protocols share."""
 
     def check(self, embeddings: Embeddings) -> None:
         """Raise :class:`DataError` where these embeddings cannot be scored by this protocol."""
@@ -68,50 +68,77 @@ class RetrievalProtocol(ABC):
         Raises:
             DataError: there are no probes, no gallery or no true matches, or the scorer gives NaN.
         """
-        scorer = Cosine() if scorer is None else scorer
+        if scorer is None:
+            scorer = Cosine()
         self.check(embeddings)
-        scores, sums, sizes, identities, n_probes = [], [], [], 0, 0
-        expected: dict[str, float] = {}
-        trials = range(self.trials)
-        for trial in trials if progress is None else progress(trials, self.key):
+        trials: Iterable[int] = range(self.trials)
+        if progress is not None:
+            trials = progress(trials, self.key)
+        scores: list[ProbeScores] = []
+        identity_sums: list[IdentityScores] = []
+        gallery_sizes: list[int] = []
+        for trial in trials:
             probes = embeddings.select(self.queries(embeddings, trial))
             gallery = embeddings.select(self.gallery(embeddings, trial))
-            scores.append(self.score(probes, gallery, scorer))
-            sums.append(IdentityScores.gather(probes.pids, scores[-1]))
-            sizes.append(len(gallery))
-            if not expected:  # draws differ in which images are taken, never in how many
-                identities = len(np.unique(gallery.pids)) if self.deduplicate else len(gallery)
+            trial_scores = self.score(probes, gallery, scorer)
+            scores.append(trial_scores)
+            identity_sums.append(IdentityScores.gather(probes.pids, trial_scores))
+            gallery_sizes.append(len(gallery))
+            if len(scores) == 1:  # draws differ in which images they take, never in how many: once is enough
+                cmc_length = self._cmc_length(gallery)
                 n_probes = len(probes)
-                expected = self._chance(probes, gallery)
+                random_ranking = self._chance(probes, gallery)
         return RetrievalResult(
             protocol=self.key,
             labels=self.labels(scorer),
-            cmc=np.stack([cmc(s.first_rank, identities) for s in scores]),
-            mean_ap=np.array([s.ap[s.valid].mean() for s in scores]),
-            mean_inp=np.array([s.inp[s.valid].mean() for s in scores]),
+            cmc=np.stack([cmc(trial_scores.first_rank, cmc_length) for trial_scores in scores]),
+            mean_ap=np.array([trial_scores.mean_ap for trial_scores in scores]),
+            mean_inp=np.array([trial_scores.mean_inp for trial_scores in scores]),
             n_probes=n_probes,
-            n_valid=np.array([s.valid.sum() for s in scores]),
-            n_gallery=np.array(sizes),
-            chance=expected,
-            identities=IdentityScores.join(sums),
+            n_valid=np.array([trial_scores.valid.sum() for trial_scores in scores]),
+            n_gallery=np.array(gallery_sizes),
+            chance=random_ranking,
+            identities=IdentityScores.join(identity_sums),
         )
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
         """Scores of the probes on one gallery."""
-        whole = getattr(scorer, "transductive", False) or getattr(scorer, "whole", False)
-        step = len(probes) if whole else self.probes_at_a_time or len(probes)
+        step = len(probes)
+        if self.probes_at_a_time is not None and not wants_all_probes(scorer):
+            step = min(step, self.probes_at_a_time)
         parts = []
         for start in range(0, len(probes), step):
-            lot = probes if step >= len(probes) else probes.select(slice(start, start + step))
-            similarity, removed = similarities(scorer, lot, gallery), self.removal(lot, gallery)
+            lot = probes
+            if step < len(probes):  # selecting copies every feature
+                lot = probes.select(slice(start, start + step))
+            similarity = similarities(scorer, lot, gallery)
+            removed = self.removal(lot, gallery)
             parts.append(score_probes(similarity, lot.pids, gallery.pids, removed, deduplicate=self.deduplicate))
-        joined = ProbeScores.join(parts)
-        if not joined.valid.any():
+        scores = ProbeScores.join(parts)
+        if not scores.valid.any():
             raise NothingToScoreError(
                 f"{self.key}: none of the {len(probes)} probes has a true match in the gallery "
                 f"(not counted: {self.removal.label})."
             )
-        return joined
+        return scores
+
+    def labels_of(self, scorer: Scorer, *, mode: str, shots: str, draw: str) -> ProtocolLabels:
+        """Labels with what the protocol does not count, what its Rank-k counts, and the scorer's own."""
+        return ProtocolLabels(
+            mode=mode,
+            shots=shots,
+            draw=draw,
+            exclusion=self.removal.label,
+            ranks="identities" if self.deduplicate else "images",
+            feature=scorer_label(scorer),
+            inference=scorer_inference(scorer),
+        )
+
+    def _cmc_length(self, gallery: Embeddings) -> int:
+        """How many ranks there are: identities in the gallery, or images."""
+        if self.deduplicate:
+            return len(np.unique(gallery.pids))
+        return len(gallery)
 
     def _chance(self, probes: Embeddings, gallery: Embeddings) -> dict[str, float]:
         removed = self.removal(probes, gallery)

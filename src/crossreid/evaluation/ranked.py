@@ -55,29 +55,39 @@ def ranked_list(
     Raises:
         DataError: an image asked for is no probe of this protocol.
     """
-    scorer = Cosine() if scorer is None else scorer
+    if scorer is None:
+        scorer = Cosine()
     protocol.check(embeddings)
-    every = protocol.queries(embeddings, trial)
-    wanted = every if queries is None else np.asarray(queries, dtype=np.int64)
-    strangers = wanted[~np.isin(wanted, every)]
+    all_queries = protocol.queries(embeddings, trial)
+    queries = all_queries if queries is None else np.asarray(queries, dtype=np.int64)
+    strangers = queries[~np.isin(queries, all_queries)]
     if len(strangers):
         raise DataError(f"Image {strangers[0]} of the embeddings is no probe of {protocol.key}.")
-    places = protocol.gallery(embeddings, trial)
-    gallery = embeddings.select(places)
-    asked = every if getattr(scorer, "transductive", False) else wanted  # such a scorer must see all probes
-    scores = similarities(scorer, embeddings.select(asked), gallery)
-    if asked is not wanted:
-        by_place = np.argsort(asked, kind="stable")
-        scores = scores[by_place[np.searchsorted(asked[by_place], wanted)]]
-    probes = embeddings.select(wanted)
+    gallery_places = protocol.gallery(embeddings, trial)
+    gallery = embeddings.select(gallery_places)
+    probes = embeddings.select(queries)
+    if getattr(scorer, "transductive", False):
+        # its scores of a probe depend on the others: the lists are those of the whole protocol
+        scores = similarities(scorer, embeddings.select(all_queries), gallery)[_positions(queries, all_queries)]
+    else:
+        scores = similarities(scorer, probes, gallery)
+
     removed = protocol.removal(probes, gallery)
-    valid = ((gallery.pids == probes.pids[:, None]) & ~removed).any(axis=1)
-    order, kept = ranking(np.where(removed, -np.inf, scores), removed)
-    order, kept = order[:, :k], kept[:, :k] > 0  # what is removed comes last
+    match = (gallery.pids == probes.pids[:, None]) & ~removed
+    # minus infinity puts what does not count behind what does
+    order, ranks = ranking(np.where(removed, -np.inf, scores), removed)
+    order = order[:, :k]
+    counts = ranks[:, :k] > 0
     return RankedLists(
-        queries=wanted,
-        indices=np.where(kept, places[order], -1),
-        correct=kept & (gallery.pids[order] == probes.pids[:, None]),
-        similarity=np.where(kept, np.take_along_axis(scores, order, axis=1), np.nan),
-        valid=valid,
+        queries=queries,
+        indices=np.where(counts, gallery_places[order], -1),
+        correct=np.take_along_axis(match, order, axis=1),
+        similarity=np.where(counts, np.take_along_axis(scores, order, axis=1), np.nan),
+        valid=match.any(axis=1),
     )
+
+
+def _positions(queries: Array, all_queries: Array) -> Array:
+    """(n,) position of each query among all queries, which need not ascend."""
+    ascending = np.argsort(all_queries, kind="stable")
+    return np.asarray(ascending[np.searchsorted(all_queries[ascending], queries)])

@@ -7,6 +7,7 @@ A model that was trained on another split has seen people of this test: it is re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -19,8 +20,8 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import NothingRemoved
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.subsets import images_of
+from crossreid.evaluation.scorers import Scorer
+from crossreid.evaluation.subsets import as_ids, images_of
 
 REGDB_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_thermal": ("visible", "infrared"),
@@ -67,9 +68,10 @@ class RegDBProtocol(RetrievalProtocol):
                 f"on split {trained_on}, or train on split {split}."
             )
         super().__init__(f"{dataset}/{direction}", 1, NothingRemoved())
-        self.direction, self.split = direction, split
+        self.direction = direction
+        self.split = split
         self.query_modality, self.gallery_modality = REGDB_DIRECTIONS[direction]
-        self.test_ids = None if test_ids is None else tuple(int(pid) for pid in test_ids)
+        self.test_ids = as_ids(test_ids)
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) all images of the query modality, by identity and frame."""
@@ -80,16 +82,8 @@ class RegDBProtocol(RetrievalProtocol):
         return images_of(embeddings, self.gallery_modality, self.test_ids)
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
-        return ProtocolLabels(
-            mode=self.direction,
-            shots="all",
-            draw=f"split {self.split}",
-            exclusion=self.removal.label,
-            ranks="identities" if self.deduplicate else "images",
-            feature=scorer_label(scorer),
-            inference=scorer_inference(scorer),
-        )
+        """The direction as mode, the split as draw."""
+        return self.labels_of(scorer, mode=self.direction, shots="all", draw=f"split {self.split}")
 
 
 def score_regdb(
@@ -122,9 +116,42 @@ def average_splits(results: Sequence[RetrievalResult]) -> RetrievalResult:
     """
     if not results:
         raise DataError("There are no results of splits to average.")
+    _check_comparable(results)
+    _check_each_split_once(results)
+    first = results[0]
+
+    def over_splits(attribute: str) -> Array:
+        return np.concatenate([getattr(result, attribute) for result in results])
+
+    # galleries of splits can differ in size: a CMC stays at its last value, 1, past its end
+    longest = max(result.cmc.shape[1] for result in results)
+    curves = []
+    for result in results:
+        beyond = longest - result.cmc.shape[1]
+        curves.append(np.pad(result.cmc, ((0, 0), (0, beyond)), mode="edge"))
+    chance = {}
+    for name in first.chance:
+        chance[name] = float(np.mean([result.chance[name] for result in results]))
+    return RetrievalResult(
+        protocol=first.protocol,
+        labels=replace(first.labels, draw=f"{len(results)} splits"),
+        cmc=np.concatenate(curves),
+        mean_ap=over_splits("mean_ap"),
+        mean_inp=over_splits("mean_inp"),
+        n_probes=first.n_probes,
+        n_valid=over_splits("n_valid"),
+        n_gallery=over_splits("n_gallery"),
+        chance=chance,
+        identities=IdentityScores.join([result.identities for result in results]),
+    )
+
+
+def _check_comparable(results: Sequence[RetrievalResult]) -> None:
+    """All of one protocol, with the same labels but for the split, and of equally many probes."""
     first = results[0]
     for other in results:
-        if other.protocol != first.protocol or replace(other.labels, draw="") != replace(first.labels, draw=""):
+        same_labels = replace(other.labels, draw="") == replace(first.labels, draw="")
+        if other.protocol != first.protocol or not same_labels:
             raise DataError(
                 f"Results of {first.protocol} ({first.labels.draw}) and {other.protocol} ({other.labels.draw}) were scored "
                 "in different ways and have no average: score all splits with the same settings."
@@ -134,19 +161,10 @@ def average_splits(results: Sequence[RetrievalResult]) -> RetrievalResult:
                 f"{first.protocol}: {first.labels.draw} has {first.n_probes} probes and {other.labels.draw} "
                 f"{other.n_probes}; splits of different sizes are not averaged."
             )
-    draws = [result.labels.draw for result in results]
-    if twice := sorted({draw for draw in draws if draws.count(draw) > 1}):
-        raise DataError(f"{first.protocol}: {', '.join(twice)} is there more than once; give each split once.")
-    longest = max(result.cmc.shape[1] for result in results)
-    return RetrievalResult(
-        protocol=first.protocol,
-        labels=replace(first.labels, draw=f"{len(results)} splits"),
-        cmc=np.concatenate([np.pad(r.cmc, ((0, 0), (0, longest - r.cmc.shape[1])), mode="edge") for r in results]),
-        mean_ap=np.concatenate([r.mean_ap for r in results]),
-        mean_inp=np.concatenate([r.mean_inp for r in results]),
-        n_probes=first.n_probes,
-        n_valid=np.concatenate([r.n_valid for r in results]),
-        n_gallery=np.concatenate([r.n_gallery for r in results]),
-        chance={name: float(np.mean([r.chance[name] for r in results])) for name in first.chance},
-        identities=IdentityScores.join([r.identities for r in results]),
-    )
+
+
+def _check_each_split_once(results: Sequence[RetrievalResult]) -> None:
+    times = Counter(result.labels.draw for result in results)
+    repeated = sorted(split for split, count in times.items() if count > 1)
+    if repeated:
+        raise DataError(f"{results[0].protocol}: {', '.join(repeated)} is there more than once; give each split once.")

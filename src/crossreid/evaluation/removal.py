@@ -40,9 +40,11 @@ class SameImage:
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """(Q, G) bool, True where both are one image: person, camera, modality and frame agree."""
-        keys = ("pids", "camids", "infrared", "frames")
-        same = [getattr(query, key)[:, None] == getattr(gallery, key) for key in keys]
-        return np.asarray(np.logical_and.reduce(same))
+        same_person = query.pids[:, None] == gallery.pids
+        same_camera = query.camids[:, None] == gallery.camids
+        same_modality = query.infrared[:, None] == gallery.infrared
+        same_frame = query.frames[:, None] == gallery.frames
+        return np.asarray(same_person & same_camera & same_modality & same_frame)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class SamePersonSameCamera:
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """(Q, G) bool, True where both person and camera are the same."""
-        return np.asarray((query.pids[:, None] == gallery.pids) & (query.camids[:, None] == gallery.camids))
+        same_person = query.pids[:, None] == gallery.pids
+        same_camera = query.camids[:, None] == gallery.camids
+        return np.asarray(same_person & same_camera)
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,21 @@ class SameLocation:
     @property
     def label(self) -> str:
         """The rule in words, for tables."""
-        rooms = ", ".join(f"cameras {b} and {a} are one place" for a, b in self.shared.items())
-        return "gallery images from the probe's camera" + (f" ({rooms})" if rooms else "")
+        rule = "gallery images from the probe's camera"
+        if not self.shared:
+            return rule
+        rooms = ", ".join(f"cameras {other} and {camera} are one place" for camera, other in self.shared.items())
+        return f"{rule} ({rooms})"
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
-        """(Q, G) bool, True where both were seen in one place."""
-        places = []
-        for camids in (query.camids, gallery.camids):
-            place = camids.copy()
-            for camera, other in self.shared.items():
-                place[camids == camera] = other
-            places.append(place)
-        return np.asarray(places[0][:, None] == places[1][None, :])
+        """(Q, G) bool, True where both are from one place."""
+        query_place = self._place(query.camids)
+        gallery_place = self._place(gallery.camids)
+        return np.asarray(query_place[:, None] == gallery_place)
+
+    def _place(self, camids: Array) -> Array:
+        """(N,) the camera that stands for each camera's room."""
+        place = camids.copy()
+        for camera, other in self.shared.items():
+            place[camids == camera] = other
+        return place

@@ -42,7 +42,8 @@ import scipy.sparse as sp
 
 from crossreid.errors import ConfigError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.neighbours import AskedDistances, Distances, PointDistances
+from crossreid.evaluation.neighbours import AskedDistances, Distances
+from crossreid.evaluation.point_distances import PointDistances
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer, scorer_label, to_grid
 
 Convention = Literal["paper", "published_code"]
@@ -97,28 +98,45 @@ class KReciprocal:
         """Similarities (Q, G) float32, at most 0."""
         if not len(query) or not len(gallery):
             return np.zeros((len(query), len(gallery)), np.float32)
-        distances: Distances
-        if isinstance(self.base, Cosine | Euclidean):
-            distances = PointDistances(self.base, query, gallery, self.device, self.chunk)
-        else:
-            distances = AskedDistances(self.base, query, gallery, self.chunk)
         code = self.convention == "published_code"
-        half = round(self.k1 / 2) if code else self.k1 // 2  # Python rounds halves to even
-        whole, half, mean = (min(size, distances.count) for size in (self.k1 + code, half + code, self.k2))
-        found = distances.search((whole, half, mean))
-        pattern = expanded(found.order[:, :whole], found.order[:, :half], strict=code)
-        first = np.repeat(np.arange(distances.count), np.diff(pattern.indptr))
-        d = distances.of_pairs(first, pattern.indices.astype(np.int64))
-        scale = np.where(found.furthest > 0, found.furthest, 1.0) if code else np.ones(distances.count)
-        vectors = _with_data(pattern, np.exp(-d / scale[first]))
+        distances = self._distances(query, gallery)
+        k1, half, k2 = self._sizes(distances.count)
+        neighbours = distances.search((k1, half, k2))
+        scale = np.ones(distances.count)
         if code:
-            vectors = _with_data(pattern, vectors.data / vectors.sum(axis=1)[first])
-        vectors = _members(found.order[:, :mean], 1.0 / mean) @ vectors
-        result = found.across
+            scale = np.where(neighbours.furthest > 0, neighbours.furthest, 1.0)
+
+        members = expanded(neighbours.order[:, :k1], neighbours.order[:, :half], strict=code)  # R*(x), Eq. 4
+        x = np.repeat(np.arange(distances.count), np.diff(members.indptr))  # of each entry (x, y) of the sparse array
+        y = members.indices.astype(np.int64)
+        d = distances.of_pairs(x, y)
+        vectors = _with_data(members, np.exp(-d / scale[x]))  # V(x, y), Eq. 7
+        if code:
+            total = vectors.sum(axis=1)
+            vectors = _with_data(members, vectors.data / total[x])
+        average = _members(neighbours.order[:, :k2], 1.0 / k2)
+        vectors = average @ vectors  # Eq. 11
+
+        result = neighbours.across  # (Q, G) distances, overwritten by similarities: one such matrix, no more
         for rows, jaccard in jaccard_distances(vectors, len(query)):
             original = result[rows] / scale[rows, None]
-            result[rows] = to_grid(-((1 - self.lambda_) * jaccard + self.lambda_ * original), 0)
+            distance = (1 - self.lambda_) * jaccard + self.lambda_ * original  # Eq. 12
+            result[rows] = to_grid(-distance, 0)
         return result
+
+    def _distances(self, query: Embeddings, gallery: Embeddings) -> Distances:
+        if isinstance(self.base, Cosine | Euclidean):
+            return PointDistances(self.base, query, gallery, self.device, self.chunk)
+        return AskedDistances(self.base, query, gallery, self.chunk)
+
+    def _sizes(self, count: int) -> tuple[int, int, int]:
+        """Lengths of N(x, k1), N(x, k1 / 2) and N(x, k2), the image itself counted; at most all ``count`` images."""
+        k1 = self.k1
+        half = self.k1 // 2
+        if self.convention == "published_code":  # the image comes on top of its k neighbours
+            k1 = self.k1 + 1
+            half = round(self.k1 / 2) + 1  # Python rounds halves to even, as NumPy does there
+        return min(k1, count), min(half, count), min(self.k2, count)
 
 
 def expanded(whole: Array, half: Array, *, strict: bool) -> sp.csr_array:
@@ -129,49 +147,70 @@ def expanded(whole: Array, half: Array, *, strict: bool) -> sp.csr_array:
         half: fewer neighbours of each image.
         strict: R(y, k1 / 2) is added if more than two thirds of it, rather than at least, are shared.
     """
-    reciprocal, small = (_reciprocal(lists) for lists in (whole, half))
-    shared = sp.coo_array((reciprocal @ small).multiply(reciprocal))  # |R(x, k1) and R(y, k1 / 2)|: small is symmetric
-    three, two = 3 * shared.data, 2 * small.sum(axis=1)[shared.col]
-    joins = three > two if strict else three >= two
+    r_k1 = _reciprocal(whole)  # R(x, k1), Eq. 3
+    r_half = _reciprocal(half)  # R(y, k1 / 2)
+    # |R(x, k1) and R(y, k1 / 2)| for each y of R(x, k1): the product counts images z in both, as r_half is symmetric
+    shared = sp.coo_array((r_k1 @ r_half).multiply(r_k1))
+    size = r_half.sum(axis=1)[shared.col]  # |R(y, k1 / 2)|
+    joins = 3 * shared.data >= 2 * size  # at least two thirds, in whole numbers
+    if strict:
+        joins = 3 * shared.data > 2 * size
     candidates = sp.csr_array((shared.data[joins], (shared.row[joins], shared.col[joins])), shape=shared.shape)
-    members = sp.csr_array(reciprocal + candidates @ small)
+    members = sp.csr_array(r_k1 + candidates @ r_half)  # Eq. 4; only where an entry stands matters, not its value
     members.sort_indices()
     return members
 
 
 def jaccard_distances(vectors: sp.csr_array, probes: int) -> Iterator[tuple[slice, Array]]:
-    """d_J (rows, G) float64 of the first ``probes`` vectors to the others, some rows at a time.
+    """d_J (rows, G) float64 of the first ``probes`` vectors to the others, some rows at a time (Eq. 10).
 
     Only entries that both vectors have add to the sum of minima m, and the sum of maxima is both sums minus m.
     """
-    ours, theirs = vectors[:probes], sp.csc_array(vectors[probes:])
+    ours = vectors[:probes]  # (Q, N) by rows: the entries of a probe's vector
+    theirs = sp.csc_array(vectors[probes:])  # (G, N) by columns: the gallery images that have an entry there
     gallery = theirs.shape[0]
-    total = np.asarray(vectors.sum(axis=1))
-    length = np.diff(theirs.indptr)  # gallery images with an entry there
-    terms = np.concatenate([[0], np.cumsum(length[ours.indices], dtype=np.int64)])[ours.indptr] + gallery * np.arange(
-        probes + 1
-    )
+    total = np.asarray(vectors.sum(axis=1))  # (N,)
+    column_length = np.diff(theirs.indptr)  # (N,)
+    # terms[q]: minima of all probes before q, and the cells of their rows
+    minima_before = np.concatenate([[0], np.cumsum(column_length[ours.indices], dtype=np.int64)])
+    terms = minima_before[ours.indptr] + gallery * np.arange(probes + 1)
     start = 0
     while start < probes:
+        # as many rows as _TERMS allows, at least one
         stop = max(start + 1, int(np.searchsorted(terms, terms[start] + _TERMS, side="right")) - 1)
-        entries = slice(ours.indptr[start], ours.indptr[stop])
-        columns = ours.indices[entries]
-        many = length[columns]
-        ends = np.cumsum(many, dtype=np.int64)
-        at = np.arange(many.sum()) + np.repeat(theirs.indptr[columns] - (ends - many), many)
-        probe = np.repeat(np.arange(stop - start), np.diff(ours.indptr[start : stop + 1]))
-        least = np.minimum(np.repeat(ours.data[entries], many), theirs.data[at])
-        cell = np.repeat(probe * gallery, many) + theirs.indices[at]
-        minima = np.bincount(cell, least, (stop - start) * gallery).reshape(-1, gallery)
-        maxima = total[start:stop, None] + total[probes:] - minima
-        yield slice(start, stop), 1 - minima / maxima
+        rows = slice(start, stop)
+        minima = _sums_of_minima(ours, theirs, column_length, rows)  # (rows, G)
+        maxima = total[rows, None] + total[probes:] - minima
+        yield rows, 1 - minima / maxima
         start = stop
 
 
+def _sums_of_minima(ours: sp.csr_array, theirs: sp.csc_array, column_length: Array, rows: slice) -> Array:
+    """(rows, G) sums of min(V(x, z), V(y, z)) over all z, of some probes x and every gallery image y.
+
+    Each entry V(x, z) meets each entry in column z of the gallery: ``length`` of them, written out one after the other.
+    """
+    count = rows.stop - rows.start
+    gallery = theirs.shape[0]
+    entries = slice(ours.indptr[rows.start], ours.indptr[rows.stop])
+    z = ours.indices[entries]
+    length = column_length[z]
+    ends = np.cumsum(length, dtype=np.int64)
+    # where the meeting entries stand in theirs.data: each column from its start on
+    column_start = theirs.indptr[z] - (ends - length)
+    at = np.arange(length.sum()) + np.repeat(column_start, length)
+    minima = np.minimum(np.repeat(ours.data[entries], length), theirs.data[at])
+    x = np.repeat(np.arange(count), np.diff(ours.indptr[rows.start : rows.stop + 1]))
+    cell = np.repeat(x * gallery, length) + theirs.indices[at]  # of the (rows, G) result, flat
+    return np.bincount(cell, minima, count * gallery).reshape(count, gallery)
+
+
 def _members(lists: Array, value: float | int) -> sp.csr_array:
-    """Lists (N, k) of images as a sparse (N, N) array with one value."""
+    """Lists (N, k) of images as a sparse (N, N) array: ``value`` where the column is in the row's list."""
     count, k = lists.shape
-    return sp.csr_array((np.full(lists.size, value), lists.reshape(-1), np.arange(count + 1) * k), shape=(count, count))
+    values = np.full(lists.size, value)
+    row_starts = np.arange(count + 1) * k
+    return sp.csr_array((values, lists.reshape(-1), row_starts), shape=(count, count))
 
 
 def _reciprocal(lists: Array) -> sp.csr_array:
@@ -181,4 +220,5 @@ def _reciprocal(lists: Array) -> sp.csr_array:
 
 
 def _with_data(pattern: sp.csr_array, data: Array) -> sp.csr_array:
+    """Other values at the same entries."""
     return sp.csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)

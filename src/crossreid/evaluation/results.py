@@ -65,22 +65,40 @@ class IdentityScores:
     @classmethod
     def gather(cls, pids: Array, scores: ProbeScores) -> IdentityScores:
         """Sums of Q probes with identities ``pids`` (Q,)."""
-        names, place = np.unique(pids, return_inverse=True)
+        identities, identity_of_probe = np.unique(pids, return_inverse=True)
 
         def total(values: Array) -> Array:
-            return np.bincount(place, weights=values * scores.valid, minlength=len(names))
+            return np.bincount(identity_of_probe, weights=values * scores.valid, minlength=len(identities))
 
-        return cls(names, total(scores.valid), total(scores.first_rank == 1), total(scores.ap), total(scores.inp))
+        return cls(
+            pids=identities,
+            valid=total(scores.valid),
+            rank1=total(scores.first_rank == 1),
+            mean_ap=total(scores.ap),
+            mean_inp=total(scores.inp),
+        )
 
     @classmethod
     def join(cls, parts: Sequence[IdentityScores]) -> IdentityScores:
         """The sums of several trials, which need not have the same identities."""
-        names, place = np.unique(np.concatenate([part.pids for part in parts]), return_inverse=True)
-        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in _SUMS)
-        return cls(names, *(np.bincount(place, weights=column, minlength=len(names)) for column in columns))
+        pids = np.concatenate([part.pids for part in parts])
+        identities, identity_of_entry = np.unique(pids, return_inverse=True)
+        sums: dict[str, Array] = {}
+        for name in ("valid", "rank1", "mean_ap", "mean_inp"):
+            entries = np.concatenate([getattr(part, name) for part in parts])
+            sums[name] = np.bincount(identity_of_entry, weights=entries, minlength=len(identities))
+        return cls(identities, **sums)
 
-
-_SUMS = ("valid", "rank1", "mean_ap", "mean_inp")
+    def having_probes(self) -> IdentityScores:
+        """Without the identities that have no valid probe."""
+        keep = self.valid > 0
+        return IdentityScores(
+            pids=self.pids[keep],
+            valid=self.valid[keep],
+            rank1=self.rank1[keep],
+            mean_ap=self.mean_ap[keep],
+            mean_inp=self.mean_inp[keep],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +150,11 @@ class RetrievalResult:
 
     def metrics(self) -> dict[str, Summary]:
         """``rank1, rank5, rank10, rank20, mAP, mINP, valid``, each with ``mean``, ``std`` and ``per_trial``."""
-        values = {f"rank{k}": self.rank(k) for k in RANKS}
-        values |= {"mAP": self.mean_ap, "mINP": self.mean_inp, "valid": self.n_valid}
-        return {
-            name: {"mean": float(v.mean()), "std": float(v.std()), "per_trial": [x.item() for x in v]}
-            for name, v in values.items()
-        }
+        summaries = {f"rank{k}": _summary(self.rank(k)) for k in RANKS}
+        summaries["mAP"] = _summary(self.mean_ap)
+        summaries["mINP"] = _summary(self.mean_inp)
+        summaries["valid"] = _summary(self.n_valid)
+        return summaries
 
     def flat(self, prefix: str = "test") -> dict[str, float]:
         """Means under names that say everything: ``test/sysu_mm01/all/single/rank1``."""
@@ -145,7 +162,7 @@ class RetrievalResult:
         return {f"{head}/{name}": summary["mean"] for name, summary in self.metrics().items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain lists, numbers and strings; an unknown chance value is None."""
+        """Everything as plain lists, numbers and strings; an unknown chance value is None, as JSON has no NaN."""
         return {
             "protocol": self.protocol,
             "labels": asdict(self.labels),
@@ -170,7 +187,8 @@ class RetrievalResult:
             DataError: something is missing from the description.
         """
         try:
-            metrics, counts = content["metrics"], content["counts"]
+            metrics = content["metrics"]
+            counts = content["counts"]
             return cls(
                 protocol=content["protocol"],
                 labels=ProtocolLabels(**content["labels"]),
@@ -181,7 +199,7 @@ class RetrievalResult:
                 n_valid=np.array(counts["valid"]),
                 n_gallery=np.array(counts["gallery"]),
                 chance={name: math.nan if value is None else value for name, value in content["chance"].items()},
-                identities=IdentityScores(**{k: np.array(v) for k, v in content["identities"].items()}),
+                identities=IdentityScores(**{name: np.array(column) for name, column in content["identities"].items()}),
             )
         except (KeyError, TypeError) as error:
             raise DataError(
@@ -194,6 +212,13 @@ def write_results_json(path: str | Path, results: Mapping[str, RetrievalResult],
 
     With ``details`` each entry is :meth:`RetrievalResult.to_json`: labels, counts, chance and CMC too.
     """
-    content = {key: result.to_json() if details else result.metrics() for key, result in results.items()}
+    content = {}
+    for key, result in results.items():
+        content[key] = result.to_json() if details else result.metrics()
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_atomically(Path(path), lambda stream: stream.write(text.encode()))
+
+
+def _summary(per_trial: Array) -> Summary:
+    """Of the (T,) values of a metric."""
+    return {"mean": float(per_trial.mean()), "std": float(per_trial.std()), "per_trial": per_trial.tolist()}

@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.draws import Draw, GalleryPermutations, seeded_draw
+from crossreid.evaluation.draws import Draw, GalleryPermutations, draw_images, seeded_draw
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocol import RetrievalProtocol
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels
-from crossreid.evaluation.scorers import Scorer, scorer_inference, scorer_label
-from crossreid.evaluation.subsets import images_by_person
+from crossreid.evaluation.scorers import Scorer
+from crossreid.evaluation.subsets import as_ids, images_by_person
 
 DrawName = Literal["official", "seeded"]
 
@@ -56,9 +56,12 @@ class SampledGalleryProtocol(RetrievalProtocol):
         if draw == "official" and permutations is None:
             raise ConfigError("draw=official needs the permutation file (rand_perm_cam.mat): give it, or draw=seeded.")
         self.mode = name.rsplit("/", 1)[-1]
-        self.query_cameras, self.gallery_cameras = tuple(query_cameras), tuple(gallery_cameras)
-        self.shots, self.draw, self.permutations = shots, draw, permutations
-        self.test_ids = None if test_ids is None else tuple(int(pid) for pid in test_ids)
+        self.query_cameras = tuple(query_cameras)
+        self.gallery_cameras = tuple(gallery_cameras)
+        self.shots = shots
+        self.draw = draw
+        self.permutations = permutations
+        self.test_ids = as_ids(test_ids)
 
     def check(self, embeddings: Embeddings) -> None:
         """Under the official draw, file and embeddings must know the same images of every camera used."""
@@ -79,21 +82,14 @@ class SampledGalleryProtocol(RetrievalProtocol):
         people = images_by_person(embeddings, self.gallery_cameras, self.test_ids)
         if not people:
             raise DataError(f"{self.key}: the gallery is empty, no images of the cameras {self.gallery_cameras}.")
-        draw: Draw = self.permutations if self.draw == "official" and self.permutations is not None else seeded_draw
-        chosen = draw({person: len(images) for person, images in people.items()}, trial, self.shots)
-        return np.concatenate([images[chosen[person]] for person, images in people.items()])
+        draw: Draw = seeded_draw
+        if self.draw == "official" and self.permutations is not None:
+            draw = self.permutations
+        return draw_images(people, draw, trial, self.shots)
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
-        """How results are to be labelled."""
-        return ProtocolLabels(
-            mode=self.mode,
-            shots=str(self.shots),
-            draw=self.draw,
-            exclusion=self.removal.label,
-            ranks="identities" if self.deduplicate else "images",
-            feature=scorer_label(scorer),
-            inference=scorer_inference(scorer),
-        )
+        """Mode, shots and draw as the settings name them."""
+        return self.labels_of(scorer, mode=self.mode, shots=str(self.shots), draw=self.draw)
 
 
 def shots_name(shots: int) -> str:

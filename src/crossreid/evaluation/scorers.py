@@ -91,17 +91,22 @@ class Euclidean:
     def points(self, images: Embeddings, beside: Embeddings) -> Array:
         """Images as points (N, D) float64, with the origin at the first image of ``beside``."""
         exact = feature_of(images, self.feature).astype(np.float64)
-        return np.asarray(exact - feature_of(beside, self.feature)[0]) if len(beside) else exact
+        if not len(beside):
+            return exact
+        origin = feature_of(beside, self.feature)[0]
+        return np.asarray(exact - origin)
 
     def compare(self, probes: Array, others: Array) -> Array:
         """Similarities (Q, G) of points that have one origin."""
-        lengths_q, lengths_g = ((part**2).sum(axis=1) for part in (probes, others))
-        scores = probes @ others.T
+        squared_q = (probes**2).sum(axis=1)  # |q|^2, (Q,)
+        squared_g = (others**2).sum(axis=1)  # |g|^2, (G,)
+        scores = probes @ others.T  # q.g, overwritten some rows at a time: one (Q, G) matrix, no more
         for start in range(0, len(scores), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            scale = lengths_q[part, None] + lengths_g
-            squared = to_grid(scale - 2 * scores[part], np.frexp(scale)[1])
-            scores[part] = -np.sqrt(np.maximum(squared, 0.0))
+            rows = slice(start, start + _CHUNK)
+            scale = squared_q[rows, None] + squared_g
+            _, exponent = np.frexp(scale)  # rounding errors grow with the two lengths, so the grid does too
+            squared_distance = to_grid(scale - 2 * scores[rows], exponent)
+            scores[rows] = -np.sqrt(np.maximum(squared_distance, 0.0))
         return scores
 
     def distance(self, similarity: Array) -> Array:
@@ -117,8 +122,15 @@ def scorer_label(scorer: Scorer) -> str:
 
 def scorer_inference(scorer: Scorer) -> str:
     """What a scorer's similarities depend on; ``transductive`` wins over a scorer's claim to be plain."""
-    told = str(getattr(scorer, "inference", "undeclared"))
-    return "transductive" if told == PLAIN and getattr(scorer, "transductive", False) else told
+    inference = str(getattr(scorer, "inference", "undeclared"))
+    if inference == PLAIN and getattr(scorer, "transductive", False):
+        return "transductive"
+    return inference
+
+
+def wants_all_probes(scorer: Scorer) -> bool:
+    """True if a scorer is to get all probes at once: it is ``transductive``, or wants the ``whole``."""
+    return bool(getattr(scorer, "transductive", False) or getattr(scorer, "whole", False))
 
 
 def feature_of(embeddings: Embeddings, name: str) -> Array:
@@ -130,16 +142,18 @@ def feature_of(embeddings: Embeddings, name: str) -> Array:
 
 def normalised(feature: Array) -> Array:
     """Rows (N, D) divided by their L2 norm, in float64; rows of zeros stay zeros."""
-    exact = feature.astype(np.float64)
-    largest = np.abs(exact).max(axis=1, initial=0.0, keepdims=True)  # so that squares neither overflow nor vanish
-    exact /= np.where(largest > 0, largest, 1.0)
-    exact /= np.maximum(np.sqrt((exact**2).sum(axis=1, keepdims=True)), 1.0)
-    return exact
+    rows = feature.astype(np.float64)
+    # first to a largest entry of 1, so that squares neither overflow nor vanish
+    largest = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)  # (N, 1)
+    rows /= np.where(largest > 0, largest, 1.0)
+    norm = np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    rows /= np.maximum(norm, 1.0)  # at least 1 now, but for rows of zeros
+    return rows
 
 
 def to_grid(values: Array, exponents: Array | int) -> Array:
     """Round to multiples of 2^(exponent - 36), in place; powers of two, so whole numbers stay whole."""
     shift = np.asarray(_GRID_BITS - exponents)
-    np.ldexp(values, shift, out=values)
+    np.ldexp(values, shift, out=values)  # values * 2^shift
     np.rint(values, out=values)
     return np.asarray(np.ldexp(values, -shift, out=values))

@@ -14,18 +14,25 @@ PersonInCamera = tuple[int, int]
 """(camera, pid)."""
 
 
+def as_ids(ids: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Identities as plain numbers; None, which takes all, stays None."""
+    if ids is None:
+        return None
+    return tuple(map(int, ids))
+
+
 def images_of(embeddings: Embeddings, modality: Modality, ids: Sequence[int] | None = None) -> Array:
     """Places of all images of a modality (and of these identities), by camera, identity and frame.
 
     Raises:
         DataError: there is none.
     """
-    wanted = embeddings.infrared == (modality == "infrared")
+    mask = embeddings.infrared == (modality == "infrared")
     if ids is not None:
-        wanted &= np.isin(embeddings.pids, ids)
-    if not wanted.any():
+        mask &= np.isin(embeddings.pids, ids)
+    if not mask.any():
         raise DataError(f"There are no {modality} images among the embeddings.")
-    return _in_order(embeddings, np.flatnonzero(wanted))
+    return _in_order(embeddings, np.flatnonzero(mask))
 
 
 def images_by_person(
@@ -38,22 +45,34 @@ def images_by_person(
 
     ``None`` takes all cameras, identities or modalities.
     """
-    wanted = np.ones(len(embeddings), dtype=np.bool_)
+    mask = np.ones(len(embeddings), dtype=np.bool_)
     if cameras is not None:
-        wanted &= np.isin(embeddings.camids, cameras)
+        mask &= np.isin(embeddings.camids, cameras)
     if ids is not None:
-        wanted &= np.isin(embeddings.pids, ids)
+        mask &= np.isin(embeddings.pids, ids)
     if modality is not None:
-        wanted &= embeddings.infrared == (modality == "infrared")
-    places = _in_order(embeddings, np.flatnonzero(wanted))
+        mask &= embeddings.infrared == (modality == "infrared")
+    places = _in_order(embeddings, np.flatnonzero(mask))
     if not len(places):
         return {}
-    people = np.stack([embeddings.camids[places], embeddings.pids[places]], axis=1)
-    starts = np.flatnonzero(np.any(people[1:] != people[:-1], axis=1)) + 1
-    firsts = people[np.concatenate([[0], starts])]
-    return {(int(c), int(p)): group for (c, p), group in zip(firsts, np.split(places, starts), strict=True)}
+    camids = embeddings.camids[places]
+    pids = embeddings.pids[places]
+    # images of one person in one camera stand side by side: a group ends where one of the two changes
+    changes = (camids[1:] != camids[:-1]) | (pids[1:] != pids[:-1])
+    groups = np.split(places, np.flatnonzero(changes) + 1)
+    people: dict[PersonInCamera, Array] = {}
+    for group in groups:
+        camera = int(embeddings.camids[group[0]])
+        pid = int(embeddings.pids[group[0]])
+        people[camera, pid] = group
+    return people
 
 
 def _in_order(embeddings: Embeddings, places: Array) -> Array:
-    keys = (embeddings.rows, embeddings.frames, embeddings.pids, embeddings.camids)
-    return np.asarray(places[np.lexsort([key[places] for key in keys])])
+    """The places by camera, identity, frame and row."""
+    rows = embeddings.rows[places]
+    frames = embeddings.frames[places]
+    pids = embeddings.pids[places]
+    camids = embeddings.camids[places]
+    order = np.lexsort((rows, frames, pids, camids))  # the first key to sort by stands last
+    return np.asarray(places[order])

@@ -8,6 +8,7 @@ from math import isnan
 from rich.table import Table
 
 from crossreid.console import unshortened
+from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.modality_pairs import PairingScore
 from crossreid.evaluation.results import RetrievalResult
 
@@ -28,29 +29,39 @@ def results_table(rows: Iterable[tuple[str, RetrievalResult]], title: str | None
     for heading in METRICS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for group in _by_protocol(rows).values():
-        first = group[0][1]
-        table.add_row(
-            "chance", *_setting(first), "-", *(_percent(first.chance.get(name)) for name in METRICS), style="dim"
-        )
-        for i, (name, result) in enumerate(group):
-            last = i == len(group) - 1
-            table.add_row(name, *_setting(result), result.labels.feature, *_cells(result), end_section=last)
+        _, first = group[0]
+        chance = [_percent(first.chance.get(name)) for name in METRICS]
+        table.add_row("chance", *_setting(first), "-", *chance, style="dim")
+        for name, result in group:
+            table.add_row(name, *_setting(result), result.labels.feature, *_cells(result))
+        table.add_section()
     return unshortened(table)
 
 
 def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) -> Table:
     """AlignGAN's Table 1: Rank-1, mAP and intra-class cosine similarity of the four modality pairings."""
-    caption = "; ".join(sorted({f"not counted: {score.result.labels.exclusion}" for score in scores.values()}))
+    rules = {score.result.labels.exclusion for score in scores.values()}
+    caption = "; ".join(f"not counted: {rule}" for rule in sorted(rules))
     table = Table(title=title, caption=caption, caption_justify="left", title_justify="left")
     table.add_column("query2gallery")
     for pairing in scores:
         table.add_column(pairing, justify="right", no_wrap=True)
-    results = [score.result for score in scores.values()]
-    table.add_row("R1", *(_percent(result.rank(1).mean()) for result in results))
-    table.add_row("mAP", *(_percent(result.mean_ap.mean()) for result in results))
-    table.add_row("chance R1 / mAP", *(f"{_percent(r.chance['rank1'])} / {_percent(r.chance['mAP'])}" for r in results))
-    table.add_row("intra-class cosine similarity", *(f"{score.similarity:.3f}" for score in scores.values()))
-    table.add_row("probes counted / skipped", *(f"{r.n_valid[0]} / {r.n_skipped[0]}" for r in results))
+    rows: dict[str, list[str]] = {
+        "R1": [],
+        "mAP": [],
+        "chance R1 / mAP": [],
+        "intra-class cosine similarity": [],
+        "probes counted / skipped": [],
+    }
+    for score in scores.values():
+        result = score.result
+        rows["R1"].append(_percent(result.rank(1).mean()))
+        rows["mAP"].append(_percent(result.mean_ap.mean()))
+        rows["chance R1 / mAP"].append(f"{_percent(result.chance['rank1'])} / {_percent(result.chance['mAP'])}")
+        rows["intra-class cosine similarity"].append(f"{score.similarity:.3f}")
+        rows["probes counted / skipped"].append(f"{result.n_valid[0]} / {result.n_skipped[0]}")
+    for heading, cells in rows.items():
+        table.add_row(heading, *cells)
     return unshortened(table)
 
 
@@ -67,22 +78,27 @@ def _setting(result: RetrievalResult) -> tuple[str, str, str]:
 
 def _cells(result: RetrievalResult) -> list[str]:
     summaries = result.metrics()
-    return [f"{100 * summaries[name]['mean']:.2f} ± {100 * summaries[name]['std']:.2f}" for name in METRICS]
+    cells = []
+    for name in METRICS:
+        summary = summaries[name]
+        cells.append(f"{100 * summary['mean']:.2f} ± {100 * summary['std']:.2f}")
+    return cells
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None or isnan(value) else f"{100 * value:.2f}"
+    if value is None or isnan(value):
+        return "-"
+    return f"{100 * value:.2f}"
 
 
 def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
-    lines = ["Percent, mean ± standard deviation over trials."]
+    counts = []
     for group in _by_protocol(rows).values():
-        for told in dict.fromkeys(_counts(result) for _, result in group):
-            lines.append(told)
-    lines += [
-        f"Rank-k counts {r}; not counted: {e}."
-        for r, e in dict.fromkeys((result.labels.ranks, result.labels.exclusion) for _, result in rows)
-    ]
+        counts += [_counts(result) for _, result in group]
+    rules = [f"Rank-k counts {r.labels.ranks}; not counted: {r.labels.exclusion}." for _, r in rows]
+    lines = ["Percent, mean ± standard deviation over trials."]
+    lines += dict.fromkeys(counts)  # each sentence once, in the order of the rows
+    lines += dict.fromkeys(rules)
     for name, result in rows:
         if result.near_chance:
             lines.append(f"{name} ({result.protocol}): near chance level.")
@@ -90,12 +106,17 @@ def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
 
 
 def _counts(result: RetrievalResult) -> str:
-    def span(counts: Iterable[int]) -> str:
-        values = sorted(set(counts))
-        return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
-
     trials = "1 trial" if result.trials == 1 else f"{result.trials} trials"
     return (
-        f"{result.protocol}: {trials}, {span(result.n_valid.tolist())} probes counted, "
-        f"{span(result.n_skipped.tolist())} skipped, {span(result.n_gallery.tolist())} gallery images."
+        f"{result.protocol}: {trials}, {_span(result.n_valid)} probes counted, "
+        f"{_span(result.n_skipped)} skipped, {_span(result.n_gallery)} gallery images."
     )
+
+
+def _span(counts: Array) -> str:
+    """Smallest and largest of (T,) numbers; one number where they are equal."""
+    smallest = counts.min()
+    largest = counts.max()
+    if smallest == largest:
+        return f"{smallest}"
+    return f"{smallest} to {largest}"

@@ -15,7 +15,8 @@ def least_squares(logits: Tensor, target: float) -> Tensor:
     Returns:
         A scalar >= 0, zero where every logit equals the target.
     """
-    return (logits.float() - target).square().mean()
+    error = logits.float() - target
+    return error.square().mean()
 
 
 def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
@@ -30,4 +31,5 @@ def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
     Returns:
         A scalar > 0.
     """
-    return F.binary_cross_entropy_with_logits(logits.float(), torch.full_like(logits, target).float())
+    targets = torch.full_like(logits, target).float()
+    return F.binary_cross_entropy_with_logits(logits.float(), targets)

@@ -1,4 +1,7 @@
-"""Losses of a modality discriminator D and of the features that it judges; logits are (N, 2), visible and infrared."""
+"""Losses of a modality discriminator D and of the features that it judges.
+
+D's logits are (N, 2): column 0 for visible, column 1 for infrared.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +15,12 @@ def modality_loss(visible: Tensor, infrared: Tensor) -> Tensor:
         visible: (N, 2) logits of visible images.
         infrared: (M, 2) logits of infrared images.
     """
-    pairs = enumerate((visible, infrared))
-    return torch.stack([-F.log_softmax(logits.float(), dim=1)[:, label].mean() for label, logits in pairs]).mean()
+    log_p_visible = F.log_softmax(visible.float(), dim=1)  # (N, 2)
+    log_p_infrared = F.log_softmax(infrared.float(), dim=1)  # (M, 2)
+    loss_visible = -log_p_visible[:, 0].mean()
+    loss_infrared = -log_p_infrared[:, 1].mean()
+    # one mean over all N + M images would teach D which modality is the more frequent
+    return torch.stack([loss_visible, loss_infrared]).mean()
 
 
 def modality_doubt(visible: Tensor, infrared: Tensor) -> Tensor:
@@ -23,4 +30,7 @@ def modality_doubt(visible: Tensor, infrared: Tensor) -> Tensor:
         visible: (N, 2) logits of visible images.
         infrared: (M, 2) logits of infrared images.
     """
-    return torch.stack([-F.log_softmax(logits.float(), dim=1).mean() for logits in (visible, infrared)]).mean()
+    # cross-entropy against (0.5, 0.5) is the mean over the two columns, so one mean does both columns and images
+    doubt_visible = -F.log_softmax(visible.float(), dim=1).mean()
+    doubt_infrared = -F.log_softmax(infrared.float(), dim=1).mean()
+    return torch.stack([doubt_visible, doubt_infrared]).mean()

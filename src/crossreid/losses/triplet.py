@@ -25,11 +25,14 @@ def hardest_similarities(
         ValueError: an anchor has no positive or no negative among the others.
     """
     with torch.autocast(anchors.device.type, enabled=False):  # it would take the product in half precision
-        similarity = F.normalize(anchors.float(), dim=1) @ F.normalize(others.float(), dim=1).T
+        unit_anchors = F.normalize(anchors.float(), dim=1)
+        unit_others = F.normalize(others.float(), dim=1)
+        similarity = unit_anchors @ unit_others.T  # (N, M)
     same = _same_identity(labels, other_labels)
-    positive = similarity.masked_fill(~same, float("inf")).amin(1)
-    negative = similarity.masked_fill(same, float("-inf")).amax(1)
-    return positive, negative
+    # an infinity stands where a pair is not of the kind, so that minimum and maximum pass over it
+    hardest_positive = similarity.masked_fill(~same, torch.inf).amin(1)
+    hardest_negative = similarity.masked_fill(same, -torch.inf).amax(1)
+    return hardest_positive, hardest_negative
 
 
 def hardest_triplet(
@@ -53,8 +56,10 @@ def hardest_triplet(
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
-    positive, negative = hardest_similarities(anchors, others, labels, other_labels)
-    return F.relu(margin + negative - positive).mean()
+    hardest_positive, hardest_negative = hardest_similarities(anchors, others, labels, other_labels)
+    # in similarity the negative comes first: it is the one that should be small
+    violation = margin + hardest_negative - hardest_positive
+    return F.relu(violation).mean()
 
 
 def exact_distances(anchors: Tensor, others: Tensor) -> Tensor:
@@ -83,20 +88,19 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
-    with torch.autocast(anchors.device.type, enabled=False):
-        distance = exact_distances(anchors.float(), others.float())
+    distance = _float32_distances(anchors, others)
     same = _same_identity(labels, other_labels)
-    positive = distance.masked_fill(~same, float("-inf")).amax(1)
-    negative = distance.masked_fill(same, float("inf")).amin(1)
-    return F.relu(margin + positive - negative).mean()
+    farthest_positive = distance.masked_fill(~same, -torch.inf).amax(1)
+    nearest_negative = distance.masked_fill(same, torch.inf).amin(1)
+    violation = margin + farthest_positive - nearest_negative
+    return F.relu(violation).mean()
 
 
 def weighted_triplet(vectors: Tensor, labels: Tensor) -> Tensor:
     """Weighted regularised triplet loss (AGW: Ye et al., TPAMI 2021, Eq. 10 and 11), without a margin.
 
     ``mean over anchors of softplus(P - N)``, P the mean distance to positives weighted by their softmax, so that far ones
-    count more, N that to negatives, so that near ones count more. The softmax leaves out what is not of its kind instead
-    of giving it a distance of 0, so weights sum to 1 at any distance.
+    count more, N that to negatives, so that near ones count more.
 
     Args:
         vectors: (N, D), not normalised.
@@ -108,33 +112,46 @@ def weighted_triplet(vectors: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
-    positives, negatives = triplet_weights(vectors, labels)
-    with torch.autocast(vectors.device.type, enabled=False):
-        distance = exact_distances(vectors.float(), vectors.float())
-    return F.softplus((positives * distance).sum(1) - (negatives * distance).sum(1)).mean()
+    positive_weight, negative_weight = triplet_weights(vectors, labels)  # Eq. 11, (N, N) each
+    distance = _float32_distances(vectors, vectors)
+    to_positives = (positive_weight * distance).sum(1)
+    to_negatives = (negative_weight * distance).sum(1)
+    return F.softplus(to_positives - to_negatives).mean()  # Eq. 10: softplus(x) = log(1 + exp(x))
 
 
 def triplet_weights(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of positives and negatives in :func:`weighted_triplet`, (N, N) each; rows sum to 1.
 
-    An image is no positive of itself.
+    An image is no positive of itself. The softmax leaves out what is not of its kind instead of giving it a distance of 0:
+    so rows sum to 1 at any distance.
 
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
-    with torch.autocast(vectors.device.type, enabled=False):
-        distance = exact_distances(vectors.float(), vectors.float())
+    distance = _float32_distances(vectors, vectors)
     same = labels[:, None] == labels[None, :]
-    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    if not bool((positive.any(1) & (~same).any(1)).all()):
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    positive = same & ~itself
+    negative = ~same
+    if not bool((positive.any(1) & negative.any(1)).all()):
         raise ValueError("every anchor needs another image of its identity, and one of another")
-    weights = (distance.masked_fill(~positive, -torch.inf), (-distance).masked_fill(same, -torch.inf))
-    return weights[0].softmax(1), weights[1].softmax(1)
+    # exp(-inf) = 0: no weight for what is not of the kind
+    positive_weight = distance.masked_fill(~positive, -torch.inf).softmax(1)
+    negative_weight = (-distance).masked_fill(~negative, -torch.inf).softmax(1)
+    return positive_weight, negative_weight
+
+
+def _float32_distances(anchors: Tensor, others: Tensor) -> Tensor:
+    """(N, M) Euclidean distances, in float32 under autocast too."""
+    with torch.autocast(anchors.device.type, enabled=False):
+        return exact_distances(anchors.float(), others.float())
 
 
 def _same_identity(labels: Tensor, other_labels: Tensor) -> Tensor:
     """(N, M) bool; every anchor has a positive and a negative."""
     same = labels[:, None] == other_labels[None, :]
-    if not bool((same.any(1) & (~same).any(1)).all()):
+    has_positive = same.any(1)
+    has_negative = (~same).any(1)
+    if not bool((has_positive & has_negative).all()):
         raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
     return same

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -18,93 +17,16 @@ from torch.optim import Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.data.transforms import ErasingConfig, exchange_channels, random_crop, random_erasing
-from crossreid.errors import ConfigError
+from crossreid.data.transforms import exchange_channels, random_crop, random_erasing
 from crossreid.losses import identity_loss
-from crossreid.methods.base import CrossModalityModule, MethodConfig, Schedule
+from crossreid.methods.base import CrossModalityModule, Schedule
 from crossreid.methods.players import Losses
-from crossreid.nn.backbones import BackboneConfig, erasing_fill
-from crossreid.nn.feature_block import Described
-from crossreid.nn.feature_generator import FeatureOptimizerConfig
-from crossreid.nn.schedules import EpochScheduleConfig
+from crossreid.nn.backbones import erasing_fill
+from crossreid.nn.feature_block import BlockOutput
+from crossreid.nn.mirror import mirrored_sum
+from crossreid.nn.optimization import epoch_schedule, make_feature_optimizer
 from crossreid.randomness import torch_generator
-
-
-@dataclass
-class RecognitionConfig(MethodConfig):
-    """Settings of a baseline.
-
-    Attributes:
-        epochs: length of training; ``phases`` holds one phase, ``joint``, of epochs x iterations_per_epoch.
-        backbone: the ResNet.
-        optimizer: one rate for the encoder, one (``head_lr``) for all else.
-        schedule: of the learning rates, by epoch.
-        crop_padding: pixels of black around an image before a random crop, 0 for none.
-        erasing: random erasing of training images.
-        exchanged_view: train on a second copy of each visible image, with one channel copied to all three (CAJ's joint
-            learning).
-        label_smoothing: of the classification loss, in [0, 1).
-        flip_test: embed the image and its mirror image, and add.
-    """
-
-    epochs: int = 81
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    optimizer: FeatureOptimizerConfig = field(default_factory=FeatureOptimizerConfig)
-    schedule: EpochScheduleConfig = field(default_factory=EpochScheduleConfig)
-    crop_padding: int = 10
-    erasing: ErasingConfig = field(default_factory=lambda: ErasingConfig(probability=0.0))
-    exchanged_view: bool = False
-    label_smoothing: float = 0.0
-    flip_test: bool = False
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        super().check()
-        for part in (self.backbone, self.optimizer, self.schedule, self.erasing):
-            part.check()
-        if dict(self.phases) != {"joint": self.epochs * self.iterations_per_epoch} or set(self.streams) != {"identity"}:
-            raise ConfigError(
-                f"{self.name} has one stream, identity, and one phase, joint, of model.epochs x "
-                "model.iterations_per_epoch iterations: set these two, not model.phases."
-            )
-        if self.crop_padding < 0 or not 0 <= self.label_smoothing < 1:
-            raise ConfigError("model.crop_padding is 0 or more, and model.label_smoothing is in [0, 1).")
-
-
-@dataclass
-class RankingConfig(RecognitionConfig):
-    """Settings of a baseline with a ranking loss.
-
-    Attributes:
-        margin: of that loss.
-    """
-
-    margin: float = 0.3
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        super().check()
-        if self.margin < 0:
-            raise ConfigError(f"model.margin is 0 or more, not {self.margin}.")
-
-
-@dataclass
-class ClassificationConfig(RecognitionConfig):
-    """Settings of a baseline that learns by classification alone.
-
-    Attributes:
-        neck: ``none`` for a classifier on the pooled vector, or ``bnneck`` for a batch norm between them, whose output is
-            then what retrieval compares.
-    """
-
-    neck: str = "none"
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        super().check()
-        if self.neck not in ("none", "bnneck"):
-            raise ConfigError(f"model.neck is '{self.neck}': choose none or bnneck.")
-
+from crossreid.settings.method import RecognitionConfig
 
 RecognitionT = TypeVar("RecognitionT", bound=RecognitionConfig)
 
@@ -145,7 +67,7 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
     # ------------------------------------------------------------------ what a baseline gives
 
     @abstractmethod
-    def describe(self, images: Mapping[Modality, Tensor]) -> Described:
+    def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
         """Images of both modalities, or of one -> vectors, features and logits, rows in the order given."""
 
     @abstractmethod
@@ -154,13 +76,13 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     def add_losses(self, losses: Losses, views: Views) -> None:
         """Classification of all images, and what :meth:`ranking` adds."""
-        described = self.describe(views.images)
-        losses.add("id", identity_loss(described.logits, views.labels, self.config.label_smoothing))
-        ranking = self.ranking(described, views)
+        output = self.describe(views.images)
+        losses.add("id", identity_loss(output.logits, views.labels, self.config.label_smoothing))
+        ranking = self.ranking(output, views)
         if ranking is not None:
             losses.add("ranking", ranking)
 
-    def ranking(self, described: Described, views: Views) -> Tensor | None:
+    def ranking(self, output: BlockOutput, views: Views) -> Tensor | None:
         """A loss on distances; none by default."""
         return None
 
@@ -171,13 +93,15 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         encoder = list(self.encoder().parameters())
         inside = {id(parameter) for parameter in encoder}
         rest = [parameter for parameter in self.parameters() if id(parameter) not in inside]
-        return {"network": self.config.optimizer.make(encoder, rest)}
+        return {"network": make_feature_optimizer(self.config.optimizer, encoder, rest)}
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts, by epochs."""
-        cfg = self.config
-        found = {name: cfg.schedule.scheduler(opt, cfg.iterations_per_epoch) for name, opt in optimizers.items()}
-        return {name: Schedule(scheduler, ("joint",)) for name, scheduler in found.items()}
+        schedules = {}
+        for name, optimizer in optimizers.items():
+            scheduler = epoch_schedule(self.config.schedule, optimizer, self.config.known_epoch())
+            schedules[name] = Schedule(scheduler, ("joint",))
+        return schedules
 
     def training_step(self, batch: TrainingBatch) -> None:
         """One step on all losses together."""
@@ -187,17 +111,22 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     def augmented(self, batch: PairedBatch) -> Views:
         """Random crops and erasing, and the exchanged view; the data module has mirrored the images."""
-        cfg, fill = self.config, erasing_fill()
+        cfg = self.config
         generator = torch_generator(self.seed, f"augment/{cfg.name}", self.iteration, self.global_rank)
-        visible, infrared = (random_crop(part, generator, cfg.crop_padding) for part in (batch.visible, batch.infrared))
-        views = [visible, visible] if cfg.exchanged_view else [visible]
-        seen, pids = torch.cat(views), batch.pids.repeat(len(views))
+        visible = random_crop(batch.visible, generator, cfg.crop_padding)
+        infrared = random_crop(batch.infrared, generator, cfg.crop_padding)
+        visible_pids = batch.pids
+        if cfg.exchanged_view:
+            visible = torch.cat([visible, visible])
+            visible_pids = torch.cat([visible_pids, visible_pids])
         if cfg.erasing.probability:
-            seen, infrared = (random_erasing(part, generator, cfg.erasing, fill) for part in (seen, infrared))
-        if cfg.exchanged_view:  # of the erased image, patch and all
-            first, second = seen.chunk(2)
-            seen = torch.cat([first, exchange_channels(second, generator)])
-        return Views({"visible": seen, "infrared": infrared}, {"visible": pids, "infrared": batch.pids})
+            fill = erasing_fill()
+            visible = random_erasing(visible, generator, cfg.erasing, fill)
+            infrared = random_erasing(infrared, generator, cfg.erasing, fill)
+        if cfg.exchanged_view:  # after erasing, so that the patch has one channel too
+            original, duplicate = visible.chunk(2)
+            visible = torch.cat([original, exchange_channels(duplicate, generator)])
+        return Views({"visible": visible, "infrared": infrared}, {"visible": visible_pids, "infrared": batch.pids})
 
     # ------------------------------------------------------------------ retrieval
 
@@ -207,7 +136,9 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """The retrieval feature of the image, plus that of its mirror image with ``flip_test``; L2-normalised."""
-        features = F.normalize(self.features(images, modality).float(), dim=1)
-        if self.config.flip_test:
-            features = features + F.normalize(self.features(images.flip(-1), modality).float(), dim=1)
+
+        def unit_features(images: Tensor) -> Tensor:
+            return F.normalize(self.features(images, modality).float(), dim=1)
+
+        features = mirrored_sum(unit_features, images) if self.config.flip_test else unit_features(images)
         return {"main": F.normalize(features, dim=1)}

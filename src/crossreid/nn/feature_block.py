@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-NECKS = ("bnneck", "fc", "none")
+from crossreid.nn.neck import BatchNormNeck
 
 
-class Described(NamedTuple):
+class BlockOutput(NamedTuple):
     """What a feature block makes of N vectors.
 
     Attributes:
@@ -25,7 +25,7 @@ class Described(NamedTuple):
 
 
 class FeatureBlock(nn.Module):
-    """Vectors (N, C) -> :class:`Described`.
+    """Vectors (N, C) -> :class:`BlockOutput`.
 
     Args:
         channels: C.
@@ -43,20 +43,21 @@ class FeatureBlock(nn.Module):
         self.dim = dim if neck == "fc" else channels
         self.neck: nn.Module
         if neck == "bnneck":
-            self.neck = nn.BatchNorm1d(channels)
-            self.neck.register_parameter("bias", None)  # a shift that stays 0 needs no parameter
+            self.neck = BatchNormNeck(channels)
+        elif neck == "fc":
+            self.neck = nn.Linear(channels, dim)
         else:
-            self.neck = nn.Linear(channels, dim) if neck == "fc" else nn.Identity()
+            self.neck = nn.Identity()
         self.normalises = neck == "bnneck"
         self.classifier = nn.Linear(self.dim, classes, bias=False)
         nn.init.normal_(self.classifier.weight, 0.0, 0.001)
 
-    def forward(self, vectors: Tensor) -> Described:
+    def forward(self, vectors: Tensor) -> BlockOutput:
         """Vectors (N, C) -> vector, feature and logits, in float32 whatever the training precision."""
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.float()
             feature = self.features(vectors)
-            return Described(vectors if self.normalises else feature, feature, self.classifier(feature))
+            return BlockOutput(vectors if self.normalises else feature, feature, self.classifier(feature))
 
     def features(self, vectors: Tensor) -> Tensor:
         """Vectors (N, C) -> features (N, D), without the classifier."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-CLASSIFIER_ORDERS = ("paper", "official")
+from crossreid.nn.neck import BatchNormNeck
 
 
 class BottleneckClassifier(nn.Sequential):
@@ -27,7 +27,9 @@ class BottleneckClassifier(nn.Sequential):
         dropout: float = 0.5,
         order: str = "official",
     ) -> None:
-        first, norm, last = nn.Linear(channels, hidden), nn.BatchNorm1d(hidden), nn.Linear(hidden, classes)
+        first = nn.Linear(channels, hidden)
+        norm = nn.BatchNorm1d(hidden)
+        last = nn.Linear(hidden, classes)
         if order == "paper":
             super().__init__(first, norm, nn.Dropout(dropout), nn.ReLU(), last)
         else:
@@ -57,8 +59,6 @@ class Embedder(nn.Sequential):
 class NeckClassifier(nn.Module):
     """V (B, C) -> identity logits (B, classes): batch norm without a bias, then FC without one (JSIA-ReID, sec. 4.2).
 
-    The norm's bias is left out rather than frozen at 0, so no optimizer ever sees it.
-
     Args:
         channels: C.
         classes: number of training identities.
@@ -66,8 +66,7 @@ class NeckClassifier(nn.Module):
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
-        self.norm.register_parameter("bias", None)
+        self.norm = BatchNormNeck(channels)
         self.fc = nn.Linear(channels, classes, bias=False)
         nn.init.normal_(self.fc.weight, 0.0, 0.001)
 

@@ -31,7 +31,8 @@ def hog(grey: Tensor, cell: int = 8, block: int = 2, bins: int = 9) -> Tensor:
     Raises:
         ValueError: the image has fewer cells than a block.
     """
-    rows, columns = grey.shape[-2] // cell, grey.shape[-1] // cell
+    rows = grey.shape[-2] // cell
+    columns = grey.shape[-1] // cell
     if min(rows, columns) < block:
         raise ValueError(f"an image of {rows} x {columns} cells has no block of {block} x {block}")
     votes = _votes(grey.float(), bins)[..., : rows * cell, : columns * cell]
@@ -46,7 +47,8 @@ def hog(grey: Tensor, cell: int = 8, block: int = 2, bins: int = 9) -> Tensor:
 
 def _votes(grey: Tensor, bins: int) -> Tensor:
     """(N, H, W) -> (N, bins, H, W): each pixel's gradient length, shared by its two nearest directions."""
-    down, right = torch.zeros_like(grey), torch.zeros_like(grey)
+    down = torch.zeros_like(grey)
+    right = torch.zeros_like(grey)
     down[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
     right[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     length = torch.hypot(down, right)

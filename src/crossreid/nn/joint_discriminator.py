@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from crossreid.nn.gan import ConvStack, init_gan_weights, to_gan_range
 
 
-class Pair(NamedTuple):
+class ImageMapPair(NamedTuple):
     """Images (B, 3, H, W) in [0, 1] and feature maps (B, C, h, w) of the same rows."""
 
     images: Tensor
     maps: Tensor
 
-    def detach(self) -> Pair:
+    def detach(self) -> ImageMapPair:
         """Without gradients."""
-        return Pair(self.images.detach(), self.maps.detach())
+        return ImageMapPair(self.images.detach(), self.maps.detach())
 
 
 class MapReduction(nn.Module):
@@ -61,7 +61,8 @@ class JointDiscriminator(nn.Module):
         super().__init__()
         self.image = ConvStack(3, channels, image_layers)
         self.reduce = MapReduction(map_channels, reduced)
-        width, joined = self.image.out_channels, self.image.out_channels + reduced
+        width = self.image.out_channels
+        joined = width + reduced
         self.joint: nn.Sequential
         if joint_layers:
             self.joint = ConvStack(joined, 2 * width, joint_layers, bare_first=False)
@@ -74,6 +75,7 @@ class JointDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, feature_map: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] and maps (B, C, h, w) -> patch logits (B, 1, h', w')."""
-        seen = self.image(to_gan_range(images))
-        logits: Tensor = self.out(self.joint(torch.cat([seen, self.reduce(feature_map, seen.shape[-2:])], dim=1)))
+        image_map = self.image(to_gan_range(images))
+        reduced_map = self.reduce(feature_map, image_map.shape[-2:])
+        logits: Tensor = self.out(self.joint(torch.cat([image_map, reduced_map], dim=1)))
         return logits

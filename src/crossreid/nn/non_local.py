@@ -20,7 +20,9 @@ class NonLocal(nn.Module):
     def __init__(self, channels: int, inner: int | None) -> None:
         super().__init__()
         inner = inner or channels // 2
-        self.theta, self.phi, self.g = (nn.Conv2d(channels, inner, 1) for _ in range(3))
+        self.theta = nn.Conv2d(channels, inner, 1)
+        self.phi = nn.Conv2d(channels, inner, 1)
+        self.g = nn.Conv2d(channels, inner, 1)
         self.out = nn.Conv2d(inner, channels, 1)
         self.norm = nn.BatchNorm2d(channels)
         nn.init.zeros_(self.norm.weight)
@@ -29,7 +31,9 @@ class NonLocal(nn.Module):
     def forward(self, feature_map: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C, h, w)."""
         count, _, height, width = feature_map.shape
-        theta, phi, g = (layer(feature_map).flatten(2) for layer in (self.theta, self.phi, self.g))  # (N, inner, L)
+        theta = self.theta(feature_map).flatten(2)  # (N, inner, L)
+        phi = self.phi(feature_map).flatten(2)
+        g = self.g(feature_map).flatten(2)
         attention = theta.transpose(1, 2) @ phi / (height * width)  # (N, L, L)
         gathered = (g @ attention.transpose(1, 2)).view(count, -1, height, width)
         added: Tensor = feature_map + self.norm(self.out(gathered))

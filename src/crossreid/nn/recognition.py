@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
-from crossreid.nn.feature_block import Described, FeatureBlock
+from crossreid.nn.backbones import ResNetEncoder, pool
+from crossreid.nn.feature_block import BlockOutput, FeatureBlock
 from crossreid.nn.two_stream import TwoStreamResNet
+from crossreid.settings.networks import BackboneConfig
 
 Pooling = Callable[[Tensor], Tensor]
 
 
 class OneStreamNetwork(nn.Module):
-    """Images (N, 3, h, w) in [0, 1] of any modality -> :class:`Described`, all through one ResNet.
+    """Images (N, 3, h, w) in [0, 1] of any modality -> :class:`BlockOutput`, all through one ResNet.
 
     Args:
         backbone: the ResNet.
@@ -27,18 +28,18 @@ class OneStreamNetwork(nn.Module):
         self.encoder = ResNetEncoder(backbone)
         self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
 
-    def forward(self, images: Tensor) -> Described:
+    def forward(self, images: Tensor) -> BlockOutput:
         """Images (N, 3, h, w) in [0, 1] -> vectors, features, logits."""
         return self.prepared(self.encoder.prepare(images))
 
-    def prepared(self, images: Tensor) -> Described:
+    def prepared(self, images: Tensor) -> BlockOutput:
         """As :meth:`forward`, for images that are resized and normalised (N, 3, H, W)."""
-        described: Described = self.block(pool(self.encoder.body(images)))
-        return described
+        output: BlockOutput = self.block(pool(self.encoder.body(images)))
+        return output
 
 
 class TwoStreamNetwork(nn.Module):
-    """Images of both modalities in [0, 1] -> :class:`Described`: first layers of their own, the others shared.
+    """Images of both modalities in [0, 1] -> :class:`BlockOutput`: first layers of their own, the others shared.
 
     Args:
         backbone: the ResNet.
@@ -56,7 +57,7 @@ class TwoStreamNetwork(nn.Module):
         self.pooling = pooling
         self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
 
-    def forward(self, images: Mapping[str, Tensor]) -> Described:
+    def forward(self, images: Mapping[str, Tensor]) -> BlockOutput:
         """``visible`` and ``infrared`` images (N, 3, h, w), or one of them; rows in the order given."""
-        described: Described = self.block(self.pooling(self.encoder(images).layer4))
-        return described
+        output: BlockOutput = self.block(self.pooling(self.encoder(images).layer4))
+        return output

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
+from crossreid.nn.backbones import BODY, PretrainedParts, ResNetEncoder, gather_parts
+from crossreid.settings.networks import BackboneConfig
 
 STEM_LAYERS = 4  # convolution, batch norm, ReLU, max-pool
 
@@ -26,7 +27,7 @@ class StageMaps(NamedTuple):
     layer4: Tensor
 
 
-class TwoStreamResNet(nn.Module):
+class TwoStreamResNet(PretrainedParts):
     """Images of both modalities in [0, 1] -> :class:`StageMaps`; resizes and normalises inside.
 
     Args:
@@ -43,9 +44,15 @@ class TwoStreamResNet(nn.Module):
         split = STEM_LAYERS + specific_stages
         self.channels = encoder.channels
         self.prepare = encoder.prepare
-        self.streams = nn.ModuleDict({"visible": encoder.body[:split], "infrared": deepcopy(encoder.body[:split])})
+        visible = encoder.body[:split]
+        infrared = deepcopy(visible)
+        self.streams = nn.ModuleDict({"visible": visible, "infrared": infrared})
         self.middle = encoder.body[split:-1]
         self.last = encoder.body[-1]
+        self.backbone = config
+        self.pretrained_parts = gather_parts(
+            zip(BODY, encoder.body, strict=True), zip(BODY[:split], infrared, strict=True)
+        )
 
     def forward(self, images: Mapping[str, Tensor]) -> StageMaps:
         """``visible`` and ``infrared`` images (B, 3, h, w), or one of them -> maps, rows in the order given.

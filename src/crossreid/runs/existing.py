@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from crossreid.console import main_process, notice
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation import RetrievalResult
-from crossreid.runs.folder import LAST, RunFolder, fingerprint, open_run, read_json, run_place
+from crossreid.runs.folder import (
+    LAST,
+    RunFolder,
+    differences_from,
+    open_run,
+    read_config,
+    read_json,
+    run_place,
+    shortened,
+)
+from crossreid.runs.results import RunResults
 
 
-def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | float:
-    """The folder that a run writes to; or, where ``existing=continue`` finds it finished, its headline score in [0, 1].
+def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | Path:
+    """The folder that a run writes to; or, where ``existing=continue`` finds it finished, its path.
 
     Args:
         config: the whole config as plain values.
@@ -30,9 +35,10 @@ def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | 
         place = run_place(config, sweep_dir)
         if place is None:
             raise ConfigError("existing=continue needs a folder to look into: set run_dir, or use it in a multirun.")
-        if (headline := finished_headline(place, config)) is not None:
-            return headline
-        if (run := continued(place, config)) is not None:
+        if is_finished(place, config):
+            return place
+        run = continued(place, config)
+        if run is not None:
             return run
     return open_run(config, sweep_dir=sweep_dir)
 
@@ -48,9 +54,10 @@ def same_run(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     facts = read_json(path)
-    if facts.get("fingerprint") != fingerprint(config):
+    found = differences_from(folder, config)
+    if found:
         raise ConfigError(
-            f"The run in '{folder}' has other settings than this one (compare its config.yaml): choose another folder by "
+            f"The run in '{folder}' has other settings than this one ({shortened(found)}): choose another folder by "
             "hydra.sweep.dir (of a sweep) or run_dir."
         )
     return facts
@@ -71,8 +78,8 @@ def continued(folder: Path, config: dict[str, Any]) -> RunFolder | None:
     return RunFolder(folder, stale=True)
 
 
-def finished_headline(folder: Path, config: dict[str, Any]) -> float | None:
-    """The headline score, in [0, 1], of the finished run of these settings in ``folder``; None where none is.
+def is_finished(folder: Path, config: dict[str, Any]) -> bool:
+    """A finished run of these settings is in ``folder``, with results that can be read.
 
     Raises:
         ConfigError: it is a run of other settings, or was scored by another protocol.
@@ -80,30 +87,19 @@ def finished_headline(folder: Path, config: dict[str, Any]) -> float | None:
     """
     facts = same_run(folder, config)
     if facts is None or facts.get("status") != "finished":
-        return None
+        return False
     try:
-        scored_by = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))["protocol"]  # type: ignore[index,call-overload]
-        rows = json.loads((folder / "results.json").read_text(encoding="utf-8"))["rows"]
-        first = next(iter(rows[config["name"]]["protocols"].values()))
-        headline = float(RetrievalResult.from_json(first).rank(1).mean())
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        StopIteration,
-        DataError,
-        OmegaConfBaseException,
-    ) as error:
+        scored_by = read_config(folder)
+        RunResults.read(folder / "results.json")
+    except DataError as error:
         raise DataError(
-            f"The run in '{folder}' is finished and its results cannot be read ({type(error).__name__}): remove the "
-            "folder to run it again."
+            f"The run in '{folder}' is finished and its results cannot be read ({error}): remove the folder to run it again."
         ) from error
-    if scored_by != config["protocol"]:
+    same_protocol = scored_by["choices"]["protocol"] == config["choices"]["protocol"]
+    if not same_protocol or scored_by["protocol"] != config["protocol"]:
         raise ConfigError(
             f"The finished run in '{folder}' was scored by other protocol settings (compare its config.yaml): choose another "
             "folder, or score its last.ckpt with crossreid.evaluate."
         )
     notice(f"Finished before, not run again: {folder}")
-    return headline
+    return True

@@ -9,27 +9,28 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
+import crossreid
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import write_atomically
+from crossreid.settings.conversion import current
+from crossreid.settings.run import FORMAT, differences, identity_of
 
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
 CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
 LAST = "last.ckpt"
 BEST = "best.ckpt"  # on the validation identities
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
-_NOT_PART_OF_A_RUN = ("resume", "run_dir", "output_root", "overwrite", "existing", "logger", "report", "protocol")
-_NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget")
-_NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")  # they may move
+CONFIG = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,55 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def fingerprint(config: dict[str, Any]) -> str:
+def fingerprint(config: Mapping[str, Any]) -> str:
     """A digest of the settings that decide what a run computes."""
-    kept = {key: value for key, value in config.items() if key not in _NOT_PART_OF_A_RUN}
-    kept["trainer"] = {k: v for k, v in config["trainer"].items() if k not in _NOT_PART_OF_TRAINER}
-    kept["data"] = data_settings(config["data"])
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(identity_of(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def data_settings(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides which images a run sees: the dataset's settings, but not where it lies."""
-    return {key: value for key, value in data.items() if key not in _NOT_PART_OF_DATA}
+def read_config(folder: Path) -> dict[str, Any]:
+    """The settings that a run folder keeps, in today's format.
+
+    Raises:
+        DataError: config.yaml is missing, damaged, or no settings of a run.
+    """
+    return current_config(raw_config(folder), folder)
+
+
+def raw_config(folder: Path) -> dict[str, Any]:
+    """What config.yaml of a run folder says, as it stands there: nothing in it is resolved.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / CONFIG
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"'{path}' cannot be read ({type(error).__name__}).") from error
+    if not isinstance(content, dict):
+        raise DataError(f"'{path}' holds no settings.")
+    return content
+
+
+def current_config(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings of a run folder in today's format.
+
+    Raises:
+        DataError: they are no settings of a run.
+    """
+    try:
+        return current(raw)
+    except ConfigError as error:
+        raise DataError(f"'{folder / CONFIG}': {error}") from error
+
+
+def differences_from(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """Keys in which the run in a folder differs from these settings; none where it is a run of them.
+
+    Raises:
+        DataError: the folder's settings cannot be read.
+    """
+    return differences(identity_of(config), identity_of(read_config(folder)))
 
 
 def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFolder:
@@ -122,7 +161,7 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
             return RunFolder(found, found / LAST)
         notice("resume=auto: no earlier run has these settings; starting afresh.")
     elif config["resume"]:
-        return _resumed(Path(config["resume"]), fingerprint(config))
+        return _resumed(Path(config["resume"]), config)
     folder = run_place(config, sweep_dir) or _fresh(config)
     _check_free(folder, bool(config["overwrite"]))
     return RunFolder(folder)
@@ -138,12 +177,15 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
     if (overwrite or run.stale) and run.checkpoint is None and (run.path / "run.json").is_file():
         shutil.rmtree(run.path)
     run.path.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(config), run.path / "config.yaml")
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    write_atomically(run.path / CONFIG, lambda stream: stream.write(text.encode()))
     resumed = {"resumed": now()} if run.checkpoint else {"started": now()}
     run.note(
         **resumed,
         status="running",
         problem=None,
+        format=FORMAT,
+        choices=config["choices"],
         fingerprint=fingerprint(config),
         seed=config["seed"],
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -155,7 +197,13 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
 
 def package_versions() -> dict[str, str]:
     """Versions of the packages that decide numbers, and of this one."""
-    return {name: version(name) for name in (*_PACKAGES, "crossreid")}
+    versions = {"crossreid": crossreid.__version__}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:  # a source tree that is run without installing everything
+            versions[name] = "not installed"
+    return versions
 
 
 def now() -> str:
@@ -178,7 +226,7 @@ def forget_ranks() -> None:
 
 def git_revision() -> str | None:
     """Revision of the repository that the package runs from, with ``-dirty`` for uncommitted changes; null elsewhere."""
-    top = Path(__file__).resolve().parents[2]
+    top = Path(__file__).resolve().parents[3]
     if not (top / "pyproject.toml").is_file():
         return None  # an installed wheel, perhaps inside another repository
     command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=12"]
@@ -207,32 +255,49 @@ def _check_free(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _resumed(place: Path, wanted: str) -> RunFolder:
+def _resumed(place: Path, config: Mapping[str, Any]) -> RunFolder:
     checkpoint = place / LAST if place.is_dir() else place
     if not checkpoint.is_file():
         raise CheckpointError(f"There is no checkpoint at '{place}' to resume from: name a run folder or a .ckpt file.")
-    facts = checkpoint.parent / "run.json"
-    if not facts.is_file():
+    folder = checkpoint.parent
+    if not (folder / "run.json").is_file():
         raise CheckpointError(
             f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote."
         )
-    if json.loads(facts.read_text(encoding="utf-8")).get("fingerprint") != wanted:
+    found = differences_from(folder, config)
+    if found:
         raise ConfigError(
-            f"The run in '{checkpoint.parent}' has other settings than this command (compare its config.yaml): resume "
-            "with the settings that it was started with."
+            f"The run in '{folder}' has other settings than this command ({shortened(found)}): resume with the settings "
+            "that it was started with."
         )
-    return RunFolder(checkpoint.parent, checkpoint)
+    return RunFolder(folder, checkpoint)
 
 
-def _newest(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
-    """The newest run folder with the same settings and a checkpoint."""
-    roots = [Path(config["output_root"]), *([sweep_dir.parents[1]] if sweep_dir else [])]
+def shortened(found: Sequence[str]) -> str:
+    """The first three of several differences, and how many more there are."""
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return f"{'; '.join(found[:3])}{more}"
+
+
+def _newest(config: Mapping[str, Any], sweep_dir: Path | None) -> Path | None:
+    """The newest run folder with the same settings and a checkpoint; folders that cannot be read are left out."""
+    roots = [Path(config["output_root"])]
+    if sweep_dir:
+        roots.append(sweep_dir.parents[1])
     if config["run_dir"]:
         roots.append(Path(config["run_dir"]))
-    wanted = fingerprint(config)
-    found: list[tuple[str, Path]] = []
-    for facts in (path for root in roots if root.is_dir() for path in root.rglob("run.json")):
-        known: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
-        if known.get("fingerprint") == wanted and (facts.parent / LAST).is_file():
-            found.append((known["started"], facts.parent))
-    return max(found)[1] if found else None
+    candidates: list[tuple[str, Path]] = []
+    for root in roots:
+        for facts in root.rglob("run.json"):
+            folder = facts.parent
+            if not (folder / LAST).is_file():
+                continue
+            try:
+                same = not differences_from(folder, config)
+                started = str(read_json(facts).get("started"))
+            except DataError as error:
+                notice(f"Left out: {error}")
+                continue
+            if same:
+                candidates.append((started, folder))
+    return max(candidates)[1] if candidates else None

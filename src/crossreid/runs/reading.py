@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
-from crossreid.runs.folder import data_settings, fingerprint, read_json
-
-UNTRAINED = "untrained network"
-"""The row of a network before training, in every run's results."""
+from crossreid.runs.folder import current_config, fingerprint, raw_config, read_json
+from crossreid.settings.conversion import fingerprint_of_format_1
+from crossreid.settings.run import identity_of
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,12 @@ class Run:
     @property
     def label(self) -> str:
         """Name and seed."""
-        return f"{self.name}, seed {self.seed}, {self.config['data']['name']}"
+        return f"{self.name}, seed {self.seed}, {self.data}"
+
+    @property
+    def data(self) -> str:
+        """Name of the dataset."""
+        return str(self.config["choices"]["data"])
 
     @property
     def date(self) -> str:
@@ -112,11 +116,13 @@ def read_run(folder: Path) -> Run:
         DataError: a file of it is missing, damaged, or not what a run of this version leaves.
     """
     facts = read_json(folder / "run.json")
+    raw = raw_config(folder)
+    config = current_config(raw, folder)
     try:
-        config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"), resolve=True))
-        name, seed, told = str(config["name"]), int(config["seed"]), fingerprint(config)
+        name, seed = str(config["name"]), int(config["seed"])
+        told = fingerprint(config) if "format" in raw else fingerprint_of_format_1(raw)
         dataset, settings = fingerprint_of_data(config), fingerprint({**config, "seed": 0})
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"config.yaml cannot be read ({type(error).__name__}).") from error
     if facts.get("fingerprint") != told:
         raise DataError("run.json and config.yaml are not of one run: their fingerprints differ.")
@@ -133,7 +139,8 @@ def read_run(folder: Path) -> Run:
 
 def fingerprint_of_data(config: Mapping[str, Any]) -> str:
     """A digest of what decides which images are trained on and tested."""
-    return fingerprint({"data": data_settings(config["data"]), "trainer": {}})
+    told = {"name": config["choices"]["data"], **identity_of(config)["data"]}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _results(row: str, entry: object) -> dict[str, RetrievalResult]:

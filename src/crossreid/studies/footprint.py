@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rich.table import Table
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from crossreid.console import err_console, track, unshortened
 from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import ConfigError
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.reporting import HasFurtherScorers
+from crossreid.nn.backbones import ImageInput
+from crossreid.settings.commands import CostConfig
+from crossreid.settings.compose import compose, method_part
+from crossreid.settings.fields import unknown_name
+from crossreid.settings.registry import method_names
+from crossreid.training.environment import choose_device, machine
+from crossreid.training.loading import make_method
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,35 @@ class Cost:
             for modality, each in self.milliseconds.items()
         }
         return {"size": list(self.size), "parameters": dict(self.parameters), "milliseconds_per_image": times}
+
+
+@dataclass(frozen=True)
+class MeasuredMethods:
+    """What several methods cost on one machine.
+
+    Attributes:
+        costs: method -> its cost.
+        scale, preset: what decided the sizes of the networks.
+        machine: where it was measured, in words.
+    """
+
+    costs: Mapping[str, Cost]
+    scale: str
+    preset: str
+    machine: str
+
+    def to_json(self, config: CostConfig) -> dict[str, Any]:
+        """Everything as plain values, with how it was measured."""
+        return {
+            "machine": self.machine,
+            "torch": torch.__version__,
+            "precision": "float32",
+            "scale": self.scale,
+            "preset": self.preset,
+            "warmup": config.warmup,
+            "runs": config.runs,
+            "methods": {name: cost.to_json() for name, cost in self.costs.items()},
+        }
 
 
 class _UsedParameters(TorchFunctionMode):
@@ -99,7 +137,8 @@ def measure(
             }
             for modality in MODALITIES
         }
-    scoring = count_values(module.scoring_parameters())
+    further = module.scoring_parameters() if isinstance(module, HasFurtherScorers) else []
+    scoring = count_values(further)
     return Cost((height, width), {**counts, "either": count_values(either), "scoring": scoring}, times)
 
 
@@ -133,12 +172,61 @@ def timed(work: Callable[[], object], warmup: int, runs: int, device: torch.devi
     return seconds
 
 
-def machine(device: torch.device) -> str:
-    """What ``device`` is, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} thread(s)"
+IDENTITIES = 395  # of SYSU-MM01; only heads that retrieval does not use depend on it
+
+
+def measure_methods(config: CostConfig, *, scale: str, preset: str) -> MeasuredMethods:
+    """Every method that is asked for, one after the other.
+
+    Raises:
+        ConfigError: a method or the device is not there.
+    """
+    known = method_names()
+    names = config.models or known
+    for name in names:
+        if name not in known:
+            raise ConfigError(unknown_name("method", name, known))
+    device = choose_device(config.accelerator)
+    bar = track(names, "measuring", total=len(names), enabled=err_console.is_terminal)
+    costs = {name: _measure_method(name, config, scale, preset, device) for name in bar}
+    return MeasuredMethods(costs, scale, preset, machine(device))
+
+
+def _measure_method(name: str, config: CostConfig, scale: str, preset: str, device: torch.device) -> Cost:
+    choices = [f"model={name}", f"scale={scale}", f"preset={preset}", f"plugins=[{','.join(config.plugins)}]"]
+    composed = compose("train", choices)
+    module = make_method(method_part(name, composed.values["model"]), IDENTITIES, seed=0)  # cost is not in the weights
+    size = module.config.streams["identity"].size
+    if config.size:
+        size = config.size[0], config.size[1]
+        for part in module.modules():
+            if isinstance(part, ImageInput):  # a ResNet takes any size; what else is trained may not, and takes no part
+                part.size = size
+    return measure(module, size, config.batches, config.warmup, config.runs, device)
+
+
+def cost_table(measured: MeasuredMethods, config: CostConfig) -> Table:
+    """One row a method: millions of parameters by modality, milliseconds an image by modality and batch."""
+    caption = (
+        f"{measured.machine}; float32; scale={measured.scale}, preset={measured.preset}; mean of {config.runs} runs "
+        f"after {config.warmup}; parameters on the path from an image to its embedding, heads of training not counted; "
+        "scoring: what is used on top of embeddings, whose time is not in here (benchmarks/transfer.py measures cm-SSFT's)."
+    )
+    title = "Parameters in millions, milliseconds per image"
+    table = Table(title=title, caption=caption, caption_justify="left", title_justify="left")
+    table.add_column("method", no_wrap=True)
+    table.add_column("images", no_wrap=True)
+    parts = (*MODALITIES, "either", "scoring")
+    for part in parts:
+        table.add_column(f"{part} M", justify="right", no_wrap=True)
+    for batch in config.batches:
+        for modality in MODALITIES:
+            table.add_column(f"{modality} ms, {batch} at a time", justify="right", no_wrap=True)
+    for name, cost in measured.costs.items():
+        sizes = [f"{cost.parameters[part] / 1e6:.2f}" for part in parts]
+        times = []
+        for batch in config.batches:
+            for modality in MODALITIES:
+                times.append(f"{np.mean(cost.milliseconds[modality][batch]):.2f}")
+        table.add_row(name, f"{cost.size[0]}x{cost.size[1]}", *sizes, *times)
+    return unshortened(table)

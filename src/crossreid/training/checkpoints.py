@@ -13,10 +13,11 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from crossreid.errors import CheckpointError
+from crossreid.errors import CheckpointError, ConfigError
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
+from crossreid.training.conversion import current_checkpoint
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -30,6 +31,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Load ``path``, one of an older version in today's form."""
+        checkpoint: dict[str, Any] = super().load_checkpoint(path, map_location, weights_only)
+        return current_checkpoint(checkpoint)
 
 
 class IterationCheckpoint(pl.Callback):
@@ -119,7 +125,7 @@ class IterationCheckpoint(pl.Callback):
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint that ``crossreid.train`` wrote, on the CPU.
+    """A checkpoint that training wrote, on the CPU, one of an older version in today's form.
 
     Raises:
         CheckpointError: it is missing, damaged, partial, or not from crossreid.
@@ -135,11 +141,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")
-    if missing := {"optimizer_states", "loops"} - set(checkpoint) | {"config"} - set(checkpoint["crossreid"]):
-        raise CheckpointError(
-            f"The checkpoint '{path}' is partial, it lacks {min(missing)}; use one that training wrote."
-        )
-    return checkpoint
+    if "optimizer_states" not in checkpoint or "loops" not in checkpoint:
+        raise CheckpointError(f"The checkpoint '{path}' is partial, it lacks optimizer states; use one that training wrote.")
+    try:
+        return current_checkpoint(checkpoint)
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {error}") from error
 
 
 def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: Path) -> None:

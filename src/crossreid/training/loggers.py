@@ -7,8 +7,7 @@ import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,13 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torchvision.utils import make_grid
 
-from crossreid.config import TrainConfig
 from crossreid.console import main_process
 from crossreid.data.batches import PairedBatch
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.reporting import HasFigureData
+from crossreid.nn.normalisation import evaluating
 from crossreid.runs.folder import RunFolder
+from crossreid.settings.run import RunConfig
 
 HEADER = ("iteration", "key", "value")
 
@@ -85,7 +86,7 @@ def read_history(path: Path) -> dict[str, list[tuple[int, float]]]:
     return history
 
 
-def make_wandb(config: TrainConfig, plain: dict[str, Any], run: RunFolder, run_id: str | None) -> WandbLogger:
+def make_wandb(config: RunConfig, plain: dict[str, Any], run: RunFolder, run_id: str | None) -> WandbLogger:
     """A W&B run whose axes count iterations: group = run name, tags = data and protocol.
 
     Args:
@@ -97,15 +98,15 @@ def make_wandb(config: TrainConfig, plain: dict[str, Any], run: RunFolder, run_i
     if config.logger.offline:
         os.environ.setdefault("WANDB_SILENT", "true")
     logger = WandbLogger(
-        name=f"{config.name} seed {config.seed}",
+        name=f"{config.label} seed {config.seed}",
         save_dir=run.path,
         offline=config.logger.offline,
         project=config.logger.project,
         entity=config.logger.entity,
         id=run_id,
         resume="allow" if run_id else None,
-        group=config.name,
-        tags=[str(part.get("name")) for part in (config.data, config.protocol, config.scale, config.preset)],
+        group=config.label,
+        tags=[tag for tag in (config.data.name, config.protocol.name, config.scale, config.preset) if tag],
         config=plain,
     )
     if main_process():
@@ -158,29 +159,20 @@ def pictures(
     module: CrossModalityModule[Any], visible: torch.Tensor, infrared: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """The method's rows of pictures in eval mode, on the CPU, each (B, 3, H, W) in [0, 1]."""
-    with _evaluating(module):
+    with evaluating(module):
         rows = module.translate(visible.to(module.device), infrared.to(module.device))
     return {name: images.cpu().clamp(0, 1) for name, images in rows.items()}
 
 
 @torch.no_grad()
 def figure_data(module: CrossModalityModule[Any], batch: PairedBatch) -> dict[str, torch.Tensor]:
-    """What the method's own figures show of a batch, in eval mode, on the CPU."""
-    with _evaluating(module):
+    """What the method's own figures show of a batch, in eval mode, on the CPU; nothing for a method without."""
+    if not isinstance(module, HasFigureData):
+        return {}
+    with evaluating(module):
         visible, infrared, pids = (part.to(module.device) for part in batch[:3])
         shown = module.figure_data(PairedBatch(visible, infrared, pids, batch.iteration))
     return {name: value.cpu() for name, value in shown.items()}
-
-
-@contextmanager
-def _evaluating(module: CrossModalityModule[Any]) -> Iterator[None]:
-    """Eval mode inside, the mode before after it."""
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)
 
 
 def finish_wandb(exit_code: int) -> None:

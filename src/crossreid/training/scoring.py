@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
-from crossreid.config import ReportConfig
 from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
 from crossreid.errors import NothingToScoreError, NotScoredError
 from crossreid.evaluation import (
     Embeddings,
-    PairingScore,
     ReportedPair,
     RetrievalProtocol,
     RetrievalResult,
@@ -27,63 +24,18 @@ from crossreid.evaluation import (
     ranked_list,
     reported_pairs,
     results_table,
+    write_results_json,
 )
+from crossreid.evaluation.building import ProtocolSet
 from crossreid.methods.base import CrossModalityModule
-from crossreid.protocols import ProtocolSet
-from crossreid.runs.folder import write_json
+from crossreid.runs.results import Scores, in_order
+from crossreid.settings.run import ReportConfig
 from crossreid.training.loggers import figure_data, pictures
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one network scored with one scorer.
-
-    Attributes:
-        name: the network's name in tables.
-        results: protocol key -> result.
-        pairs: query/gallery modality pairing -> score (AlignGAN, Table 1); empty where not asked for.
-        variant: which of the method's scorers; empty for the method's own row.
-    """
-
-    name: str
-    results: Mapping[str, RetrievalResult]
-    pairs: Mapping[str, PairingScore]
-    variant: str = ""
-
-    @property
-    def row(self) -> str:
-        """The row's name in tables."""
-        return f"{self.name}/{self.variant}" if self.variant else self.name
-
-    @property
-    def headline(self) -> float:
-        """Mean Rank-1 of the protocol's first setting, in [0, 1]."""
-        return float(next(iter(self.results.values())).rank(1).mean())
-
-    def keyed(self) -> dict[str, RetrievalResult]:
-        """Results by key, such as ``sysu_mm01/all/single``, after the variant where there is one."""
-        return {f"{self.variant}/{key}" if self.variant else key: result for key, result in self.results.items()}
-
-    def flat(self) -> dict[str, float]:
-        """Means by keys that name the protocol, such as ``test/sysu_mm01/all/single/rank1``."""
-        prefix = f"test/{self.variant}" if self.variant else "test"
-        values: dict[str, float] = {}
-        for result in (*self.results.values(), *(score.result for score in self.pairs.values())):
-            values |= result.flat(prefix)
-        return values | {f"{prefix}/{score.result.protocol}/iccs": score.similarity for score in self.pairs.values()}
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything as plain values."""
-        pairs = {
-            name: {**score.result.to_json(), "intra_class_cosine_similarity": score.similarity}
-            for name, score in self.pairs.items()
-        }
-        return {"protocols": {key: result.to_json() for key, result in self.results.items()}, "modality_pairs": pairs}
 
 
 def embed_dataset(trainer: pl.Trainer, module: CrossModalityModule[Any], data: ReIDDataModule) -> Embeddings:
     """Embed the test images on all ranks; every rank gets all of them."""
-    trainer.test(module, data, verbose=False)
+    trainer.test(module, data, verbose=False, weights_only=True)
     rows, features = module.gathered()
     return as_embeddings(data.dataset, rows, features)
 
@@ -162,17 +114,18 @@ def score_all(
 
 def show(scores: Sequence[Scores], *, title: str) -> None:
     """Print the results table with its chance rows, and the modality pairings of the row that has them."""
-    keys = dict.fromkeys(key for row in scores for key in row.results)
-    rows = [(row.row, row.results[key]) for key in keys for row in scores if key in row.results]
-    console.print(results_table(rows, title))
+    console.print(results_table(in_order(scores), title))
     for row in scores:
         if row.pairs:
             console.print(pairs_table(row.pairs, f"{row.row}: query and gallery modality"))
 
 
-def save_scores(path: Path, scores: Sequence[Scores], **facts: Any) -> None:
-    """Write all rows as JSON."""
-    write_json(path, {**facts, "rows": {row.row: row.to_json() for row in scores}})
+def write_scores(path: Path, scores: Sequence[Scores]) -> None:
+    """Write the metrics of all rows by protocol key, whole or not at all."""
+    results: dict[str, RetrievalResult] = {}
+    for row in scores:
+        results |= row.keyed()
+    write_results_json(path, results)
 
 
 def draw_figures(

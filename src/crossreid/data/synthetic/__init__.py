@@ -8,6 +8,6 @@ Example:
 
 from crossreid.data.synthetic.layout import write_sysu_layout
 from crossreid.data.synthetic.regdb import RegDBPeople, write_regdb_layout
-from crossreid.data.synthetic.settings import SyntheticPeople
+from crossreid.settings.data import SyntheticPeople
 
 __all__ = ["RegDBPeople", "SyntheticPeople", "write_regdb_layout", "write_sysu_layout"]

@@ -14,8 +14,8 @@ from crossreid.data.synthetic.people import make_figure, sample_person
 from crossreid.data.synthetic.permutations import write_permutations
 from crossreid.data.synthetic.render import render
 from crossreid.data.synthetic.roster import CAMERAS, SPLITS, RosterEntry, count_images, make_roster
-from crossreid.data.synthetic.settings import SyntheticPeople
 from crossreid.data.synthetic.writing import save_image, write_set
+from crossreid.settings.data import SyntheticPeople
 
 
 def write_sysu_layout(root: Path, people: SyntheticPeople, *, workers: int = 1, progress: bool = False) -> Path:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from crossreid.data.synthetic.roster import CAMERAS, RosterEntry
-from crossreid.data.synthetic.settings import SyntheticPeople
+from crossreid.settings.data import SyntheticPeople
 
 TRIALS = 10
 _STREAM = 5

@@ -5,49 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from crossreid.data.synthetic.pairs import looks_away, render_pair
 from crossreid.data.synthetic.people import make_figure, sample_person
-from crossreid.data.synthetic.settings import SyntheticPeople
 from crossreid.data.synthetic.writing import save_image, write_set
-from crossreid.errors import ConfigError
+from crossreid.settings.data import RegDBPeople
 
 SPLITS = 10
 MODALITIES = (("visible", "Visible", "v"), ("thermal", "Thermal", "t"))  # in list names, folders and file names
 _STREAM = 8
-
-
-@dataclass(frozen=True)
-class RegDBPeople:
-    """How many people to draw for RegDB's layout, how often, how large, and from which seed.
-
-    Attributes:
-        ids: number of identities, even: half of them train and half test, other halves in each of the ten splits.
-        frames: pairs of images a person.
-        height, width: size of each image in pixels.
-        seed: any integer from 0; it draws other people than the same seed of :class:`SyntheticPeople`.
-
-    Raises:
-        ConfigError: a number out of range.
-    """
-
-    ids: int = 96
-    frames: int = 10
-    height: int = 128
-    width: int = 64
-    seed: int = 0
-    VERSION: ClassVar[int] = SyntheticPeople.VERSION
-
-    def __post_init__(self) -> None:
-        for name, lowest in {"ids": 2, "frames": 1, "height": 32, "width": 16, "seed": 0}.items():
-            if getattr(self, name) < lowest:
-                raise ConfigError(f"{name} of the RegDB people must be at least {lowest}, not {getattr(self, name)}.")
-        if self.ids % 2:
-            raise ConfigError(f"ids of the RegDB people must be even, since half of them train, not {self.ids}.")
 
 
 def write_regdb_layout(root: Path, people: RegDBPeople, *, workers: int = 1, progress: bool = False) -> Path:

@@ -25,9 +25,9 @@ from crossreid.data.synthetic.photograph import (
 )
 from crossreid.data.synthetic.raster import rasterise
 from crossreid.data.synthetic.scenes import scene
-from crossreid.data.synthetic.settings import SyntheticPeople
 from crossreid.data.synthetic.skeleton import turn
 from crossreid.data.synthetic.surfaces import Surface
+from crossreid.settings.data import SyntheticPeople
 
 _STREAM = 4
 _STRANGERS = 8  # passers-by who are nobody's identity

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossreid.data.synthetic.settings import SyntheticPeople
+from crossreid.settings.data import SyntheticPeople
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

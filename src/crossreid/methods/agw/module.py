@@ -10,44 +10,18 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
 from crossreid.data.records import Modality
-from crossreid.errors import ConfigError
 from crossreid.losses import weighted_triplet
-from crossreid.methods.recognition import RecognitionConfig, RecognitionModule, Views
-from crossreid.nn.feature_block import Described
+from crossreid.methods.agw.config import AGWConfig
+from crossreid.methods.recognition import RecognitionModule, Views
+from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.non_local import add_non_local
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.recognition import TwoStreamNetwork
-
-
-@dataclass
-class AGWConfig(RecognitionConfig):
-    """Settings of AGW.
-
-    Attributes:
-        non_local: number of non-local blocks at the ends of the residual stages 2 and 3, each behind a block of its own.
-        non_local_width: inner channels of a non-local block; null for half of what comes in.
-    """
-
-    non_local: list[int] = field(default_factory=lambda: [2, 3])
-    non_local_width: int | None = None
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        super().check()
-        if (
-            len(self.non_local) != 2
-            or min(self.non_local) < 0
-            or (self.non_local_width is not None and self.non_local_width < 1)
-        ):
-            raise ConfigError(
-                "model.non_local is [blocks in stage 2, blocks in stage 3], 0 or more, and model.non_local_width is 1 or "
-                f"more or null, not {self.non_local} and {self.non_local_width}."
-            )
 
 
 class AGW(RecognitionModule[AGWConfig]):
@@ -57,22 +31,23 @@ class AGW(RecognitionModule[AGWConfig]):
     pooling = "GeM"
     network: TwoStreamNetwork
 
-    def __init__(self, config: AGWConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: AGWConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = TwoStreamNetwork(config.backbone, num_identities, "bnneck", generalised_mean)
-        middle = self.network.encoder.middle  # residual stages 1 to 3
-        for stage, count in zip((1, 2), config.non_local, strict=True):
-            middle[stage] = add_non_local(middle[stage], count, config.non_local_width)
+        cfg = self.config
+        self.network = TwoStreamNetwork(cfg.backbone, num_identities, "bnneck", generalised_mean)
+        stage_1_to_3 = self.network.encoder.middle
+        for place, count in zip((1, 2), cfg.non_local, strict=True):
+            stage_1_to_3[place] = add_non_local(stage_1_to_3[place], count, cfg.non_local_width)
 
     def encoder(self) -> nn.Module:
         """The ResNet with its non-local blocks."""
         return self.network.encoder
 
-    def describe(self, images: Mapping[Modality, Tensor]) -> Described:
+    def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
         """Each modality through its own stem."""
-        described: Described = self.network(images)
-        return described
+        output: BlockOutput = self.network(images)
+        return output
 
-    def ranking(self, described: Described, views: Views) -> Tensor:
+    def ranking(self, output: BlockOutput, views: Views) -> Tensor:
         """Weighted regularised triplets on the vectors before the neck, whatever the modality."""
-        return weighted_triplet(described.vector, views.labels)
+        return weighted_triplet(output.vector, views.labels)

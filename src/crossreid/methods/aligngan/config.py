@@ -1,179 +1,172 @@
-"""Settings of AlignGAN; the presets fill in what the paper prints or what the official code has."""
+"""Settings of AlignGAN: the defaults are what the paper prints, and what the authors' code has where it prints nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from crossreid.errors import ConfigError
-from crossreid.methods.base import MethodConfig
-from crossreid.nn.backbones import BackboneConfig
-from crossreid.nn.feature_generator import DecayConfig, FeatureOptimizerConfig, HeadConfig
+from crossreid.settings.batches import StreamConfig, streams
+from crossreid.settings.fields import Settings, setting
+from crossreid.settings.method import MethodConfig
+from crossreid.settings.networks import BackboneConfig, HeadConfig
+from crossreid.settings.optimization import AdamConfig, DecayConfig, FeatureOptimizerConfig
 
-DISCRIMINATORS = ("joint", "separate", "feature")
-PIXEL_PAIRS = ("fake_real", "fake_fake")
-FEATURE_PAIRS = ("real_fake", "fake_fake")
-REAL_PAIRS = ("instance", "same_identity")
-
-
-@dataclass
-class PixelGeneratorConfig:
-    """Gp and Gp'.
-
-    Attributes:
-        channels: width after the first convolution.
-        blocks: residual blocks.
-        running_stats: instance norm uses running averages in eval mode (official code).
-    """
-
-    channels: int = 64
-    blocks: int = 4
-    running_stats: bool = False
+PHASES = ("feature", "pixel", "joint")
 
 
 @dataclass
-class DiscriminatorConfig:
-    """All discriminators.
+class PixelGeneratorConfig(Settings):
+    """Gp and Gp'."""
 
-    Attributes:
-        channels: width of the first layer.
-        patch_layers: strided convolutions of the image discriminators.
-        image_layers: strided convolutions of Dj's image branch.
-        joint_layers: strided convolutions after image and feature map are joined.
-        feature_channels: channels that the feature map is reduced to.
-    """
-
-    channels: int = 64
-    patch_layers: int = 5
-    image_layers: int = 3
-    joint_layers: int = 2
-    feature_channels: int = 64
+    channels: int = setting(64, "width after the first convolution", at_least=1)
+    blocks: int = setting(4, "residual blocks", at_least=0)
+    running_stats: bool = setting(False, "instance norm with running averages in eval mode (official code)")
 
 
 @dataclass
-class GanOptimizerConfig:
-    """Adam of generators and discriminators.
+class AlignGANDiscriminatorConfig(Settings):
+    """All discriminators."""
 
-    Attributes:
-        lr: learning rate.
-        betas: Adam's decay rates.
-    """
-
-    lr: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
+    channels: int = setting(64, "width of the first layer", at_least=1)
+    patch_layers: int = setting(5, "strided convolutions of image discriminators", at_least=1)
+    image_layers: int = setting(3, "strided convolutions of Dj's image branch", at_least=1)
+    joint_layers: int = setting(2, "strided convolutions after image and feature map are joined", at_least=0)
+    feature_channels: int = setting(64, "channels that the feature map is reduced to", at_least=1)
 
 
 @dataclass
-class PixelWeights:
-    """Weights of the pixel module (Eq. 4), each on the sum of its two directions.
+class PixelWeights(Settings):
+    """Weights of the pixel module (Eq. 4), each on the sum of its two directions."""
 
-    Attributes:
-        gan: adversarial (Eq. 9).
-        cycle: cycle consistency (Eq. 1), on L1 means.
-        identity_mapping: a generator leaves images of its target modality as they are (official code only).
-        id: classification of fake infrared (Eq. 2), lambda_id_pix.
-        triplet: triplets between fake and real infrared (Eq. 3).
-    """
-
-    gan: float = 1.0
-    cycle: float = 10.0
-    identity_mapping: float = 0.0
-    id: float = 1.0
-    triplet: float = 0.5
+    gan: float = setting(1.0, "fooling the discriminators (Eq. 9)", at_least=0)
+    cycle: float = setting(10.0, "there and back (Eq. 1, on L1 means): lambda_cyc of Eq. 4", at_least=0)
+    identity_mapping: float = setting(
+        0.0, "images of the target modality stay as they are; not in the paper, in the official code", at_least=0
+    )
+    id: float = setting(1.0, "classification of fake infrared (Eq. 2): lambda_id_pix of Eq. 4", at_least=0)
+    triplet: float = setting(0.5, "between fake and real infrared (Eq. 3): half of each direction", at_least=0)
 
 
 @dataclass
-class FeatureWeights:
-    """Weights of the feature module (Eq. 6).
+class FeatureWeights(Settings):
+    """Weights of the feature module (Eq. 6)."""
 
-    Attributes:
-        id: each of the classification terms of fake and real infrared (Eq. 5).
-        triplet: each of the two triplet terms (Eq. 5).
-        gan: adversarial (Eq. 10), lambda_gan_feat.
-    """
-
-    id: float = 0.5
-    triplet: float = 1.0
-    gan: float = 0.1
+    id: float = setting(
+        0.5,
+        "each classification term, of fake and of real infrared (Eq. 5: an expectation over the union of both)",
+        at_least=0,
+    )
+    triplet: float = setting(1.0, "each of the two directions (Eq. 5)", at_least=0)
+    gan: float = setting(0.1, "maps that the discriminator accepts (Eq. 10): lambda_gan_feat of Eq. 6", at_least=0)
 
 
 @dataclass
 class AlignGANConfig(MethodConfig):
-    """Settings of AlignGAN and its ablation rows.
+    """Settings of AlignGAN and its ablation rows."""
 
-    Attributes:
-        pixel_alignment: translate visible images to fake infrared; off in FeatAlign.
-        discriminator: ``joint`` (AlignGAN), ``separate`` (AlignGAN-: one for images, one for feature maps), ``feature``
-            (FeatAlign: feature maps only).
-        pixel_gan_pairs: pairs (image, feature map) that Gp makes Dj accept (Eq. 9).
-        feature_gan_pairs: pairs that Gf makes Dj accept (Eq. 10).
-        real_pairs: Dj's real pairs are image and map of one photo (``instance``) or of one person (``same_identity``).
-        reinitialise_discriminators: the joint phase starts with fresh discriminators (official code) instead of carrying
-            D_rgb over from the pixel warm-up.
-        update_norms_in_pixel_step: batch-norm averages of the encoder follow the pixel step's batches too.
-        flip_test: embed the (translated) image and its mirror image, and add.
-    """
+    name: ClassVar[str] = "aligngan"
+    module: ClassVar[str] = "crossreid.methods.aligngan.module:AlignGAN"
+    stream_names: ClassVar[tuple[str, ...]] = ("identity", "gan")
 
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    heads: HeadConfig = field(default_factory=HeadConfig)
-    generator: PixelGeneratorConfig = field(default_factory=PixelGeneratorConfig)
-    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    feature_optimizer: FeatureOptimizerConfig = field(default_factory=FeatureOptimizerConfig)
-    gan_optimizer: GanOptimizerConfig = field(default_factory=GanOptimizerConfig)
-    decay: DecayConfig = field(default_factory=DecayConfig)
-    pixel: PixelWeights = field(default_factory=PixelWeights)
-    feature: FeatureWeights = field(default_factory=FeatureWeights)
-    margin: float = 1.0
-    pixel_alignment: bool = True
-    discriminator: str = "joint"
-    pixel_gan_pairs: list[str] = field(default_factory=lambda: ["fake_real", "fake_fake"])
-    feature_gan_pairs: list[str] = field(default_factory=lambda: ["real_fake", "fake_fake"])
-    real_pairs: str = "same_identity"
-    reinitialise_discriminators: bool = True
-    update_norms_in_pixel_step: bool = False
-    flip_test: bool = False
+    # one batch of 144 for all modules (sec. 4.2): `identity` for feature steps, `gan` for pixel and discriminator steps
+    streams: dict[str, StreamConfig] = streams(identity=(18, 4, 128, 128), gan=(18, 4, 128, 128))
+    phases: dict[str, int] = setting(
+        {"feature": 5000, "pixel": 10000, "joint": 10000},
+        "length of feature warm-up, pixel warm-up and joint training; 0 leaves a phase out",
+        unit="iterations",
+        at_least=0,
+    )
+    iterations_per_epoch: int | None = setting(100, "iterations in an epoch of the trainer", at_least=1)
+    backbone: BackboneConfig = setting(
+        BackboneConfig(size=[384, 192]), "the encoder; (fake) infrared images are resized to its size"
+    )
+    heads: HeadConfig = setting(HeadConfig(), "classifier and embedder of the feature generator")
+    generator: PixelGeneratorConfig = setting(PixelGeneratorConfig(), "Gp and Gp'")
+    discriminators: AlignGANDiscriminatorConfig = setting(AlignGANDiscriminatorConfig(), "all discriminators")
+    feature_optimizer: FeatureOptimizerConfig = setting(
+        FeatureOptimizerConfig(encoder_lr=0.02, head_lr=0.2),
+        "of the feature generator; head_lr is the rate of classifier and embedder",
+    )
+    gan_optimizer: AdamConfig = setting(AdamConfig(betas=[0.5, 0.999]), "Adam of generators and discriminators")
+    decay: DecayConfig = setting(DecayConfig(), "of all learning rates, in iterations of the phase joint")
+    pixel: PixelWeights = setting(PixelWeights(), "weights of the pixel module (Eq. 4)")
+    feature: FeatureWeights = setting(FeatureWeights(), "weights of the feature module (Eq. 6)")
+    margin: float = setting(1.0, "of the triplets, in cosine similarity", at_least=0)
+    pixel_alignment: bool = setting(True, "translate visible images to fake infrared; off in FeatAlign")
+    discriminator: str = setting(
+        "joint",
+        "what is judged: (image, feature map) pairs by one discriminator (joint, AlignGAN), images and feature maps by one "
+        "each (separate, AlignGAN-), or feature maps only (feature, FeatAlign)",
+        choices=("joint", "separate", "feature"),
+    )
+    pixel_gan_pairs: list[str] = setting(
+        ["fake_real", "fake_fake"],
+        "(image, feature map) pairs that Gp makes Dj accept (Eq. 9)",
+        choices=("fake_real", "fake_fake"),
+        filled=True,
+    )
+    feature_gan_pairs: list[str] = setting(
+        ["real_fake", "fake_fake"],
+        "(image, feature map) pairs that Gf makes Dj accept (Eq. 10)",
+        choices=("real_fake", "fake_fake"),
+        filled=True,
+    )
+    real_pairs: str = setting(
+        "same_identity",
+        "what Dj's real image and feature map share: one photo (instance) or one person (same_identity, Eq. 8)",
+        choices=("instance", "same_identity"),
+    )
+    reinitialise_discriminators: bool = setting(
+        True,
+        "the joint phase starts with fresh discriminators (official code) instead of carrying D_rgb over from the pixel "
+        "warm-up",
+    )
+    update_norms_in_pixel_step: bool = setting(
+        False, "batch-norm averages of the encoder follow the pixel steps' batches too"
+    )
+    flip_test: bool = setting(False, "embed the (fake) infrared image and its mirror image, and add")
+
+    def phase_lengths(self) -> dict[str, int]:
+        """``phases``."""
+        return dict(self.phases)
 
     def active_phases(self) -> dict[str, int]:
         """Without pixel alignment there is nothing to warm up in the pixel phase."""
-        return {n: k for n, k in super().active_phases().items() if n != "pixel" or self.pixel_alignment}
+        phases = super().active_phases()
+        if not self.pixel_alignment:
+            phases.pop("pixel", None)
+        return phases
 
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        super().check()
-        self.backbone.check()
-        self.heads.check()
-        self.feature_optimizer.check()
-        if list(self.phases) != ["feature", "pixel", "joint"]:
+    def check_together(self, place: str) -> None:
+        """Phases are these three, a row is one of Table 4's, and the networks allow images of these sizes."""
+        super().check_together(place)
+        if tuple(self.phases) != PHASES:
             raise ConfigError(f"AlignGAN's phases are feature, pixel and joint, not {', '.join(self.phases)}.")
-        _require("discriminator", [self.discriminator], DISCRIMINATORS)
-        _require("real_pairs", [self.real_pairs], REAL_PAIRS)
-        _require("pixel_gan_pairs", self.pixel_gan_pairs, PIXEL_PAIRS)
-        _require("feature_gan_pairs", self.feature_gan_pairs, FEATURE_PAIRS)
         if self.pixel_alignment == (self.discriminator == "feature"):
             raise ConfigError(
-                "model.discriminator=feature and model.pixel_alignment=false go together (FeatAlign): set both or neither."
+                f"{place}.discriminator=feature and {place}.pixel_alignment=false go together (FeatAlign): set both or "
+                "neither."
             )
-        self._check_sizes()
-
-    def _check_sizes(self) -> None:
-        if set(self.streams) != {"identity", "gan"}:
-            raise ConfigError(f"AlignGAN's streams are identity and gan, not {', '.join(self.streams)}.")
-        if any(stream.height % 4 or stream.width % 4 for stream in self.streams.values()):
+        self._check_sizes(place)
+        if self.real_pairs == "same_identity" and self.streams["gan"].images < 2:
             raise ConfigError(
-                "AlignGAN's generators halve images twice: stream heights and widths must be multiples of 4."
+                f"{place}.real_pairs=same_identity needs at least 2 images an identity in the stream 'gan'."
             )
+
+    def _check_sizes(self, place: str) -> None:
         layers = self.discriminators
         depth = max(layers.patch_layers, layers.image_layers + layers.joint_layers)
+        for stream in self.streams.values():
+            if stream.height % 4 or stream.width % 4:
+                raise ConfigError(
+                    "AlignGAN's generators halve images twice: stream heights and widths must be multiples of 4."
+                )
         for name, stream in self.streams.items():
-            last = stream.height >> depth, stream.width >> depth
-            if min(last) < 1 or max(last) < 2:  # instance norm needs more than one place
+            height = stream.height >> depth
+            width = stream.width >> depth
+            if min(height, width) < 1 or max(height, width) < 2:  # instance norm needs more than one place
                 raise ConfigError(
                     f"The discriminators halve images {depth} times, which {stream.height}x{stream.width} does not allow: "
-                    f"raise the size of model.streams.{name} or lower the layers of model.discriminators."
+                    f"raise the size of {place}.streams.{name} or lower the layers of {place}.discriminators."
                 )
-        if self.real_pairs == "same_identity" and self.streams["gan"].images < 2:
-            raise ConfigError("model.real_pairs=same_identity needs at least 2 images an identity in the stream 'gan'.")
-
-
-def _require(key: str, values: list[str], allowed: tuple[str, ...]) -> None:
-    if not values or not set(values) <= set(allowed):
-        raise ConfigError(f"model.{key} is {', '.join(values) or 'empty'}: choose from {', '.join(allowed)}.")

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from crossreid.losses import least_squares
-from crossreid.nn.joint_discriminator import Pair
+from crossreid.nn.joint_discriminator import ImageMapPair
 
 Discriminator = Callable[[Tensor, Tensor], Tensor]
 
 
-def acceptance(discriminator: Discriminator, pairs: Iterable[Pair]) -> Tensor:
+def acceptance(discriminator: Discriminator, pairs: Iterable[ImageMapPair]) -> Tensor:
     """Eq. 9 and 10: how far the discriminator is from accepting generated pairs; mean over the union of the pairs."""
-    return torch.stack([least_squares(discriminator(*pair), 1.0) for pair in pairs]).mean()
+    each_kind = [least_squares(discriminator(pair.images, pair.maps), 1.0) for pair in pairs]
+    return torch.stack(each_kind).mean()
 
 
 def rejection(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -27,7 +28,9 @@ def rejection(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return 0.5 * (least_squares(real_logits, 1.0) + least_squares(fake_logits, 0.0))
 
 
-def joint_rejection(discriminator: Discriminator, real: Pair, fake: Pair, images_per_identity: int) -> Tensor:
+def joint_rejection(
+    discriminator: Discriminator, real: ImageMapPair, fake: ImageMapPair, images_per_identity: int
+) -> Tensor:
     """Eq. 7 and 8: Dj accepts (real image, real map) and rejects the four other kinds of pair.
 
     Rejected: a real image with the real map of another identity, real with fake, fake with real, fake with fake. Nothing
@@ -42,15 +45,19 @@ def joint_rejection(discriminator: Discriminator, real: Pair, fake: Pair, images
     Returns:
         0.5 * (real term + mean of the four fake terms), 0 for a perfect discriminator.
     """
-    real, fake = real.detach(), fake.detach()
-    rejected = [
-        Pair(real.images.roll(images_per_identity, dims=0), real.maps),
-        Pair(real.images, fake.maps),
-        Pair(fake.images, real.maps),
+    real = real.detach()
+    fake = fake.detach()
+    of_other_identities = real.images.roll(images_per_identity, dims=0)
+    fake_kinds = [
+        ImageMapPair(of_other_identities, real.maps),
+        ImageMapPair(real.images, fake.maps),
+        ImageMapPair(fake.images, real.maps),
         fake,
     ]
-    refused = torch.stack([least_squares(discriminator(*pair), 0.0) for pair in rejected]).mean()
-    return 0.5 * (least_squares(discriminator(*real), 1.0) + refused)
+    fake_terms = [least_squares(discriminator(pair.images, pair.maps), 0.0) for pair in fake_kinds]
+    fake_term = torch.stack(fake_terms).mean()
+    real_term = least_squares(discriminator(real.images, real.maps), 1.0)
+    return 0.5 * (real_term + fake_term)
 
 
 def shuffle_within_identity(maps: Tensor, images_per_identity: int) -> Tensor:

@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -28,18 +28,28 @@ from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.players import Losses
 from crossreid.nn.feature_generator import FeatureGenerator, Features
 from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
-from crossreid.nn.joint_discriminator import JointDiscriminator, Pair
+from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
+from crossreid.nn.mirror import mirrored_sum
 from crossreid.nn.normalisation import frozen_running_statistics
-
-__all__ = ["AlignGAN", "AlignGANConfig"]
+from crossreid.nn.optimization import decay_schedule, make_adam
 
 
 class PixelOutputs(NamedTuple):
-    """What a pixel turn leaves for the discriminators' turns, without gradients."""
+    """What a pixel turn leaves for the discriminators' turns.
+
+    Attributes:
+        fake_visible: Gp'(real infrared), (B, 3, H, W) in [0, 1].
+        real: real infrared images and their feature maps.
+        fake: fake infrared images, Gp(real visible), and their feature maps.
+    """
 
     fake_visible: Tensor
-    real: Pair
-    fake: Pair
+    real: ImageMapPair
+    fake: ImageMapPair
+
+    def detach(self) -> PixelOutputs:
+        """Without gradients."""
+        return PixelOutputs(self.fake_visible.detach(), self.real.detach(), self.fake.detach())
 
 
 class AlignGAN(CrossModalityModule[AlignGANConfig]):
@@ -48,61 +58,70 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     CONFIG = AlignGANConfig
     OPTIMIZERS = ("pixel", "visible_discriminator", "joint_discriminator", "feature")
 
-    def __init__(self, config: AlignGANConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: AlignGANConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.feature = FeatureGenerator(config.backbone, config.heads, num_identities)
-        if config.pixel_alignment:
+        self.feature = FeatureGenerator(self.config.backbone, self.config.heads, num_identities)
+        if self.config.pixel_alignment:
             self._add_pixel_networks()
         self._add_feature_discriminators()
 
     def _add_pixel_networks(self) -> None:
-        gen, disc = self.config.generator, self.config.discriminators
+        gen = self.config.generator
+        disc = self.config.discriminators
         self.to_infrared = ResNetGenerator(gen.channels, gen.blocks, gen.running_stats)  # Gp
         self.to_visible = ResNetGenerator(gen.channels, gen.blocks, gen.running_stats)  # Gp'
-        self.judge_visible = PatchDiscriminator(disc.channels, disc.patch_layers)  # D_rgb
+        self.discriminator_visible = PatchDiscriminator(disc.channels, disc.patch_layers)  # D_rgb
         self.warmup_visible = PatchDiscriminator(disc.channels, disc.patch_layers)
         self.warmup_infrared = PatchDiscriminator(disc.channels, disc.patch_layers)
 
     def _add_feature_discriminators(self) -> None:
-        disc, channels = self.config.discriminators, self.feature.encoder.channels
+        disc = self.config.discriminators
+        channels = self.feature.encoder.channels
         if self.config.discriminator == "joint":
-            self.judge_joint = JointDiscriminator(
+            self.discriminator_joint = JointDiscriminator(  # Dj
                 channels, disc.channels, disc.image_layers, disc.joint_layers, disc.feature_channels
             )
             return
+        # Dj without its image branch: maps get the size and the first layer the width that the branch would end with
         gan = self.config.streams["gan"]
         size = (gan.height >> disc.image_layers, gan.width >> disc.image_layers)
         width = disc.channels << disc.image_layers
-        self.judge_feature = FeatureDiscriminator(channels, size, width, disc.joint_layers, disc.feature_channels)
+        self.discriminator_feature = FeatureDiscriminator(
+            channels, size, width, disc.joint_layers, disc.feature_channels
+        )
         if self.config.discriminator == "separate":
-            self.judge_infrared = PatchDiscriminator(disc.channels, disc.patch_layers)
+            self.discriminator_infrared = PatchDiscriminator(disc.channels, disc.patch_layers)
 
     # ------------------------------------------------------------------ players
 
     def make_optimizers(self) -> Mapping[str, Optimizer]:
         """Adam for generators and discriminators, SGD for the feature generator (sec. 4.2)."""
-        adam = self.config.gan_optimizer
-
-        def make(*networks: str) -> Adam:
-            present = [getattr(self, name) for name in networks if hasattr(self, name)]
-            return Adam(parameters_of(*present), lr=adam.lr, betas=(adam.betas[0], adam.betas[1]))
-
         optimizers: dict[str, Optimizer] = {}
         if self.config.pixel_alignment:
-            optimizers["pixel"] = make("to_infrared", "to_visible")
-            optimizers["visible_discriminator"] = make("judge_visible", "warmup_visible")
-        optimizers["joint_discriminator"] = make("judge_joint", "judge_infrared", "judge_feature", "warmup_infrared")
+            optimizers["pixel"] = self._adam("to_infrared", "to_visible")
+            optimizers["visible_discriminator"] = self._adam("discriminator_visible", "warmup_visible")
+        optimizers["joint_discriminator"] = self._adam(
+            "discriminator_joint", "discriminator_infrared", "discriminator_feature", "warmup_infrared"
+        )
         optimizers["feature"] = self.feature.make_optimizer(self.config.feature_optimizer)
         return optimizers
 
+    def _adam(self, *names: str) -> Adam:
+        """Adam of those of the named networks that this row has."""
+        networks = [getattr(self, name) for name in names if hasattr(self, name)]
+        return make_adam(self.config.gan_optimizer, parameters_of(*networks))
+
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """All rates decay inside the joint phase (sec. 4.2)."""
-        return {name: Schedule(self.config.decay.scheduler(opt), ("joint",)) for name, opt in optimizers.items()}
+        schedules = {}
+        for name, optimizer in optimizers.items():
+            schedules[name] = Schedule(decay_schedule(self.config.decay, optimizer), ("joint",))
+        return schedules
 
     def begin_phase(self, phase: str) -> None:
         """The joint phase has discriminators of its own, fresh unless D_rgb is to be carried over."""
         if phase == "joint" and self.config.pixel_alignment and not self.config.reinitialise_discriminators:
-            self.judge_visible.load_state_dict(self.warmup_visible.state_dict())
+            self.discriminator_visible.load_state_dict(self.warmup_visible.state_dict())
 
     # ------------------------------------------------------------------ training
 
@@ -111,15 +130,16 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         if self.phase == "feature":
             self._feature_warmup(batch["identity"])
         elif self.phase == "pixel":
-            made = self._pixel_turn(batch["gan"])
-            self._warmup_discriminator_turns(batch["gan"], made)
+            outputs = self._pixel_turn(batch["gan"])
+            self._warmup_discriminator_turns(batch["gan"], outputs)
+        elif self.config.pixel_alignment:
+            self._feature_turn(batch["identity"])
+            outputs = self._pixel_turn(batch["gan"])
+            self._visible_discriminator_turn(batch["gan"], outputs)
+            self._joint_discriminator_turn(outputs)
         else:
             self._feature_turn(batch["identity"])
-            made = None
-            if self.config.pixel_alignment:
-                made = self._pixel_turn(batch["gan"])
-                self._visible_discriminator_turn(batch["gan"], made)
-            self._joint_discriminator_turn(batch["gan"], made)
+            self._joint_discriminator_turn(self._real_outputs(batch["gan"]))
 
     def _feature_warmup(self, batch: PairedBatch) -> None:
         """Classification and triplet on real infrared alone."""
@@ -131,58 +151,72 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
 
     def _feature_turn(self, batch: PairedBatch) -> None:
         """Eq. 6: classification and triplets of fake and real infrared, and fake maps that the discriminator accepts."""
-        weights, pids = self.config.feature, batch.pids
+        weights = self.config.feature
         with self.turn("feature") as losses:
-            images = self._translated(batch.visible)
-            fake, real = self.feature(images), self.feature(batch.infrared)
-            losses.add("id_fake", identity_loss(fake.logits, pids), weights.id)  # Eq. 5
-            losses.add("id_real", identity_loss(real.logits, pids), weights.id)
-            self._add_triplets(losses, fake, real, pids, weights.triplet)
-            if weights.gan:  # PixAlign: 0
-                losses.add("gan", self._feature_acceptance(images, batch.infrared, fake.map), weights.gan)  # Eq. 10
+            fake_images = self._translated(batch.visible)
+            fake = self.feature(fake_images)
+            real = self.feature(batch.infrared)
+            losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 5
+            losses.add("id_real", identity_loss(real.logits, batch.pids), weights.id)
+            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)
+            if weights.gan:  # 0 in PixAlign
+                gan = self._feature_acceptance(fake_images, batch.infrared, fake.map)  # Eq. 10
+                losses.add("gan", gan, weights.gan)
 
     def _feature_acceptance(self, fake_images: Tensor, real_images: Tensor, fake_maps: Tensor) -> Tensor:
+        """Eq. 10: Gf makes the discriminator accept the maps of fake images."""
         if self.config.discriminator != "joint":
-            return least_squares(self.judge_feature(fake_maps), 1.0)
-        pairs = {"real_fake": Pair(real_images, fake_maps), "fake_fake": Pair(fake_images, fake_maps)}
-        return acceptance(self.judge_joint, [pairs[name] for name in self.config.feature_gan_pairs])
+            return least_squares(self.discriminator_feature(fake_maps), 1.0)
+        pairs = {
+            "real_fake": ImageMapPair(real_images, fake_maps),
+            "fake_fake": ImageMapPair(fake_images, fake_maps),
+        }
+        return acceptance(self.discriminator_joint, [pairs[name] for name in self.config.feature_gan_pairs])
 
     def _pixel_turn(self, batch: PairedBatch) -> PixelOutputs:
         """Eq. 4: Gp and Gp' fool the discriminators, invert each other, and keep the identity."""
-        weights, pids = self.config.pixel, batch.pids
-        with (
-            self.turn("pixel") as losses,
-            frozen_running_statistics(self.feature, not self.config.update_norms_in_pixel_step),
-        ):
-            fake_images, fake_visible = self.to_infrared(batch.visible), self.to_visible(batch.infrared)
+        weights = self.config.pixel
+        frozen_norms = frozen_running_statistics(self.feature, not self.config.update_norms_in_pixel_step)
+        with self.turn("pixel") as losses, frozen_norms:
+            fake_infrared = self.to_infrared(batch.visible)
+            fake_visible = self.to_visible(batch.infrared)
             with torch.no_grad():  # nothing that leads to the generators
                 real = self.feature(batch.infrared)
-            fake = self.feature(fake_images)
-            made = PixelOutputs(fake_visible, Pair(batch.infrared, real.map), Pair(fake_images, fake.map))
-            self._add_pixel_gan(losses, made, weights.gan)
-            cycle = pixel_l1(self.to_visible(fake_images), batch.visible)
-            cycle = cycle + pixel_l1(self.to_infrared(fake_visible), batch.infrared)
-            losses.add("cycle", cycle, weights.cycle)  # Eq. 1
+            fake = self.feature(fake_infrared)
+            outputs = PixelOutputs(
+                fake_visible, ImageMapPair(batch.infrared, real.map), ImageMapPair(fake_infrared, fake.map)
+            )
+            self._add_pixel_gan(losses, outputs, weights.gan)
+            cycle_visible = pixel_l1(self.to_visible(fake_infrared), batch.visible)
+            cycle_infrared = pixel_l1(self.to_infrared(fake_visible), batch.infrared)
+            losses.add("cycle", cycle_visible + cycle_infrared, weights.cycle)  # Eq. 1
             if weights.identity_mapping:
-                same = pixel_l1(self.to_visible(batch.visible), batch.visible)
-                same = same + pixel_l1(self.to_infrared(batch.infrared), batch.infrared)
-                losses.add("identity_mapping", same, weights.identity_mapping)
-            losses.add("id_fake", identity_loss(fake.logits, pids), weights.id)  # Eq. 2
-            self._add_triplets(losses, fake, real, pids, weights.triplet)
-        return PixelOutputs(fake_visible.detach(), made.real.detach(), made.fake.detach())
+                same_visible = pixel_l1(self.to_visible(batch.visible), batch.visible)
+                same_infrared = pixel_l1(self.to_infrared(batch.infrared), batch.infrared)
+                losses.add("identity_mapping", same_visible + same_infrared, weights.identity_mapping)
+            losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 2
+            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)
+        return outputs.detach()
 
-    def _add_pixel_gan(self, losses: Losses, made: PixelOutputs, weight: float) -> None:
+    def _add_pixel_gan(self, losses: Losses, outputs: PixelOutputs, weight: float) -> None:
         """Eq. 9 for Gp, and CycleGAN's loss for Gp'."""
         if self.phase == "pixel":
-            losses.add("gan_visible", least_squares(self.warmup_visible(made.fake_visible), 1.0), weight)
-            losses.add("gan_infrared", least_squares(self.warmup_infrared(made.fake.images), 1.0), weight)
+            logits_visible = self.warmup_visible(outputs.fake_visible)
+            losses.add("gan_visible", least_squares(logits_visible, 1.0), weight)
+            logits_infrared = self.warmup_infrared(outputs.fake.images)
+            losses.add("gan_infrared", least_squares(logits_infrared, 1.0), weight)
             return
-        losses.add("gan_visible", least_squares(self.judge_visible(made.fake_visible), 1.0), weight)
+        logits_visible = self.discriminator_visible(outputs.fake_visible)
+        losses.add("gan_visible", least_squares(logits_visible, 1.0), weight)
         if self.config.discriminator == "separate":
-            losses.add("gan_infrared", least_squares(self.judge_infrared(made.fake.images), 1.0), weight)
+            logits_infrared = self.discriminator_infrared(outputs.fake.images)
+            losses.add("gan_infrared", least_squares(logits_infrared, 1.0), weight)
             return
-        pairs = {"fake_real": Pair(made.fake.images, made.real.maps.detach()), "fake_fake": made.fake}
-        accepted = acceptance(self.judge_joint, [pairs[name] for name in self.config.pixel_gan_pairs])
+        pairs = {
+            "fake_real": ImageMapPair(outputs.fake.images, outputs.real.maps.detach()),
+            "fake_fake": outputs.fake,
+        }
+        accepted = acceptance(self.discriminator_joint, [pairs[name] for name in self.config.pixel_gan_pairs])
         losses.add("gan_infrared", accepted, weight)
 
     def _add_triplets(self, losses: Losses, fake: Features, real: Features, pids: Tensor, weight: float) -> None:
@@ -191,35 +225,44 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         losses.add("triplet_fake", hardest_triplet(fake.embedding, real.embedding, pids, pids, margin), weight)
         losses.add("triplet_real", hardest_triplet(real.embedding, fake.embedding, pids, pids, margin), weight)
 
-    def _warmup_discriminator_turns(self, batch: PairedBatch, made: PixelOutputs) -> None:
+    def _warmup_discriminator_turns(self, batch: PairedBatch, outputs: PixelOutputs) -> None:
+        """CycleGAN's discriminators, one a modality, each on images alone."""
         with self.turn("visible_discriminator") as losses:
-            real, fake = self.warmup_visible(batch.visible), self.warmup_visible(made.fake_visible)
+            real = self.warmup_visible(batch.visible)
+            fake = self.warmup_visible(outputs.fake_visible)
             losses.add("visible", rejection(real, fake))
         with self.turn("joint_discriminator") as losses:
-            real, fake = self.warmup_infrared(batch.infrared), self.warmup_infrared(made.fake.images)
+            real = self.warmup_infrared(batch.infrared)
+            fake = self.warmup_infrared(outputs.fake.images)
             losses.add("infrared", rejection(real, fake))
 
-    def _visible_discriminator_turn(self, batch: PairedBatch, made: PixelOutputs) -> None:
+    def _visible_discriminator_turn(self, batch: PairedBatch, outputs: PixelOutputs) -> None:
+        """D_rgb, on images alone."""
         with self.turn("visible_discriminator") as losses:
-            real, fake = self.judge_visible(batch.visible), self.judge_visible(made.fake_visible)
+            real = self.discriminator_visible(batch.visible)
+            fake = self.discriminator_visible(outputs.fake_visible)
             losses.add("visible", rejection(real, fake))
 
-    def _joint_discriminator_turn(self, batch: PairedBatch, made: PixelOutputs | None) -> None:
+    def _joint_discriminator_turn(self, outputs: PixelOutputs) -> None:
         """Eq. 7 and 8; AlignGAN- and FeatAlign judge images and feature maps apart."""
-        each = self.config.streams["gan"].images
         with self.turn("joint_discriminator") as losses:
-            made = made or self._encode_pairs(batch)
             if self.config.discriminator == "joint":
-                real = made.real
-                if self.config.real_pairs == "same_identity":
-                    real = Pair(real.images, shuffle_within_identity(real.maps, each))
-                losses.add("joint", joint_rejection(self.judge_joint, real, made.fake, each))
+                losses.add("joint", self._joint_rejection(outputs))
                 return
-            maps = self.judge_feature(made.real.maps), self.judge_feature(made.fake.maps)
-            losses.add("feature", rejection(*maps))
+            real_maps = self.discriminator_feature(outputs.real.maps)
+            fake_maps = self.discriminator_feature(outputs.fake.maps)
+            losses.add("feature", rejection(real_maps, fake_maps))
             if self.config.discriminator == "separate":
-                images = self.judge_infrared(made.real.images), self.judge_infrared(made.fake.images)
-                losses.add("infrared", rejection(*images))
+                real_images = self.discriminator_infrared(outputs.real.images)
+                fake_images = self.discriminator_infrared(outputs.fake.images)
+                losses.add("infrared", rejection(real_images, fake_images))
+
+    def _joint_rejection(self, outputs: PixelOutputs) -> Tensor:
+        images_per_identity = self.config.streams["gan"].images
+        real = outputs.real
+        if self.config.real_pairs == "same_identity":
+            real = ImageMapPair(real.images, shuffle_within_identity(real.maps, images_per_identity))
+        return joint_rejection(self.discriminator_joint, real, outputs.fake, images_per_identity)
 
     # ------------------------------------------------------------------ images and embeddings
 
@@ -229,22 +272,25 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         return self.to_infrared(visible) if self.config.pixel_alignment else visible
 
     @torch.no_grad()
-    def _encode_pairs(self, batch: PairedBatch) -> PixelOutputs:
+    def _real_outputs(self, batch: PairedBatch) -> PixelOutputs:
         """FeatAlign: what a pixel turn would leave, with visible images in the place of fake infrared."""
         with frozen_running_statistics(self.feature, not self.config.update_norms_in_pixel_step):
-            real, fake = self.feature(batch.infrared), self.feature(batch.visible)
-        return PixelOutputs(batch.visible, Pair(batch.infrared, real.map), Pair(batch.visible, fake.map))
+            infrared = self.feature(batch.infrared)
+            visible = self.feature(batch.visible)
+        return PixelOutputs(
+            batch.visible, ImageMapPair(batch.infrared, infrared.map), ImageMapPair(batch.visible, visible.map)
+        )
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """V (B, C): visible images are translated first (sec. 3.4); with ``flip_test`` V of the mirrored (fake) infrared
         image is added; L2-normalised."""
         infrared = self._translated(images) if modality == "visible" else images
-        vectors = self.feature.vectors(infrared)
-        if self.config.flip_test:
-            vectors = vectors + self.feature.vectors(infrared.flip(-1))
+        encode = self.feature.vectors
+        vectors = mirrored_sum(encode, infrared) if self.config.flip_test else encode(infrared)
         return {"main": F.normalize(vectors.float(), dim=1)}
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Fig. 5: real visible, fake infrared, real infrared; without pixel alignment the real ones only."""
-        fake = {"fake infrared": self._translated(visible)} if self.config.pixel_alignment else {}
-        return {"real visible": visible, **fake, "real infrared": infrared}
+        if not self.config.pixel_alignment:
+            return super().translate(visible, infrared)
+        return {"real visible": visible, "fake infrared": self._translated(visible), "real infrared": infrared}

@@ -8,8 +8,6 @@ from torch import Tensor
 
 from crossreid.losses import exact_distances
 
-POSITIVES = ("across", "within")
-
 
 def unit_distances(one: Tensor, two: Tensor) -> Tensor:
     """Euclidean distances (N, M) of L2-normalised rows, in [0, 2] and float32."""

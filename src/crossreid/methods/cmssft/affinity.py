@@ -60,7 +60,7 @@ def propagate(affinities: Tensor, projected: Tensor) -> Tensor:
 # ---------------------------------------------------------------- sparse, in chunks, without gradients
 
 
-class Neighbours(NamedTuple):
+class AffinityRows(NamedTuple):
     """The largest affinities of each row of a block.
 
     Attributes:
@@ -71,7 +71,7 @@ class Neighbours(NamedTuple):
     columns: Tensor
     values: Tensor
 
-    def scaled(self, factor: float) -> Neighbours:
+    def scaled(self, factor: float) -> AffinityRows:
         """All values times ``factor``."""
         return self._replace(values=self.values * factor)
 
@@ -94,7 +94,7 @@ class Nodes(NamedTuple):
         return Nodes(*(part[index] for part in self))
 
 
-def nearest(rows: Tensor, columns: Tensor, k: int, *, groups: int = 1, same: bool = False, chunk: int) -> Neighbours:
+def nearest(rows: Tensor, columns: Tensor, k: int, *, groups: int = 1, same: bool = False, chunk: int) -> AffinityRows:
     """The k largest affinities of each row in each group of columns, ``chunk`` rows at a time.
 
     Args:
@@ -118,7 +118,7 @@ def nearest(rows: Tensor, columns: Tensor, k: int, *, groups: int = 1, same: boo
         found = blocks.topk(min(k, blocks.shape[2]), dim=2)
         indices.append(found.indices)
         values.append(found.values)
-    return Neighbours(torch.cat(indices).transpose(0, 1), torch.cat(values).transpose(0, 1))
+    return AffinityRows(torch.cat(indices).transpose(0, 1), torch.cat(values).transpose(0, 1))
 
 
 class GroupGraph:
@@ -137,7 +137,7 @@ class GroupGraph:
     """
 
     def __init__(
-        self, queries: Nodes, gallery: Nodes, within_gallery: Neighbours, k: int, *, groups: int, chunk: int
+        self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows, k: int, *, groups: int, chunk: int
     ) -> None:
         b, n = groups, len(queries.shared) // groups
         if b > 1 and n > 1:
@@ -145,15 +145,15 @@ class GroupGraph:
         scale = max(1.0, k / n)
         if n == 1:
             itself = torch.zeros(b, 1, 1, dtype=torch.long, device=queries.shared.device)
-            among_queries = Neighbours(itself, torch.ones_like(itself, dtype=queries.shared.dtype))
+            among_queries = AffinityRows(itself, torch.ones_like(itself, dtype=queries.shared.dtype))
         else:
             among_queries = nearest(queries.specific, queries.specific, k, same=True, chunk=chunk)
         to_gallery = nearest(queries.shared, gallery.shared, k, chunk=chunk)
         to_queries = nearest(gallery.shared, queries.shared, k, groups=b, chunk=chunk)
         self.n = n
         self.tables = queries.projected, gallery.projected
-        self.query_rows = among_queries.scaled(scale), Neighbours(*(part.view(b, n, -1) for part in to_gallery))
-        self.gallery_rows = to_queries.scaled(scale), Neighbours(*(part.expand(b, -1, -1) for part in within_gallery))
+        self.query_rows = among_queries.scaled(scale), AffinityRows(*(part.view(b, n, -1) for part in to_gallery))
+        self.gallery_rows = to_queries.scaled(scale), AffinityRows(*(part.expand(b, -1, -1) for part in within_gallery))
         degrees = (sum(block.values.sum(2) for block in rows) for rows in (self.query_rows, self.gallery_rows))
         self.scales = tuple(torch.as_tensor(degree).rsqrt() for degree in degrees)  # (b, n) and (b, G)
 
@@ -163,10 +163,10 @@ class GroupGraph:
 
     def gallery(self, rows: slice) -> Tensor:
         """Eq. 10 before the ReLU, for the r gallery images of ``rows``: (b, r, D')."""
-        blocks = tuple(Neighbours(*(part[:, rows] for part in block)) for block in self.gallery_rows)
+        blocks = tuple(AffinityRows(*(part[:, rows] for part in block)) for block in self.gallery_rows)
         return self.scales[1][:, rows, None] * self._gather(blocks)
 
-    def _gather(self, blocks: tuple[Neighbours, ...]) -> Tensor:
+    def _gather(self, blocks: tuple[AffinityRows, ...]) -> Tensor:
         """Sum over neighbours among the queries, and in the gallery, of affinity x scale x projected features."""
         of_queries, of_gallery = (
             _gather(block, table, scale, rows_a_group)
@@ -175,7 +175,7 @@ class GroupGraph:
         return of_queries.add_(of_gallery)
 
 
-def _gather(neighbours: Neighbours, table: Tensor, scale: Tensor, rows_a_group: int) -> Tensor:
+def _gather(neighbours: AffinityRows, table: Tensor, scale: Tensor, rows_a_group: int) -> Tensor:
     """Sum over neighbours of affinity x the neighbour's scale (b, M) x its row of the table: (b, N, D').
 
     Args:

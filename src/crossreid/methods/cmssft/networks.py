@@ -5,8 +5,8 @@ Letters: B images of a batch, N images of one modality, C channels of the backbo
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.methods.cmssft.affinity import dense_affinities, propagate
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder
-from crossreid.nn.feature_block import Described, FeatureBlock
+from crossreid.nn.backbones import BODY, PretrainedParts, ResNetEncoder, gather_parts
+from crossreid.nn.feature_block import BlockOutput, FeatureBlock
+from crossreid.settings.networks import BackboneConfig
 
-SEGMENTS = ("shared", "specific")
+LOW_LAYERS = 6  # stem and two residual stages
 
 
 class Maps(NamedTuple):
@@ -28,7 +29,7 @@ class Maps(NamedTuple):
     specific: Tensor | None
 
 
-class TwoStreamExtractor(nn.Module):
+class TwoStreamExtractor(PretrainedParts):
     """Eq. 1 up to the pooling: a low part per modality, then a shared and, if asked for, a specific high part.
 
     The low part is the ResNet's stem and first two stages, the high part its last two; all copies of a part start from
@@ -42,19 +43,24 @@ class TwoStreamExtractor(nn.Module):
         channels: C.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, backbone: BackboneConfig, *, specific: bool) -> None:
         super().__init__()
         encoder = ResNetEncoder(backbone)
-        low, high = encoder.body[:6], encoder.body[6:]
+        low = encoder.body[:LOW_LAYERS]
+        high = encoder.body[LOW_LAYERS:]
         self.prepare = encoder.prepare
         self.channels = encoder.channels
-        self.low = nn.ModuleDict({modality: copy.deepcopy(low) for modality in MODALITIES})  # Conv1^R, Conv1^I
+        low_copies: dict[str, nn.Sequential] = {modality: deepcopy(low) for modality in MODALITIES}
+        self.low = nn.ModuleDict(low_copies)  # Conv1^R, Conv1^I
         self.shared = high  # Conv2^S
-        if specific:  # Conv2^R, Conv2^I
-            self.specific = nn.ModuleDict({modality: copy.deepcopy(high) for modality in MODALITIES})
+        high_copies: dict[str, nn.Sequential] = {}
+        if specific:
+            high_copies = {modality: deepcopy(high) for modality in MODALITIES}
+            self.specific = nn.ModuleDict(high_copies)  # Conv2^R, Conv2^I
+        stretches = [zip(BODY[:LOW_LAYERS], part, strict=True) for part in low_copies.values()]
+        stretches += [zip(BODY[LOW_LAYERS:], part, strict=True) for part in (high, *high_copies.values())]
+        self.backbone = backbone
+        self.pretrained_parts = gather_parts(*stretches)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] -> what the network sees, and the decoders rebuild: resized, ImageNet statistics."""
@@ -67,11 +73,13 @@ class TwoStreamExtractor(nn.Module):
 
     def forward(self, visible: Tensor, infrared: Tensor) -> dict[Modality, Maps]:
         """Normalised images of both modalities -> their maps; the shared part sees both in one batch."""
-        low = {"visible": self.low["visible"](visible), "infrared": self.low["infrared"](infrared)}
-        shared = self.shared(torch.cat([low[modality] for modality in MODALITIES])).split([len(visible), len(infrared)])
+        visible_low = self.low["visible"](visible)
+        infrared_low = self.low["infrared"](infrared)
+        shared = self.shared(torch.cat([visible_low, infrared_low]))
+        visible_shared, infrared_shared = shared.split([len(visible), len(infrared)])
         return {
-            modality: Maps(part, self._specific(low[modality], modality))
-            for modality, part in zip(MODALITIES, shared, strict=True)
+            "visible": Maps(visible_shared, self._specific(visible_low, "visible")),
+            "infrared": Maps(infrared_shared, self._specific(infrared_low, "infrared")),
         }
 
     def maps(self, images: Tensor, modality: Modality) -> Maps:
@@ -107,7 +115,11 @@ class TransferNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.k = k
-        parts = [*(["shared"] if "shared" in segments else []), *(MODALITIES if "specific" in segments else [])]
+        parts: list[str] = []
+        if "shared" in segments:
+            parts.append("shared")
+        if "specific" in segments:
+            parts.extend(MODALITIES)
         self.weights = nn.ModuleDict({part: nn.Linear(channels, dim, bias=False) for part in parts})  # W
         for layer in self.weights.values():
             assert isinstance(layer, nn.Linear)
@@ -120,21 +132,22 @@ class TransferNetwork(nn.Module):
         parts = [self.weights[name](feature) for name, feature in segments.items() if name in self.weights]
         return torch.stack(parts).sum(0)
 
-    def forward(self, features: dict[Modality, tuple[Tensor, Tensor]]) -> Described:
+    def forward(self, features: dict[Modality, tuple[Tensor, Tensor]]) -> BlockOutput:
         """(shared, specific) features of both modalities -> T of the visible, then of the infrared images.
 
         Affinities and propagation are in float32 whatever the training precision: half-precision values tie.
         """
         device = features["visible"][0].device.type
         with torch.autocast(device, enabled=False):
-            exact = {m: (features[m][0].float(), features[m][1].float()) for m in MODALITIES}
-            projected = torch.cat([self.project(*exact[m], m) for m in MODALITIES])
-            spread = propagate(dense_affinities(exact["visible"], exact["infrared"], self.k), projected)
-            described: Described = self.block(F.relu(spread))
-        return described
+            visible = (features["visible"][0].float(), features["visible"][1].float())
+            infrared = (features["infrared"][0].float(), features["infrared"][1].float())
+            projected = torch.cat([self.project(*visible, "visible"), self.project(*infrared, "infrared")])
+            affinities = dense_affinities(visible, infrared, self.k)
+            output: BlockOutput = self.block(F.relu(propagate(affinities, projected)))
+        return output
 
 
-class Decoder(nn.Module):
+class CMSSFTDecoder(nn.Module):
     """De: maps (N, 2C, h, w), specific, then shared, -> normalised images (N, 3, 16h, 16w) (Eq. 16).
 
     Four sub-pixel convolutions (Shi et al., CVPR 2016) with ReLU, then a linear convolution to the three colours.
@@ -145,15 +158,15 @@ class Decoder(nn.Module):
         reduced: bring the maps to ``width`` channels by a 1x1 convolution first.
     """
 
-    UPSCALING = 16
-
     def __init__(self, channels: int, width: int = 64, *, reduced: bool = False) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(channels, width, 1)] if reduced else []
-        before = width if reduced else channels
+        layers: list[nn.Module] = []
+        if reduced:
+            layers.append(nn.Conv2d(channels, width, 1))
+            channels = width
         for _ in range(4):
-            layers += [nn.Conv2d(before, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
-            before = width
+            layers += [nn.Conv2d(channels, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
+            channels = width
         self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
 
     def forward(self, shared: Tensor, specific: Tensor) -> Tensor:

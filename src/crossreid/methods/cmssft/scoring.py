@@ -18,7 +18,7 @@ from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import NotScoredError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.scorers import feature_of, normalised, to_grid
-from crossreid.methods.cmssft.affinity import GroupGraph, Neighbours, Nodes, nearest
+from crossreid.methods.cmssft.affinity import AffinityRows, GroupGraph, Nodes, nearest
 from crossreid.methods.cmssft.networks import TransferNetwork
 from crossreid.randomness import numpy_generator
 
@@ -143,7 +143,7 @@ class Transfer:
         return [(order[start : start + size], 1) for start in starts]
 
     def _scores(
-        self, queries: Nodes, gallery: Nodes, within: Neighbours, groups: int
+        self, queries: Nodes, gallery: Nodes, within: AffinityRows, groups: int
     ) -> Iterator[tuple[slice, Tensor]]:
         """Similarities (b * n, r) of b groups of n queries with r gallery images, and which ones, a part at a time."""
         graph = GroupGraph(queries, gallery, within, self.network.k, groups=groups, chunk=self.chunk)

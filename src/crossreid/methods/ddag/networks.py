@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossreid.nn.backbones import BackboneConfig, pool
-from crossreid.nn.feature_block import Described, FeatureBlock
+from crossreid.nn.backbones import pool
+from crossreid.nn.feature_block import BlockOutput, FeatureBlock
+from crossreid.nn.neck import BatchNormNeck
 from crossreid.nn.two_stream import TwoStreamResNet
+from crossreid.settings.networks import BackboneConfig
 
 SLOPE = 0.2  # of the leaky ReLU in graph attention
 
@@ -31,11 +33,12 @@ class PartAttention(nn.Module):
 
     def __init__(self, channels: int, parts: int, width: int | None) -> None:
         super().__init__()
-        self.query, self.key = (nn.Linear(channels, width or channels // 2, bias=False) for _ in range(2))
+        inner = width or channels // 2
+        self.query = nn.Linear(channels, inner, bias=False)
+        self.key = nn.Linear(channels, inner, bias=False)
         self.value = nn.Linear(channels, channels, bias=False)
         self.weights = nn.Parameter(torch.full((parts,), 1 / parts))
-        self.norm = nn.BatchNorm1d(channels)
-        self.norm.register_parameter("bias", None)  # as in the neck
+        self.norm = BatchNormNeck(channels)
 
     def stripes(self, feature_map: Tensor) -> Tensor:
         """(N, C, h, w) -> parts (N, p, C), from the top; stripes overlap where h is no multiple of p."""
@@ -43,7 +46,8 @@ class PartAttention(nn.Module):
 
     def attention(self, parts: Tensor) -> Tensor:
         """Parts (N, p, C) -> weights of part j for part i (N, p, p), rows sum to 1."""
-        query, key = self.query(parts), self.key(parts)
+        query = self.query(parts)
+        key = self.key(parts)
         scores: Tensor = query @ key.transpose(1, 2) / query.shape[2] ** 0.5
         return scores.softmax(2)
 
@@ -65,7 +69,7 @@ class Aggregated(NamedTuple):
         logits: (N, classes) of ``feature``.
     """
 
-    whole: Described
+    whole: BlockOutput
     feature: Tensor
     logits: Tensor
 
@@ -92,7 +96,7 @@ class DDAGNetwork(nn.Module):
     def forward(self, images: Mapping[str, Tensor]) -> Aggregated:
         """``visible`` and ``infrared`` images (N, 3, h, w), or one of them; rows in the order given."""
         feature_map = self.encoder(images).layer4
-        whole: Described = self.block(pool(feature_map))
+        whole: BlockOutput = self.block(pool(feature_map))
         feature = whole.feature + self.parts(feature_map)
         with torch.autocast(feature.device.type, enabled=False):
             return Aggregated(whole, feature, self.classifier(feature))
@@ -116,13 +120,15 @@ class GraphAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.project = nn.Linear(channels, heads * dim, bias=False)
-        self.one, self.other = (nn.Parameter(torch.empty(heads, dim)) for _ in range(2))
+        self.one = nn.Parameter(torch.empty(heads, dim))
+        self.other = nn.Parameter(torch.empty(heads, dim))
         for weight in (self.project.weight, self.one, self.other):
             nn.init.xavier_uniform_(weight)
 
     def attention(self, projected: Tensor, adjacency: Tensor) -> Tensor:
         """Projected nodes (N, heads, dim) -> weights of node j for node i (heads, N, N), 0 where they are no neighbours."""
-        one, other = ((projected * weight).sum(2).T for weight in (self.one, self.other))  # (heads, N)
+        one = (projected * self.one).sum(2).T  # (heads, N)
+        other = (projected * self.other).sum(2).T
         scores = F.leaky_relu(one[:, :, None] + other[:, None, :], SLOPE)
         return scores.masked_fill(~adjacency, -torch.inf).softmax(2)
 

@@ -9,8 +9,6 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,40 +17,9 @@ from torch.optim import Optimizer
 from crossreid.data.batches import TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
-from crossreid.errors import ConfigError
-from crossreid.methods.base import CrossModalityModule, MethodConfig
+from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.hog.config import HOGConfig
 from crossreid.nn.hog import hog
-
-
-@dataclass
-class HOGConfig(MethodConfig):
-    """Settings of HOG; there are no phases, since there is nothing to train.
-
-    Attributes:
-        cell: pixels of a cell's side.
-        block: cells of a block's side.
-        bins: directions over half a turn.
-    """
-
-    trains: ClassVar[bool] = False
-
-    cell: int = 8
-    block: int = 2
-    bins: int = 9
-
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        super().check()
-        if self.flip or self.channel_exchange or self.clip_norm:
-            raise ConfigError(
-                "HOG trains on nothing: leave model.flip, model.channel_exchange and model.clip_norm at 0."
-            )
-        stream = self.streams["identity"]
-        if min(self.cell, self.block, self.bins) < 1 or min(stream.height, stream.width) < self.cell * self.block:
-            raise ConfigError(
-                f"HOG needs images of at least one block, {self.block} x {self.block} cells of {self.cell} pixels, not "
-                f"{stream.height}x{stream.width}, and 1 or more bins."
-            )
 
 
 class HOG(CrossModalityModule[HOGConfig]):
@@ -72,4 +39,6 @@ class HOG(CrossModalityModule[HOGConfig]):
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Blocks of the grey image, (B, D), L2-normalised as a whole."""
         cfg = self.config
-        return {"main": F.normalize(hog(to_grey(images)[:, 0], cfg.cell, cfg.block, cfg.bins), dim=1)}
+        grey = to_grey(images)[:, 0]
+        histograms = hog(grey, cfg.cell, cfg.block, cfg.bins)
+        return {"main": F.normalize(histograms, dim=1)}

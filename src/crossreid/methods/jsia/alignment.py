@@ -30,15 +30,17 @@ def add_alignment(losses: Losses, config: JSIAConfig, real: BothModalities, fake
             ones follow each other.
     """
     if config.instance_level:
-        whole = [[(side.logits,) for side in sides] for sides in (real, fake)]
-        _add(losses, config, "il", whole[0], whole[1], config.lambda_il)
+        fixed = [[recognition.logits] for recognition in real]
+        moved = [[recognition.logits] for recognition in fake]
+        _add_beside_others(losses, config, "il", fixed, moved, config.lambda_il)
     if config.local_regions != "none":
-        moved = real if config.local_regions == "unpaired" else fake
-        stripes = [[side.local for side in sides] for sides in (real, moved)]
-        _add(losses, config, "lr", stripes[0], stripes[1], config.lambda_lr)
+        followers = real if config.local_regions == "unpaired" else fake
+        fixed = [recognition.local for recognition in real]
+        moved = [recognition.local for recognition in followers]
+        _add_beside_others(losses, config, "lr", fixed, moved, config.lambda_lr)
 
 
-def _add(
+def _add_beside_others(
     losses: Losses,
     config: JSIAConfig,
     name: str,
@@ -46,8 +48,11 @@ def _add(
     moved: Sequence[Sequence[Tensor]],
     weight: float,
 ) -> None:
+    """A divergence, and what it is where each image is compared with one of another person."""
     losses.add(name, jsia_losses.alignment(fixed, moved, kind=config.divergence), weight)
-    others = [[_of_next_identity(logits.detach(), config) for logits in side] for side in moved]
+    others = []
+    for entries in moved:
+        others.append([_of_next_identity(logits.detach(), config) for logits in entries])
     losses.add(f"{name}_others", jsia_losses.alignment(fixed, others, kind=config.divergence).detach(), 0.0)
 
 
@@ -62,14 +67,17 @@ def add_unseen_divergence(
         logits: (B, classes) of mixed visible and of mixed infrared images.
         targets: (B, classes) probabilities of both, without gradient.
     """
-    direction, values, others = config.unseen.direction, [], []
+    direction = config.unseen.direction
+    values = []
+    others = []
     for predicted, target in zip(logits, targets, strict=True):
         values.append(jsia_losses.unseen_divergence(predicted, target, direction))
-        other = _of_next_identity(target, config)
-        others.append(jsia_losses.unseen_divergence(predicted.detach(), other, direction))
+        other_target = _of_next_identity(target, config)
+        others.append(jsia_losses.unseen_divergence(predicted.detach(), other_target, direction))
     losses.add("ui", torch.stack(values).mean(), config.lambda_ui)
     losses.add("ui_others", torch.stack(others).mean(), 0.0)
 
 
 def _of_next_identity(rows: Tensor, config: JSIAConfig) -> Tensor:
+    """Rows (B, ...) moved so that each stands where one of the next identity stood."""
     return rows.roll(config.streams["gan"].images, 0)

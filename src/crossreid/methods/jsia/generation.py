@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossreid.methods.jsia.config import DiscriminatorConfig, GeneratorConfig, VariationConfig
+from crossreid.methods.jsia.config import JSIADiscriminatorConfig, JSIAGeneratorConfig, VariationConfig
 from crossreid.nn.gan import from_gan_range, to_gan_range
 
 
@@ -21,7 +21,7 @@ def _reflecting(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Con
 class StyleEncoder(nn.Module):
     """E_s: images (B, 3, H, W) in [0, 1] -> style (B, S): strided convolutions, average, one FC (sec. 4.2)."""
 
-    def __init__(self, config: GeneratorConfig) -> None:
+    def __init__(self, config: JSIAGeneratorConfig) -> None:
         super().__init__()
         channels = config.style_channels
         layers: list[nn.Module] = [_reflecting(3, channels, 7), nn.ReLU()]
@@ -83,7 +83,7 @@ class SampleNorm(nn.Module):
         return normalised * self.gain[:, None, None] + self.bias[:, None, None]
 
 
-class Decoder(nn.Module):
+class StyledDecoder(nn.Module):
     """D: content map (B, C, h, w) and style (B, S) -> images (B, 3, h * 2^ups, w * 2^ups) in [0, 1].
 
     AdaIN residual blocks, x2 steps (nearest, convolution, :class:`SampleNorm`, ReLU), convolution, tanh. Nothing of a call
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
         config: numbers of blocks and x2 steps, widths.
     """
 
-    def __init__(self, channels: int, config: GeneratorConfig) -> None:
+    def __init__(self, channels: int, config: JSIAGeneratorConfig) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(AdaptiveBlock(channels) for _ in range(config.blocks))
         self.adain = nn.Sequential(
@@ -125,7 +125,7 @@ class MultiScaleDiscriminator(nn.Module):
     Convolutions 4/2 with LeakyReLU(0.2) and no norm, then 1x1 to a logit (authors' code).
     """
 
-    def __init__(self, config: DiscriminatorConfig) -> None:
+    def __init__(self, config: JSIADiscriminatorConfig) -> None:
         super().__init__()
         self.scales = nn.ModuleList(self._scale(config) for _ in range(config.scales))
         for layer in self.modules():
@@ -134,20 +134,22 @@ class MultiScaleDiscriminator(nn.Module):
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     @staticmethod
-    def _scale(config: DiscriminatorConfig) -> nn.Sequential:
+    def _scale(config: JSIADiscriminatorConfig) -> nn.Sequential:
         layers: list[nn.Module] = []
-        channels, out = 3, config.channels
-        for _ in range(config.layers):
-            layers += [_reflecting(channels, out, 4, 2), nn.LeakyReLU(0.2)]
-            channels, out = out, 2 * out
+        channels = 3
+        for layer in range(config.layers):
+            width = config.channels * 2**layer
+            layers += [_reflecting(channels, width, 4, 2), nn.LeakyReLU(0.2)]
+            channels = width
         return nn.Sequential(*layers, nn.Conv2d(channels, 1, 1))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, 3, H, W) in [0, 1] -> logits (B, 1, h, w) of each scale."""
-        seen, logits = to_gan_range(images), []
+        scaled = to_gan_range(images)
+        logits = []
         for scale in self.scales:
-            logits.append(scale(seen))
-            seen = F.avg_pool2d(seen, 3, stride=2, padding=1, count_include_pad=False)
+            logits.append(scale(scaled))
+            scaled = F.avg_pool2d(scaled, 3, stride=2, padding=1, count_include_pad=False)
         return logits
 
 
@@ -162,7 +164,7 @@ class Pair(NamedTuple):
         return Pair(self.visible.detach(), self.infrared.detach())
 
 
-class Generated(NamedTuple):
+class GenerationOutputs(NamedTuple):
     """What the generation module makes of B visible and B infrared images of the same identities, row by row.
 
     Attributes:
@@ -191,11 +193,13 @@ class GenerationModule(nn.Module):
         reencoded: the way back takes the style of the fake, as Eq. 6 prints it, instead of the original style.
     """
 
-    def __init__(self, channels: int, config: GeneratorConfig, reencoded: bool) -> None:
+    def __init__(self, channels: int, config: JSIAGeneratorConfig, reencoded: bool) -> None:
         super().__init__()
         self.reencoded = reencoded
-        self.style_visible, self.style_infrared = StyleEncoder(config), StyleEncoder(config)
-        self.decode_visible, self.decode_infrared = Decoder(channels, config), Decoder(channels, config)
+        self.style_visible = StyleEncoder(config)
+        self.style_infrared = StyleEncoder(config)
+        self.decode_visible = StyledDecoder(channels, config)
+        self.decode_infrared = StyledDecoder(channels, config)
 
     def styles(self, images: Pair) -> Pair:
         """Images (B, 3, H, W) in [0, 1] -> styles (B, S)."""
@@ -212,15 +216,16 @@ class GenerationModule(nn.Module):
         """Eq. 3: contents M^i and styles M^s of real images -> images in [0, 1], each with the other modality's content."""
         return self.decode(_swapped(contents), styles)
 
-    def forward(self, encode: Callable[[Tensor], Tensor], images: Pair) -> Generated:
+    def forward(self, encode: Callable[[Tensor], Tensor], images: Pair) -> GenerationOutputs:
         """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i."""
-        contents, styles = Pair(encode(images.visible), encode(images.infrared)), self.styles(images)
+        contents = Pair(encode(images.visible), encode(images.infrared))
+        styles = self.styles(images)
         rebuilt = self.decode(contents, styles)
         fakes = self.fakes(contents, styles)
         fake_contents = Pair(encode(fakes.visible), encode(fakes.infrared))
-        back = self.styles(fakes) if self.reencoded else styles
-        cycles = self.decode(_swapped(fake_contents), back)
-        return Generated(contents, styles, rebuilt, fakes, fake_contents, cycles)
+        styles_back = self.styles(fakes) if self.reencoded else styles
+        cycles = self.decode(_swapped(fake_contents), styles_back)
+        return GenerationOutputs(contents, styles, rebuilt, fakes, fake_contents, cycles)
 
 
 def _swapped(pair: Pair) -> Pair:
@@ -255,7 +260,8 @@ class VariationModule(nn.Module):
         def step(layer: nn.Module) -> list[nn.Module]:
             return [layer, nn.GroupNorm(1, width), nn.ReLU()]
 
-        down, up = step(nn.Conv2d(channels, width, 4, 2, 1)), step(nn.Conv2d(config.latent, width, 1))
+        down = step(nn.Conv2d(channels, width, 4, 2, 1))
+        up = step(nn.Conv2d(config.latent, width, 1))
         for _ in range(config.halvings - 1):
             down += step(nn.Conv2d(width, width, 4, 2, 1))
         for _ in range(config.halvings):
@@ -267,8 +273,8 @@ class VariationModule(nn.Module):
 
     def encode(self, maps: Tensor) -> Latent:
         """M (B, C, h, w) -> u and tau."""
-        seen = self.encoder(maps)
-        return Latent(self.to_mean(seen), F.softplus(self.to_deviation(seen)))
+        hidden = self.encoder(maps)
+        return Latent(self.to_mean(hidden), F.softplus(self.to_deviation(hidden)))
 
     def decode(self, latent: Tensor) -> Tensor:
         """z -> M (B, C, h, w), not negative."""

@@ -20,13 +20,15 @@ def feature_l1(features: Tensor, targets: Tensor) -> Tensor:
 
 def acceptance(logits: Sequence[Tensor]) -> Tensor:
     """Eq. 7 for the generator: how far each scale is from taking fakes for real; sum over scales."""
-    return torch.stack([least_squares(scale, 1.0) for scale in logits]).sum()
+    each_scale = [least_squares(scale, 1.0) for scale in logits]
+    return torch.stack(each_scale).sum()
 
 
 def rejection(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """Eq. 7 for the discriminator: real to 1, fake to 0; sum over scales, not halved; 0 for a perfect one."""
-    accepted = acceptance(real)
-    return accepted + torch.stack([least_squares(scale, 0.0) for scale in fake]).sum()
+    real_loss = acceptance(real)
+    each_scale = [least_squares(scale, 0.0) for scale in fake]
+    return real_loss + torch.stack(each_scale).sum()
 
 
 def modality_confusion(visible: Tensor, infrared: Tensor) -> Tensor:
@@ -46,8 +48,9 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
         first: (B, classes) logits of p.
         second: (B, classes) logits of q.
     """
-    p, q = F.log_softmax(first.float(), dim=1), F.log_softmax(second.float(), dim=1)
-    return F.kl_div(q, p, reduction="batchmean", log_target=True)
+    log_p = F.log_softmax(first.float(), dim=1)
+    log_q = F.log_softmax(second.float(), dim=1)
+    return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
 def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, kind: str) -> Tensor:
@@ -59,10 +62,16 @@ def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, 
         fixed_is_infrared: which member of the pair is infrared.
         kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed.
     """
-    fixed = fixed.detach()
-    infrared, visible = (fixed, moved) if fixed_is_infrared else (moved, fixed)
+    if fixed_is_infrared:
+        infrared = fixed.detach()
+        visible = moved
+    else:
+        infrared = moved
+        visible = fixed.detach()
     loss = divergence(infrared, visible)
-    return loss + divergence(visible, infrared) if kind == "symmetric" else loss
+    if kind == "symmetric":
+        loss = loss + divergence(visible, infrared)
+    return loss
 
 
 def alignment(fixed: Sequence[Sequence[Tensor]], moved: Sequence[Sequence[Tensor]], kind: str) -> Tensor:
@@ -73,13 +82,19 @@ def alignment(fixed: Sequence[Sequence[Tensor]], moved: Sequence[Sequence[Tensor
         moved: logits of visible images that follow the infrared ones, and of infrared ones that follow the visible ones.
         kind: see :func:`paired_divergence`.
     """
-    to_visible = [
-        paired_divergence(f, m, fixed_is_infrared=True, kind=kind) for f, m in zip(fixed[1], moved[0], strict=True)
-    ]
-    to_infrared = [
-        paired_divergence(f, m, fixed_is_infrared=False, kind=kind) for f, m in zip(fixed[0], moved[1], strict=True)
-    ]
-    return torch.stack(to_visible).mean() + torch.stack(to_infrared).mean()
+    fixed_visible, fixed_infrared = fixed
+    moved_visible, moved_infrared = moved
+    to_infrared_images = _mean_divergence(fixed_infrared, moved_visible, fixed_is_infrared=True, kind=kind)
+    to_visible_images = _mean_divergence(fixed_visible, moved_infrared, fixed_is_infrared=False, kind=kind)
+    return to_infrared_images + to_visible_images
+
+
+def _mean_divergence(fixed: Sequence[Tensor], moved: Sequence[Tensor], *, fixed_is_infrared: bool, kind: str) -> Tensor:
+    """:func:`paired_divergence`, mean over the entries."""
+    each_entry = []
+    for fixed_logits, moved_logits in zip(fixed, moved, strict=True):
+        each_entry.append(paired_divergence(fixed_logits, moved_logits, fixed_is_infrared=fixed_is_infrared, kind=kind))
+    return torch.stack(each_entry).mean()
 
 
 class VariationTerms(NamedTuple):
@@ -100,13 +115,15 @@ def variation_terms(maps: Tensor, rebuilt: Tensor, latent: Latent, norms: str) -
         norms: ``mean`` for the mean L1 of the map and mean squares of u and tau - 1; ``plain`` for the printed norms of
             each image, averaged over the batch.
     """
-    difference, (mean, deviation) = maps.float() - rebuilt.float(), (part.float() for part in latent)
+    difference = (maps.float() - rebuilt.float()).abs()
+    mean = latent.mean.float()
+    excess = latent.deviation.float() - 1
     if norms == "mean":
-        return VariationTerms(difference.abs().mean(), mean.square().mean(), (deviation - 1).square().mean())
+        return VariationTerms(difference.mean(), mean.square().mean(), excess.square().mean())
     return VariationTerms(
-        difference.abs().sum(dim=(1, 2, 3)).mean(),
+        difference.sum(dim=(1, 2, 3)).mean(),
         mean.flatten(1).norm(dim=1).mean(),
-        (deviation - 1).flatten(1).norm(dim=1).mean(),
+        excess.flatten(1).norm(dim=1).mean(),
     )
 
 

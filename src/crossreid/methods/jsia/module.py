@@ -10,8 +10,9 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,21 +25,23 @@ from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.jsia import losses as jsia_losses
 from crossreid.methods.jsia.alignment import add_alignment, add_unseen_divergence
-from crossreid.methods.jsia.config import AdamConfig, JSIAConfig
+from crossreid.methods.jsia.config import JSIAConfig
 from crossreid.methods.jsia.generation import (
-    Generated,
     GenerationModule,
+    GenerationOutputs,
     MultiScaleDiscriminator,
     Pair,
     VariationModule,
 )
-from crossreid.methods.jsia.networks import InstanceEncoder, ModalityDiscriminator, Recognition, SetLevelEncoder
+from crossreid.methods.jsia.networks import InstanceEncoder, MapModalityDiscriminator, Recognition, SetLevelEncoder
 from crossreid.methods.players import Losses
 from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters, frozen_running_statistics
-
-__all__ = ["JSIA", "JSIAConfig"]
+from crossreid.nn.optimization import decay_schedule, make_adam
+from crossreid.settings.optimization import AdamConfig
 
 Move = tuple[Losses, Sequence[str]]
+"""Losses and the players that they train."""
+
 REID = ("set_level", "instance")
 MIXES = (1.0, 0.75, 0.5, 0.25, 0.0)  # ratios of the picture grid's interpolations
 
@@ -49,21 +52,22 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     CONFIG = JSIAConfig
     OPTIMIZERS = ("set_level", "instance", "generator", "variation", "discriminator")
 
-    def __init__(self, config: JSIAConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: JSIAConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.set_level = SetLevelEncoder(config.backbone, config.encoder)
+        cfg = self.config
+        self.set_level = SetLevelEncoder(cfg.backbone, cfg.encoder)
         channels = self.set_level.channels
-        if config.set_level != "shared":
-            self.own_content = SetLevelEncoder(config.backbone, config.encoder)
-        parts = 0 if config.local_regions == "none" else config.parts
-        self.instance = InstanceEncoder(config.backbone, num_identities, parts)
-        self.generation = GenerationModule(channels, config.generator, config.cycle_style == "reencoded")
-        if config.unseen_ids:
-            self.variation = VariationModule(channels, config.variation)
-        self.judge_visible = MultiScaleDiscriminator(config.discriminators)
-        self.judge_infrared = MultiScaleDiscriminator(config.discriminators)
-        if config.set_level == "adversarial":
-            self.judge_modality = ModalityDiscriminator(channels, config.discriminators.channels)
+        if cfg.set_level != "shared":
+            self.own_content = SetLevelEncoder(cfg.backbone, cfg.encoder)
+        parts = 0 if cfg.local_regions == "none" else cfg.parts
+        self.instance = InstanceEncoder(cfg.backbone, num_identities, parts)
+        self.generation = GenerationModule(channels, cfg.generator, cfg.cycle_style == "reencoded")
+        if cfg.unseen_ids:
+            self.variation = VariationModule(channels, cfg.variation)
+        self.discriminator_visible = MultiScaleDiscriminator(cfg.discriminators)
+        self.discriminator_infrared = MultiScaleDiscriminator(cfg.discriminators)
+        if cfg.set_level == "adversarial":
+            self.discriminator_modality = MapModalityDiscriminator(channels, cfg.discriminators.channels)
 
     @property
     def content(self) -> SetLevelEncoder:
@@ -74,164 +78,217 @@ class JSIA(CrossModalityModule[JSIAConfig]):
 
     def make_optimizers(self) -> Mapping[str, Optimizer]:
         """Adam for everyone (sec. 4.2)."""
-
-        def make(config: AdamConfig, *networks: str) -> Adam:
-            present = [getattr(self, name) for name in networks if hasattr(self, name)]
-            betas = (config.betas[0], config.betas[1])
-            return Adam(parameters_of(*present), lr=config.lr, betas=betas, weight_decay=config.weight_decay)
-
-        reid, gan = self.config.reid_optimizer, self.config.gan_optimizer
+        reid = self.config.reid_optimizer
+        gan = self.config.gan_optimizer
         optimizers: dict[str, Optimizer] = {
-            "set_level": make(reid, "set_level", "own_content"),
-            "instance": make(reid, "instance"),
-            "generator": make(gan, "generation"),
-            "discriminator": make(gan, "judge_visible", "judge_infrared", "judge_modality"),
+            "set_level": self._adam(reid, "set_level", "own_content"),
+            "instance": self._adam(reid, "instance"),
+            "generator": self._adam(gan, "generation"),
+            "discriminator": self._adam(
+                gan, "discriminator_visible", "discriminator_infrared", "discriminator_modality"
+            ),
         }
         if self.config.unseen_ids:
-            optimizers["variation"] = make(gan, "variation")
+            optimizers["variation"] = self._adam(gan, "variation")
         return optimizers
+
+    def _adam(self, config: AdamConfig, *names: str) -> Adam:
+        """Adam of those of the named networks that this row has."""
+        networks = [getattr(self, name) for name in names if hasattr(self, name)]
+        return make_adam(config, parameters_of(*networks))
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """All rates decay inside the joint phase (sec. 4.2)."""
-        return {name: Schedule(self.config.decay.scheduler(opt), ("joint",)) for name, opt in optimizers.items()}
+        schedules = {}
+        for name, optimizer in optimizers.items():
+            schedules[name] = Schedule(decay_schedule(self.config.decay, optimizer), ("joint",))
+        return schedules
 
     # ------------------------------------------------------------------ training
 
     def training_step(self, batch: TrainingBatch) -> None:
         """One iteration of the phase that is on: every gradient at the old weights, then all players step."""
-        images = Pair(batch["gan"].visible, batch["gan"].infrared)
         if self.phase == "generation":
-            fixed = evaluating(self.content, self.config.norms_in_generation == "eval")
-            with frozen_parameters(self.content), fixed:  # E_i stays as it is, gradients pass through it
-                made = self.generation(self.content, images)
-            self.simultaneous(self._generation_moves(images, made, encoder=[]))
-            return
+            self._generation_step(batch["gan"])
+        else:
+            self._joint_step(batch["identity"], batch["gan"])
+
+    def _generation_step(self, batch: PairedBatch) -> None:
+        """Pre-training of the generation module: E_i stays as it is, gradients pass through it."""
+        images = Pair(batch.visible, batch.infrared)
+        norms = evaluating(self.content, self.config.norms_in_generation == "eval")
+        with frozen_parameters(self.content), norms:
+            outputs = self.generation(self.content, images)
+        self.simultaneous(self._generation_moves(images, outputs, encoder=[]))
+
+    def _joint_step(self, identity: PairedBatch, gan: PairedBatch) -> None:
+        """Generation and alignment on images of the stream ``gan``, identities on those of ``identity``."""
+        images = Pair(gan.visible, gan.infrared)
         with self._norms_of_gan_batches():
-            made = self.generation(self.content, images)
-            align = self._alignment_terms(batch["gan"], made)
-        identity = batch["identity"]
+            outputs = self.generation(self.content, images)
+            alignment = self._alignment_terms(gan, outputs)
         maps = Pair(self.set_level(identity.visible), self.set_level(identity.infrared))
-        learn = self._identity_terms(maps, identity.pids)
+        recognition = self._identity_terms(maps, identity.pids)
         if self.iteration % self.log_every == 0:
-            self._log_gradient_ratios(learn, align)
-        moves = self._generation_moves(images, made, encoder=["set_level"])
+            self._log_gradient_ratios(recognition, alignment)
+        moves = self._generation_moves(images, outputs, encoder=["set_level"])
         if self.config.set_level == "adversarial":
             moves.append((self._modality_rejection(maps), ["discriminator"]))
-        self.simultaneous([*moves, (Losses(learn.terms | align.terms), REID)])
+        moves.append((Losses(recognition.terms | alignment.terms), REID))
+        self.simultaneous(moves)
 
-    def _generation_moves(self, images: Pair, made: Generated, encoder: Sequence[str]) -> list[Move]:
+    # ------------------------------------------------------------------ generation and variation
+
+    def _generation_moves(self, images: Pair, outputs: GenerationOutputs, encoder: Sequence[str]) -> list[Move]:
         """Eq. 8 and 10; ``encoder`` are the owners of E_i where it is trained.
 
         The content and style terms never train E_i: it could lower them by shrinking its features.
         """
-        moves: list[Move] = [
-            (self._feature_terms(made), ["generator"]),
-            (self._image_terms(images, made), [*encoder, "generator"]),
-            (self._rejection(images, made), ["discriminator"]),
-        ]
+        moves: list[Move] = []
+        feature_losses = self._feature_terms(outputs)
+        if feature_losses.terms:
+            moves.append((feature_losses, ["generator"]))
+        moves.append((self._image_terms(images, outputs), [*encoder, "generator"]))
+        moves.append((self._rejection(images, outputs), ["discriminator"]))
         if self.config.unseen_ids:
-            owners = ["variation", *([] if self.config.variation.detach else encoder)]
-            moves.append((self._variation_terms(made), owners))
-        return [(losses, owners) for losses, owners in moves if losses.terms]
+            owners = ["variation"]
+            if not self.config.variation.detach:
+                owners.extend(encoder)
+            moves.append((self._variation_terms(outputs), owners))
+        return moves
 
-    def _feature_terms(self, made: Generated) -> Losses:
+    def _feature_terms(self, outputs: GenerationOutputs) -> Losses:
         """Contents and styles come back from the fakes (authors' code)."""
-        weights, losses = self.config.generation, Losses()
-        if weights.content:
-            content = jsia_losses.feature_l1(made.fake_contents.infrared, made.contents.visible)
-            content = content + jsia_losses.feature_l1(made.fake_contents.visible, made.contents.infrared)
-            losses.add("content", content, weights.content)
+        weights = self.config.generation
+        losses = Losses()
+        if weights.content:  # a fake has the content of the other modality's real image
+            of_visible = jsia_losses.feature_l1(outputs.fake_contents.infrared, outputs.contents.visible)
+            of_infrared = jsia_losses.feature_l1(outputs.fake_contents.visible, outputs.contents.infrared)
+            losses.add("content", of_visible + of_infrared, weights.content)
         if weights.style:
-            again = self.generation.styles(made.fakes)
-            style = [jsia_losses.feature_l1(*pair) for pair in zip(again, made.styles, strict=True)]
-            losses.add("style", torch.stack(style).sum(), weights.style)
+            fake_styles = self.generation.styles(outputs.fakes)
+            visible = jsia_losses.feature_l1(fake_styles.visible, outputs.styles.visible)
+            infrared = jsia_losses.feature_l1(fake_styles.infrared, outputs.styles.infrared)
+            losses.add("style", visible + infrared, weights.style)
         return losses
 
-    def _image_terms(self, images: Pair, made: Generated) -> Losses:
+    def _image_terms(self, images: Pair, outputs: GenerationOutputs) -> Losses:
         """Eq. 4, 5 and the generator's side of Eq. 7."""
-        weights, losses = self.config.generation, Losses()
-        rebuilt = [pixel_l1(*pair) for pair in zip(made.rebuilt, images, strict=True)]
-        cycles = [pixel_l1(*pair) for pair in zip(made.cycles, images, strict=True)]
-        losses.add("image", torch.stack(rebuilt).sum(), weights.image)
-        losses.add("cycle", torch.stack(cycles).sum(), weights.cycle)
-        guesses = [pixel_l1(image.mean(0, keepdim=True).expand_as(image), image) for image in images]
-        losses.add("mean_image", torch.stack(guesses).sum(), 0.0)  # what a network that ignores its input would get
-        losses.add("gan_visible", jsia_losses.acceptance(self.judge_visible(made.fakes.visible)), weights.gan)
-        losses.add("gan_infrared", jsia_losses.acceptance(self.judge_infrared(made.fakes.infrared)), weights.gan)
+        weights = self.config.generation
+        losses = Losses()
+        losses.add("image", _pixel_l1_of_both(outputs.rebuilt, images), weights.image)
+        losses.add("cycle", _pixel_l1_of_both(outputs.cycles, images), weights.cycle)
+        mean_images = Pair(_mean_image(images.visible), _mean_image(images.infrared))
+        losses.add("mean_image", _pixel_l1_of_both(mean_images, images), 0.0)  # what ignoring the input would get
+        fakes = outputs.fakes
+        losses.add("gan_visible", jsia_losses.acceptance(self.discriminator_visible(fakes.visible)), weights.gan)
+        losses.add("gan_infrared", jsia_losses.acceptance(self.discriminator_infrared(fakes.infrared)), weights.gan)
         return losses
 
-    def _rejection(self, images: Pair, made: Generated) -> Losses:
+    def _rejection(self, images: Pair, outputs: GenerationOutputs) -> Losses:
         """The discriminators' side of Eq. 7."""
-        losses, fakes = Losses(), made.fakes.detach()
-        visible = jsia_losses.rejection(self.judge_visible(images.visible), self.judge_visible(fakes.visible))
-        infrared = jsia_losses.rejection(self.judge_infrared(images.infrared), self.judge_infrared(fakes.infrared))
-        losses.add("visible", visible)
-        losses.add("infrared", infrared)
+        fakes = outputs.fakes.detach()
+        losses = Losses()
+        real_visible = self.discriminator_visible(images.visible)
+        fake_visible = self.discriminator_visible(fakes.visible)
+        losses.add("visible", jsia_losses.rejection(real_visible, fake_visible))
+        real_infrared = self.discriminator_infrared(images.infrared)
+        fake_infrared = self.discriminator_infrared(fakes.infrared)
+        losses.add("infrared", jsia_losses.rejection(real_infrared, fake_infrared))
         return losses
 
-    def _variation_terms(self, made: Generated) -> Losses:
+    def _variation_terms(self, outputs: GenerationOutputs) -> Losses:
         """Eq. 10 on the maps of both modalities."""
-        config, losses = self.config.variation, Losses()
-        maps = torch.cat(made.contents.detach() if config.detach else made.contents)
+        cfg = self.config.variation
+        contents = outputs.contents.detach() if cfg.detach else outputs.contents
+        maps = torch.cat(contents)
         latent = self.variation.encode(maps)
-        terms = jsia_losses.variation_terms(maps, self.variation.decode(latent.sample()), latent, config.norms)
-        losses.add("reconstruction", terms.reconstruction, config.reconstruction)
-        losses.add("mean", terms.mean, config.mean)
-        losses.add("deviation", terms.deviation, config.deviation)
+        rebuilt = self.variation.decode(latent.sample())
+        terms = jsia_losses.variation_terms(maps, rebuilt, latent, cfg.norms)
+        losses = Losses()
+        losses.add("reconstruction", terms.reconstruction, cfg.reconstruction)
+        losses.add("mean", terms.mean, cfg.mean)
+        losses.add("deviation", terms.deviation, cfg.deviation)
         return losses
+
+    # ------------------------------------------------------------------ identities and alignment
 
     def _identity_terms(self, maps: Pair, pids: Tensor) -> Losses:
         """Eq. 13 on real images, mean over both modalities; the stripes' classifiers learn from them too."""
-        cfg, losses = self.config, Losses()
-        visible, infrared = real = [self.instance(part) for part in maps]
-        losses.add("id", _mean(identity_loss(r.logits, pids, cfg.smoothing) for r in real))
-        sides = ((visible.vector, infrared.vector), (infrared.vector, visible.vector))
-        losses.add("triplet", _mean(euclidean_triplet(a, b, pids, pids, cfg.margin) for a, b in sides))
+        cfg = self.config
+        losses = Losses()
+        visible = self.instance(maps.visible)
+        infrared = self.instance(maps.infrared)
+        id_visible = identity_loss(visible.logits, pids, cfg.smoothing)
+        id_infrared = identity_loss(infrared.logits, pids, cfg.smoothing)
+        losses.add("id", torch.stack([id_visible, id_infrared]).mean())
+        triplet_visible = euclidean_triplet(visible.vector, infrared.vector, pids, pids, cfg.margin)
+        triplet_infrared = euclidean_triplet(infrared.vector, visible.vector, pids, pids, cfg.margin)
+        losses.add("triplet", torch.stack([triplet_visible, triplet_infrared]).mean())
         if cfg.local_regions != "none":
-            local = _mean(identity_loss(logits, pids, cfg.smoothing) for r in real for logits in r.local)
-            losses.add("local_id", local, cfg.local_id)
+            stripes = [*visible.local, *infrared.local]
+            local_id = [identity_loss(logits, pids, cfg.smoothing) for logits in stripes]
+            losses.add("local_id", torch.stack(local_id).mean(), cfg.local_id)
         if cfg.set_level == "adversarial":
-            confusion = jsia_losses.modality_confusion(*(self.judge_modality(part) for part in maps))
+            logits_visible = self.discriminator_modality(maps.visible)
+            logits_infrared = self.discriminator_modality(maps.infrared)
+            confusion = jsia_losses.modality_confusion(logits_visible, logits_infrared)
             losses.add("modality", confusion, cfg.lambda_modality)
         return losses
 
     def _modality_rejection(self, maps: Pair) -> Losses:
         """Degraded SL: the modality discriminator's side."""
+        fixed = maps.detach()
+        logits_visible = self.discriminator_modality(fixed.visible)
+        logits_infrared = self.discriminator_modality(fixed.infrared)
         losses = Losses()
-        logits = [self.judge_modality(part) for part in maps.detach()]
-        losses.add("modality", jsia_losses.modality_discrimination(*logits))
+        losses.add("modality", jsia_losses.modality_discrimination(logits_visible, logits_infrared))
         return losses
 
-    def _alignment_terms(self, batch: PairedBatch, made: Generated) -> Losses:
+    def _alignment_terms(self, batch: PairedBatch, outputs: GenerationOutputs) -> Losses:
         """Eq. 11, 12 and 15: IL and LR on paired images, UI on mixed ones; all generated images are detached."""
-        cfg, losses = self.config, Losses()
+        cfg = self.config
+        losses = Losses()
         paired = cfg.instance_level or cfg.local_regions == "paired"
         unpaired = cfg.local_regions == "unpaired"
         if not (paired or unpaired or cfg.unseen_ids):
             return losses
         with torch.set_grad_enabled(unpaired):  # otherwise real images only set targets
-            real = self._recognised(batch)
-        add_alignment(losses, cfg, real, self._recognised(made.fakes.detach()) if paired else real)
+            real = self._recognise_both(Pair(batch.visible, batch.infrared))
+        fake = self._recognise_both(outputs.fakes.detach()) if paired else real
+        add_alignment(losses, cfg, real, fake)
         if cfg.unseen_ids:
-            each = cfg.streams["gan"].images
-            shift = each * int(torch.randint(1, len(batch.pids) // each, ()))
-            ratio = torch.rand(len(batch.pids), device=batch.pids.device)
-            mixed = self._recognised(self.mix(made.contents, made.styles, ratio, shift))
-            if cfg.unseen.target == "one_hot":
-                known = [F.one_hot(batch.pids, self.num_identities).float()] * 2
-            else:
-                known = [side.logits.detach().float().softmax(1) for side in real]
-            targets = [jsia_losses.mix(side, side.roll(shift, 0), ratio) for side in known]
-            add_unseen_divergence(losses, cfg, [side.logits for side in mixed], targets)
+            self._add_unseen(losses, batch, outputs, real)
         return losses
 
-    def _recognised(self, images: PairedBatch | Pair) -> tuple[Recognition, Recognition]:
+    def _add_unseen(
+        self, losses: Losses, batch: PairedBatch, outputs: GenerationOutputs, real: tuple[Recognition, Recognition]
+    ) -> None:
+        """Eq. 14 and 15: each image mixed with one of another identity, ``shift`` rows before it."""
+        images_per_identity = self.config.streams["gan"].images
+        identities = len(batch.pids) // images_per_identity
+        shift = images_per_identity * int(torch.randint(1, identities, ()))
+        ratio = torch.rand(len(batch.pids), device=batch.pids.device)
+        mixed = self._recognise_both(self.mix(outputs.contents, outputs.styles, ratio, shift))
+        targets = []
+        for recognition in real:
+            probabilities = self._target_probabilities(recognition, batch.pids)
+            targets.append(jsia_losses.mix(probabilities, probabilities.roll(shift, 0), ratio))
+        add_unseen_divergence(losses, self.config, [recognition.logits for recognition in mixed], targets)
+
+    def _target_probabilities(self, real: Recognition, pids: Tensor) -> Tensor:
+        """(B, classes): the labels of real images, or what is predicted for them."""
+        if self.config.unseen.target == "one_hot":
+            return F.one_hot(pids, self.num_identities).float()
+        return real.logits.detach().float().softmax(1)
+
+    def _recognise_both(self, images: Pair) -> tuple[Recognition, Recognition]:
         """What the re-ID path makes of both modalities' images."""
         return self._recognise(images.visible), self._recognise(images.infrared)
 
     def _recognise(self, images: Tensor) -> Recognition:
-        found: Recognition = self.instance(self.set_level(images))
-        return found
+        recognition: Recognition = self.instance(self.set_level(images))
+        return recognition
 
     @contextmanager
     def _norms_of_gan_batches(self) -> Iterator[None]:
@@ -240,20 +297,21 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         with frozen_running_statistics(self.set_level, frozen), frozen_running_statistics(self.instance, frozen):
             yield
 
-    def _log_gradient_ratios(self, learn: Losses, align: Losses) -> None:
+    def _log_gradient_ratios(self, recognition: Losses, alignment: Losses) -> None:
         """Log how hard each alignment term pulls at E_sl, as a multiple of the identity losses' pull (Eq. 13)."""
-        shared = list(self.set_level.parameters())
+        identity_pull = self._pull([recognition.terms["id"], recognition.terms["triplet"]])
+        for name, term in alignment.terms.items():
+            value, _ = term
+            if value.requires_grad:
+                self.losses[f"gradient/{name}"] = self._pull([term]) / identity_pull
 
-        def pull(terms: Iterable[tuple[Tensor, float]]) -> Tensor:
-            total = torch.stack([weight * value for value, weight in terms]).sum()
-            gradients = torch.autograd.grad(total, shared, retain_graph=True)
-            norm: Tensor = torch.linalg.vector_norm(torch.cat([gradient.float().flatten() for gradient in gradients]))
-            return norm
-
-        identity = pull([learn.terms["id"], learn.terms["triplet"]])
-        for name, term in align.terms.items():
-            if term[0].requires_grad:
-                self.losses[f"gradient/{name}"] = pull([term]) / identity
+    def _pull(self, terms: Sequence[tuple[Tensor, float]]) -> Tensor:
+        """Norm of the gradient of weighted terms at E_sl's parameters, a scalar."""
+        total = torch.stack([weight * value for value, weight in terms]).sum()
+        gradients = torch.autograd.grad(total, list(self.set_level.parameters()), retain_graph=True)
+        everything = torch.cat([gradient.float().flatten() for gradient in gradients])
+        norm: Tensor = torch.linalg.vector_norm(everything)
+        return norm
 
     # ------------------------------------------------------------------ images and embeddings
 
@@ -270,10 +328,17 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         Returns:
             Images (B, 3, H, W) in [0, 1], without gradients.
         """
-        latents = [self.variation.encode(maps).mean for maps in contents]
-        maps = Pair(*(self.variation.decode(jsia_losses.mix(z, z.roll(shift, 0), ratio)) for z in latents))
-        mixed_styles = Pair(*(jsia_losses.mix(s, s.roll(shift, 0), ratio) for s in styles))
-        images: Pair = self.generation.decode(maps, mixed_styles)
+
+        def mix_rows(rows: Tensor) -> Tensor:
+            return jsia_losses.mix(rows, rows.roll(shift, 0), ratio)
+
+        latent_visible = self.variation.encode(contents.visible).mean
+        latent_infrared = self.variation.encode(contents.infrared).mean
+        mixed_contents = Pair(
+            self.variation.decode(mix_rows(latent_visible)), self.variation.decode(mix_rows(latent_infrared))
+        )
+        mixed_styles = Pair(mix_rows(styles.visible), mix_rows(styles.infrared))
+        images: Pair = self.generation.decode(mixed_contents, mixed_styles)
         return images
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
@@ -300,26 +365,32 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         A fake has the content of the real image above it and the style of the other modality's image in its column. The
         other person of a column stands half the batch away.
         """
-        size, gan = visible.shape[-2:], self.config.streams["gan"].size
-        images = Pair(_resized(visible, gan), _resized(infrared, gan))
-        made: Generated = self.generation(self.picture_content, images)
+        gan_size = self.config.streams["gan"].size
+        images = Pair(_resized(visible, gan_size), _resized(infrared, gan_size))
+        outputs: GenerationOutputs = self.generation(self.picture_content, images)
         rows = {
             "real visible": visible,
             "real infrared": infrared,
-            "fake infrared": made.fakes.infrared,
-            "fake visible": made.fakes.visible,
+            "fake infrared": outputs.fakes.infrared,
+            "fake visible": outputs.fakes.visible,
         }
         if self.config.unseen_ids:
             shift = len(visible) // 2
             for share in MIXES:
                 ratio = visible.new_full((len(visible),), share)
-                rows[f"{share:.0%} of it"] = self.mix(made.contents, made.styles, ratio, shift).visible
+                rows[f"{share:.0%} of it"] = self.mix(outputs.contents, outputs.styles, ratio, shift).visible
             rows["the other"] = visible.roll(shift, 0)
-        return {name: _resized(row, size) for name, row in rows.items()}
+        return {name: _resized(row, visible.shape[-2:]) for name, row in rows.items()}
 
 
-def _mean(values: Iterable[Tensor]) -> Tensor:
-    return torch.stack(list(values)).mean()
+def _pixel_l1_of_both(images: Pair, targets: Pair) -> Tensor:
+    """Sum over both modalities of the L1 mean."""
+    return pixel_l1(images.visible, targets.visible) + pixel_l1(images.infrared, targets.infrared)
+
+
+def _mean_image(images: Tensor) -> Tensor:
+    """The mean of a batch in the place of each image, (B, 3, H, W)."""
+    return images.mean(0, keepdim=True).expand_as(images)
 
 
 def _resized(images: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:

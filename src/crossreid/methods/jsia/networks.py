@@ -11,15 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crossreid.methods.jsia.config import EncoderConfig
-from crossreid.nn.backbones import BackboneConfig, ImageInput, make_resnet, pool
+from crossreid.methods.jsia.config import JSIAEncoderConfig
+from crossreid.nn.backbones import ImageInput, PretrainedParts, gather_parts, make_resnet, pool
 from crossreid.nn.gan import ConvStack, init_gan_weights
 from crossreid.nn.heads import NeckClassifier
+from crossreid.settings.networks import BackboneConfig
 
 LUMA = (0.2989, 0.5870, 0.1140)
+"""Shares of red, green and blue in a grey image."""
 
 
-class SetLevelEncoder(nn.Module):
+class SetLevelEncoder(PretrainedParts):
     """E_sl and E_i: images (B, 3, h, w) in [0, 1] -> M (B, C, H/4, W/4), not negative: a ResNet's stem and first stage.
 
     Resizes to ``backbone.size`` and normalises by ImageNet statistics inside. With ``gray`` the normalised channels are
@@ -31,7 +33,7 @@ class SetLevelEncoder(nn.Module):
 
     luma: Tensor
 
-    def __init__(self, backbone: BackboneConfig, config: EncoderConfig) -> None:
+    def __init__(self, backbone: BackboneConfig, config: JSIAEncoderConfig) -> None:
         super().__init__()
         net = make_resnet(backbone)
         self.prepare = ImageInput((backbone.size[0], backbone.size[1]))
@@ -40,13 +42,15 @@ class SetLevelEncoder(nn.Module):
         self.body = nn.Sequential(net.conv1, net.bn1, *relu, net.maxpool, net.layer1)
         self.channels = int(net.layer2[0].conv1.in_channels)
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
+        self.backbone = backbone
+        self.pretrained_parts = gather_parts([("conv1", net.conv1), ("bn1", net.bn1), ("layer1", net.layer1)])
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] -> M (B, C, H/4, W/4)."""
-        seen = self.prepare(images)
+        pixels = self.prepare(images)
         if self.gray:
-            seen = (seen * self.luma).sum(1, keepdim=True).expand(-1, 3, -1, -1)
-        maps: Tensor = self.body(seen)
+            pixels = (pixels * self.luma).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+        maps: Tensor = self.body(pixels)
         return maps
 
 
@@ -64,7 +68,7 @@ class Recognition(NamedTuple):
     local: list[Tensor]
 
 
-class InstanceEncoder(nn.Module):
+class InstanceEncoder(PretrainedParts):
     """E_il with its classifiers: M (B, C, H/4, W/4) -> T (B, D, H/16, W/16) -> :class:`Recognition`.
 
     Args:
@@ -80,21 +84,30 @@ class InstanceEncoder(nn.Module):
         channels = int(net.fc.in_features)
         self.classifier = NeckClassifier(channels, classes)
         self.local = nn.ModuleList(NeckClassifier(channels, classes) for _ in range(parts))
+        self.backbone = backbone
+        self.pretrained_parts = gather_parts([("layer2", net.layer2), ("layer3", net.layer3), ("layer4", net.layer4)])
 
     def forward(self, maps: Tensor) -> Recognition:
         """M (B, C, h, w) -> V, its logits, the stripes' logits."""
         features = self.body(maps)
         vector = pool(features)
-        stripes = F.adaptive_avg_pool2d(features, (len(self.local), 1)).flatten(2).unbind(2) if self.local else ()
-        local = [classify(stripe) for classify, stripe in zip(self.local, stripes, strict=True)]
+        local = self._local_logits(features)
         return Recognition(vector, self.classifier(vector), local)
+
+    def _local_logits(self, features: Tensor) -> list[Tensor]:
+        """T (B, D, h, w) -> logits (B, classes) of each stripe."""
+        if not self.local:
+            return []
+        columns = F.adaptive_avg_pool2d(features, (len(self.local), 1)).flatten(2)  # (B, D, n)
+        stripes = columns.unbind(2)
+        return [classify(stripe) for classify, stripe in zip(self.local, stripes, strict=True)]
 
     def vectors(self, maps: Tensor) -> Tensor:
         """M (B, C, h, w) -> V (B, D), without the classifiers."""
         return pool(self.body(maps))
 
 
-class ModalityDiscriminator(nn.Module):
+class MapModalityDiscriminator(nn.Module):
     """M (B, C, h, w) -> one logit an image (B, 1): visible or infrared? For the degraded set-level alignment.
 
     Args:

@@ -44,8 +44,9 @@ class Partners(NamedTuple):
 def similarities(anchors: Tensor, targets: Tensor) -> Tensor:
     """Eq. 1: cosine similarity of all positions, (N, L, L) in [-1, 1]; 0 where a position's features are all zero."""
     with torch.autocast(anchors.device.type, enabled=False):
-        one, two = (F.normalize(part.float().flatten(2), dim=1, eps=_LEAST_NORM) for part in (anchors, targets))
-        return one.transpose(1, 2) @ two
+        anchor_units = F.normalize(anchors.float().flatten(2), dim=1, eps=_LEAST_NORM)  # (N, C, L)
+        target_units = F.normalize(targets.float().flatten(2), dim=1, eps=_LEAST_NORM)
+        return anchor_units.transpose(1, 2) @ target_units
 
 
 def matching_probabilities(anchors: Tensor, targets: Tensor, beta: float) -> Tensor:
@@ -66,7 +67,8 @@ def person_masks(maps: Tensor) -> Tensor:
 
 def min_max(maps: Tensor) -> Tensor:
     """Eq. 7 for each image of (N, 1, h, w); a constant map becomes 0."""
-    least, most = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
+    least = maps.amin(dim=(2, 3), keepdim=True)
+    most = maps.amax(dim=(2, 3), keepdim=True)
     return (maps - least) / (most - least + _FLOOR)
 
 
@@ -74,12 +76,14 @@ def align(anchors: Tensor, targets: Tensor, beta: float) -> Alignment:
     """Eq. 1-7: anchors (N, C, h, w) rebuilt from targets of the other modality; gradients reach both, not the mask."""
     matching = matching_probabilities(anchors, targets, beta)
     masks = person_masks(anchors)
-    return Alignment(masks * warp(matching, targets) + (1 - masks) * anchors.float(), matching)
+    reconstruction = masks * warp(matching, targets) + (1 - masks) * anchors.float()
+    return Alignment(reconstruction, matching)
 
 
 def co_attention(anchors: Tensor, targets: Tensor, matching: Tensor) -> Tensor:
-    """Eq. 9, scaled to [0, 1] in each image: persons seen at matching places of both maps; (N, 1, h, w), no gradient."""
-    return min_max(person_masks(anchors) * warp(matching.detach(), person_masks(targets)))
+    """Eq. 9, scaled to [0, 1] in each image: persons at matching places of both maps; (N, 1, h, w), no gradient."""
+    target_masks = warp(matching.detach(), person_masks(targets))
+    return min_max(person_masks(anchors) * target_masks)
 
 
 def draw_partners(labels: Tensor, infrared: Tensor, generator: torch.Generator) -> Partners:
@@ -96,23 +100,30 @@ def draw_partners(labels: Tensor, infrared: Tensor, generator: torch.Generator) 
     Raises:
         ValueError: an image has no partner of its own or of another identity.
     """
-    owners, flags = labels.tolist(), infrared.tolist()
+    # Plain numbers: partners are drawn on the CPU, image by image.
+    identities = labels.tolist()
+    modalities = infrared.tolist()
     rows: dict[tuple[int, bool], list[int]] = {}
-    for row, key in enumerate(zip(owners, flags, strict=True)):
-        rows.setdefault(key, []).append(row)
-    positive, negative = [0] * len(owners), [0] * len(owners)
+    for row, group in enumerate(zip(identities, modalities, strict=True)):
+        rows.setdefault(group, []).append(row)
 
     def shuffled(items: list[int]) -> list[int]:
-        return [items[i] for i in torch.randperm(len(items), generator=generator).tolist()]
+        order = torch.randperm(len(items), generator=generator).tolist()
+        return [items[place] for place in order]
 
-    for (owner, flag), anchors in rows.items():
-        others = [label for label, modality in rows if modality != flag and label != owner]
-        if not others or (owner, not flag) not in rows:
+    positive = [0] * len(identities)
+    negative = [0] * len(identities)
+    for (identity, modality), anchors in rows.items():
+        away = not modality
+        others = [label for label, flag in rows if flag == away and label != identity]
+        if not others or (identity, away) not in rows:
             raise ValueError("every image needs partners of the other modality: batches hold at least two identities")
-        same, strangers, slots = shuffled(rows[owner, not flag]), shuffled(others), shuffled(list(range(len(anchors))))
+        same = shuffled(rows[identity, away])
+        strangers = shuffled(others)
+        slots = shuffled(list(range(len(anchors))))  # which of a stranger's images
         for place, anchor in enumerate(anchors):
             positive[anchor] = same[place % len(same)]
-            images = rows[strangers[place % len(strangers)], not flag]
+            images = rows[strangers[place % len(strangers)], away]
             negative[anchor] = images[slots[place] % len(images)]
     return Partners(torch.tensor(positive, device=labels.device), torch.tensor(negative, device=labels.device))
 

@@ -33,6 +33,10 @@ def dense_triplet(
     Returns:
         A scalar >= 0.
     """
-    hinge = F.relu(alpha + local_distances(anchors, positives) - local_distances(anchors, negatives))
+    to_positives = local_distances(anchors, positives)  # (N, h, w)
+    to_negatives = local_distances(anchors, negatives)
+    hinge = F.relu(alpha + to_positives - to_negatives)
     weighted = weights.squeeze(1) * hinge
-    return weighted.mean() if reduction == "mean" else 2 * weighted.sum(dim=(1, 2)).mean()
+    if reduction == "mean":
+        return weighted.mean()
+    return 2 * weighted.sum(dim=(1, 2)).mean()

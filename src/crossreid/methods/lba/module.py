@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,34 +34,35 @@ from crossreid.methods.lba.config import LbAConfig
 from crossreid.methods.lba.losses import dense_triplet
 from crossreid.methods.lba.networks import LbANetwork
 from crossreid.methods.players import Losses
+from crossreid.methods.reporting import HasFigureData
+from crossreid.nn.optimization import epoch_schedule, make_feature_optimizer
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.two_stream import StageMaps
 from crossreid.randomness import torch_generator
 
-__all__ = ["LbA", "LbAConfig"]
-
 MATCHES = 20  # in the figure of correspondences
 
 
-class LbA(CrossModalityModule[LbAConfig]):
+class LbA(CrossModalityModule[LbAConfig], HasFigureData):
     """One network, one player."""
 
     CONFIG = LbAConfig
     pooling = "GeM"
     OPTIMIZERS = ("network",)
 
-    def __init__(self, config: LbAConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: LbAConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = LbANetwork(config.backbone, config.specific_stages, num_identities)
+        self.network = LbANetwork(self.config.backbone, self.config.specific_stages, num_identities)
 
     def make_optimizers(self) -> Mapping[str, Optimizer]:
         """A tenth of the rate for the encoder (sec. 4.1)."""
+        encoder = self.network.encoder.parameters()
         heads = parameters_of(self.network.neck, self.network.classifier)
-        return {"network": self.config.optimizer.make(self.network.encoder.parameters(), heads)}
+        return {"network": make_feature_optimizer(self.config.optimizer, encoder, heads)}
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts, by epochs."""
-        scheduler = self.config.schedule.scheduler(optimizers["network"], self.config.iterations_per_epoch)
+        scheduler = epoch_schedule(self.config.schedule, optimizers["network"], self.config.known_epoch())
         return {"network": Schedule(scheduler, ("joint",))}
 
     def training_step(self, batch: TrainingBatch) -> None:
@@ -79,42 +81,56 @@ class LbA(CrossModalityModule[LbAConfig]):
     def _add_alignment(self, losses: Losses, layer: int, maps: StageMaps, labels: Tensor) -> None:
         """ID consistency and dense triplets of one stage's maps, with partners of its own."""
         cfg = self.config
-        seen = maps.layer3 if layer == 3 else maps.layer4
+        anchors = maps.layer3 if layer == 3 else maps.layer4  # (N, C, h, w), visible rows first
         infrared = torch.arange(len(labels)) >= len(labels) // 2
         generator = torch_generator(self.seed, f"partners/layer{layer}", self.iteration, self.global_rank)
         partners = draw_partners(labels, infrared, generator)
-        positive = align(seen, seen[partners.positive], cfg.beta)
+        positives = anchors[partners.positive]
+        from_positives = align(anchors, positives, cfg.beta)
         if cfg.w_ic:
-            rebuilt = positive.reconstruction if layer == 4 else self.network.encoder.last(positive.reconstruction)
-            losses.add(f"ic_layer{layer}", identity_loss(self.network.logits(rebuilt), labels), cfg.w_ic)
+            layer4 = from_positives.reconstruction
+            if layer == 3:
+                layer4 = self.network.encoder.last(layer4)
+            losses.add(f"ic_layer{layer}", identity_loss(self.network.logits(layer4), labels), cfg.w_ic)
         if cfg.w_dt:
-            negative = align(seen, seen[partners.negative], cfg.beta)
-            weights = self._dense_weights(seen, seen[partners.positive], positive)
-            parts = (seen, positive.reconstruction, negative.reconstruction)
-            losses.add(f"dt_layer{layer}", dense_triplet(*parts, weights, cfg.alpha, cfg.dt_reduction), cfg.w_dt)
+            from_negatives = align(anchors, anchors[partners.negative], cfg.beta)
+            dense = dense_triplet(
+                anchors,
+                from_positives.reconstruction,
+                from_negatives.reconstruction,
+                self._dense_weights(anchors, positives, from_positives),
+                cfg.alpha,
+                cfg.dt_reduction,
+            )
+            losses.add(f"dt_layer{layer}", dense, cfg.w_dt)
 
-    def _dense_weights(self, anchors: Tensor, targets: Tensor, positive: Alignment) -> Tensor:
+    def _dense_weights(self, anchors: Tensor, positives: Tensor, alignment: Alignment) -> Tensor:
         """A of Eq. 10, (N, 1, h, w), or its mean over the batch (1, 1, h, w), or 1."""
         if self.config.coattention == "none":
             return anchors.new_ones(1, 1, 1, 1)
-        attention = co_attention(anchors, targets, positive.matching)
-        return attention.mean(dim=0, keepdim=True) if self.config.coattention == "batch_mean" else attention
+        attention = co_attention(anchors, positives, alignment.matching)
+        if self.config.coattention == "batch_mean":
+            return attention.mean(dim=0, keepdim=True)
+        return attention
 
     def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
         """Fig. 3 and 4, on the last stage, for the first pair of images of each person."""
         pids = batch.pids.tolist()
         first = [row for row, pid in enumerate(pids) if pids.index(pid) == row]
-        visible, infrared = batch.visible[first], batch.infrared[first]
-        one, two = (self.network.encoder({m: i}).layer4 for m, i in (("visible", visible), ("infrared", infrared)))
-        there, back = (matching_probabilities(a, b, self.config.beta) for a, b in ((one, two), (two, one)))
+        visible = batch.visible[first]
+        infrared = batch.infrared[first]
+        visible_maps = self.network.encoder({"visible": visible}).layer4
+        infrared_maps = self.network.encoder({"infrared": infrared}).layer4
+        visible_to_infrared = matching_probabilities(visible_maps, infrared_maps, self.config.beta)
+        infrared_to_visible = matching_probabilities(infrared_maps, visible_maps, self.config.beta)
         return {
             "visible": visible,
             "infrared": infrared,
-            "visible_mask": person_masks(one),
-            "infrared_mask": person_masks(two),
-            "visible_attention": co_attention(one, two, there),
-            "infrared_attention": co_attention(two, one, back),
-            "matches": torch.stack([top_matches(matching, MATCHES) for matching in there]),
+            "visible_mask": person_masks(visible_maps),
+            "infrared_mask": person_masks(infrared_maps),
+            "visible_attention": co_attention(visible_maps, infrared_maps, visible_to_infrared),
+            "infrared_attention": co_attention(infrared_maps, visible_maps, infrared_to_visible),
+            "matches": torch.stack([top_matches(matching, MATCHES) for matching in visible_to_infrared]),
         }
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from crossreid.nn.backbones import BackboneConfig
+from crossreid.nn.neck import BatchNormNeck
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.two_stream import StageMaps, TwoStreamResNet
+from crossreid.settings.networks import BackboneConfig
 
 
 class LbANetwork(nn.Module):
@@ -22,8 +23,7 @@ class LbANetwork(nn.Module):
         super().__init__()
         self.encoder = TwoStreamResNet(backbone, specific_stages)
         channels = self.encoder.channels
-        self.neck = nn.BatchNorm1d(channels)
-        self.neck.register_parameter("bias", None)  # the shift is frozen at 0 and needs no parameter
+        self.neck = BatchNormNeck(channels)
         nn.init.normal_(self.neck.weight, 1.0, 0.01)
         self.classifier = nn.Linear(channels, classes, bias=False)
         nn.init.normal_(self.classifier.weight, 0.0, 0.001)
@@ -38,7 +38,7 @@ class LbANetwork(nn.Module):
         return generalised_mean(self.encoder({modality: images}).layer4)
 
     def logits(self, layer4: Tensor) -> Tensor:
-        """Maps of the last stage (N, C, h, w), seen or reconstructed -> identity logits (N, classes)."""
+        """Maps of the last stage (N, C, h, w), of images or reconstructed -> identity logits (N, classes)."""
         return self.classify(generalised_mean(layer4))
 
     def classify(self, vectors: Tensor) -> Tensor:

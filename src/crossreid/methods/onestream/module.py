@@ -9,27 +9,17 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
-from crossreid.methods.recognition import ClassificationConfig, RecognitionModule
-from crossreid.nn.feature_block import Described
+from crossreid.methods.onestream.config import OneStreamConfig
+from crossreid.methods.recognition import RecognitionModule
+from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.recognition import OneStreamNetwork
-
-
-@dataclass
-class OneStreamConfig(ClassificationConfig):
-    """Settings of the one-stream network.
-
-    Attributes:
-        grey: visible images are made grey.
-    """
-
-    grey: bool = True
 
 
 class OneStream(RecognitionModule[OneStreamConfig]):
@@ -38,16 +28,18 @@ class OneStream(RecognitionModule[OneStreamConfig]):
     CONFIG = OneStreamConfig
     network: OneStreamNetwork
 
-    def __init__(self, config: OneStreamConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: OneStreamConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = OneStreamNetwork(config.backbone, num_identities, config.neck)
+        self.network = OneStreamNetwork(self.config.backbone, num_identities, self.config.neck)
 
     def encoder(self) -> nn.Module:
         """The ResNet."""
         return self.network.encoder
 
-    def describe(self, images: Mapping[Modality, Tensor]) -> Described:
+    def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
         """All images as one batch."""
         both = torch.cat(list(images.values()))
-        described: Described = self.network(to_grey(both) if self.config.grey else both)
-        return described
+        if self.config.grey:
+            both = to_grey(both)
+        output: BlockOutput = self.network(both)
+        return output

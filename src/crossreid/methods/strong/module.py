@@ -10,21 +10,17 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.losses import euclidean_triplet
-from crossreid.methods.recognition import RankingConfig, RecognitionModule, Views
-from crossreid.nn.feature_block import Described
+from crossreid.methods.recognition import RecognitionModule, Views
+from crossreid.methods.strong.config import StrongConfig
+from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.recognition import OneStreamNetwork
-
-
-@dataclass
-class StrongConfig(RankingConfig):
-    """Settings of the strong baseline."""
 
 
 class Strong(RecognitionModule[StrongConfig]):
@@ -33,20 +29,21 @@ class Strong(RecognitionModule[StrongConfig]):
     CONFIG = StrongConfig
     network: OneStreamNetwork
 
-    def __init__(self, config: StrongConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: StrongConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = OneStreamNetwork(config.backbone, num_identities, "bnneck")
+        self.network = OneStreamNetwork(self.config.backbone, num_identities, "bnneck")
 
     def encoder(self) -> nn.Module:
         """The ResNet."""
         return self.network.encoder
 
-    def describe(self, images: Mapping[Modality, Tensor]) -> Described:
+    def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
         """All images as one batch."""
-        described: Described = self.network(torch.cat(list(images.values())))
-        return described
+        output: BlockOutput = self.network(torch.cat(list(images.values())))
+        return output
 
-    def ranking(self, described: Described, views: Views) -> Tensor:
+    def ranking(self, output: BlockOutput, views: Views) -> Tensor:
         """Batch-hard triplets on the vectors before the neck, whatever the modality."""
-        vectors, labels = described.vector, views.labels
+        vectors = output.vector
+        labels = views.labels
         return euclidean_triplet(vectors, vectors, labels, labels, self.config.margin)

@@ -1,175 +1,118 @@
-"""Settings of TS-GAN; the presets fill in what the paper leaves open."""
+"""Settings of TS-GAN: the defaults are what the paper prints, and what its relatives' code has where it prints nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-
-from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError
-from crossreid.methods.base import MethodConfig
-from crossreid.methods.tsgan.losses import GAN_LOSSES, REDUCTIONS
-from crossreid.methods.tsgan.networks import NECKS
-from crossreid.nn.backbones import BackboneConfig
+from crossreid.settings.batches import StreamConfig, streams
+from crossreid.settings.fields import Settings, setting
+from crossreid.settings.method import MethodConfig
+from crossreid.settings.networks import BackboneConfig
+from crossreid.settings.optimization import AdamConfig
 
 PHASES = ("teacher", "gan", "joint")
-DISCRIMINATORS = ("joint", "ordinary")
-MAPS = ("layer4", "layer3")
 TEACHING = ("cross_domain", "real_ir", "fake_ir")
 
 
 @dataclass
-class GeneratorConfig:
-    """G_I and G_R, as in CycleGAN.
+class TSGANGeneratorConfig(Settings):
+    """G_I and G_R, as in CycleGAN."""
 
-    Attributes:
-        channels: width after the first convolution.
-        blocks: residual blocks.
-    """
-
-    channels: int = 64
-    blocks: int = 6
+    channels: int = setting(64, "width after the first convolution", at_least=1)
+    blocks: int = setting(6, "residual blocks", at_least=0)
 
 
 @dataclass
-class DiscriminatorConfig:
-    """All discriminators.
+class TSGANDiscriminatorConfig(Settings):
+    """All discriminators."""
 
-    Attributes:
-        channels: width of the first layer.
-        patch_layers: convolutions of D_R and the ordinary D_I before their output; 4 look at 70x70 patches.
-        image_layers: strided convolutions of the joint D_I's image branch; 4 meet the map at a sixteenth of the image.
-        feature_channels: channels that the joint D_I reduces the feature map to.
-    """
-
-    channels: int = 64
-    patch_layers: int = 4
-    image_layers: int = 4
-    feature_channels: int = 128
-
-
-@dataclass
-class ReIDOptimizerConfig:
-    """Adam of student and teacher (sec. IV-B).
-
-    Attributes:
-        lr: learning rate.
-        weight_decay: L2 weight, of biases too.
-    """
-
-    lr: float = 3.5e-4
-    weight_decay: float = 5e-4
-
-    def make(self, network: nn.Module) -> Adam:
-        """The optimizer of one network."""
-        return Adam(network.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+    channels: int = setting(64, "width of the first layer", at_least=1)
+    patch_layers: int = setting(
+        4,
+        "convolutions of D_R and the ordinary D_I before their output; 4 look at patches of 70x70",
+        at_least=1,
+    )
+    image_layers: int = setting(
+        4,
+        "strided convolutions of the joint D_I's image branch; 4 meet the map at a sixteenth of the image",
+        at_least=1,
+    )
+    feature_channels: int = setting(128, "channels that the joint D_I reduces the feature map to", at_least=1)
 
 
 @dataclass
-class ReIDScheduleConfig:
-    """Learning rates of student or teacher: a linear warm-up, then a cut at each step (sec. IV-B).
+class TSGANScheduleConfig(Settings):
+    """Learning rate of student or teacher: a linear warm-up, then a cut at each step (sec. IV-B)."""
 
-    Attributes:
-        warmup: iterations of the phase until the full rate.
-        start: share of the full rate at the first iteration.
-        steps: iterations of the phase at which the rate is cut.
-        factor: of a cut.
-    """
+    passes: int = setting(120, "equal parts that the phase is counted in", at_least=1)
+    warmup: int = setting(10, "until the full rate, rising every iteration", unit="passes", at_least=0)
+    start: float = setting(0.1, "share of the full rate at the first iteration", above=0, at_most=1)
+    steps: list[int] = setting([40, 70], "where the rate is cut", unit="passes", at_least=0)
+    factor: float = setting(0.3, "of a cut", above=0)
 
-    warmup: int = 6960
-    start: float = 0.1
-    steps: list[int] = field(default_factory=lambda: [27840, 48720])
-    factor: float = 0.3
+    def iterations(self, passes: int, length: int) -> int:
+        """Passes as iterations of a phase of ``length`` iterations."""
+        return round(passes * length / self.passes)
 
-    def check(self) -> None:
-        """Raise :class:`ConfigError` for iterations and factors that cannot be."""
-        if self.warmup < 0 or not 0 < self.start <= 1 or self.factor <= 0 or min([1, *self.steps]) < 0:
-            raise ConfigError(
-                "A schedule of TS-GAN takes 0 or more iterations of warm-up from a share in (0, 1], steps and a factor "
-                f"above 0, not {self.warmup}, {self.start}, {self.steps} and {self.factor}."
-            )
-
-    def share(self, iteration: int) -> float:
-        """Share of the full rate in an iteration of the phase, counted from 0."""
-        rise = min(1.0, iteration / self.warmup) if self.warmup else 1.0
-        return float((self.start + (1 - self.start) * rise) * self.factor ** sum(iteration >= s for s in self.steps))
-
-    def scheduler(self, optimizer: Optimizer) -> LambdaLR:
-        """A schedule to be stepped once an iteration of its phase."""
-        return LambdaLR(optimizer, self.share)
+    def share(self, iteration: int, length: int) -> float:
+        """Share of the full rate in an iteration, counted from 0, of a phase of ``length`` iterations."""
+        warmup = self.iterations(self.warmup, length)
+        rise = min(1.0, iteration / warmup) if warmup else 1.0
+        cuts = sum(iteration >= self.iterations(step, length) for step in self.steps)
+        return float((self.start + (1 - self.start) * rise) * self.factor**cuts)
 
 
 @dataclass
-class GanOptimizerConfig:
-    """Adam of generators and discriminators.
+class FallingAdamConfig(AdamConfig):
+    """An Adam optimizer whose rate falls to 0 at the end of its phase."""
 
-    Attributes:
-        lr: learning rate.
-        betas: Adam's decay rates.
-        constant: share of the joint phase before the rate falls, linearly, to 0 at its end.
-    """
+    constant: float = setting(
+        0.5, "share of the joint phase before the rate falls, linearly, to 0 at its end", at_least=0, below=1
+    )
 
-    lr: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    constant: float = 0.5
-
-    def make(self, *networks: nn.Module) -> Adam:
-        """The optimizer of one player."""
-        parameters = [p for network in networks for p in network.parameters()]
-        return Adam(parameters, lr=self.lr, betas=(self.betas[0], self.betas[1]))
-
-    def scheduler(self, optimizer: Optimizer, iterations: int) -> LambdaLR:
-        """A schedule to be stepped once an iteration of the joint phase of ``iterations``."""
-        falling = (1 - self.constant) * iterations
-        return LambdaLR(optimizer, lambda iteration: min(1.0, max(0.0, (iterations - iteration) / falling)))
+    def share(self, iteration: int, length: int) -> float:
+        """Share of the full rate in an iteration, counted from 0, of a phase of ``length`` iterations."""
+        falling = (1 - self.constant) * length
+        return min(1.0, max(0.0, (length - iteration) / falling))
 
 
 @dataclass
-class ReIDWeights:
-    """Weights of the student's losses (Eq. 8).
+class ReIDWeights(Settings):
+    """Weights of the student's losses (Eq. 8)."""
 
-    Attributes:
-        id: lambda_1, classification (Eq. 9).
-        triplet: lambda_2, batch-hard triplets (Eq. 11).
-        gan: lambda_3, maps that the joint discriminator accepts (Eq. 12).
-    """
-
-    id: float = 3.0
-    triplet: float = 1.0
-    gan: float = 0.1
+    id: float = setting(3.0, "lambda_1, classification (Eq. 9)", at_least=0)
+    triplet: float = setting(1.0, "lambda_2, batch-hard triplets (Eq. 11)", at_least=0)
+    gan: float = setting(0.1, "lambda_3, maps that the joint discriminator accepts (Eq. 12)", at_least=0)
 
 
 @dataclass
-class TeacherWeights:
-    """Weights of the teacher's losses.
+class TeacherWeights(Settings):
+    """Weights of the teacher's losses; the paper gives none."""
 
-    Attributes:
-        id: classification.
-        triplet: batch-hard triplets.
-    """
-
-    id: float = 1.0
-    triplet: float = 1.0
+    id: float = setting(1.0, "classification", at_least=0)
+    triplet: float = setting(1.0, "batch-hard triplets", at_least=0)
 
 
 @dataclass
-class TeachingConfig:
-    """The teacher-student losses (Eq. 13 to 16).
+class TeachingConfig(Settings):
+    """The teacher-student losses (Eq. 13 to 16)."""
 
-    Attributes:
-        losses: ``cross_domain`` (Eq. 15), ``real_ir`` (Eq. 13), ``fake_ir`` (Eq. 14); none for no teacher.
-        cross_domain: alpha_c, weight of the first.
-        same_domain: alpha_s, weight of each of the others.
-        reduction: ``channel_sum``, ``sample_sum`` or ``mean``.
-    """
-
-    losses: list[str] = field(default_factory=lambda: list(TEACHING))
-    cross_domain: float = 0.006
-    same_domain: float = 0.003
-    reduction: str = "channel_sum"
+    losses: list[str] = setting(
+        list(TEACHING),
+        "cross_domain (Eq. 15), real_ir (Eq. 13), fake_ir (Eq. 14); [] for no teacher",
+        choices=TEACHING,
+        distinct=True,
+    )
+    cross_domain: float = setting(0.006, "alpha_c, weight of the first", at_least=0)
+    same_domain: float = setting(0.003, "alpha_s, weight of each of the others", at_least=0)
+    reduction: str = setting(
+        "channel_sum",
+        "of the squared distance of two maps: over the channels at a position, mean over positions and images "
+        "(channel_sum); over a map, mean over images (sample_sum, the formula to the letter); or mean over everything (mean)",
+        choices=("channel_sum", "sample_sum", "mean"),
+    )
 
     def weight(self, name: str) -> float:
         """Weight of one of the losses."""
@@ -178,48 +121,68 @@ class TeachingConfig:
 
 @dataclass
 class TSGANConfig(MethodConfig):
-    """Settings of TS-GAN and the rows of its Tables II and III.
+    """Settings of TS-GAN and the rows of its Tables II and III."""
 
-    Attributes:
-        crop_padding: pixels of black around an image before a random crop, 0 for none.
-        backbone: student and teacher.
-        neck: ``bnneck``, or ``none``: V straight into the classifier.
-        optimizer: Adam of student and teacher, one each.
-        schedule: of the student's learning rate, in iterations of the phase ``joint``.
-        teacher_schedule: of the teacher's, in iterations of the phase ``teacher``.
-        generation: fake images and what belongs to them; off in the row Backbone.
-        discriminator: D_I judges images with feature maps (``joint``) or images alone (``ordinary``).
-        map_for_d: the student's map that the joint D_I is shown: ``layer4`` (latter encoder) or ``layer3`` (former).
-        gan_loss: ``bce`` (cross-entropy, non-saturating) or ``lsgan`` (least squares).
-        reid: weights of the student's losses.
-        teacher: weights of the teacher's losses.
-        teaching: the teacher-student losses.
-        cycle: omega, weight of cycle consistency (Eq. 7), on L1 means.
-        label_smoothing: epsilon (Eq. 10), in [0, 1).
-        margin: of the triplets, in Euclidean distance.
-        single_modality: Table III: train the teacher's network alone, on ``infrared`` or ``visible`` images, and score it.
-    """
+    name: ClassVar[str] = "tsgan"
+    module: ClassVar[str] = "crossreid.methods.tsgan.module:TSGAN"
 
-    crop_padding: int = 10
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    neck: str = "bnneck"
-    optimizer: ReIDOptimizerConfig = field(default_factory=ReIDOptimizerConfig)
-    schedule: ReIDScheduleConfig = field(default_factory=ReIDScheduleConfig)
-    teacher_schedule: ReIDScheduleConfig = field(default_factory=ReIDScheduleConfig)
-    generation: bool = True
-    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
-    discriminator: str = "joint"
-    discriminators: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    map_for_d: str = "layer4"
-    gan_optimizer: GanOptimizerConfig = field(default_factory=GanOptimizerConfig)
-    gan_loss: str = "bce"
-    reid: ReIDWeights = field(default_factory=ReIDWeights)
-    teacher: TeacherWeights = field(default_factory=TeacherWeights)
-    teaching: TeachingConfig = field(default_factory=TeachingConfig)
-    cycle: float = 10.0
-    label_smoothing: float = 0.1
-    margin: float = 0.3
-    single_modality: str | None = None
+    streams: dict[str, StreamConfig] = streams(identity=(8, 4, 256, 128))
+    epochs: dict[str, int] = setting(
+        {"teacher": 65, "gan": 0, "joint": 120},
+        "length of the teacher's phase (SYSU-MM01 has fewer infrared images than visible ones, and shows them some 120 times "
+        "in 65 epochs), of the generators' warm-up (0: Algorithm 1 from the first iteration), and of Algorithm 1",
+        unit="epochs",
+        at_least=0,
+    )
+    crop_padding: int = setting(10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0)
+    backbone: BackboneConfig = setting(BackboneConfig(size=[256, 128]), "of student and teacher")
+    neck: str = setting(
+        "bnneck",
+        "between V and the classifier: a batch norm (bnneck), or nothing (none)",
+        choices=("bnneck", "none"),
+    )
+    optimizer: AdamConfig = setting(
+        AdamConfig(lr=3.5e-4, betas=[0.9, 0.999], weight_decay=5e-4),
+        "Adam of student and teacher, one each (sec. IV-B); its weight decay is that of biases too",
+    )
+    schedule: TSGANScheduleConfig = setting(
+        TSGANScheduleConfig(), "of the student's rate, in the phase joint: passes 10, 40, 70 of 120 as printed"
+    )
+    teacher_schedule: TSGANScheduleConfig = setting(
+        TSGANScheduleConfig(start=0.01, factor=0.1), "of the teacher's rate, in the phase teacher"
+    )
+    generation: bool = setting(True, "fake images and what belongs to them (off: the row Backbone)")
+    generator: TSGANGeneratorConfig = setting(TSGANGeneratorConfig(), "G_I and G_R")
+    discriminator: str = setting(
+        "joint",
+        "D_I judges images with feature maps (joint) or images alone (ordinary)",
+        choices=("joint", "ordinary"),
+    )
+    discriminators: TSGANDiscriminatorConfig = setting(TSGANDiscriminatorConfig(), "all discriminators")
+    map_for_d: str = setting(
+        "layer4",
+        "the student's map that the joint D_I is shown: of the latter (layer4) or the former (layer3) encoder",
+        choices=("layer4", "layer3"),
+    )
+    gan_optimizer: FallingAdamConfig = setting(
+        FallingAdamConfig(betas=[0.5, 0.999]), "Adam of generators and discriminators"
+    )
+    gan_loss: str = setting(
+        "bce",
+        "cross-entropy, non-saturating (bce: Eq. 1 to 4 and 12 have logarithms), or least squares (lsgan)",
+        choices=("bce", "lsgan"),
+    )
+    reid: ReIDWeights = setting(ReIDWeights(), "weights of the student's losses (Eq. 8)")
+    teacher: TeacherWeights = setting(TeacherWeights(), "weights of the teacher's losses")
+    teaching: TeachingConfig = setting(TeachingConfig(), "teacher-student losses (Eq. 13 to 16)")
+    cycle: float = setting(10.0, "omega, weight of cycle consistency (Eq. 7), on L1 means", at_least=0)
+    label_smoothing: float = setting(0.1, "epsilon (Eq. 10)", at_least=0, below=1)
+    margin: float = setting(0.3, "of the triplets, in Euclidean distance", at_least=0)
+    single_modality: str | None = setting(
+        None,
+        "Table III: train the teacher's network alone, on infrared or visible images, and score it; null: the whole method",
+        choices=("visible", "infrared"),
+    )
 
     @property
     def has_student(self) -> bool:
@@ -236,68 +199,62 @@ class TSGANConfig(MethodConfig):
         """There are generators and discriminators."""
         return self.generation and self.has_student
 
+    @property
+    def active_epochs(self) -> dict[str, int]:
+        """Lengths of the phases that this row has, in epochs: a row has the phases of its parts."""
+        needed = {"teacher": self.has_teacher, "gan": self.generates, "joint": self.has_student}
+        return {phase: epochs for phase, epochs in self.epochs.items() if epochs and needed[phase]}
+
+    @property
+    def epochs_of_training(self) -> int:
+        """Epochs of all phases together."""
+        return sum(self.active_epochs.values())
+
+    def phase_lengths(self) -> dict[str, int]:
+        """``epochs`` as iterations."""
+        epoch = self.known_epoch()
+        return {phase: epochs * epoch for phase, epochs in self.epochs.items()}
+
     def active_phases(self) -> dict[str, int]:
-        """A row has the phases of its parts."""
-        has = {"teacher": self.has_teacher, "gan": self.generates, "joint": self.has_student}
-        return {name: length for name, length in super().active_phases().items() if has[name]}
+        """``active_epochs`` as iterations."""
+        lengths = self.phase_lengths()
+        return {phase: lengths[phase] for phase in self.active_epochs}
 
-    def check(self) -> None:
-        """Raise :class:`ConfigError` in one sentence when settings cannot work together."""
-        if tuple(self.phases) != PHASES:
-            raise ConfigError(f"TS-GAN's phases are {', '.join(PHASES)}, not {', '.join(self.phases)}.")
-        super().check()
-        self.backbone.check()
-        self.schedule.check()
-        self.teacher_schedule.check()
-        if set(self.streams) != {"identity"}:
-            raise ConfigError(f"TS-GAN has one stream, identity, not {', '.join(self.streams)}.")
-        self._check_choices()
-        self._check_numbers()
-        if self.has_teacher and not self.phases["teacher"]:
-            raise ConfigError("An untrained teacher has nothing to teach: give model.phases.teacher iterations.")
-        if self.has_student and not self.phases["joint"]:
-            raise ConfigError("The student is trained in the joint phase: give model.phases.joint iterations.")
-        if not self.generation and set(self.teaching.losses) - {"real_ir"}:
-            raise ConfigError(
-                "The losses cross_domain and fake_ir need fake images: set model.generation=true or "
-                "model.teaching.losses to [] or [real_ir]."
-            )
+    def check_together(self, place: str) -> None:
+        """Phases are these three, every part has something to learn from, and the networks allow images of this size."""
+        if tuple(self.epochs) != PHASES:  # before anything looks phases up by name
+            raise ConfigError(f"TS-GAN's phases are {', '.join(PHASES)}, not {', '.join(self.epochs)}.")
+        super().check_together(place)
+        if self.has_teacher and not self.epochs["teacher"]:
+            raise ConfigError(f"An untrained teacher has nothing to teach: give {place}.epochs.teacher epochs.")
+        if self.has_student and not self.epochs["joint"]:
+            raise ConfigError(f"The student is trained in the joint phase: give {place}.epochs.joint epochs.")
+        self._check_losses(place)
         if self.generates:
-            self._check_sizes()
+            self._check_sizes(place)
 
-    def _check_choices(self) -> None:
-        for key, value, allowed in (
-            ("neck", self.neck, NECKS),
-            ("discriminator", self.discriminator, DISCRIMINATORS),
-            ("map_for_d", self.map_for_d, MAPS),
-            ("gan_loss", self.gan_loss, tuple(GAN_LOSSES)),
-            ("teaching.reduction", self.teaching.reduction, REDUCTIONS),
-            ("single_modality", self.single_modality, (None, *MODALITIES)),
-        ):
-            if value not in allowed:
-                choices = ", ".join("null" if choice is None else choice for choice in allowed)
-                raise ConfigError(f"model.{key} is '{value}': choose from {choices}.")
-        if len(set(self.teaching.losses)) < len(self.teaching.losses) or not set(self.teaching.losses) <= set(TEACHING):
-            raise ConfigError(f"model.teaching.losses lists {', '.join(TEACHING)}, each at most once.")
-
-    def _check_numbers(self) -> None:
-        weights = [*vars(self.reid).values(), *vars(self.teacher).values(), self.cycle, self.margin, self.crop_padding]
-        if min(*weights, self.teaching.cross_domain, self.teaching.same_domain) < 0:
-            raise ConfigError("The weights, model.margin and model.crop_padding of TS-GAN are 0 or more.")
-        if not (self.reid.id or self.reid.triplet) or not (self.teacher.id or self.teacher.triplet):
+    def _check_losses(self, place: str) -> None:
+        without_fakes = {"real_ir"}
+        if not self.generation and not set(self.teaching.losses) <= without_fakes:
             raise ConfigError(
-                "Student and teacher learn identities: give model.reid and model.teacher an id or triplet."
+                f"The losses cross_domain and fake_ir need fake images: set {place}.generation=true or "
+                f"{place}.teaching.losses to [] or [real_ir]."
             )
-        if not 0 <= self.label_smoothing < 1 or not 0 <= self.gan_optimizer.constant < 1:
-            raise ConfigError("model.label_smoothing and model.gan_optimizer.constant are in [0, 1).")
+        student_learns = self.reid.id or self.reid.triplet
+        teacher_learns = self.teacher.id or self.teacher.triplet
+        if not student_learns or not teacher_learns:
+            raise ConfigError(
+                f"Student and teacher learn identities: give {place}.reid and {place}.teacher an id or triplet."
+            )
 
-    def _check_sizes(self) -> None:
-        stream, layers = self.streams["identity"], self.discriminators
+    def _check_sizes(self, place: str) -> None:
+        stream = self.streams["identity"]
+        layers = self.discriminators
         if stream.height % 4 or stream.width % 4:
             raise ConfigError("TS-GAN's generators halve images twice: height and width must be multiples of 4.")
         least = max(3 << (layers.patch_layers - 1), 2 << layers.image_layers)
         if min(stream.height, stream.width) < least:
             raise ConfigError(
                 f"The discriminators need images of at least {least} pixels a side, which {stream.height}x{stream.width} "
-                "are not: raise the size of model.streams.identity or lower the layers of model.discriminators."
+                f"are not: raise the size of {place}.streams.identity or lower the layers of {place}.discriminators."
             )

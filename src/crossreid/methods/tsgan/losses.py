@@ -12,46 +12,50 @@ import torch
 from torch import Tensor
 
 from crossreid.losses import binary_cross_entropy, least_squares
-from crossreid.nn.joint_discriminator import Pair
+from crossreid.nn.joint_discriminator import ImageMapPair
 
 GanLoss = Callable[[Tensor, float], Tensor]
 """Logits and their target (1 real, 0 fake) -> a scalar."""
 
 GAN_LOSSES: dict[str, GanLoss] = {"bce": binary_cross_entropy, "lsgan": least_squares}
-REDUCTIONS = ("channel_sum", "sample_sum", "mean")
 
 Discriminator = Callable[[Tensor, Tensor], Tensor]
 
 
-def fake_pairs(real: Pair, fake: Pair) -> list[Pair]:
+def fake_pairs(real: ImageMapPair, fake: ImageMapPair) -> list[ImageMapPair]:
     """M of Eq. 5: fake images with their own maps, fake images with real maps, real images with fake maps.
 
     Args:
         real: infrared images and their maps.
         fake: fake infrared images and their maps; row by row the identities of ``real``, though not the same photos.
     """
-    return [fake, Pair(fake.images, real.maps), Pair(real.images, fake.maps)]
+    return [fake, ImageMapPair(fake.images, real.maps), ImageMapPair(real.images, fake.maps)]
 
 
-def joint_rejection(loss: GanLoss, discriminator: Discriminator, real: Pair, fake: Pair) -> Tensor:
+def joint_rejection(loss: GanLoss, discriminator: Discriminator, real: ImageMapPair, fake: ImageMapPair) -> Tensor:
     """Eq. 2 to 4: real pairs are real, and the three kinds of M are fake; nothing but the discriminator gets a gradient.
 
     Returns:
         Loss of the real pairs plus the mean loss over M.
     """
-    real, fake = real.detach(), fake.detach()
-    refused = torch.stack([loss(discriminator(*pair), 0.0) for pair in fake_pairs(real, fake)]).mean()
-    return loss(discriminator(*real), 1.0) + refused
+    real = real.detach()
+    fake = fake.detach()
+    fake_terms = [loss(discriminator(pair.images, pair.maps), 0.0) for pair in fake_pairs(real, fake)]
+    fake_term = torch.stack(fake_terms).mean()
+    real_term = loss(discriminator(real.images, real.maps), 1.0)
+    return real_term + fake_term
 
 
-def joint_acceptance(loss: GanLoss, discriminator: Discriminator, real: Pair, fake: Pair) -> Tensor:
+def joint_acceptance(loss: GanLoss, discriminator: Discriminator, real: ImageMapPair, fake: ImageMapPair) -> Tensor:
     """Eq. 12: the pairs of M look real; only the maps get a gradient.
 
     Returns:
         The mean loss over M.
     """
-    real, fake = Pair(real.images.detach(), real.maps), Pair(fake.images.detach(), fake.maps)
-    return torch.stack([loss(discriminator(*pair), 1.0) for pair in fake_pairs(real, fake)]).mean()
+    real = ImageMapPair(real.images.detach(), real.maps)
+    fake = ImageMapPair(fake.images.detach(), fake.maps)
+    terms = [loss(discriminator(pair.images, pair.maps), 1.0) for pair in fake_pairs(real, fake)]
+    return torch.stack(terms).mean()
 
 
 def teaching_distance(student: Tensor, teacher: Tensor, reduction: str) -> Tensor:
@@ -70,4 +74,6 @@ def teaching_distance(student: Tensor, teacher: Tensor, reduction: str) -> Tenso
     if reduction == "mean":
         return squared.mean()
     each_position = squared.sum(1)
-    return each_position.mean() if reduction == "channel_sum" else each_position.sum((1, 2)).mean()
+    if reduction == "channel_sum":
+        return each_position.mean()
+    return each_position.sum((1, 2)).mean()

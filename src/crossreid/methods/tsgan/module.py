@@ -11,87 +11,92 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import random_crop
 from crossreid.evaluation.modality_pairs import ReportedPair
 from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
-from crossreid.methods.base import CrossModalityModule, Schedule
+from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.players import Losses
+from crossreid.methods.reporting import ReportsFurtherFeatures
 from crossreid.methods.tsgan.config import ReIDWeights, TeacherWeights, TSGANConfig
 from crossreid.methods.tsgan.losses import GAN_LOSSES, joint_acceptance, joint_rejection, teaching_distance
-from crossreid.methods.tsgan.networks import ReIDNetwork, Seen
+from crossreid.methods.tsgan.networks import ReIDNetwork, ReIDOutputs
 from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
-from crossreid.nn.joint_discriminator import JointDiscriminator, Pair
+from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
+from crossreid.nn.normalisation import evaluating
+from crossreid.nn.optimization import make_adam
 from crossreid.randomness import torch_generator
 
-__all__ = ["TSGAN", "TSGANConfig"]
-
-
-_VISIBLE, _INFRARED, _FAKE = range(3)
-SHOWN = {"cross_domain": (_VISIBLE, _FAKE), "real_ir": (_INFRARED, _INFRARED), "fake_ir": (_FAKE, _FAKE)}
-"""Teacher-student loss -> which images the student and which the teacher is shown, out of visible, infrared, fake."""
+SHOWN = {"cross_domain": ("visible", "fake"), "real_ir": ("infrared", "infrared"), "fake_ir": ("fake", "fake")}
+"""Teacher-student loss -> which images the student and which the teacher is shown."""
 
 
 class Fakes(NamedTuple):
-    """What a generator turn leaves for the others, without gradients."""
+    """What a generator turn leaves for the others: images (B, 3, H, W) in [0, 1], without gradients."""
 
     infrared: Tensor
     visible: Tensor
 
 
-class Pairs(NamedTuple):
+class JudgedPairs(NamedTuple):
     """(image, map) pairs of real and fake infrared images, row by row of one identity."""
 
-    real: Pair
-    fake: Pair
+    real: ImageMapPair
+    fake: ImageMapPair
 
 
-class TSGAN(CrossModalityModule[TSGANConfig]):
+class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
     """Teacher, student, generators G_I and G_R, discriminators D_I and D_R; four players."""
 
     CONFIG = TSGANConfig
     OPTIMIZERS = ("teacher", "generator", "student", "discriminator")
 
-    def __init__(self, config: TSGANConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: TSGANConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.gan_loss = GAN_LOSSES[config.gan_loss]
-        if config.has_teacher:  # first, so that a seed gives the same teacher with and without all that follows
-            self.teacher = ReIDNetwork(config.backbone, num_identities, config.neck)
-        if config.has_student:
-            self.student = ReIDNetwork(config.backbone, num_identities, config.neck)
-        if config.generates:
+        cfg = self.config
+        self.gan_loss = GAN_LOSSES[cfg.gan_loss]
+        if cfg.has_teacher:  # first, so that a seed gives the same teacher with and without all that follows
+            self.teacher = ReIDNetwork(cfg.backbone, num_identities, cfg.neck)
+        if cfg.has_student:
+            self.student = ReIDNetwork(cfg.backbone, num_identities, cfg.neck)
+        if cfg.generates:
             self._add_generation()
-        if config.has_teacher and config.has_student:
+        if cfg.has_teacher and cfg.has_student:
             self.feature_names = ("main", "teacher")
 
     def _add_generation(self) -> None:
-        gen, disc = self.config.generator, self.config.discriminators
-
-        def generator() -> ResNetGenerator:
-            return ResNetGenerator(gen.channels, gen.blocks, kernel=3, padding="reflect")
-
-        def patches() -> PatchDiscriminator:
-            return PatchDiscriminator(disc.channels, disc.patch_layers, overlapping=True)
-
-        self.to_infrared, self.to_visible = generator(), generator()  # G_I, G_R
-        self.judge_visible = patches()  # D_R
-        joint = self.config.discriminator == "joint"
-        if not joint or self.config.phases["gan"]:
-            self.judge_infrared = patches()  # D_I, ordinary
-        if joint:
-            channels = self.student.channels // (1 if self.config.map_for_d == "layer4" else 2)
-            self.judge_joint = JointDiscriminator(  # D_I
+        cfg = self.config
+        disc = cfg.discriminators
+        self.to_infrared = self._make_generator()  # G_I
+        self.to_visible = self._make_generator()  # G_R
+        self.discriminator_visible = self._make_patch_discriminator()  # D_R
+        if cfg.discriminator == "ordinary" or cfg.epochs["gan"]:
+            self.discriminator_infrared = self._make_patch_discriminator()  # D_I, ordinary
+        if cfg.discriminator == "joint":
+            channels = self.student.channels
+            if cfg.map_for_d == "layer3":  # the former encoder's map has half as many
+                channels //= 2
+            self.discriminator_joint = JointDiscriminator(  # D_I
                 channels, disc.channels, disc.image_layers, 0, disc.feature_channels
             )
+
+    def _make_generator(self) -> ResNetGenerator:
+        config = self.config.generator
+        return ResNetGenerator(config.channels, config.blocks, kernel=3, padding="reflect")
+
+    def _make_patch_discriminator(self) -> PatchDiscriminator:
+        config = self.config.discriminators
+        return PatchDiscriminator(config.channels, config.patch_layers, overlapping=True)
 
     # ------------------------------------------------------------------ players and phases
 
@@ -100,37 +105,46 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
         cfg = self.config
         optimizers: dict[str, Optimizer] = {}
         if cfg.has_teacher:
-            optimizers["teacher"] = cfg.optimizer.make(self.teacher)
+            optimizers["teacher"] = make_adam(cfg.optimizer, self.teacher.parameters())
         if cfg.has_student:
-            optimizers["student"] = cfg.optimizer.make(self.student)
+            optimizers["student"] = make_adam(cfg.optimizer, self.student.parameters())
         if cfg.generates:
-            judges = [getattr(self, f"judge_{name}", None) for name in ("visible", "infrared", "joint")]
-            optimizers["generator"] = cfg.gan_optimizer.make(self.to_infrared, self.to_visible)
-            optimizers["discriminator"] = cfg.gan_optimizer.make(*(judge for judge in judges if judge is not None))
+            names = ("discriminator_visible", "discriminator_infrared", "discriminator_joint")
+            discriminators = [getattr(self, name) for name in names if hasattr(self, name)]
+            generators = parameters_of(self.to_infrared, self.to_visible)
+            optimizers["generator"] = make_adam(cfg.gan_optimizer, generators)
+            optimizers["discriminator"] = make_adam(cfg.gan_optimizer, parameters_of(*discriminators))
         return optimizers
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts for student and teacher (sec. IV-B), a linear end for the GAN."""
         cfg = self.config
+        shares = {"teacher": cfg.teacher_schedule.share, "student": cfg.schedule.share}
         schedules = {}
         for name, optimizer in optimizers.items():
-            if name == "teacher":
-                schedules[name] = Schedule(cfg.teacher_schedule.scheduler(optimizer), ("teacher",))
-            elif name == "student":
-                schedules[name] = Schedule(cfg.schedule.scheduler(optimizer), ("joint",))
-            else:
-                falling = cfg.gan_optimizer.scheduler(optimizer, cfg.phases["joint"])
-                schedules[name] = Schedule(falling, ("joint",))
+            phase = "teacher" if name == "teacher" else "joint"
+            share = shares.get(name, cfg.gan_optimizer.share)
+            schedules[name] = self._schedule(share, optimizer, phase)
         return schedules
+
+    def _schedule(self, share: Callable[[int, int], float], optimizer: Optimizer, phase: str) -> Schedule:
+        """``share`` of the full rate, by the iteration and the length of the phase."""
+        length = self.config.phase_lengths()[phase]
+        return Schedule(LambdaLR(optimizer, lambda iteration: share(iteration, length)), (phase,))
 
     def train(self, mode: bool = True) -> Self:
         """As always, but the teacher stays frozen and in eval mode once its own phase is over."""
         super().train(mode)
         if self.config.has_teacher:
-            learning = self.phase == "teacher"
-            self.teacher.train(mode and learning)
-            self.teacher.requires_grad_(learning)
+            learns = self._teacher_learns
+            self.teacher.train(mode and learns)
+            self.teacher.requires_grad_(learns)
         return self
+
+    @property
+    def _teacher_learns(self) -> bool:
+        """Its phase, the first one, is not over; at iteration 0 even where the lengths of phases are not known yet."""
+        return self.iteration == 0 or self.phase == "teacher"
 
     def begin_phase(self, phase: str) -> None:
         """The teacher is frozen where its phase ends."""
@@ -157,10 +171,9 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
         """Random crops; the data module has mirrored the images."""
         generator = torch_generator(self.seed, "augment/tsgan", self.iteration, self.global_rank)
         padding = self.config.crop_padding
-        return batch._replace(
-            visible=random_crop(batch.visible, generator, padding),
-            infrared=random_crop(batch.infrared, generator, padding),
-        )
+        visible = random_crop(batch.visible, generator, padding)
+        infrared = random_crop(batch.infrared, generator, padding)
+        return batch._replace(visible=visible, infrared=infrared)
 
     def _teacher_turn(self, batch: PairedBatch) -> None:
         """Classification and triplets on infrared images alone (sec. III-C), or on visible ones (Table III)."""
@@ -171,80 +184,99 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
     def _generator_turn(self, batch: PairedBatch) -> Fakes:
         """Steps 1 and 2: Eq. 7 for both directions."""
         with self.turn("generator") as losses:
-            fake_infrared, fake_visible = self.to_infrared(batch.visible), self.to_visible(batch.infrared)
+            fake_infrared = self.to_infrared(batch.visible)
+            fake_visible = self.to_visible(batch.infrared)
             if self._judges_pairs:
-                judged = self.judge_joint(fake_infrared, self._settled_maps(fake_infrared))
+                logits_infrared = self.discriminator_joint(fake_infrared, self._settled_maps(fake_infrared))
             else:
-                judged = self.judge_infrared(fake_infrared)
-            losses.add("gan_infrared", self.gan_loss(judged, 1.0))  # Eq. 1
-            losses.add("gan_visible", self.gan_loss(self.judge_visible(fake_visible), 1.0))
-            cycle = pixel_l1(self.to_visible(fake_infrared), batch.visible)
-            cycle = cycle + pixel_l1(self.to_infrared(fake_visible), batch.infrared)
-            losses.add("cycle", cycle, self.config.cycle)  # Eq. 6
+                logits_infrared = self.discriminator_infrared(fake_infrared)
+            losses.add("gan_infrared", self.gan_loss(logits_infrared, 1.0))  # Eq. 1
+            logits_visible = self.discriminator_visible(fake_visible)
+            losses.add("gan_visible", self.gan_loss(logits_visible, 1.0))
+            cycle_visible = pixel_l1(self.to_visible(fake_infrared), batch.visible)
+            cycle_infrared = pixel_l1(self.to_infrared(fake_visible), batch.infrared)
+            losses.add("cycle", cycle_visible + cycle_infrared, self.config.cycle)  # Eq. 6
         return Fakes(fake_infrared.detach(), fake_visible.detach())
 
-    def _student_turn(self, batch: PairedBatch, fakes: Fakes | None) -> Pairs | None:
+    def _student_turn(self, batch: PairedBatch, fakes: Fakes | None) -> JudgedPairs | None:
         """Steps 3 and 4: Eq. 8 and 16; returns the pairs that D_I is to judge, if it judges pairs."""
-        images = [batch.visible, batch.infrared] + ([] if fakes is None else [fakes.infrared])
-        pairs, pull = None, None
+        images = {"visible": batch.visible, "infrared": batch.infrared}
+        if fakes is not None:
+            images["fake"] = fakes.infrared
+        pairs = None
+        teaching_gradient = None
         with self.turn("student") as losses:
-            seen = self.student(torch.cat(images))
-            self._add_identification(losses, seen, batch.pids.repeat(len(images)), self.config.reid)
-            parts = [Seen(*part) for part in zip(*(tensor.chunk(len(images)) for tensor in seen), strict=True)]
+            outputs = self.student(torch.cat(list(images.values())))
+            self._add_identification(losses, outputs, batch.pids.repeat(len(images)), self.config.reid)
             if self._judges_pairs:
-                _, infrared, fake = (Pair(*pair) for pair in zip(images, map(self._judged, parts), strict=True))
-                pairs = Pairs(infrared, fake)
-                losses.add("gan", joint_acceptance(self.gan_loss, self.judge_joint, *pairs), self.config.reid.gan)
+                _, infrared_maps, fake_maps = self._judged(outputs).chunk(3)
+                pairs = JudgedPairs(
+                    ImageMapPair(images["infrared"], infrared_maps), ImageMapPair(images["fake"], fake_maps)
+                )
+                gan = joint_acceptance(self.gan_loss, self.discriminator_joint, pairs.real, pairs.fake)
+                losses.add("gan", gan, self.config.reid.gan)  # Eq. 12
             if self.config.teaching.losses:
-                pull = self._add_teaching(losses, images, seen.middle)
-                seen.middle.retain_grad()  # not before: the gradient taken for `pull` would be kept too
-        if pull is not None:
-            assert seen.middle.grad is not None
-            self.losses["student/ts_gradient"] = pull.norm()
-            self.losses["student/reid_gradient"] = (seen.middle.grad - pull).norm()
+                teaching_gradient = self._add_teaching(losses, images, outputs.middle)
+                outputs.middle.retain_grad()  # not before: the gradient taken for `teaching_gradient` would be kept too
+        if teaching_gradient is not None:
+            assert outputs.middle.grad is not None
+            self.losses["student/ts_gradient"] = teaching_gradient.norm()
+            self.losses["student/reid_gradient"] = (outputs.middle.grad - teaching_gradient).norm()
         return pairs
 
     def _add_identification(
-        self, losses: Losses, seen: Seen, pids: Tensor, weights: ReIDWeights | TeacherWeights
+        self, losses: Losses, outputs: ReIDOutputs, pids: Tensor, weights: ReIDWeights | TeacherWeights
     ) -> None:
         """Eq. 9 to 11: classification with label smoothing, batch-hard triplets over all images."""
         cfg = self.config
-        losses.add("id", identity_loss(seen.logits, pids, cfg.label_smoothing), weights.id)
-        losses.add("triplet", euclidean_triplet(seen.vector, seen.vector, pids, pids, cfg.margin), weights.triplet)
+        losses.add("id", identity_loss(outputs.logits, pids, cfg.label_smoothing), weights.id)
+        triplet = euclidean_triplet(outputs.vector, outputs.vector, pids, pids, cfg.margin)
+        losses.add("triplet", triplet, weights.triplet)
 
-    def _add_teaching(self, losses: Losses, images: list[Tensor], middle: Tensor) -> Tensor:
+    def _add_teaching(self, losses: Losses, images: Mapping[str, Tensor], middle: Tensor) -> Tensor:
         """Eq. 13 to 16.
 
         Adds L_TS / L_ReID too, unweighted: what it is depends on the reduction, which the paper does not print.
+
+        Args:
+            losses: of the student, with L_ReID in it.
+            images: visible, infrared and perhaps fake ones, (B, 3, H, W) each.
+            middle: the student's maps of all of them, in this order.
 
         Returns:
             The gradient of L_TS at the student's maps, as ``middle``.
         """
         teaching = self.config.teaching
-        own = torch.stack([weight * value.detach() for value, weight in losses.terms.values()]).sum()
-        seen, taught, terms = middle.chunk(len(images)), {}, []
+        reid_terms = [weight * value.detach() for value, weight in losses.terms.values()]
+        reid_total = torch.stack(reid_terms).sum()
+        student_maps = dict(zip(images, middle.chunk(len(images)), strict=True))
+        teacher_maps: dict[str, Tensor] = {}
+        terms = []
         for name in teaching.losses:
-            student, teacher = SHOWN[name]
-            if teacher not in taught:
-                taught[teacher] = self._taught(images[teacher])
-            distance = teaching_distance(seen[student], taught[teacher], teaching.reduction)
+            to_student, to_teacher = SHOWN[name]
+            if to_teacher not in teacher_maps:
+                teacher_maps[to_teacher] = self._teacher_maps(images[to_teacher])
+            distance = teaching_distance(student_maps[to_student], teacher_maps[to_teacher], teaching.reduction)
             losses.add(name, distance, teaching.weight(name))
             terms.append(teaching.weight(name) * distance)
         total = torch.stack(terms).sum()
-        losses.add("ts_ratio", total.detach() / own, 0.0)
+        losses.add("ts_ratio", total.detach() / reid_total, 0.0)
         return torch.autograd.grad(total, middle, retain_graph=True)[0]
 
-    def _discriminator_turn(self, batch: PairedBatch, fakes: Fakes, pairs: Pairs | None) -> None:
+    def _discriminator_turn(self, batch: PairedBatch, fakes: Fakes, pairs: JudgedPairs | None) -> None:
         """Steps 5 to 7: Eq. 2 on the pairs of the student's turn, or on images alone; D_R always on images alone."""
         with self.turn("discriminator") as losses:
-            losses.add("visible", self._rejection(self.judge_visible, batch.visible, fakes.visible))
+            losses.add("visible", self._rejection(self.discriminator_visible, batch.visible, fakes.visible))
             if pairs is None:
-                losses.add("infrared", self._rejection(self.judge_infrared, batch.infrared, fakes.infrared))
+                infrared = self._rejection(self.discriminator_infrared, batch.infrared, fakes.infrared)
+                losses.add("infrared", infrared)
             else:
-                losses.add("joint", joint_rejection(self.gan_loss, self.judge_joint, *pairs))
+                joint = joint_rejection(self.gan_loss, self.discriminator_joint, pairs.real, pairs.fake)
+                losses.add("joint", joint)
 
-    def _rejection(self, judge: PatchDiscriminator, real: Tensor, fake: Tensor) -> Tensor:
-        return self.gan_loss(judge(real), 1.0) + self.gan_loss(judge(fake), 0.0)
+    def _rejection(self, discriminator: PatchDiscriminator, real: Tensor, fake: Tensor) -> Tensor:
+        """Eq. 2 on images alone."""
+        return self.gan_loss(discriminator(real), 1.0) + self.gan_loss(discriminator(fake), 0.0)
 
     # ------------------------------------------------------------------ maps
 
@@ -253,21 +285,18 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
         """D_I is the joint one, which the warm-up of the generators does without."""
         return self.config.generates and self.config.discriminator == "joint" and self.phase == "joint"
 
-    def _judged(self, seen: Seen) -> Tensor:
+    def _judged(self, outputs: ReIDOutputs) -> Tensor:
         """The map that the joint D_I is shown."""
-        return seen.map if self.config.map_for_d == "layer4" else seen.middle
+        return outputs.map if self.config.map_for_d == "layer4" else outputs.middle
 
     @torch.no_grad()
     def _settled_maps(self, images: Tensor) -> Tensor:
         """Maps for a generator turn, in eval mode: the batch-norm averages are the student turn's to update."""
-        training = self.student.training
-        self.student.eval()
-        maps = self._judged(self.student(images))
-        self.student.train(training)
-        return maps
+        with evaluating(self.student):
+            return self._judged(self.student(images))
 
     @torch.no_grad()
-    def _taught(self, images: Tensor) -> Tensor:
+    def _teacher_maps(self, images: Tensor) -> Tensor:
         """The teacher's maps (N, C / 2, h, w)."""
         return self.teacher.middle(images)
 
@@ -277,6 +306,10 @@ class TSGAN(CrossModalityModule[TSGANConfig]):
         """V (N, C) of the student alone, whatever the modality, L2-normalised; of the one network in Table III."""
         network = self.student if self.config.has_student else self.teacher
         return {"main": F.normalize(network.vectors(images).float(), dim=1)}
+
+    def features_to_gather(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+        """Those of a report besides those of retrieval."""
+        return self.embed(images, modality) | self.report_features(images, modality)
 
     def report_features(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """``teacher``: the teacher's V (N, C), L2-normalised, beside a student's."""

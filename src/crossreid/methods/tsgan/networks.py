@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from crossreid.nn.backbones import BackboneConfig, ResNetEncoder, pool
+from crossreid.nn.backbones import PretrainedParts, ResNetEncoder, pool
+from crossreid.nn.neck import BatchNormNeck
+from crossreid.settings.networks import BackboneConfig
 
-NECKS = ("bnneck", "none")
 
-
-class Seen(NamedTuple):
+class ReIDOutputs(NamedTuple):
     """What the network makes of N images.
 
     Attributes:
@@ -31,8 +31,8 @@ class Seen(NamedTuple):
     logits: Tensor
 
 
-class ReIDNetwork(nn.Module):
-    """Images (N, 3, h, w) in [0, 1] of any modality, real or fake -> :class:`Seen` (sec. III-B, Fig. 3).
+class ReIDNetwork(PretrainedParts):
+    """Images (N, 3, h, w) in [0, 1] of any modality, real or fake -> :class:`ReIDOutputs` (sec. III-B, Fig. 3).
 
     Args:
         backbone: the ResNet; its stem and first three stages are the former encoder, its last stage the latter one.
@@ -53,17 +53,18 @@ class ReIDNetwork(nn.Module):
         self.latter = encoder.body[-1]
         self.neck: nn.Module = nn.Identity()
         if neck == "bnneck":
-            self.neck = nn.BatchNorm1d(self.channels)
-            self.neck.register_parameter("bias", None)  # the shift is frozen at 0 and needs no parameter
+            self.neck = BatchNormNeck(self.channels)
         self.classifier = nn.Linear(self.channels, classes, bias=False)
         nn.init.normal_(self.classifier.weight, 0.0, 0.001)
+        self.backbone = encoder.backbone
+        self.pretrained_parts = encoder.pretrained_parts
 
-    def forward(self, images: Tensor) -> Seen:
+    def forward(self, images: Tensor) -> ReIDOutputs:
         """Images (N, 3, h, w) in [0, 1] -> both maps, V and logits."""
         middle = self.middle(images)
         feature_map = self.latter(middle)
         vector = pool(feature_map)
-        return Seen(middle, feature_map, vector, self.classifier(self.neck(vector)))
+        return ReIDOutputs(middle, feature_map, vector, self.classifier(self.neck(vector)))
 
     def middle(self, images: Tensor) -> Tensor:
         """Images (N, 3, h, w) in [0, 1] -> the former encoder's map (N, C / 2, H/16, W/16)."""

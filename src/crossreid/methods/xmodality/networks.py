@@ -14,7 +14,8 @@ class XGenerator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.squeeze, self.spread = nn.Conv2d(3, 1, 1), nn.Conv2d(1, 3, 1)
+        self.squeeze = nn.Conv2d(3, 1, 1)
+        self.spread = nn.Conv2d(1, 3, 1)
         nn.init.constant_(self.squeeze.weight, 1 / 3)
         nn.init.ones_(self.spread.weight)
         for layer in (self.squeeze, self.spread):

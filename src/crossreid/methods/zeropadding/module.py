@@ -10,23 +10,19 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
-from crossreid.methods.recognition import ClassificationConfig, RecognitionModule
-from crossreid.nn.feature_block import Described
+from crossreid.methods.recognition import RecognitionModule
+from crossreid.methods.zeropadding.config import ZeroPaddingConfig
+from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.recognition import OneStreamNetwork
 
 CHANNEL: dict[Modality, int] = {"visible": 0, "infrared": 1}
-
-
-@dataclass
-class ZeroPaddingConfig(ClassificationConfig):
-    """Settings of deep zero-padding."""
 
 
 class ZeroPadding(RecognitionModule[ZeroPaddingConfig]):
@@ -35,17 +31,18 @@ class ZeroPadding(RecognitionModule[ZeroPaddingConfig]):
     CONFIG = ZeroPaddingConfig
     network: OneStreamNetwork
 
-    def __init__(self, config: ZeroPaddingConfig, num_identities: int, seed: int) -> None:
+    def __init__(self, config: ZeroPaddingConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
-        self.network = OneStreamNetwork(config.backbone, num_identities, config.neck)
+        self.network = OneStreamNetwork(self.config.backbone, num_identities, self.config.neck)
 
     def encoder(self) -> nn.Module:
         """The ResNet."""
         return self.network.encoder
 
-    def describe(self, images: Mapping[Modality, Tensor]) -> Described:
+    def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
         """All images as one batch, padded."""
-        return self.network.prepared(torch.cat([self.padded(part, modality) for modality, part in images.items()]))
+        padded = [self.padded(part, modality) for modality, part in images.items()]
+        return self.network.prepared(torch.cat(padded))
 
     def padded(self, images: Tensor, modality: Modality) -> Tensor:
         """Images (N, 3, h, w) in [0, 1] -> normalised (N, 3, H, W), all channels zero but the modality's.

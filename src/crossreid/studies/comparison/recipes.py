@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossreid.config import method_class
 from crossreid.errors import ConfigError
 from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
+from crossreid.settings.registry import method_class, method_settings
 
 UNKNOWN = "not recorded"
 INFERENCE = ("flip", "re-ranked", "transductive")
@@ -57,7 +57,7 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
         "image size": f"{size[0]}x{size[1]}",
         "backbone": f"{backbone['name']}, {_weights(str(backbone['weights']))}" if backbone else "none",
         "last stride": str(backbone.get("last_stride", "-")),
-        "pooling": pooling(model),
+        "pooling": pooling(config),
         "augmentation": augmentation(model),
         "training ids": f"{ids}, {config['selection']['name']} weights",
         "iterations": iterations,
@@ -65,12 +65,13 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
-def pooling(model: Mapping[str, Any]) -> str:
+def pooling(config: Mapping[str, Any]) -> str:
     """How the method's retrieval feature is pooled: by its setting ``pooling``, if it has one, or by its class."""
+    model = config["model"]
     if "pooling" in model:
         return str(model["pooling"])
     try:
-        return method_class(dict(model)).pooling
+        return str(method_class(method_settings(config["choices"]["method"])).pooling)
     except ConfigError:  # a method that is not installed here
         return UNKNOWN
 

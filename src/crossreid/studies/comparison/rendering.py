@@ -11,7 +11,7 @@ from crossreid.console import unshortened
 from crossreid.evaluation.tables import METRICS
 from crossreid.runs.reading import Problem
 from crossreid.studies.comparison.recipes import INFERENCE, TRAINING
-from crossreid.studies.comparison.tables import INTERVALS, ComparisonTable, Row, Settings
+from crossreid.studies.comparison.tables import INTERVALS, ComparisonTable, Row, TableSettings
 
 MISSING = "missing"
 NOT_COMPARABLE = "Not comparable with the rows above"
@@ -20,7 +20,7 @@ ORIENTATION = (
 )
 
 
-def headings(settings: Settings) -> list[str]:
+def headings(settings: TableSettings) -> list[str]:
     """Columns of the scores, before those of training."""
     columns = ["method", "seeds", "feature", *INFERENCE]
     for metric in settings.metrics:
@@ -57,7 +57,7 @@ def training_cells(row: Row) -> list[str]:
     return [recipe.get(name, MISSING) for name in TRAINING]
 
 
-def chance_cells(table: ComparisonTable, settings: Settings) -> list[str]:
+def chance_cells(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """The row of a random ranking."""
     told = ["chance", "", "", "", "", ""]
     for metric in settings.metrics:
@@ -68,7 +68,7 @@ def chance_cells(table: ComparisonTable, settings: Settings) -> list[str]:
     return [*told, "", "", ""]
 
 
-def caption(table: ComparisonTable, settings: Settings) -> list[str]:
+def caption(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """Sentences that belong to a table."""
     result, labels = table.result, table.result.labels
     lines = [
@@ -96,7 +96,7 @@ def caption(table: ComparisonTable, settings: Settings) -> list[str]:
     return lines
 
 
-def rich_tables(table: ComparisonTable, settings: Settings) -> list[Table]:
+def rich_tables(table: ComparisonTable, settings: TableSettings) -> list[Table]:
     """For a terminal: scores, the same of rows that are not comparable, and how the networks came about."""
     title = f"{table.dataset}: {table.protocol}"
     scores = _rich(title, headings(settings), [chance_cells(table, settings), *map(cells, table.plain)])
@@ -109,7 +109,7 @@ def rich_tables(table: ComparisonTable, settings: Settings) -> list[Table]:
     return [*shown, made]
 
 
-def markdown(tables: Sequence[ComparisonTable], problems: Sequence[Problem], settings: Settings) -> str:
+def markdown(tables: Sequence[ComparisonTable], problems: Sequence[Problem], settings: TableSettings) -> str:
     """The whole report."""
     lines = ["# Comparison", ""]
     for table in tables:

@@ -14,7 +14,8 @@ from crossreid.errors import DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import identity_interval
 from crossreid.evaluation.scorers import PLAIN
-from crossreid.runs.reading import UNTRAINED, Problem, Run
+from crossreid.runs.reading import Problem, Run
+from crossreid.runs.results import UNTRAINED
 from crossreid.studies.comparison.planned import Plan
 from crossreid.studies.comparison.published import Published, published
 from crossreid.studies.comparison.recipes import inference_recipe, training_recipe
@@ -26,7 +27,7 @@ INTERVALS = ("rank1", "mAP")
 
 
 @dataclass(frozen=True)
-class Settings:
+class TableSettings:
     """How tables are made.
 
     Attributes:
@@ -64,7 +65,7 @@ class Row:
     runs: Mapping[int, Run]
     results: Mapping[int, RetrievalResult]
     published: tuple[Published, ...]
-    settings: Settings
+    settings: TableSettings
 
     @property
     def label(self) -> str:
@@ -159,7 +160,7 @@ class ComparisonTable:
 def make_tables(
     chosen: Sequence[Run],
     seen: Sequence[Run],
-    settings: Settings,
+    settings: TableSettings,
     *,
     rows: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
@@ -226,18 +227,18 @@ def dataset_names(runs: Iterable[Run]) -> dict[str, str]:
     """Digest of a dataset -> its name, with people and split, and a part of the digest where that does not tell two apart."""
     names: dict[str, str] = {}
     for run in runs:
-        data, people = run.config["data"], run.config.get("people") or {}
-        name = str(data["name"])
+        name, people = run.data, run.config["choices"].get("people")
         if name.startswith("synthetic"):
-            name += f", people={people.get('name', 'own')}"
-        if "split" in data:
-            name += f", split {data['split']}"
+            name += f", people={people or 'own'}"
+        split = run.config["data"].get("split")
+        if split is not None:
+            name += f", split {split}"
         names[run.dataset] = name
     taken = list(names.values())
     return {d: name if taken.count(name) == 1 else f"{name} [{d[:6]}]" for d, name in names.items()}
 
 
-def _row(kind: Kind, found: Mapping[int, tuple[Run, RetrievalResult]], key: str, settings: Settings) -> Row:
+def _row(kind: Kind, found: Mapping[int, tuple[Run, RetrievalResult]], key: str, settings: TableSettings) -> Row:
     name, variant, inference, _ = kind
     runs = {seed: run for seed, (run, _) in sorted(found.items())}
     results = {seed: result for seed, (_, result) in sorted(found.items())}

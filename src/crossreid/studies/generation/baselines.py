@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -18,33 +17,16 @@ from torch.optim import Adam
 from crossreid.losses import least_squares, pixel_l1
 from crossreid.methods.jsia.losses import mix
 from crossreid.nn.gan import ConvStack, PatchDiscriminator, ResNetGenerator, from_gan_range, to_gan_range
+from crossreid.settings.commands import GeneratorSizes
 from crossreid.studies.generation.pairs import ImagePair
 
 VISIBLE, INFRARED = 0, 1  # labels of the modalities
 
 
-@dataclass
-class GeneratorSizes:
-    """Widths and depths of the compared generators, and their Adam.
-
-    Attributes:
-        channels: width of generators and discriminators after the first convolution.
-        blocks: residual blocks of CycleGAN's and StarGAN's generators.
-        layers: strided convolutions of discriminators and of the VAE.
-        latent: length of the VAE's latent vector.
-        lr: learning rate.
-    """
-
-    channels: int = 16
-    blocks: int = 2
-    layers: int = 3
-    latent: int = 64
-    lr: float = 1e-3
-
-    def optimizer(self, networks: Iterable[nn.Module]) -> Adam:
-        """Adam with the GANs' usual betas on all parameters of some networks."""
-        parameters = [parameter for network in networks for parameter in network.parameters()]
-        return Adam(parameters, lr=self.lr, betas=(0.5, 0.999))
+def _adam(sizes: GeneratorSizes, networks: Iterable[nn.Module]) -> Adam:
+    """Adam with the GANs' usual betas on all parameters of some networks."""
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    return Adam(parameters, lr=sizes.lr, betas=(0.5, 0.999))
 
 
 class TrainedGenerator(nn.Module):
@@ -81,8 +63,8 @@ class CycleGAN(TrainedGenerator):
         self.to_infrared = ResNetGenerator(sizes.channels, sizes.blocks)
         self.judge_visible = PatchDiscriminator(sizes.channels, sizes.layers)
         self.judge_infrared = PatchDiscriminator(sizes.channels, sizes.layers)
-        self.generator = sizes.optimizer([self.to_visible, self.to_infrared])
-        self.discriminator = sizes.optimizer([self.judge_visible, self.judge_infrared])
+        self.generator = _adam(sizes, [self.to_visible, self.to_infrared])
+        self.discriminator = _adam(sizes, [self.judge_visible, self.judge_infrared])
 
     def step(self, real: ImagePair) -> dict[str, float]:
         """Generators, then discriminators."""
@@ -128,8 +110,8 @@ class StarGAN(TrainedGenerator):
         super().__init__()
         self.network = ResNetGenerator(sizes.channels, sizes.blocks, in_channels=4)
         self.judge = _LabelledDiscriminator(sizes.channels, sizes.layers)
-        self.generator = sizes.optimizer([self.network])
-        self.discriminator = sizes.optimizer([self.judge])
+        self.generator = _adam(sizes, [self.network])
+        self.discriminator = _adam(sizes, [self.judge])
 
     def _translate(self, images: Tensor, labels: Tensor) -> Tensor:
         label_map = labels.to(images.dtype).view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
@@ -188,7 +170,7 @@ class ConditionalVAE(TrainedGenerator):
             up += [nn.ReLU(), nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)]
             channels = out
         self.decoder = nn.Sequential(*up, nn.Tanh())
-        self.optimizer = sizes.optimizer([self.encoder, self.to_latent, self.from_latent, self.decoder])
+        self.optimizer = _adam(sizes, [self.encoder, self.to_latent, self.from_latent, self.decoder])
 
     def encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) in [0, 1] and labels (B,) -> mean and log-variance, (B, L)."""

@@ -10,17 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossreid.config import TrainConfig, method_config, typed
 from crossreid.console import track
 from crossreid.data.batches import PairedBatch
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.losses import hardest_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule
-from crossreid.methods.jsia import JSIA, JSIAConfig
-from crossreid.nn.feature_generator import FeatureGenerator, FeatureOptimizerConfig, HeadConfig
+from crossreid.methods.jsia.config import JSIAConfig
+from crossreid.methods.jsia.module import JSIA
+from crossreid.nn.feature_generator import FeatureGenerator
+from crossreid.nn.pretrained import load_pretrained
 from crossreid.randomness import derive_seed, torch_generator
-from crossreid.studies.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN, TrainedGenerator
+from crossreid.settings.commands import GENERATORS, GeneratorSizes, ImageQualityConfig
+from crossreid.settings.networks import HeadConfig
+from crossreid.settings.optimization import FeatureOptimizerConfig
+from crossreid.studies.generation.baselines import ConditionalVAE, CycleGAN, StarGAN, TrainedGenerator
 from crossreid.studies.generation.consistency import (
     Consistency,
     FixedFeatures,
@@ -28,10 +32,9 @@ from crossreid.studies.generation.consistency import (
     identity_distance,
 )
 from crossreid.studies.generation.pairs import ImagePair, JSIAGenerator, Made, PairGenerator, make_images
-from crossreid.studies.generation.settings import BASELINES, ImageQualityConfig
-from crossreid.training.checkpoints import load_weights, read_checkpoint
-from crossreid.training.restoring import dataset_settings
-from crossreid.training.trainer import make_datamodule, make_method
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.environment import choose_device
+from crossreid.training.loading import checkpoint_at, dataset_settings, method_from, run_of
 
 INCEPTION = 2048  # width of the Inception layer that FID is usually taken from
 
@@ -75,14 +78,19 @@ class Study:
             CheckpointError: the checkpoint is missing or damaged.
             ConfigError: it holds another method.
         """
-        module, trained = load_method(Path(config.checkpoint))
+        device = choose_device(config.device)
+        path = checkpoint_at(config.checkpoint)
+        checkpoint = read_checkpoint(path)
+        trained = run_of(checkpoint, path)
+        module = method_from(checkpoint, path)
         if not isinstance(module, JSIA):
-            raise ConfigError(f"'{config.checkpoint}' holds {trained.name}, not a JSIA run: name one of model=jsia.")
+            raise ConfigError(f"'{config.checkpoint}' holds {trained.label}, not a JSIA run: name one of model=jsia.")
         dataset = dataset_settings(config.data, trained.data)
-        data = make_datamodule(dataset, module.config, trained.selection, seed=config.seed, progress=config.progress)
-        found = "cuda" if torch.cuda.is_available() else "cpu"
-        device = torch.device(found if config.device == "auto" else config.device)
-        return cls(config, module.to(device), data, trained.model["backbone"]["weights"], device)
+        validating = trained.selection.name == "validation"
+        data = ReIDDataModule.for_method(
+            dataset, module.config, seed=config.seed, validating=validating, progress=config.progress
+        )
+        return cls(config, module.to(device), data, module.config.backbone.weights, device)
 
     @property
     def settings(self) -> JSIAConfig:
@@ -100,8 +108,8 @@ class Study:
             def step(batch: PairedBatch, trained: TrainedGenerator = generator) -> None:
                 trained.step(ImagePair(batch.visible, batch.infrared))
 
-            self._train(step, "gan", self.config.iterations, BASELINES[name])
-            made[BASELINES[name]] = generator.eval()
+            self._train(step, "gan", self.config.iterations, GENERATORS[name])
+            made[GENERATORS[name]] = generator.eval()
         return {**made, "JSIA-ReID": JSIAGenerator(self.module)}
 
     def judge(self) -> Judge:
@@ -115,7 +123,7 @@ class Study:
         return self._other_run(Path(asked.checkpoint)) if asked.checkpoint else self._trained_judge()
 
     def _other_run(self, path: Path) -> Judge:
-        module = load_method(path)[0].to(self.device).eval()
+        module = method_from(read_checkpoint(path), path).to(self.device)
         if _same_weights(module, self.module):
             raise ConfigError(
                 f"judge.checkpoint='{path}' holds the very network whose images are judged: name another run, or leave it out "
@@ -135,9 +143,11 @@ class Study:
         backbone = replace(self.settings.backbone, weights=asked.weights or self.weights)
         torch.manual_seed(derive_seed(self.config.seed, "image quality/judge"))
         try:
-            network = FeatureGenerator(backbone, heads, self.data.num_identities).to(self.device)
+            network = FeatureGenerator(backbone, heads, self.data.num_identities)
+            load_pretrained(network)
         except ConfigError as error:  # the backbone speaks of training's settings
             raise ConfigError(str(error).replace("model.backbone.weights", "judge.weights")) from error
+        network = network.to(self.device)
         optimizer = network.make_optimizer(FeatureOptimizerConfig("adam", asked.lr, asked.lr))
 
         def step(batch: PairedBatch) -> None:
@@ -207,19 +217,6 @@ class Study:
 
 def _to(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, Tensor) else value
-
-
-def load_method(path: Path) -> tuple[CrossModalityModule[Any], TrainConfig]:
-    """A trained method, and the settings of its run as they were (its weights setting too)."""
-    saved = read_checkpoint(path)
-    trained = typed(TrainConfig, saved["crossreid"]["config"])
-    model = dict(trained.model)
-    if "backbone" in model:
-        model["backbone"] = model["backbone"] | {"weights": "random"}  # the checkpoint brings all weights
-    method = method_config(model)
-    module = make_method(model, method, saved["crossreid"]["num_identities"], trained.seed)
-    load_weights(module, saved["state_dict"], path)
-    return module, trained
 
 
 def _same_weights(one: CrossModalityModule[Any], two: CrossModalityModule[Any]) -> bool:

@@ -1,0 +1,179 @@
+"""From a protocol's settings to the protocols and scorers that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import Any, cast
+
+from crossreid.console import notice
+from crossreid.data.datasets import ReIDDataset
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import ConfigError
+from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol
+from crossreid.evaluation.draws import GalleryPermutations
+from crossreid.evaluation.llcm import LLCMProtocol
+from crossreid.evaluation.protocol import RetrievalProtocol
+from crossreid.evaluation.regdb import RegDBProtocol
+from crossreid.evaluation.removal import Removal, SameImage, SameLocation, SamePersonSameCamera
+from crossreid.evaluation.reranking import Convention, KReciprocal
+from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
+from crossreid.evaluation.sysu import SYSU_LOCATIONS, SysuMM01Protocol, ValidationProtocol
+from crossreid.settings.data import DataConfig
+from crossreid.settings.protocol import (
+    AllPairsProtocolConfig,
+    LLCMProtocolConfig,
+    ProtocolConfig,
+    RegDBProtocolConfig,
+    SysuProtocolConfig,
+)
+
+PERMUTATION_FILES = ("rand_perm_cam.mat", "exp/rand_perm_cam.mat", "data_split/rand_perm_cam.mat")
+REMOVALS: dict[str, Removal] = {
+    "same_person_same_camera": SamePersonSameCamera(),
+    "same_camera": SameLocation(),
+    "same_image": SameImage(),
+}
+"""Which gallery images do not count when all query all."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a protocol must know of what it scores.
+
+    Attributes:
+        root: folder of the dataset, for lists that came with it; None for embeddings from elsewhere.
+        split: the dataset's split that is scored, where it has several.
+        trained_split: the split that the model was trained on; None where that is not known.
+        modalities: of the images to score.
+    """
+
+    root: Path | None = None
+    split: int | None = None
+    trained_split: int | None = None
+    modalities: frozenset[Modality] = frozenset(MODALITIES)
+
+    @classmethod
+    def of(cls, data: DataConfig, trained_on: DataConfig, dataset: ReIDDataset) -> Scored:
+        """A dataset, scored with a model that was trained on the same or another one."""
+        trained_split = trained_on.split_number if data.name == trained_on.name else None
+        infrared = [dataset.records[row].modality == "infrared" for row in dataset.rows("test")]
+        return cls(data.folder, data.split_number, trained_split, modalities(infrared))
+
+
+def modalities(infrared: Iterable[bool]) -> frozenset[Modality]:
+    """Which modalities there are, from a flag for each image."""
+    return frozenset(MODALITIES[int(flag)] for flag in infrared)
+
+
+@dataclass(frozen=True)
+class ProtocolSet:
+    """Everything that a protocol's settings ask for.
+
+    Attributes:
+        dataset: start of all keys.
+        test: the settings that are scored, in the order of the table; the first one's Rank-1 is the headline.
+        validation: for choosing weights; None where the dataset has no validation identities.
+        pair_removal: which gallery images do not count in the table of modality pairings; None for no such table, where
+            the settings themselves are pairings.
+        optional: settings in which no probe has a true match are left out, saying so, instead of being refused.
+    """
+
+    dataset: str
+    test: tuple[RetrievalProtocol, ...]
+    validation: RetrievalProtocol | None
+    pair_removal: Removal | None
+    optional: bool = False
+
+
+def build_scorers(config: ProtocolConfig, own: Mapping[str, Scorer] | None = None) -> dict[str, Scorer]:
+    """What to score by: row ``""`` is Euclidean where asked for, else the method's own, else cosine; then its others.
+
+    With ``rerank`` the row ``reranked`` is that of ``""``, re-ranked.
+    """
+    scorers: dict[str, Scorer] = {"": Cosine()} if own is None else dict(own)
+    if config.similarity == "euclidean":
+        scorers[""] = Euclidean()
+    if config.rerank:
+        asked = config.reranking
+        convention = cast(Convention, asked.convention)
+        scorers["reranked"] = KReciprocal(scorers[""], asked.k1, asked.k2, asked.lambda_, convention)
+    return scorers
+
+
+@singledispatch
+def build_protocols(config: ProtocolConfig, scored: Scored) -> ProtocolSet:
+    """The protocols that settings name, for one dataset.
+
+    Raises:
+        DataError: a list that they need is missing or damaged.
+        ConfigError: the model must not be scored on this split.
+    """
+    raise ConfigError(f"Nothing builds the protocol '{config.name}'.")
+
+
+@build_protocols.register
+def _(config: SysuProtocolConfig, scored: Scored) -> ProtocolSet:
+    """Every mode with every number of shots."""
+    draw, permutations = _find_draw(config, scored.root)
+    how: dict[str, Any] = {"trials": config.trials, "draw": draw, "permutations": permutations}
+    test = []
+    for mode in config.modes:
+        for shots in config.shots:
+            test.append(SysuMM01Protocol(mode, shots, **how))
+    return ProtocolSet("sysu_mm01", tuple(test), ValidationProtocol(**how), SYSU_LOCATIONS)
+
+
+@build_protocols.register
+def _(config: RegDBProtocolConfig, scored: Scored) -> ProtocolSet:
+    """Both directions of the split."""
+    if None not in (config.split, scored.split) and config.split != scored.split:
+        raise ConfigError(
+            f"protocol.split={config.split} is not the split {scored.split} of the dataset: leave it out, or set data.split."
+        )
+    split = scored.split or config.split
+    if split is None:
+        raise ConfigError("Nothing says which split of RegDB these images are: set protocol.split to 1 ... 10.")
+    test = tuple(RegDBProtocol(name, split, trained_on=scored.trained_split) for name in config.directions)
+    return ProtocolSet("regdb", test, None, SameImage())
+
+
+@build_protocols.register
+def _(config: LLCMProtocolConfig, scored: Scored) -> ProtocolSet:
+    """Every direction in every reading."""
+    test = []
+    for direction in config.directions:
+        for roles in config.roles:
+            test.append(LLCMProtocol(direction, roles, trials=config.trials))
+    return ProtocolSet("llcm", tuple(test), None, SamePersonSameCamera())
+
+
+@build_protocols.register
+def _(config: AllPairsProtocolConfig, scored: Scored) -> ProtocolSet:
+    """Every pairing; across modalities first."""
+    removal = REMOVALS[config.removal]
+    chosen = config.pairings
+    if chosen is None:
+        across_first = ("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir")
+        chosen = [name for name in across_first if scored.modalities >= {*PAIRINGS[name]}]
+    test = tuple(AllPairsProtocol(name, "all", removal) for name in chosen)
+    return ProtocolSet("all", test, None, None, optional=config.pairings is None)
+
+
+def _find_draw(config: SysuProtocolConfig, root: Path | None) -> tuple[str, GalleryPermutations | None]:
+    """The official draw where its file is there, else the seeded one, saying so."""
+    if config.draw == "seeded":
+        return "seeded", None
+    if config.permutations:
+        return "official", GalleryPermutations.from_mat(Path(config.permutations))
+    if root is not None:
+        for name in PERMUTATION_FILES:
+            if (root / name).is_file():
+                return "official", GalleryPermutations.from_mat(root / name)
+    notice(
+        "Warning: rand_perm_cam.mat was not found, so galleries are drawn by seed (draw 'seeded', about half a "
+        "point of Rank-1 from the official one): take it from wuancong/SYSU-MM01 and set protocol.permutations."
+    )
+    return "seeded", None

@@ -1,0 +1,248 @@
+"""The front door: an experiment is a method, a dataset, a protocol and a trainer; running it leaves a run on disk.
+
+Example:
+    >>> import crossreid
+    >>> run = crossreid.Experiment(model="lba", scale="small", overrides={"model.w_dt": 0.0}).run()  # doctest: +SKIP
+    >>> run.results  # doctest: +SKIP
+    >>> method = crossreid.load(run.path)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from crossreid.console import main_process, quiet
+from crossreid.errors import ConfigError
+from crossreid.evaluation import Embeddings, load_foreign
+from crossreid.evaluation.building import Scored, build_protocols, build_scorers, modalities
+from crossreid.methods.base import CrossModalityModule
+from crossreid.runs.existing import open_or_keep
+from crossreid.runs.folder import forget_ranks
+from crossreid.runs.results import RunResults
+from crossreid.settings.compose import compose, protocol_part, run_config
+from crossreid.settings.data import DataConfig
+from crossreid.settings.method import MethodConfig
+from crossreid.settings.protocol import ProtocolConfig
+from crossreid.settings.registry import method_class
+from crossreid.settings.run import RunConfig
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.environment import check_devices, check_figures, choose_device
+from crossreid.training.loading import checkpoint_at, method_from
+from crossreid.training.loggers import finish_wandb
+from crossreid.training.scoring import score_all
+from crossreid.training.session import Session
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """What an experiment left.
+
+    Attributes:
+        path: the run folder: checkpoints, embeddings, scores, history, pictures.
+        results: its scores.
+        config: its settings, with what the dataset decided.
+    """
+
+    path: Path
+    results: RunResults
+    config: RunConfig
+
+
+class Experiment:
+    """A method, a dataset, a protocol and a trainer, put together and checked.
+
+    Args:
+        model: a method's registered name, or its settings, which are then taken as they are (no scale or preset applies to
+            them).
+        data: a dataset's registered name, or its settings; by default the embedded people.
+        row: a published row in the place of a model, such as ``aligngan/pixalign``.
+        scale: ``smoke``, ``small`` or ``paper``; by default what suits the dataset. Beside settings of a method it chooses
+            the size of the embedded set alone.
+        preset: ``paper`` or ``official``.
+        protocol: a protocol's name or settings; by default the dataset's.
+        seed: of initial weights, batches and augmentation.
+        overrides: other settings by their key, such as ``{"model.w_dt": 0.0, "trainer.time_budget": 600}``.
+        plugins: packages to import first, for methods and datasets of one's own.
+        others: further choices and settings at the top: ``trainer="gpu"``, ``logger="wandb"``, ``selection="validation"``,
+            ``run_dir="outputs/mine"``, ``name="a label"``, ``resume=...``, ``overwrite=True``.
+
+    Attributes:
+        config: the typed settings.
+
+    Raises:
+        ConfigError: in one sentence, what cannot be.
+    """
+
+    def __init__(
+        self,
+        model: str | MethodConfig | None = None,
+        data: str | DataConfig | None = None,
+        *,
+        row: str | None = None,
+        scale: str | None = None,
+        preset: str | None = None,
+        protocol: str | ProtocolConfig | None = None,
+        seed: int = 0,
+        overrides: Mapping[str, Any] | None = None,
+        plugins: Sequence[str] = (),
+        **others: Any,
+    ) -> None:
+        if model is not None and row is not None:
+            raise ConfigError("A row says its method itself: give model or row, not both.")
+        if isinstance(model, MethodConfig) and preset is not None:
+            raise ConfigError("A preset does not apply to settings that are given: give preset or settings, not both.")
+        words = {
+            "experiment": row,
+            "model": model.name if isinstance(model, MethodConfig) else model,
+            "data": data.name if isinstance(data, DataConfig) else data,
+            "protocol": protocol.name if isinstance(protocol, ProtocolConfig) else protocol,
+            "scale": scale,
+            "preset": preset,
+            "seed": seed,
+            "plugins": list(plugins) or None,
+            **others,
+        }
+        given = {key: value for key, value in words.items() if value is not None}
+        if isinstance(model, MethodConfig):
+            given["defaults_for_missing"] = True  # what is composed for the model is replaced
+        if isinstance(data, DataConfig) and data.root is not None:
+            given["data.root"] = str(data.root)
+        composed = compose("train", as_overrides({**given, **(overrides or {})}))
+        config = run_config(composed)
+        self.config = _with_parts(config, model, data, protocol)
+        self.config.check()
+
+    @classmethod
+    def from_config(cls, config: RunConfig) -> Experiment:
+        """An experiment of settings that are there already."""
+        experiment = cls.__new__(cls)
+        experiment.config = config
+        return experiment
+
+    def check(self) -> None:
+        """Raise :class:`ConfigError` for what this machine or the method cannot do, before anything expensive."""
+        config = self.config
+        check_devices(config.trainer)
+        check_figures(config.report.figures, "report.figures")
+        config.trainer.check_players(len(method_class(config.model).OPTIMIZERS))
+
+    def run(self, *, sweep_dir: Path | None = None) -> FinishedRun:
+        """Train, score, show and keep; or, with ``existing="continue"``, take what is finished already.
+
+        Args:
+            sweep_dir: folder that a sweep gave this job.
+
+        Raises:
+            CrossReIDError: in one sentence, what went wrong.
+            KeyboardInterrupt: it was stopped; its checkpoint says where to go on.
+        """
+        quiet()
+        self.check()
+        run = open_or_keep(self.config.to_plain(), sweep_dir)
+        if isinstance(run, Path):
+            return FinishedRun(run, RunResults.read(run / "results.json"), self.config)
+        session = Session(self.config, run)
+        try:
+            results = session.complete()
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning ends an interrupted run with either
+            if main_process():
+                run.note_problem(error, interrupted=interrupted)
+            finish_wandb(exit_code=1)
+            if interrupted:
+                raise KeyboardInterrupt from error
+            raise
+        finally:
+            forget_ranks()
+        finish_wandb(exit_code=0)
+        return FinishedRun(run.path, results, session.config)
+
+
+def load(place: str | Path, device: str = "auto") -> CrossModalityModule[Any]:
+    """A trained method from a run folder or a checkpoint, in eval mode.
+
+    Args:
+        place: a run folder, or a ``.ckpt`` of a run or of a plain Lightning trainer.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``cuda:1``.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or its method is not registered here.
+        ConfigError: the device is not there.
+    """
+    chosen = choose_device(device)
+    path = checkpoint_at(place)
+    return method_from(read_checkpoint(path), path).to(chosen)
+
+
+def score(
+    embeddings: str | Path | Embeddings,
+    protocol: str | ProtocolConfig,
+    *,
+    name: str | None = None,
+    pairs: bool = True,
+    **settings: Any,
+) -> RunResults:
+    """Score embeddings from anywhere by a protocol.
+
+    Args:
+        embeddings: an .npz of ``features`` (N, D), ``pids``, ``camids`` (1-based), ``frames`` (0-based), or embeddings.
+        protocol: its name or settings.
+        name: of the row; by default the file's name.
+        pairs: score the four query/gallery modality pairings too (AlignGAN, Table 1).
+        settings: of a protocol that is named, such as ``modes=["all"]``, ``permutations="rand_perm_cam.mat"``.
+
+    Raises:
+        ConfigError: the protocol or its settings are not known.
+        DataError: the file is damaged, or holds nothing to score.
+    """
+    config: Any = protocol_part(protocol, settings) if isinstance(protocol, str) else protocol
+    if not isinstance(config, ProtocolConfig):
+        raise ConfigError(
+            "Embeddings do not say which protocol they are for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
+        )
+    config.check()
+    held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(Path(embeddings))
+    label = name or ("embeddings" if isinstance(embeddings, Embeddings) else Path(embeddings).stem)
+    protocols = build_protocols(config, Scored(modalities=modalities(held.infrared)))
+    return RunResults(score_all(label, held, protocols, build_scorers(config), pairs=pairs))
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Keys and values as a command line would have them."""
+    return [f"{key}={_word(value)}" for key, value in values.items()]
+
+
+def _word(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_word(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_word(part) for part in value) + "]"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = str(value)
+    if text and all(letter.isalnum() or letter in "_/-.:" for letter in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _with_parts(
+    config: RunConfig,
+    model: str | MethodConfig | None,
+    data: str | DataConfig | None,
+    protocol: str | ProtocolConfig | None,
+) -> RunConfig:
+    """Parts that were given as settings in the places of those that were composed."""
+    if isinstance(model, MethodConfig):
+        config = replace(config, model=model, preset=None, scale=None)
+    if isinstance(data, DataConfig):
+        config = replace(config, data=data)
+    if isinstance(protocol, ProtocolConfig):
+        config = replace(config, protocol=protocol)
+    return config

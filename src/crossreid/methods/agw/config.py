@@ -1,0 +1,27 @@
+"""Settings of AGW and its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from crossreid.settings.fields import setting
+from crossreid.settings.method import RecognitionConfig
+
+
+@dataclass
+class AGWConfig(RecognitionConfig):
+    """Settings of AGW; the defaults are the paper's (Ye et al., TPAMI 2021)."""
+
+    name: ClassVar[str] = "agw"
+    module: ClassVar[str] = "crossreid.methods.agw.module:AGW"
+
+    non_local: list[int] = setting(
+        [2, 3],
+        "non-local blocks at the ends of residual stages 2 and 3, each behind a block of its own",
+        length=2,
+        at_least=0,
+    )
+    non_local_width: int | None = setting(
+        None, "inner channels of a non-local block; null: half of what comes in", at_least=1
+    )

@@ -1,0 +1,39 @@
+"""Settings of cmGAN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from crossreid.settings.fields import setting
+from crossreid.settings.method import RankingConfig
+
+
+@dataclass
+class CMGANConfig(RankingConfig):
+    """Settings of cmGAN; what is the paper's and what is ours stands in this folder's README."""
+
+    name: ClassVar[str] = "cmgan"
+    module: ClassVar[str] = "crossreid.methods.cmgan.module:CMGAN"
+    settled: ClassVar[dict[str, str]] = {"preset=official": "no code of the authors was at hand, so it is as the paper"}
+
+    margin: float = setting(1.4, "of triplets across modalities, in distance of unit vectors", at_least=0)
+    w_triplet: float = setting(1.0, "weight of the triplets across modalities, 0 to leave them out", at_least=0)
+    modality: float = setting(
+        0.2,
+        "weight of the modality term in the generator's turn; with 0 the discriminator only watches",
+        at_least=0,
+    )
+    modality_generator: str = setting(
+        "minimax",
+        "the generator maximises the discriminator's loss (minimax), or pulls its answers to one half (uniform), which "
+        "is bounded",
+        choices=("minimax", "uniform"),
+    )
+    discriminator_widths: list[int] = setting(
+        [1024, 512], "widths of the modality discriminator's hidden layers", at_least=1
+    )
+    discriminator_steps: int = setting(1, "turns of the discriminator after each one of the generator", at_least=1)
+    discriminator_lr: float = setting(
+        1e-3, "Adam's rate for the discriminator; it follows the schedule of the others", above=0
+    )

@@ -1,0 +1,96 @@
+"""What a method makes of images, and how a test or validation loop gathers it from all processes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from crossreid.data.batches import EvaluationBatch
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.evaluation.gather import EmbeddingGatherer
+from crossreid.evaluation.scorers import Cosine, Scorer
+
+Gathered = tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]
+"""Rows (N,) and features by name (N, D)."""
+
+
+class EmbeddingModule(pl.LightningModule):
+    """A method that embeds images.
+
+    Attributes:
+        feature_names: names of the features that :meth:`embed` gives; ``main`` always.
+        pooling: how the feature that retrieval uses is pooled, for comparisons.
+        pictures_name: what the figure of :meth:`translate` is called.
+    """
+
+    feature_names: tuple[str, ...] = ("main",)
+    pooling: ClassVar[str] = "average"
+    pictures_name: ClassVar[str] = "translation"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._gatherer: EmbeddingGatherer | None = None
+        self._gathered: Gathered | None = None
+
+    @abstractmethod
+    def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+        """Images (B, 3, H, W) in [0, 1] -> named features (B, D), float32, each L2-normalised; ``main`` always."""
+
+    def scorer(self) -> Scorer:
+        """How retrieval compares two images; cosine of ``main`` by default."""
+        return Cosine()
+
+    def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
+        """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default."""
+        return {"real visible": visible, "real infrared": infrared}
+
+    def features_to_gather(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
+        """What a test loop keeps of images (B, 3, H, W) in [0, 1]: that of :meth:`embed` by default."""
+        return self.embed(images, modality)
+
+    def gathered(self) -> Gathered:
+        """After a test or validation loop: rows (N,) ascending and unique, features by name (N, D)."""
+        if self._gathered is None:
+            raise RuntimeError("no test or validation loop has run")
+        return self._gathered
+
+    def on_test_start(self) -> None:
+        """Buffers (batch-norm averages) of rank 0 everywhere, so that ranks embed with one network."""
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        self._gathered = None
+        self._gatherer = EmbeddingGatherer(self.feature_names).to(self.device)
+
+    def test_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Embed a batch of one modality: loader 0 is visible, 1 infrared."""
+        assert self._gatherer is not None
+        with torch.autocast(self.device.type, enabled=False):  # the same embeddings whatever the training precision
+            features = self.features_to_gather(batch.images, MODALITIES[dataloader_idx])
+        self._gatherer.update(batch.rows, features)
+
+    def on_test_epoch_end(self) -> None:
+        """Gather from all ranks while features are still on the device, then let go of it."""
+        assert self._gatherer is not None
+        rows, features = self._gatherer.compute()
+        arrays = {name: value.cpu().numpy() for name, value in features.items()}
+        self._gathered = rows.cpu().numpy(), arrays
+        self._gatherer = None
+
+    def on_validation_start(self) -> None:
+        """As before a test."""
+        self.on_test_start()
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """As in a test."""
+        self.test_step(batch, batch_idx, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """As in a test."""
+        self.on_test_epoch_end()

@@ -1,5 +1,0 @@
-"""See :mod:`crossreid.methods.zeropadding.module`."""
-
-from crossreid.methods.zeropadding.module import ZeroPadding, ZeroPaddingConfig
-
-__all__ = ["ZeroPadding", "ZeroPaddingConfig"]

@@ -1,0 +1,194 @@
+"""Settings of the commands besides ``crossreid.train``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossreid.errors import ConfigError
+from crossreid.settings.fields import REQUIRED, Settings, setting
+from crossreid.settings.run import ReportConfig, TrainerConfig
+
+GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
+"""Generators that JSIA-ReID's Table 4 compares with: setting -> name."""
+METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
+
+
+@dataclass
+class ScoringConfig(Settings):
+    """What commands that score a checkpoint have in common."""
+
+    people: Any = setting(None, "sizes of the embedded sets, chosen by people=NAME")
+    plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
+    data: Any = setting(REQUIRED, "the dataset; trained: the one of training")
+    protocol: Any = setting(REQUIRED, "how it is scored; auto: as in training")
+    trainer: TrainerConfig = setting(TrainerConfig(), "where it runs")
+
+
+@dataclass
+class EvaluateConfig(ScoringConfig):
+    """Everything ``crossreid.evaluate`` is told; exactly one of ``checkpoint`` and ``embeddings``."""
+
+    checkpoint: str | None = setting(None, "a checkpoint of crossreid.train; it knows its method, data and settings")
+    embeddings: str | None = setting(
+        None, "an .npz of features from anywhere: features (N, D), pids, camids (1-based), frames (0-based)"
+    )
+    output: str | None = setting(None, "the JSON to write; null: NAME.evaluation.json beside what is scored")
+    save_embeddings: str | None = setting(None, "an .npz to keep the checkpoint's embeddings in")
+    report: ReportConfig = setting(ReportConfig(), "what is scored and drawn")
+
+    def check_together(self, place: str) -> None:
+        """One thing is scored."""
+        if (self.checkpoint is None) == (self.embeddings is None):
+            raise ConfigError("Name what to score: either checkpoint=FILE.ckpt or embeddings=FILE.npz.")
+        if self.embeddings and self.save_embeddings:
+            raise ConfigError("save_embeddings goes with checkpoint=; the embeddings given are a file already.")
+
+
+@dataclass
+class CheckConfig(Settings):
+    """Everything ``crossreid.check`` is told."""
+
+    output: str | None = setting(None, "a JSON file for the findings")
+    progress: bool = setting(True, "show a progress bar")
+    people: Any = setting(None, "sizes of the embedded sets, chosen by people=NAME")
+    plugins: list[str] = setting([], "packages to import first, for datasets of one's own", distinct=True)
+    data: Any = setting(REQUIRED, "the dataset")
+    protocol: Any = setting(REQUIRED, "whose probes and galleries are counted")
+
+
+@dataclass
+class AuxiliaryConfig(ScoringConfig):
+    """Everything ``crossreid.auxiliary`` is told."""
+
+    checkpoint: str = setting(REQUIRED, "a checkpoint of crossreid.train model=cmssft")
+    sizes: list[int] = setting(
+        [1, 4, 10, 50, 100, 200, 300, 500, 1000, 2000],
+        "queries in a group; sizes above all queries are left out, all are added",
+        at_least=1,
+        filled=True,
+    )
+    output: str | None = setting(None, "the JSON to write; null: NAME.auxiliary.json beside the checkpoint")
+    figure: bool = setting(True, "draw a PNG beside the JSON")
+
+
+@dataclass
+class CostConfig(Settings):
+    """Everything ``crossreid.cost`` is told."""
+
+    models: list[str] | None = setting(None, "names of methods; null: all", filled=True, distinct=True)
+    people: Any = setting(None, "follows from the scale; no image of theirs is needed")
+    plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
+    size: list[int] | None = setting(
+        [288, 144],
+        "height and width of the images of every method and inside its network; null: each one's own",
+        unit="pixels",
+        length=2,
+        at_least=1,
+    )
+    batches: list[int] = setting([1, 64], "images at a time", at_least=1, filled=True, distinct=True)
+    warmup: int = setting(10, "runs that are not timed", at_least=0)
+    runs: int = setting(50, "timed runs, averaged", at_least=1)
+    accelerator: str = setting("auto", "where to measure", choices=("auto", "cpu", "gpu"))
+    output: str = setting("cost.json", "the JSON to write")
+
+
+@dataclass
+class ComparisonConfig(Settings):
+    """Everything ``crossreid.report`` is told."""
+
+    runs: Any = setting(REQUIRED, "a folder that holds run folders at any depth, or a list of them")
+    output: str | None = setting(
+        None, "folder of comparison.md, .json and .png; null: report/ inside the first of runs"
+    )
+    metrics: list[str] = setting(
+        ["rank1", "mAP", "mINP"],
+        "columns; the first one is also shown by seed",
+        choices=METRICS,
+        filled=True,
+        distinct=True,
+    )
+    seeds: list[int] | None = setting(
+        None, "that every row should have; null: all that were seen, or that a sweep was told to run", filled=True
+    )
+    rows: list[str] | None = setting(
+        None, "names of runs that should be there, such as [lba/full, jsia/full]; null: as seeds", filled=True
+    )
+    untrained: bool = setting(False, "rows of the networks before training too")
+    bootstrap: int = setting(2000, "resamples of persons for the 95 % intervals", at_least=100)
+    seed: int = setting(0, "of the resamples", at_least=0)
+    figure: bool = setting(True, "draw comparison.png")
+
+    def folders(self) -> list[Path]:
+        """``runs`` as paths.
+
+        Raises:
+            ConfigError: it names none.
+        """
+        named = self.runs if isinstance(self.runs, list) else [self.runs]
+        if not named or not all(isinstance(name, str) and name for name in named):
+            raise ConfigError("runs is a folder or a list of folders that hold runs, such as runs=multirun/comparison.")
+        return [Path(name) for name in named]
+
+
+@dataclass
+class GeneratorSizes(Settings):
+    """Widths and depths of the compared generators, and their Adam."""
+
+    channels: int = setting(16, "width of generators and discriminators after the first convolution", at_least=1)
+    blocks: int = setting(2, "residual blocks of CycleGAN's and StarGAN's generators", at_least=1)
+    layers: int = setting(3, "strided convolutions of discriminators and of the VAE", at_least=1)
+    latent: int = setting(64, "length of the VAE's latent vector", at_least=1)
+    lr: float = setting(1e-3, "Adam's learning rate", above=0)
+
+
+@dataclass
+class JudgeConfig(Settings):
+    """The fixed re-ID network whose features distances are taken in."""
+
+    checkpoint: str | None = setting(
+        None, "a checkpoint of crossreid.train, any method, another run; null: train one on real images"
+    )
+    weights: str | None = setting(
+        None, "what that training starts from: imagenet, random, a state-dict file; null: as the run did"
+    )
+    iterations: int = setting(300, "of that training", at_least=1)
+    lr: float = setting(7e-4, "its Adam's learning rate", above=0)
+
+
+@dataclass
+class ImageQualityConfig(Settings):
+    """Everything ``crossreid.image_quality`` is told."""
+
+    checkpoint: str = setting(REQUIRED, "a checkpoint of crossreid.train model=jsia; its data and image size are used")
+    output: str | None = setting(
+        None, "folder of image_quality.json and .png; null: image_quality beside the checkpoint"
+    )
+    plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
+    data: Any = setting(REQUIRED, "where the dataset lies now")
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    seed: int = setting(0, "of weights, batches, mixtures", at_least=0)
+    progress: bool = setting(True, "show progress")
+    figure: bool = setting(True, "draw the grid of images (needs matplotlib)")
+    baselines: list[str] = setting(
+        list(GENERATORS), "generators to train on the same images and compare with", choices=tuple(GENERATORS), distinct=True
+    )
+    iterations: int = setting(300, "of training, each", at_least=1)
+    generator: GeneratorSizes = setting(GeneratorSizes(), "their sizes")
+    judge: JudgeConfig = setting(JudgeConfig(), "the fixed re-ID network")
+    images: int = setting(5, "pairs a test person to score", at_least=1)
+    fid: str = setting(
+        "judge", "features of the FID; inception needs torch-fidelity and a download", choices=("judge", "inception")
+    )
+
+
+COMMANDS: dict[str, type[Settings]] = {
+    "evaluate": EvaluateConfig,
+    "check": CheckConfig,
+    "auxiliary": AuxiliaryConfig,
+    "cost": CostConfig,
+    "report": ComparisonConfig,
+    "image_quality": ImageQualityConfig,
+}
+"""Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""

@@ -1,0 +1,201 @@
+"""From choices and overrides to typed settings, by Hydra's own loader and without a Hydra application.
+
+One function composes the files for Python; a command that Hydra started hands its composed config to the same reader. No
+global state of Hydra is touched, so it works twice in a process, in threads, and inside another program's application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+from crossreid.errors import ConfigError
+from crossreid.settings.data import DataConfig, TrainedDataConfig
+from crossreid.settings.fields import Settings, from_plain
+from crossreid.settings.method import MethodConfig
+from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig, TrainedProtocolConfig
+from crossreid.settings.registry import dataset_settings, method_settings, use_plugins
+from crossreid.settings.run import RunConfig
+from crossreid.settings.sentences import explain, keys_of
+from crossreid.settings.store import is_choice, packaged_conf, register
+
+PLUGINS = "plugins="
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What Hydra made of choices and overrides.
+
+    Attributes:
+        values: all settings as plain values, interpolations resolved.
+        choices: group -> what was chosen.
+        overrides: what a person said, as given.
+    """
+
+    values: dict[str, Any]
+    choices: Mapping[str, str | None]
+    overrides: tuple[str, ...] = ()
+
+
+def compose(command: str, overrides: Sequence[str] = ()) -> Composed:
+    """Compose a command's settings.
+
+    Args:
+        command: ``train``, ``evaluate``, ...
+        overrides: as on the command line: ``model=lba``, ``model.w_dt=0``, ``data.root=/data/SYSU-MM01``.
+
+    Raises:
+        ConfigError: a choice, a key or a type is wrong, in one sentence.
+    """
+    use_plugins(plugins_in(overrides))
+    register()
+    try:
+        config = _load(command, list(overrides))
+        choices = dict(config.hydra.runtime.choices)
+        with flag_override(config, ["readonly", "struct"], False):
+            config.pop("hydra")
+        return Composed(plain_values(config), choices, tuple(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, known_keys(command, overrides))) from error
+
+
+def _load(command: str, overrides: list[str]) -> DictConfig:
+    """Hydra's loader is internal to it, so this is the one place that calls it; a test watches over it."""
+    setup_globals()
+    loader = ConfigLoaderImpl(create_config_search_path(str(packaged_conf())))
+    return loader.load_configuration(config_name=command, overrides=overrides, run_mode=RunMode.RUN)
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """A composed config as plain values, interpolations resolved; what is missing stays ``???``."""
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+
+
+def known_keys(command: str, overrides: Sequence[str]) -> list[str]:
+    """The keys that the same choices have without the values given, for guessing what was meant."""
+    choices = [word for word in overrides if "." not in word.split("=", 1)[0] and not word.startswith(("+", "~"))]
+    for kept in (choices, []):
+        try:
+            config = _load(command, kept)
+        except (HydraException, OmegaConfBaseException):
+            continue
+        plain = OmegaConf.to_container(config, resolve=False)
+        return [key for key in keys_of(cast(dict[str, Any], plain)) if not key.startswith("hydra")]
+    return []
+
+
+def plugins_in(overrides: Sequence[str]) -> list[str]:
+    """The packages that overrides name: ``plugins=[one,two]`` or ``plugins=one``."""
+    named: list[str] = []
+    for word in overrides:
+        if word.startswith(PLUGINS):
+            listed = word.removeprefix(PLUGINS).strip("'\" ").removeprefix("[").removesuffix("]")
+            named.extend(name.strip("'\" ") for name in listed.split(",") if name.strip("'\" "))
+    return named
+
+
+def run_config(composed: Composed) -> RunConfig:
+    """The settings of one run, typed and checked.
+
+    Raises:
+        ConfigError: settings cannot be, or were chosen so that they contradict each other.
+    """
+    chosen = composed.choices
+    values = dict(composed.values)
+    if isinstance(values.get("plugins"), str):
+        values["plugins"] = [values["plugins"]]
+    parts: dict[str, Settings] = {
+        "model": method_part(str(chosen["model"]), values.pop("model")),
+        "data": data_part(str(chosen["data"]), values.pop("data")),
+        "protocol": protocol_part(str(chosen["protocol"]), values.pop("protocol")),
+    }
+    named = {"row": chosen.get("experiment"), "preset": chosen.get("preset"), "scale": chosen.get("scale")}
+    config = from_plain(RunConfig, {**values, **parts, **named})
+    _check_row(composed)
+    if not config.defaults_for_missing:
+        _check_choices_are_settled(config)
+    config.check()
+    return config
+
+
+def typed(schema: type[SettingsT], composed: Composed) -> SettingsT:
+    """The settings of a command other than ``train``, typed and checked.
+
+    Raises:
+        ConfigError: settings cannot be.
+    """
+    values = dict(composed.values)
+    if "data" in values:
+        values["data"] = data_part(str(composed.choices["data"]), values["data"])
+    if "protocol" in values:
+        values["protocol"] = protocol_part(str(composed.choices["protocol"]), values["protocol"])
+    config = from_plain(schema, values)
+    config.check()
+    return config
+
+
+def method_part(name: str, values: Mapping[str, Any]) -> MethodConfig:
+    """A method's settings from plain values."""
+    return from_plain(method_settings(name), values, "model")
+
+
+def data_part(name: str, values: Mapping[str, Any]) -> DataConfig | TrainedDataConfig:
+    """A dataset's settings from plain values."""
+    if name == TrainedDataConfig.name:
+        return from_plain(TrainedDataConfig, values, "data")
+    return from_plain(dataset_settings(name), values, "data")
+
+
+def protocol_part(name: str, values: Mapping[str, Any]) -> ProtocolConfig | TrainedProtocolConfig:
+    """A protocol's settings from plain values."""
+    if name == TrainedProtocolConfig.name:
+        return TrainedProtocolConfig()
+    if name not in PROTOCOLS:
+        raise ConfigError(f"There is no protocol '{name}': choose from {', '.join(PROTOCOLS)}.")
+    return from_plain(PROTOCOLS[name], values, "protocol")
+
+
+def _check_row(composed: Composed) -> None:
+    """A row is of one method: another one chosen beside it would be trained under the row's name."""
+    row = composed.choices.get("experiment")
+    if row is None or not any(word.startswith("model=") for word in composed.overrides):
+        return
+    alone = _load("train", [f"experiment={row}"])
+    own, chosen = alone.hydra.runtime.choices["model"], composed.choices["model"]
+    if own != chosen:
+        raise ConfigError(
+            f"experiment={row} is a row of model={own}, and model={chosen} is chosen beside it: leave one of them out."
+        )
+
+
+def _check_choices_are_settled(config: RunConfig) -> None:
+    """A scale or preset that a method has no settings for would silently be its full setting."""
+    method = config.model
+    for group, choice, folder in (("preset", config.preset, "model_preset"), ("scale", config.scale, "model_scale")):
+        told = f"{group}={choice}"
+        if choice in (None, "paper") or told in method.settled:
+            continue
+        if has_settings(folder, method, str(choice)):
+            continue
+        raise ConfigError(
+            f"{method.name} has no settings for {told}: add conf/{folder}/{method.name}/{choice}.yaml, choose {group}=paper, "
+            "or take its own settings all the same by defaults_for_missing=true."
+        )
+
+
+def has_settings(folder: str, method: MethodConfig, choice: str) -> bool:
+    """A method, or its family, has settings for a scale or preset."""
+    groups = [f"{folder}/{method.name}"]
+    if method.family:
+        groups.append(f"{folder}/{method.family}")
+    return any(is_choice(group, choice) for group in groups)

@@ -1,0 +1,137 @@
+"""Settings that older runs and checkpoints hold, in the form of today. The files themselves are never changed.
+
+Format 1 (before version 0.2) named a method by its import path, kept its name and preset among its settings, and counted
+every phase and schedule in iterations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from crossreid.errors import ConfigError
+from crossreid.settings.registry import built_in_methods
+from crossreid.settings.run import FORMAT
+
+_TSGAN_PASSES, _TSGAN_WARMUP, _TSGAN_STEPS = 120, 10, [40, 70]
+
+
+def current(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings in today's format, from whatever format they were kept in.
+
+    Raises:
+        ConfigError: they are of a newer version, or no settings of a run.
+    """
+    version = config.get("format", 1)
+    if version == FORMAT:
+        return dict(config)
+    if version == 1:
+        return _from_format_1(config)
+    raise ConfigError(f"These settings were written by a newer version (format {version}; this one reads {FORMAT}).")
+
+
+def _from_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        model = dict(config["model"])
+        method = _method_of(model)
+        data, protocol = dict(config["data"]), dict(config["protocol"])
+        choices = {
+            "method": method,
+            "data": data.pop("name"),
+            "protocol": protocol.pop("name"),
+            "row": _row_of(str(config["name"])),
+            "preset": model.pop("preset", None),
+            "scale": (config.get("scale") or {}).get("name"),
+            "people": (config.get("people") or {}).get("name"),
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"These are no settings of a run: {error} is missing.") from error
+    if not str(choices["data"]).startswith("synthetic"):
+        choices["people"] = None  # it stood there, and played no part
+    model.pop("name", None)
+    model.pop("_target_", None)
+    kept = {key: value for key, value in config.items() if key not in ("people", "scale", "preset")}
+    converted = _METHODS.get(method, _without_phases)(model)
+    return {**kept, "format": FORMAT, "choices": choices, "model": converted, "data": data, "protocol": protocol}
+
+
+def _method_of(model: Mapping[str, Any]) -> str:
+    """The registered name of the method whose import path old settings hold."""
+    target = str(model["_target_"])
+    parts = target.split(".")
+    if parts[:2] == ["crossreid", "methods"] and len(parts) > 2 and parts[2] in built_in_methods():
+        return parts[2]
+    raise ConfigError(f"The settings name a method '{target}' that is none of this package.")
+
+
+def _row_of(name: str) -> str | None:
+    """The row that a run's name says it was; a name without a slash was the method's own."""
+    return name if "/" in name and " " not in name else None
+
+
+def _as_it_is(model: dict[str, Any]) -> dict[str, Any]:
+    """Methods that count in iterations still do."""
+    return model
+
+
+def _without_phases(model: dict[str, Any]) -> dict[str, Any]:
+    """One phase of epochs x iterations_per_epoch: it follows from the two."""
+    model.pop("phases", None)
+    return model
+
+
+def _cmssft(model: dict[str, Any]) -> dict[str, Any]:
+    """Length and cuts in epochs."""
+    epoch = model["iterations_per_epoch"]
+    model["epochs"] = model.pop("phases")["joint"] // epoch
+    decay = dict(model["decay"])
+    decay["after"] = [_whole(iteration / epoch) for iteration in decay["after"]]
+    model["decay"] = decay
+    return model
+
+
+def _tsgan(model: dict[str, Any]) -> dict[str, Any]:
+    """Lengths in epochs, schedules in passes of their phase."""
+    epoch = model["iterations_per_epoch"]
+    phases = model.pop("phases")
+    model["epochs"] = {name: _whole(length / epoch) for name, length in phases.items()}
+    model["schedule"] = _passes(model["schedule"], phases["joint"])
+    model["teacher_schedule"] = _passes(model["teacher_schedule"], phases["teacher"])
+    return model
+
+
+def _whole(number: float) -> float:
+    """A whole number as an integer; any other as it is."""
+    return int(number) if number == int(number) else number
+
+
+def _passes(schedule: Mapping[str, Any], length: int) -> dict[str, Any]:
+    """A schedule counted in the paper's 120 passes where it is the paper's, else in as many as there are iterations."""
+    pass_length = length / _TSGAN_PASSES
+    paper = [_TSGAN_WARMUP * pass_length, *(step * pass_length for step in _TSGAN_STEPS)]
+    if [schedule["warmup"], *schedule["steps"]] == paper:
+        return {**schedule, "passes": _TSGAN_PASSES, "warmup": _TSGAN_WARMUP, "steps": list(_TSGAN_STEPS)}
+    return {**schedule, "passes": max(1, length)}
+
+
+_METHODS = {
+    "aligngan": _as_it_is,
+    "baseline": _as_it_is,
+    "jsia": _as_it_is,
+    "hog": _without_phases,
+    "cmssft": _cmssft,
+    "tsgan": _tsgan,
+}
+"""Method -> how its settings were converted; all others lost their phases."""
+
+
+def fingerprint_of_format_1(config: Mapping[str, Any]) -> str:
+    """The digest that runs of format 1 kept of their settings."""
+    outside = ("resume", "run_dir", "output_root", "overwrite", "existing", "logger", "report", "protocol")
+    trainer_outside = ("progress", "checkpoint_every", "pictures_every", "time_budget")
+    kept = {key: value for key, value in config.items() if key not in outside}
+    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in trainer_outside}
+    kept["data"] = {k: v for k, v in config["data"].items() if k not in ("root", "cache", "evaluation_batch")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

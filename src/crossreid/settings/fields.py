@@ -1,0 +1,372 @@
+"""How a setting is written: default, meaning, unit, range and choices in one place, and the checks made from them.
+
+Example:
+    >>> @dataclass
+    ... class MirrorSettings(Settings):
+    ...     flip: float = setting(0.5, "probability of mirroring a training image", at_least=0, at_most=1)
+    >>> MirrorSettings(flip=2.0).check("model")
+    Traceback (most recent call last):
+    crossreid.errors.ConfigError: model.flip is 2.0: choose 0 to 1 (probability of mirroring a training image).
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from difflib import get_close_matches
+from functools import cache
+from itertools import pairwise
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from crossreid.errors import ConfigError
+
+REQUIRED = "???"
+"""The default of a setting that a person must give (OmegaConf's sign for it)."""
+
+_KEY = "crossreid"
+SettingsT = TypeVar("SettingsT", bound="Settings")
+Choice = str | int
+Number = float | int
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What is known of a setting besides its type and default.
+
+    Attributes:
+        text: what it is, in words that follow its name.
+        unit: of a number, such as ``pixels``; empty for none.
+        at_least, at_most: bounds that the value may reach.
+        above, below: bounds that it may not reach.
+        choices: the values it can have; none for any.
+        length: of a list; None for any.
+        ascending: each entry of a list is larger than the one before.
+        distinct: no entry of a list stands in it twice.
+        filled: a list has at least one entry.
+
+    Bounds and choices hold for each entry of a list.
+    """
+
+    text: str
+    unit: str = ""
+    at_least: Number | None = None
+    at_most: Number | None = None
+    above: Number | None = None
+    below: Number | None = None
+    choices: tuple[Choice, ...] = ()
+    length: int | None = None
+    ascending: bool = False
+    distinct: bool = False
+    filled: bool = False
+
+    @property
+    def values(self) -> str:
+        """The values it can have, in words; empty for any."""
+        if self.choices:
+            return f"from {', '.join(map(str, self.choices))}"
+        if self.at_least is not None and self.at_most is not None:
+            return f"{self.at_least} to {self.at_most}"
+        bounds = []
+        if self.at_least is not None:
+            bounds.append(f"{self.at_least} or more")
+        if self.above is not None:
+            bounds.append(f"above {self.above}")
+        if self.at_most is not None:
+            bounds.append(f"{self.at_most} or less")
+        if self.below is not None:
+            bounds.append(f"below {self.below}")
+        return " and ".join(bounds)
+
+    def admits(self, value: object) -> bool:
+        """Bounds and choices hold for one value."""
+        if self.choices:
+            return value in self.choices
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return True
+        inside = (
+            self.at_least is None or value >= self.at_least,
+            self.at_most is None or value <= self.at_most,
+            self.above is None or value > self.above,
+            self.below is None or value < self.below,
+        )
+        return all(inside)
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    unit: str = "",
+    at_least: Number | None = None,
+    at_most: Number | None = None,
+    above: Number | None = None,
+    below: Number | None = None,
+    choices: Sequence[Choice] = (),
+    length: int | None = None,
+    ascending: bool = False,
+    distinct: bool = False,
+    filled: bool = False,
+) -> Any:
+    """A field of a settings dataclass; the arguments are those of :class:`Meaning`.
+
+    Args:
+        default: the value where nothing else is said; :data:`REQUIRED` where a person must give one. A list, a dictionary
+            or another settings object is copied for each instance.
+        meaning: see :class:`Meaning`, as the rest.
+    """
+    known = Meaning(
+        meaning, unit, at_least, at_most, above, below, tuple(choices), length, ascending, distinct, filled
+    )
+    if isinstance(default, list | dict | Settings):
+        return field(default_factory=lambda: deepcopy(default), metadata={_KEY: known})
+    return field(default=default, metadata={_KEY: known})
+
+
+@dataclass
+class Settings:
+    """Base of all settings."""
+
+    def check(self, place: str = "") -> None:
+        """Refuse what no setting of this kind can be.
+
+        Args:
+            place: of these settings among all, such as ``model.backbone``; empty at the top.
+
+        Raises:
+            ConfigError: in one sentence, naming the setting.
+        """
+        hints = type_hints(type(self))
+        for item in fields(self):
+            key = f"{place}.{item.name}" if place else item.name
+            _check(key, getattr(self, item.name), hints[item.name], meaning_of(item))
+        self.check_together(place)
+
+    def check_together(self, place: str) -> None:
+        """Raise :class:`ConfigError` where settings that are right one by one cannot work together."""
+
+    def plain(self) -> dict[str, Any]:
+        """The settings as plain values: numbers, text, lists and dictionaries."""
+        return asdict(self)
+
+
+@cache
+def type_hints(schema: type) -> Mapping[str, Any]:
+    """The types of a dataclass's fields, resolved."""
+    return get_type_hints(schema)
+
+
+def meaning_of(item: Field[Any]) -> Meaning:
+    """What is known of a field; of one that was not made by :func:`setting`, nothing."""
+    known: Meaning = item.metadata.get(_KEY, Meaning(""))
+    return known
+
+
+@dataclass(frozen=True)
+class Described:
+    """A setting as help and reference show it.
+
+    Attributes:
+        key: with its place, such as ``model.backbone.name``.
+        default: as plain values.
+        kind: its type in words.
+        meaning: the rest.
+    """
+
+    key: str
+    default: Any
+    kind: str
+    meaning: Meaning
+
+
+def describe(settings: Settings, place: str = "") -> Iterator[Described]:
+    """All settings below an object, depth first, with the values that it holds as defaults."""
+    hints = type_hints(type(settings))
+    for item in fields(settings):
+        key = f"{place}.{item.name}" if place else item.name
+        value = getattr(settings, item.name)
+        parts = _parts(key, value)
+        if parts:
+            for part_key, part in parts:
+                yield from describe(part, part_key)
+        else:
+            yield Described(key, value, kind_of(hints[item.name]), meaning_of(item))
+
+
+def default_of(item: Field[Any]) -> Any:
+    """A field's default; :data:`REQUIRED` where it has none."""
+    if item.default is not MISSING:
+        return item.default
+    if item.default_factory is not MISSING:
+        return item.default_factory()
+    return REQUIRED
+
+
+def check_choice(key: str, value: object, allowed: Sequence[Choice]) -> None:
+    """Raise :class:`ConfigError` naming the choices."""
+    if value not in allowed:
+        raise ConfigError(f"{key} is '{value}': choose from {', '.join(map(str, allowed))}.")
+
+
+def _parts(key: str, value: object) -> list[tuple[str, Settings]]:
+    """The settings objects that a value is or holds, with their keys."""
+    if isinstance(value, Settings):
+        return [(key, value)]
+    if isinstance(value, Mapping):
+        return [(f"{key}.{name}", part) for name, part in value.items() if isinstance(part, Settings)]
+    return []
+
+
+def _check(key: str, value: object, hint: Any, meaning: Meaning) -> None:
+    """One setting's type, then its range."""
+    if isinstance(value, str) and value == REQUIRED:
+        raise ConfigError(f"{key} has no default: give it ({meaning.text}).")
+    optional, needed = _without_none(hint)
+    if value is None and optional:
+        return
+    if not _is_a(value, needed):
+        raise ConfigError(f"{key} is {_shown(value)}: give {kind_of(hint)}{_explained(meaning)}.")
+    parts = _parts(key, value)
+    for part_key, part in parts:
+        part.check(part_key)
+    if parts:
+        return
+    if isinstance(value, list | tuple):
+        _check_list(key, list(value), meaning)
+        return
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            _check_range(f"{key}.{name}", entry, meaning)
+        return
+    _check_range(key, value, meaning)
+
+
+def _check_list(key: str, values: list[Any], meaning: Meaning) -> None:
+    if meaning.length is not None and len(values) != meaning.length:
+        raise ConfigError(f"{key} is {_shown(values)}: give {meaning.length} entries{_explained(meaning)}.")
+    if meaning.filled and not values:
+        choices = f": choose {meaning.values}" if meaning.values else ""
+        raise ConfigError(f"{key} needs at least one entry{choices}.")
+    for value in values:
+        _check_range(key, value, meaning)
+    if meaning.distinct and len({str(value) for value in values}) < len(values):
+        raise ConfigError(f"{key} is {_shown(values)}: name each entry once{_explained(meaning)}.")
+    if meaning.ascending and any(later <= earlier for earlier, later in pairwise(values)):
+        raise ConfigError(f"{key} is {_shown(values)}: give entries in ascending order{_explained(meaning)}.")
+
+
+def _check_range(key: str, value: object, meaning: Meaning) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key} is {value}: give a finite number{_explained(meaning)}.")
+    if meaning.admits(value):
+        return
+    if meaning.choices:
+        raise ConfigError(f"{key} is '{value}': choose {meaning.values}.")
+    raise ConfigError(f"{key} is {_shown(value)}: choose {meaning.values}{_explained(meaning)}.")
+
+
+def _explained(meaning: Meaning) -> str:
+    return f" ({meaning.text})" if meaning.text else ""
+
+
+def _shown(value: object) -> str:
+    text = f"'{value}'" if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _without_none(hint: Any) -> tuple[bool, Any]:
+    """Whether None is allowed, and the type without it."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return False, hint
+    others = [part for part in get_args(hint) if part is not type(None)]
+    left: Any = others[0]
+    for part in others[1:]:
+        left = left | part
+    return len(others) < len(get_args(hint)), left
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    """A value is of a type; whole numbers are numbers, truth values are not."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_is_a(value, part) for part in parts)
+    if origin is list:
+        return isinstance(value, list | tuple) and all(_is_a(entry, parts[0]) for entry in value)
+    if origin is dict:
+        return isinstance(value, Mapping) and all(_is_a(entry, parts[1]) for entry in value.values())
+    if hint in (int, float):
+        numbers = int if hint is int else int | float
+        return isinstance(value, numbers) and not isinstance(value, bool)
+    return hint is Any or isinstance(value, hint)
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_MANY = {bool: "truth values", int: "whole numbers", float: "numbers", str: "texts"}
+
+
+def kind_of(hint: Any) -> str:
+    """A type in words."""
+    optional, hint = _without_none(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        words = " or ".join(kind_of(part) for part in get_args(hint))
+    elif get_origin(hint) is list:
+        words = f"a list of {_MANY.get(get_args(hint)[0], 'values')}"
+    elif get_origin(hint) is dict:
+        words = f"names with {_MANY.get(get_args(hint)[1], 'settings')}"
+    else:
+        words = _KINDS.get(hint, "any value" if hint is Any else "a group of settings")
+    return f"{words}, or null" if optional else words
+
+
+def from_plain(schema: type[SettingsT], values: Mapping[str, Any], place: str = "") -> SettingsT:
+    """Settings from plain values; what is not given keeps its default. Text is taken as it is: nothing is looked up.
+
+    Raises:
+        ConfigError: a key is unknown; the nearest known one is named.
+    """
+    known = {item.name: item for item in fields(schema)}
+    hints = type_hints(schema)
+    given = {}
+    for name, value in values.items():
+        key = f"{place}.{name}" if place else str(name)
+        if name not in known:
+            raise ConfigError(unknown_key(key, [f"{place}.{other}" if place else other for other in known]))
+        given[name] = _build(hints[name], value, default_of(known[name]), key)
+    return schema(**given)
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """The sentence for a key that is not there, with the nearest one that is."""
+    near = get_close_matches(key, known, n=1, cutoff=0.6)
+    if near:
+        return f"There is no setting '{key}': did you mean {near[0]}?"
+    return f"There is no setting '{key}': there are {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}."
+
+
+def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
+    """The sentence for a method, dataset or the like that is not there, with the nearest one that is."""
+    near = get_close_matches(name, known, n=1)
+    guess = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}."
+    return f"There is no {kind} '{name}': {guess}"
+
+
+def _build(hint: Any, value: Any, default: Any, key: str) -> Any:
+    """One plain value as a field's type wants it; settings inside a value keep the defaults of the field."""
+    _, hint = _without_none(hint)
+    if isinstance(hint, type) and issubclass(hint, Settings) and isinstance(value, Mapping):
+        return from_plain(hint, _over(default, value), key)
+    if get_origin(hint) is dict and isinstance(value, Mapping):
+        _, entry = get_args(hint)
+        defaults = default if isinstance(default, Mapping) else {}
+        return {name: _build(entry, part, defaults.get(name), f"{key}.{name}") for name, part in value.items()}
+    if get_origin(hint) is list and isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+def _over(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values over those of a default settings object, if there is one."""
+    base = {item.name: getattr(default, item.name) for item in fields(default)} if isinstance(default, Settings) else {}
+    return {**base, **values}

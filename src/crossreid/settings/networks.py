@@ -1,0 +1,34 @@
+"""Settings of network parts that several methods have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossreid.settings.fields import Settings, setting
+
+
+@dataclass
+class BackboneConfig(Settings):
+    """Which encoder."""
+
+    name: str = setting("resnet50", "a torchvision ResNet: resnet18, resnet34, resnet50, ...")
+    weights: str = setting(
+        "imagenet", "imagenet (downloaded by torchvision on first use), random, or the path of a state-dict file"
+    )
+    size: list[int] = setting(
+        [288, 144], "height and width that images are resized to before the first layer", unit="pixels", length=2, at_least=1
+    )
+    last_stride: int = setting(1, "stride of the last stage: 1 keeps its map at 1/16 of the image, 2 at 1/32", choices=(1, 2))
+
+
+@dataclass
+class HeadConfig(Settings):
+    """AlignGAN's classifier and embedder."""
+
+    order: str = setting(
+        "paper", "layers of the classifier as printed or as in the authors' code", choices=("paper", "official")
+    )
+    dropout: float = setting(0.5, "probability in the classifier", at_least=0, below=1)
+    hidden: int = setting(256, "width of the classifier's hidden layer", at_least=1)
+    embedding: int = setting(256, "D, dimension of the triplet embedding", at_least=1)
+    centre: bool = setting(False, "batch-normalise V before the embedder, for training from random weights")

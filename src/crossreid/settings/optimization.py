@@ -1,0 +1,72 @@
+"""Settings of optimizers and learning-rate schedules; :mod:`crossreid.nn.optimization` makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossreid.errors import ConfigError
+from crossreid.settings.fields import Settings, setting
+
+
+@dataclass
+class AdamConfig(Settings):
+    """An Adam optimizer."""
+
+    lr: float = setting(2e-4, "learning rate", above=0)
+    betas: list[float] = setting([0.9, 0.999], "decay rates of the moments", length=2, at_least=0, below=1)
+    weight_decay: float = setting(0.0, "L2 weight", at_least=0)
+
+
+@dataclass
+class FeatureOptimizerConfig(Settings):
+    """Optimizer of an encoder and its heads."""
+
+    kind: str = setting(
+        "sgd",
+        "sgd (the papers'), or adam, which learns faster where there are no pre-trained weights",
+        choices=("sgd", "adam"),
+    )
+    encoder_lr: float = setting(0.01, "learning rate of the encoder", above=0)
+    head_lr: float = setting(0.1, "learning rate of all but the encoder", above=0)
+    momentum: float = setting(0.9, "of SGD", above=0, below=1)
+    nesterov: bool = setting(True, "Nesterov's momentum of SGD")
+    weight_decay: float = setting(5e-4, "L2 weight", at_least=0)
+
+
+@dataclass
+class DecayConfig(Settings):
+    """Every rate times ``factor`` once ``after`` iterations of the last phase are done."""
+
+    after: int = setting(5000, "iterations of the last phase", at_least=0)
+    factor: float = setting(0.1, "of the cut", above=0, at_most=1)
+
+
+@dataclass
+class EpochStepsConfig(Settings):
+    """Every rate times ``factor`` at each of the epochs ``after``."""
+
+    after: list[float] = setting([40.0, 70.0], "epochs, from 0; parts of one are allowed", at_least=0, ascending=True)
+    factor: float = setting(0.1, "of a cut", above=0, at_most=1)
+
+
+@dataclass
+class EpochScheduleConfig(Settings):
+    """Learning rates by epoch (LbA, sec. 4.1): a linear warm-up, then a cut at each step; constant in an epoch."""
+
+    warmup: int = setting(10, "epochs until the full rate; epoch e < warmup has (e + 1) / warmup of it", at_least=0)
+    steps: list[int] = setting([20, 50], "epochs at which the rates are cut", at_least=0, ascending=True)
+    factor: float = setting(0.1, "of a cut", above=0, at_most=1)
+
+    def check_together(self, place: str) -> None:
+        """Cuts come after the warm-up."""
+        if any(step < self.warmup for step in self.steps):
+            raise ConfigError(
+                f"{place}.steps are epochs after the warm-up of {self.warmup}, not {self.steps}: change one of them."
+            )
+
+    def share(self, epoch: int) -> float:
+        """Share of the full rate in an epoch, counted from 0."""
+        if epoch < self.warmup:
+            return (epoch + 1) / self.warmup
+        cuts = sum(epoch >= step for step in self.steps)
+        return float(self.factor**cuts)

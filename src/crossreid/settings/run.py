@@ -1,0 +1,277 @@
+"""Settings of a run: what is trained, on what, where it goes, and what is scored and shown at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from crossreid.errors import ConfigError
+from crossreid.settings.data import NOT_PART_OF_DATA, DataConfig
+from crossreid.settings.fields import REQUIRED, Settings, from_plain, setting
+from crossreid.settings.method import MethodConfig
+from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig
+
+FORMAT = 2
+"""Of the settings that a run and its checkpoints keep; raised where older ones need :mod:`~crossreid.settings.conversion`."""
+
+
+@dataclass
+class SelectionConfig(Settings):
+    """Which weights are scored."""
+
+    name: str = setting(
+        "last",
+        "last (the papers' setting: trained on training and validation persons together) or validation (trained on the "
+        "training persons, the best on the validation persons; the test gallery is never looked at before)",
+        choices=("last", "validation"),
+    )
+    every: int = setting(0, "epochs between two looks at the validation persons; 0 with last", at_least=0)
+
+    def check_together(self, place: str) -> None:
+        """``every`` goes with ``validation``."""
+        if self.name == "validation" and self.every < 1:
+            raise ConfigError(f"{place}.every is the number of epochs between two validations: give 1 or more.")
+        if self.name == "last" and self.every:
+            raise ConfigError(f"{place}.every goes with selection=validation; selection=last looks at no validation ids.")
+
+    def check_epochs(self, epochs: int | None) -> None:
+        """Raise :class:`ConfigError` where the last weights of so many epochs would not be looked at."""
+        if self.name == "validation" and epochs is not None and epochs % self.every:
+            raise ConfigError(
+                f"selection.every={self.every} does not divide the {epochs} epochs of this training, so the last weights "
+                "would not be looked at: choose another number."
+            )
+
+
+@dataclass
+class TrainerConfig(Settings):
+    """Where and how it runs."""
+
+    accelerator: str = setting("auto", "a GPU where there is one (auto), or by name", choices=("auto", "cpu", "gpu"))
+    devices: Any = setting(1, "processes on this machine, a list of GPUs, or auto")
+    num_nodes: int = setting(1, "machines", at_least=1)
+    strategy: str = setting(
+        "auto",
+        "auto: DDP on several devices, by the number of players",
+        choices=("auto", "ddp", "ddp_find_unused_parameters_true"),
+    )
+    backend: str | None = setting(None, "of the process group (nccl, gloo); null: the accelerator's own")
+    precision: str = setting(
+        "32-true", "of training; 16-mixed for one player only", choices=("32-true", "bf16-mixed", "16-mixed")
+    )
+    deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
+    log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1)
+    checkpoint_every: int = setting(
+        100, "between checkpoints; phase ends are kept besides", unit="iterations", at_least=1
+    )
+    pictures_every: int = setting(100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0)
+    progress: bool = setting(True, "show progress")
+    time_budget: float | None = setting(
+        None,
+        "time that training may take, over all resumes; then it stops unscored; null: any",
+        unit="seconds",
+        above=0,
+    )
+
+    def check_together(self, place: str) -> None:
+        """``devices`` is a number, a list or ``auto``."""
+        if isinstance(self.devices, list) and self.devices:
+            return
+        if not re.fullmatch(r"auto|-1|[1-9]\d*", str(self.devices)):
+            raise ConfigError(f"{place}.devices is '{self.devices}': give a number from 1, a list, or 'auto'.")
+
+    def check_players(self, players: int) -> None:
+        """Raise :class:`ConfigError` for a precision that several optimizers cannot have."""
+        if self.precision == "16-mixed" and players > 1:
+            raise ConfigError(
+                "trainer.precision=16-mixed updates one gradient scaler once a player, which is wrong with several: use "
+                "trainer.precision=bf16-mixed."
+            )
+
+
+@dataclass
+class LoggerConfig(Settings):
+    """Where losses go besides history.csv in the run folder, which is always written."""
+
+    name: str = setting("csv", "csv for nothing more, or wandb", choices=("csv", "wandb"))
+    offline: bool = setting(True, "W&B without a login; `wandb sync` sends the run later")
+    project: str = setting("crossreid", "W&B project")
+    entity: str | None = setting(None, "W&B user or team; null: your default")
+
+
+@dataclass
+class ReportConfig(Settings):
+    """What is scored and drawn at the end of training."""
+
+    untrained: bool | None = setting(
+        None, "score the network before training too; null: on the embedded set only, where it is cheap"
+    )
+    modality_pairs: bool = setting(True, "the four query/gallery modality pairings (AlignGAN, Table 1)")
+    figures: bool = setting(True, "draw PNGs")
+    tsne_identities: int = setting(
+        7, "persons in the t-SNE figure (AlignGAN, Fig. 6), one marker shape each; 0 for none", at_least=0, at_most=10
+    )
+
+
+@dataclass
+class TrainConfig(Settings):
+    """Everything ``crossreid.train`` is told."""
+
+    name: str | None = setting(None, "label of the run, in folders and as the W&B group; null: its row or method")
+    seed: int = setting(0, "of initial weights, batches and augmentation", at_least=0)
+    resume: str | None = setting(
+        None, "a run folder or checkpoint to go on from; auto: the newest run with these settings"
+    )
+    run_dir: str | None = setting(None, "folder of the run; null: a new one, OUTPUT_ROOT/NAME/DATE_TIME_seedN")
+    output_root: str = setting("outputs", "folder of run folders")
+    overwrite: bool = setting(False, "replace a run that is already in run_dir")
+    existing: str = setting(
+        "refuse",
+        "a run that is in its folder already: refuse, or continue: keep it if it is finished, else go on from its "
+        "checkpoint, or start over; never one of other settings",
+        choices=("refuse", "continue"),
+    )
+    plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
+    defaults_for_missing: bool = setting(
+        False, "take a method's own settings where it has none for the chosen scale or preset, instead of refusing"
+    )
+    people: Any = setting(None, "sizes of the embedded sets, chosen by people=NAME")
+    data: Any = setting(REQUIRED, "the dataset")
+    selection: SelectionConfig = setting(SelectionConfig(), "which weights are scored")
+    protocol: Any = setting(REQUIRED, "how it is scored")
+    trainer: TrainerConfig = setting(TrainerConfig(), "where and how it runs")
+    logger: LoggerConfig = setting(LoggerConfig(), "where losses go")
+    report: ReportConfig = setting(ReportConfig(), "what is scored and drawn at the end")
+    model: Any = setting(REQUIRED, "the method")
+
+    def check_together(self, place: str) -> None:
+        """``existing=continue`` decides by itself."""
+        if self.existing == "continue" and (self.overwrite or self.resume):
+            raise ConfigError("existing=continue decides by itself what to resume: leave overwrite and resume out.")
+
+
+@dataclass
+class Choices(Settings):
+    """What was chosen by name: with the settings it is a run's identity. None: not chosen by name, but given in Python."""
+
+    method: str = setting(REQUIRED, "the method's registered name")
+    data: str = setting(REQUIRED, "the dataset's registered name")
+    protocol: str = setting(REQUIRED, "the protocol's name")
+    row: str | None = setting(None, "a published row, such as lba/full")
+    preset: str | None = setting(None, "paper or official")
+    scale: str | None = setting(None, "smoke, small or paper")
+    people: str | None = setting(None, "sizes of the embedded set, such as small")
+
+
+@dataclass
+class RunConfig(TrainConfig):
+    """One run, typed: its settings with the method's, the dataset's and the protocol's, and what was chosen by name."""
+
+    model: MethodConfig = setting(REQUIRED, "the method")
+    data: DataConfig = setting(REQUIRED, "the dataset")
+    protocol: ProtocolConfig = setting(REQUIRED, "how it is scored")
+    row: str | None = setting(None, "a published row, such as lba/full")
+    preset: str | None = setting(None, "paper or official")
+    scale: str | None = setting(None, "smoke, small or paper")
+
+    @property
+    def choices(self) -> Choices:
+        """What was chosen by name."""
+        people = self.people["name"] if self.data.embedded and isinstance(self.people, Mapping) else None
+        return Choices(self.model.name, self.data.name, self.protocol.name, self.row, self.preset, self.scale, people)
+
+    @property
+    def label(self) -> str:
+        """The run's name in tables and folders."""
+        return self.name or self.row or self.model.name
+
+    def check_together(self, place: str) -> None:
+        """As of :class:`TrainConfig`, and epochs that can be selected from."""
+        super().check_together(place)
+        self.selection.check_epochs(self.model.epochs_of_training)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Everything as plain values, as a run and its checkpoints keep it."""
+        kept = asdict(self)
+        for key in ("row", "preset", "scale", "people", "plugins", "defaults_for_missing"):
+            del kept[key]
+        kept["name"] = self.label
+        return {"format": FORMAT, "choices": asdict(self.choices), **kept}
+
+
+NOT_PART_OF_A_RUN = ("name", "resume", "run_dir", "output_root", "overwrite", "existing", "logger", "report", "protocol")
+"""Settings that do not change what a run computes."""
+NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget")
+"""Likewise, of the trainer."""
+
+
+def run_config_from_plain(kept: Mapping[str, Any]) -> RunConfig:
+    """The settings that a run or a checkpoint keeps (:meth:`RunConfig.to_plain`), typed and checked.
+
+    Text is taken literally: nothing is imported, looked up or resolved because a file says so.
+
+    Raises:
+        ConfigError: a name is not registered here, or a value has no place.
+    """
+    from crossreid.settings.registry import dataset_settings, method_settings  # noqa: PLC0415 - it knows this module
+
+    choices = kept.get("choices")
+    if not isinstance(choices, Mapping):
+        raise ConfigError("These are no settings of a run: choices is missing.")
+    chosen = from_plain(Choices, choices, "choices")
+    if chosen.protocol not in PROTOCOLS:
+        raise ConfigError(f"The run was scored by the protocol '{chosen.protocol}', which is not known here.")
+    parts: dict[str, Settings] = {
+        "model": from_plain(method_settings(chosen.method), kept["model"], "model"),
+        "data": from_plain(dataset_settings(chosen.data), kept["data"], "data"),
+        "protocol": from_plain(PROTOCOLS[chosen.protocol], kept["protocol"], "protocol"),
+    }
+    others = without(kept, ("format", "choices", "model", "data", "protocol"))
+    named: dict[str, Any] = {"row": chosen.row, "preset": chosen.preset, "scale": chosen.scale}
+    if chosen.people:
+        named["people"] = {"name": chosen.people}
+    config = from_plain(RunConfig, {**others, **parts, **named})
+    config.check()
+    return config
+
+
+def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run's plain settings, those that decide what it computes; of the data, not where it lies."""
+    identity = without(kept, NOT_PART_OF_A_RUN)
+    identity["trainer"] = without(kept["trainer"], NOT_PART_OF_TRAINER)
+    identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
+    identity["choices"] = without(kept["choices"], ("protocol",))
+    return identity
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Keys in which two runs' identities differ, each with both values; none where they are one run.
+
+    A number of iterations that one of them leaves to its dataset is no difference.
+    """
+    first, second = _flat(one), _flat(other)
+    found = []
+    for key in sorted({*first, *second}):
+        here, there = first.get(key), second.get(key)
+        unknown = key == "model.iterations_per_epoch" and None in (here, there)
+        if here != there and not unknown:
+            found.append(f"{key} is {there} there and {here} here")
+    return found
+
+
+def _flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{place}.{name}" if place else str(name)
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, key)
+        else:
+            flat[key] = value
+    return flat
+
+
+def without(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """A mapping without some keys."""
+    return {key: value for key, value in values.items() if key not in names}

@@ -1,0 +1,73 @@
+"""Hydra's and OmegaConf's messages in the words of the settings, one sentence each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+_OVERRIDE = re.compile(r"Could not override '([^']+)'")
+_ADD = re.compile(r"Could not append to config. An item is already at '([^']+)'")
+_CHOICE = re.compile(r"Could not find '([^']+)'|Could not load '([^']+)'")
+_OPTIONS = re.compile(r"Available options in '[^']*':\s*(.*?)(?:Config search path|$)", re.DOTALL)
+_FULL_KEY = re.compile(r"full_key: (\S+)")
+_WRONG_TYPE = re.compile(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", re.DOTALL)
+_KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
+
+
+def one_line(error: BaseException | str) -> str:
+    """A message as one line."""
+    return " ".join(str(error).split())
+
+
+def explain(error: BaseException, known: Sequence[str] = ()) -> str:
+    """An error of composing as one sentence.
+
+    Args:
+        error: of Hydra or OmegaConf.
+        known: keys that there are, for guessing what was meant.
+    """
+    text = str(error)
+    if error.__cause__ is not None and not _OVERRIDE.search(text):
+        text = f"{text}\n{error.__cause__}"
+    wrong = _WRONG_TYPE.search(text)
+    if wrong:
+        key = _FULL_KEY.search(text)
+        kind = _KINDS.get(wrong[3], wrong[3])
+        return f"{key[1] if key else 'A setting'} is '{wrong[1]}': give {kind}."
+    missing = _OVERRIDE.search(text)
+    if missing:
+        return _no_setting(missing[1], known)
+    choice = _CHOICE.search(text)
+    options = _OPTIONS.search(text)
+    if choice:
+        return _no_choice(choice[1] or choice[2], options[1].split() if options else [])
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
+    return " ".join(kept) if kept else type(error).__name__
+
+
+def _no_setting(key: str, known: Sequence[str]) -> str:
+    near = get_close_matches(key, known, n=1, cutoff=0.6)
+    guess = f"did you mean {near[0]}?" if near else "--cfg job prints all of them."
+    return f"There is no setting '{key}': {guess}"
+
+
+def _no_choice(choice: str, options: Sequence[str]) -> str:
+    group, _, name = choice.rpartition("/")
+    near = get_close_matches(name, options, n=1)
+    known = f"there are {', '.join(options)}." if options else "--help lists the choices."
+    guess = f"did you mean {group}={near[0]}? " if near else ""
+    return f"There is no {group}={name}: {guess}{known[0].upper() + known[1:] if guess else known}"
+
+
+def keys_of(values: Mapping[str, Any], place: str = "") -> list[str]:
+    """All keys of nested values, groups included."""
+    keys = []
+    for name, value in values.items():
+        key = f"{place}.{name}" if place else str(name)
+        keys.append(key)
+        if isinstance(value, Mapping):
+            keys.extend(keys_of(value, key))
+    return keys

@@ -1,0 +1,91 @@
+"""What a copy of a dataset holds, and what a protocol makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+
+from crossreid.console import console
+from crossreid.data.cache import available_cores
+from crossreid.data.datasets import ReIDDataset
+from crossreid.data.datasets.sources import open_source
+from crossreid.data.doctor import Examination, examine
+from crossreid.errors import CrossReIDError
+from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols
+from crossreid.settings.data import DataConfig
+from crossreid.settings.protocol import ProtocolConfig
+from crossreid.training.scoring import as_embeddings
+
+
+@dataclass(frozen=True)
+class ExaminedDataset:
+    """A dataset's findings and what a protocol makes of it.
+
+    Attributes:
+        findings: counts, and what is wrong.
+        sizes: protocol key -> probes and gallery images of its first trial.
+    """
+
+    findings: Examination
+    sizes: Mapping[str, tuple[int, int]]
+
+
+def examine_dataset(data: DataConfig, protocol: ProtocolConfig, *, progress: bool) -> ExaminedDataset:
+    """Open every image, count, and see what the protocol makes of the test split.
+
+    Raises:
+        DataError: nothing can be read.
+    """
+    source = open_source(data)
+    dataset, complaints = source.survey(progress=progress)
+    sizes: dict[str, tuple[int, int]] = {}
+    try:
+        sizes = protocol_sizes(build_protocols(protocol, Scored.of(data, data, dataset)), dataset)
+    except CrossReIDError as error:
+        complaints = [*complaints, str(error)]
+    findings = examine(dataset, source.expected(), complaints, workers=available_cores(), progress=progress)
+    return ExaminedDataset(findings, sizes)
+
+
+def protocol_sizes(protocols: ProtocolSet, dataset: ReIDDataset) -> dict[str, tuple[int, int]]:
+    """Protocol key -> probes and gallery images of its first trial.
+
+    Raises:
+        DataError: the protocol cannot score this set.
+    """
+    rows = dataset.rows("test")
+    embeddings = as_embeddings(dataset, rows, {"main": np.zeros((len(rows), 1), dtype=np.float32)})
+    sizes = {}
+    for protocol in protocols.test:
+        protocol.check(embeddings)
+        sizes[protocol.key] = len(protocol.queries(embeddings)), len(protocol.gallery(embeddings, 0))
+    return sizes
+
+
+def show(examined: ExaminedDataset, data: DataConfig) -> None:
+    """A table of counts, what the protocol makes of them, then the findings, a line each."""
+    table = Table(title=f"{data.name} at {data.folder}", title_justify="left")
+    for heading in ("split", "camera", "ids", "expected", "images", "expected", ""):
+        table.add_column(heading, justify="left" if heading in ("split", "") else "right")
+    for row in examined.findings.counts:
+        ids, images, mark = "-", "-", ""
+        if row.expected is not None:
+            ids, images = str(row.expected.ids), str(row.expected.images)
+            mark = "ok" if row.right else "differs"
+        style = "" if row.right else "red"
+        table.add_row(
+            row.split, str(row.camera), str(row.found.ids), ids, str(row.found.images), images, mark, style=style
+        )
+    console.print(table)
+    for key, (probes, gallery) in examined.sizes.items():
+        console.print(f"{key}: {probes} probes, {gallery} gallery images", markup=False)
+    findings = examined.findings.findings
+    for finding in findings:
+        style = "red" if finding.severity == "error" else "yellow"
+        console.print(f"{finding.severity} ({finding.kind}): {finding.message}", style=style, markup=False)
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = len(findings) - errors
+    console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.", markup=False)

@@ -1,0 +1,38 @@
+"""Checkpoints of older versions, in the form of today; the files themselves are never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crossreid.settings.conversion import current
+from crossreid.settings.run import FORMAT
+
+RENAMED_IN_FORMAT_2 = {"judge_": "discriminator_"}
+"""Beginning of a network's name in a state dict -> what it is called today."""
+
+
+def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint as today's methods write it; one that is not crossreid's is left as it is.
+
+    Weights are renamed by :data:`RENAMED_IN_FORMAT_2`, settings converted; optimizers keep their places, since their order
+    and that of their parameters are the same.
+
+    Raises:
+        ConfigError: its settings are of a newer version.
+    """
+    ours = checkpoint.get("crossreid")
+    if not isinstance(ours, Mapping) or ours.get("format", 1) == FORMAT or "config" not in ours:
+        return checkpoint
+    config = current(ours["config"])
+    weights = {current_name(name): tensor for name, tensor in checkpoint["state_dict"].items()}
+    kept = {**ours, "format": FORMAT, "method": config["choices"]["method"], "model": config["model"], "config": config}
+    return {**checkpoint, "state_dict": weights, "crossreid": kept}
+
+
+def current_name(name: str) -> str:
+    """A weight's name today."""
+    for old, new in RENAMED_IN_FORMAT_2.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

@@ -1,0 +1,77 @@
+"""What this machine must have for a run: checked before anything expensive."""
+
+from __future__ import annotations
+
+import platform
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from crossreid.errors import ConfigError
+from crossreid.settings.run import TrainerConfig
+
+FIGURE_PACKAGES = ("matplotlib", "sklearn")
+
+
+def check_figures(wanted: bool, key: str = "figure") -> None:
+    """Raise :class:`ConfigError` naming the key, when figures are wanted and their packages are missing."""
+    if wanted and any(find_spec(name) is None for name in FIGURE_PACKAGES):
+        raise ConfigError(
+            f"Figures need matplotlib and scikit-learn: pip install 'crossreid[viz]', or set {key}=false."
+        )
+
+
+def check_devices(config: TrainerConfig) -> None:
+    """Raise :class:`ConfigError` where the trainer asks for devices that are not there."""
+    gpus = torch.cuda.device_count()
+    count = device_count(config)
+    if config.accelerator == "gpu" and not gpus:
+        raise ConfigError("trainer=gpu needs a CUDA GPU and torch finds none: choose trainer=cpu or trainer=auto.")
+    if config.accelerator != "cpu" and gpus and count > gpus:
+        raise ConfigError(f"trainer.devices asks for {count} GPUs and there are {gpus}: ask for fewer.")
+    if config.strategy != "auto" and count * config.num_nodes == 1:
+        raise ConfigError(f"trainer.strategy={config.strategy} needs several processes: set trainer.devices=2 or more.")
+
+
+def device_count(config: TrainerConfig) -> int:
+    """Processes on this machine that the settings ask for."""
+    if isinstance(config.devices, list):
+        return len(config.devices)
+    if str(config.devices) in ("auto", "-1"):
+        return max(1, torch.cuda.device_count()) if config.accelerator != "cpu" else 1
+    return int(config.devices)
+
+
+def world_size(config: TrainerConfig) -> int:
+    """Processes on all machines."""
+    return device_count(config) * config.num_nodes
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` (a GPU where there is one), ``cpu``, ``gpu``, ``cuda`` or ``cuda:1`` as a device.
+
+    Raises:
+        ConfigError: it is not there, or is none of these.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    if name in ("gpu", "cuda") or name.startswith("cuda:"):
+        if not has_gpu:
+            raise ConfigError(f"The device {name} needs a CUDA GPU and torch finds none: choose cpu or auto.")
+        return torch.device("cuda" if name == "gpu" else name)
+    if name == "cpu":
+        return torch.device("cpu")
+    raise ConfigError(f"There is no device '{name}': choose from auto, cpu, gpu, cuda:0.")
+
+
+def machine(device: torch.device) -> str:
+    """What ``device`` is, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} thread(s)"

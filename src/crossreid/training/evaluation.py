@@ -1,0 +1,42 @@
+"""Score a checkpoint: embed the dataset, keep embeddings and figures where asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crossreid.console import notice
+from crossreid.methods.reporting import reported_pairs_of
+from crossreid.runs.results import RunResults
+from crossreid.settings.commands import EvaluateConfig
+from crossreid.training.loading import checkpoint_at, restore
+from crossreid.training.scoring import draw_figures, embed_dataset, score_all
+
+
+def score_checkpoint(config: EvaluateConfig) -> RunResults | None:
+    """All rows of a checkpoint's method; None on the processes that do not show and write.
+
+    Raises:
+        CrossReIDError: in one sentence, what went wrong.
+    """
+    path = checkpoint_at(config.checkpoint or "")
+    run = restore(path, config.data, config.protocol, config.trainer)
+    embeddings = embed_dataset(run.trainer, run.module, run.data)
+    scorers = run.scorers()
+    scores = score_all(
+        run.name,
+        embeddings,
+        run.protocols,
+        scorers,
+        pairs=config.report.modality_pairs,
+        reported=reported_pairs_of(run.module),
+        progress=config.trainer.progress and run.trainer.is_global_zero,
+    )
+    if not run.trainer.is_global_zero:
+        return None
+    if config.save_embeddings:
+        notice(f"Embeddings: {embeddings.save(Path(config.save_embeddings))}")
+    if config.report.figures:
+        folder = path.parent / f"figures_{path.stem}"
+        draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], scorers[""], config.report)
+        notice(f"Figures: {folder}")
+    return RunResults(scores, {"checkpoint": str(path)})

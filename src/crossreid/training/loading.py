@@ -1,0 +1,172 @@
+"""The one way from a checkpoint to a method, and what a checkpoint says of how it is to be scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from crossreid.data.datamodule import ReIDDataModule
+from crossreid.errors import CheckpointError, ConfigError
+from crossreid.evaluation import Scorer
+from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
+from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.reporting import further_scorers_of
+from crossreid.randomness import derive_seed
+from crossreid.runs.folder import LAST
+from crossreid.settings.data import DataConfig, TrainedDataConfig
+from crossreid.settings.fields import from_plain
+from crossreid.settings.method import MethodConfig
+from crossreid.settings.protocol import ProtocolConfig, TrainedProtocolConfig
+from crossreid.settings.registry import method_class, method_settings
+from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_plain
+from crossreid.training.checkpoints import load_weights, read_checkpoint
+from crossreid.training.environment import check_devices
+from crossreid.training.progress import IterationProgress
+from crossreid.training.trainer import make_trainer
+
+
+def make_method(config: MethodConfig, num_identities: int, seed: int) -> CrossModalityModule[Any]:
+    """The method with initial weights that depend on the seed alone."""
+    torch.manual_seed(derive_seed(seed, "initial weights"))
+    module: CrossModalityModule[Any] = method_class(config)(config, num_identities, seed)
+    return module
+
+
+def checkpoint_at(place: str | Path) -> Path:
+    """A checkpoint by its own path, or by that of its run folder.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = Path(place)
+    found = path / LAST if path.is_dir() else path
+    if not found.is_file():
+        raise CheckpointError(f"There is no checkpoint at '{place}': name a run folder or a .ckpt file that training wrote.")
+    return found
+
+
+def method_from(checkpoint: Mapping[str, Any], path: Path) -> CrossModalityModule[Any]:
+    """The method that a checkpoint holds, with its weights, in eval mode on the CPU.
+
+    Args:
+        checkpoint: as :func:`~crossreid.training.checkpoints.read_checkpoint` gives it.
+        path: where it came from, for messages.
+
+    Raises:
+        CheckpointError: its settings or weights are not those of a method that is registered here.
+    """
+    ours = checkpoint["crossreid"]
+    try:
+        settings = from_plain(method_settings(ours["method"]), ours["model"], "model")
+        module = make_method(settings, int(ours["num_identities"]), int(ours["seed"]))
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"The checkpoint '{path}' cannot be made a method again: {error}") from error
+    load_weights(module, checkpoint["state_dict"], path)
+    module.iteration = int(ours["iteration"])
+    return module.eval()
+
+
+def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
+    """The settings of the run that wrote a checkpoint.
+
+    Raises:
+        CheckpointError: a plain trainer wrote it, so that there are none; or they cannot be read.
+    """
+    kept = checkpoint["crossreid"].get("config")
+    if kept is None:
+        raise CheckpointError(
+            f"The checkpoint '{path}' was not written by a run of crossreid, so it does not say what to score: name data and "
+            "protocol."
+        )
+    try:
+        return run_config_from_plain(kept)
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A trained method with its dataset and what to score it by.
+
+    Attributes:
+        name: of the run and its iteration, for tables.
+        module: the method with its weights.
+        data: the dataset asked for, or the one of training.
+        settings: of the protocol asked for, or of that of training.
+        protocols: what they make.
+        trainer: to embed with.
+        config: the settings of the run that trained it.
+    """
+
+    name: str
+    module: CrossModalityModule[Any]
+    data: ReIDDataModule
+    settings: ProtocolConfig
+    protocols: ProtocolSet
+    trainer: pl.Trainer
+    config: RunConfig
+
+    def scorers(self) -> dict[str, Scorer]:
+        """What to score by, by row."""
+        return scorers_of(self.module, self.settings, self.trainer.strategy.root_device)
+
+
+def scorers_of(
+    module: CrossModalityModule[Any], protocol: ProtocolConfig, device: torch.device
+) -> dict[str, Scorer]:
+    """The method's own scorer (``""``), its further ones, and what the protocol adds."""
+    own = {"": module.scorer(), **further_scorers_of(module, device)}
+    return build_scorers(protocol, own)
+
+
+def restore(
+    path: Path,
+    data: DataConfig | TrainedDataConfig,
+    protocol: ProtocolConfig | TrainedProtocolConfig,
+    trainer: TrainerConfig,
+) -> Restored:
+    """Build what a checkpoint holds, ready to be scored.
+
+    Args:
+        path: the checkpoint.
+        data: which dataset, or the one of training and where it lies now.
+        protocol: how to score, or as in training.
+        trainer: what to embed on.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, partial or of another model.
+        ConfigError: settings cannot be, or the model must not be scored on this split.
+        DataError: the dataset is not there or not whole.
+    """
+    check_devices(trainer)
+    checkpoint = read_checkpoint(path)
+    trained = run_of(checkpoint, path)
+    scored_on = dataset_settings(data, trained.data)
+    chosen = trained.protocol if isinstance(protocol, TrainedProtocolConfig) else protocol
+    module = method_from(checkpoint, path)
+    validating = trained.selection.name == "validation"
+    module_data = ReIDDataModule.for_method(
+        scored_on, module.config, seed=trained.seed, validating=validating, progress=trainer.progress
+    )
+    return Restored(
+        f"{trained.label} (iteration {module.iteration})",
+        module,
+        module_data,
+        chosen,
+        build_protocols(chosen, Scored.of(scored_on, trained.data, module_data.dataset)),
+        make_trainer(trainer, module.config, 1, path.parent, (), [IterationProgress()] if trainer.progress else []),
+        trained,
+    )
+
+
+def dataset_settings(asked: DataConfig | TrainedDataConfig, trained: DataConfig) -> DataConfig:
+    """The dataset asked for, or the one of training, where it lies now."""
+    if isinstance(asked, DataConfig):
+        return asked
+    moved = {key: value for key, value in asked.plain().items() if value is not None}
+    return replace(trained, **moved)

@@ -1,0 +1,275 @@
+"""One run from the verified dataset to its figures; nothing is written before every check has passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+
+from crossreid.console import main_process, notice
+from crossreid.data.datamodule import ReIDDataModule
+from crossreid.errors import ConfigError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.building import Scored, build_protocols, build_scorers
+from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.reporting import reported_pairs_of
+from crossreid.runs.folder import BEST, LAST, RunFolder, now, start_run, tell_ranks
+from crossreid.runs.results import UNTRAINED, RunResults, Scores
+from crossreid.settings.run import RunConfig
+from crossreid.training.budget import TrainingClock
+from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
+from crossreid.training.environment import machine, world_size
+from crossreid.training.loading import make_method, scorers_of
+from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, make_wandb, wandb_of
+from crossreid.training.progress import IterationProgress
+from crossreid.training.scoring import draw_figures, embed_dataset, score, score_all, show
+from crossreid.training.trainer import make_trainer
+from crossreid.training.validation import ValidationSelection
+
+
+@dataclass
+class Session:
+    """What is trained, on what, and where it goes.
+
+    Args:
+        config: the run's settings; those that depend on the dataset are filled in.
+        run: where it writes.
+    """
+
+    config: RunConfig
+    run: RunFolder
+
+    def complete(self) -> RunResults:
+        """Read, train, score, show, keep."""
+        self._prepare()
+        resumed_at = self._check_checkpoint()
+        if main_process():
+            start_run(self.run, self.config.to_plain(), overwrite=self.config.overwrite)
+            tell_ranks(self.run)
+        trainer = self._make_trainer(resumed_at)
+        before = self._score_untrained(trainer)
+        self._fit(trainer)
+        seconds = round(self.clock.seconds, 1)
+        scores, embeddings = self._score(trainer)
+        if not self.config.model.trains:
+            trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
+        results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
+        if trainer.is_global_zero:
+            self._keep(trainer, results)
+            embeddings.save(self.run.path / "embeddings.npz")
+            if self.config.report.figures:
+                self._draw(trainer, embeddings)
+            place = machine(trainer.strategy.root_device)
+            self.run.note(status="finished", finished=now(), training_seconds=seconds, machine=place)
+            self._say_where()
+        return results
+
+    # ------------------------------------------------------------------ before training
+
+    def _prepare(self) -> None:
+        """The dataset, the method, the protocols; refuses what cannot be before anything is written."""
+        config = self.config
+        validating = config.selection.name == "validation"
+        self.data = ReIDDataModule.for_method(
+            config.data, config.model, seed=config.seed, validating=validating, progress=config.trainer.progress
+        )
+        notice(_describe(self.data))
+        if config.model.trains:
+            self.config = config = replace(config, model=config.model.with_epoch(self.data.iterations_per_epoch))
+            config.check()
+        notice(_announce(config))
+        self.module = self._make_module()
+        for sentence in self.module.load_pretrained():
+            notice(f"Initial weights: {sentence}")
+        scored = Scored.of(config.data, config.data, self.data.dataset)
+        self.protocols = build_protocols(config.protocol, scored)
+        self.selection = self._make_selection()
+        self.data.sampler(world_size=world_size(config.trainer))  # refuses impossible batches
+        self.data.prepare_data()
+
+    def _make_module(self) -> CrossModalityModule[Any]:
+        module = make_method(self.config.model, self.data.num_identities, self.config.seed)
+        module.log_every = self.config.trainer.log_every
+        module.checkpoint_extras = {"config": self.config.to_plain()}
+        return module
+
+    def _make_selection(self) -> ValidationSelection | None:
+        """The callback that looks at the validation identities, if asked for."""
+        if self.config.selection.name == "last":
+            return None
+        if self.protocols.validation is None or "val" not in self.data.dataset.splits:
+            raise ConfigError(f"{self.config.data.name} has no validation identities to select on: use selection=last.")
+        scorer = build_scorers(self.config.protocol, {"": self.module.scorer()})[""]
+        return ValidationSelection(self.run.path, self.data, self.protocols.validation, scorer)
+
+    def _check_checkpoint(self) -> int:
+        """The iteration to resume at, once the checkpoint is known to be whole; 0 for a new run. Sets the clock."""
+        self.clock = TrainingClock(self.config.trainer.time_budget)
+        if self.run.checkpoint is None:
+            return 0
+        checkpoint = read_checkpoint(self.run.checkpoint)
+        trial = self._make_module()  # a copy: the row before training keeps its weights
+        load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
+        ours = checkpoint["crossreid"]
+        self.clock.before = float(ours.get("training_seconds", 0.0))  # older checkpoints did not count
+        return int(ours["iteration"])
+
+    def _make_trainer(self, resumed_at: int) -> pl.Trainer:
+        config, run = self.config, self.run
+        history = HistoryLogger(run.path / "history.csv")
+        loggers: list[Logger] = [history]
+        callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every, self.clock)]
+        if resumed_at and main_process():
+            history.truncate(resumed_at)
+        if config.logger.name == "wandb":
+            known = run.note().get("wandb_id") if run.checkpoint else None
+            wandb_logger = make_wandb(config, config.to_plain(), run, known)
+            loggers.append(wandb_logger)
+            if main_process():
+                run.note(wandb_id=wandb_logger.experiment.id)
+        if config.trainer.pictures_every:
+            size = self.data.streams["identity"].size
+            batch = self.data.sample_pairs("test", identities=4, images=3, size=size)
+            callbacks.append(PictureGrids(batch.visible, batch.infrared, config.trainer.pictures_every))
+        if config.trainer.progress:
+            callbacks.append(IterationProgress())
+        if self.selection:
+            callbacks.append(self.selection)
+        players = len(self.module.OPTIMIZERS)
+        every = config.selection.every
+        return make_trainer(config.trainer, config.model, players, run.path, loggers, callbacks, validate_every=every)
+
+    # ------------------------------------------------------------------ training
+
+    def _fit(self, trainer: pl.Trainer) -> None:
+        self.clock.start()
+        if not self.config.model.trains:
+            return
+        try:
+            trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
+        except (KeyboardInterrupt, SystemExit):
+            if (self.run.path / LAST).is_file():
+                at = self.module.iteration
+                notice(f"Stopped at iteration {at}; go on with the same command and resume={self.run.path}")
+            raise
+        if self.selection:
+            best, place = self.selection.best, self.run.path / BEST
+            load_weights(self.module, read_checkpoint(place)["state_dict"], place)
+            notice(
+                f"Chosen on the validation identities: iteration {best['iteration']:.0f} "
+                f"(mAP {100 * best['mAP']:.1f}, Rank-1 {100 * best['rank1']:.1f})"
+            )
+
+    # ------------------------------------------------------------------ scores and figures
+
+    def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
+        """The method's own row before training, where asked for; by default on the embedded set only."""
+        asked = self.config.report.untrained
+        wanted = self.config.data.embedded if asked is None else asked
+        if not wanted or not self.config.model.trains:
+            return []
+        embeddings = embed_dataset(trainer, self.module, self.data)
+        scorer = scorers_of(self.module, self.config.protocol, trainer.strategy.root_device)[""]
+        return [score(UNTRAINED, embeddings, self.protocols, scorer, progress=self._shows_progress(trainer))]
+
+    def _score(self, trainer: pl.Trainer) -> tuple[list[Scores], Embeddings]:
+        """All rows of the trained method."""
+        embeddings = embed_dataset(trainer, self.module, self.data)
+        scores = score_all(
+            self.config.label,
+            embeddings,
+            self.protocols,
+            scorers_of(self.module, self.config.protocol, trainer.strategy.root_device),
+            pairs=self.config.report.modality_pairs,
+            reported=reported_pairs_of(self.module),
+            progress=self._shows_progress(trainer),
+        )
+        return scores, embeddings
+
+    def _shows_progress(self, trainer: pl.Trainer) -> bool:
+        return self.config.trainer.progress and trainer.is_global_zero
+
+    def _facts(self, resumed_at: int, seconds: float) -> dict[str, Any]:
+        """What results.json says besides scores."""
+        facts: dict[str, Any] = {
+            "seed": self.config.seed,
+            "iterations": self.config.model.iterations,
+            "resumed_at": resumed_at,
+            "training_identities": self.data.num_identities,
+            "training_seconds": seconds,
+            "left_out_identities": list(self.data.index.unpaired),
+        }
+        if self.selection:
+            facts["selected"] = self.selection.best
+        return facts
+
+    def _keep(self, trainer: pl.Trainer, results: RunResults) -> None:
+        """Write, show and log the scores."""
+        config, iteration = self.config, self.module.iteration
+        results.save(self.run.path / "results.json")
+        preset = f", preset {config.preset}" if config.preset else ""
+        own = [row for row in results.rows if row.name != UNTRAINED]
+        untrained = [row for row in results.rows if row.name == UNTRAINED]
+        show([*untrained, *own], title=f"{config.label} on {config.data.name}, seed {config.seed}{preset}")
+        values: dict[str, float] = {}
+        for row in own:
+            values |= row.flat()
+        for logger in trainer.loggers:
+            logger.log_metrics({**values, "iteration": iteration}, step=iteration)
+        wandb_logger = wandb_of(trainer)
+        if wandb_logger is None:
+            return
+        for row in own:
+            for key, result in row.keyed().items():
+                summary = result.metrics()
+                table = [[trial, *(summary[name]["per_trial"][trial] for name in summary)] for trial in range(result.trials)]
+                wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
+
+    def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
+        figures = draw_figures(
+            self.run.figures,
+            self.module,
+            self.data,
+            embeddings,
+            self.protocols.test[0],
+            scorers_of(self.module, self.config.protocol, trainer.strategy.root_device)[""],
+            self.config.report,
+        )
+        wandb_logger = wandb_of(trainer)
+        if wandb_logger is None:
+            return
+        for path in figures:
+            log_image(wandb_logger, f"figures/{path.stem}", str(path), self.module.iteration)
+
+    def _say_where(self) -> None:
+        notice(f"Results, checkpoints and figures: {self.run.path}")
+        if self.config.logger.name == "wandb" and self.config.logger.offline:
+            notice(f"W&B, offline: wandb sync {self.run.path}/wandb/offline-run-*")
+
+
+def _describe(data: ReIDDataModule) -> str:
+    """What was found on disk."""
+    dataset, counts = data.dataset, []
+    for split, rows in dataset.splits.items():
+        people = len({dataset.records[row].pid for row in rows})
+        infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
+        counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
+    unpaired = data.index.unpaired
+    left_out = f"; {len(unpaired)} ids with one modality only are not trained on" if unpaired else ""
+    return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}{left_out}"
+
+
+def _announce(config: RunConfig) -> str:
+    """What will be done, in a line: the label beside what it stands for, and how long it is."""
+    told = [f"method {config.model.name}"]
+    for name, choice in (("row", config.row), ("preset", config.preset), ("scale", config.scale)):
+        if choice:
+            told.append(f"{name} {choice}")
+    told.append(f"seed {config.seed}")
+    if not config.model.trains:
+        return f"{config.label}: {', '.join(told)}; nothing is trained"
+    phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
+    epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
+    return f"{config.label}: {', '.join(told)}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
