@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from hydra.core.config_store import ConfigStore
-
-from crossreid.settings.store import register
+from crossreid.settings.store import choices_of, register
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOLS = ROOT.parent / "shared" / "protocols"
@@ -24,24 +21,9 @@ class Finished:
 
 
 def choices(group: str) -> list[str]:
-    """All choices of a group, those of its subfolders too: files, and what is registered from code."""
+    """All choices of a group: files, and what is registered from code."""
     register()
-    folder = ROOT / "conf" / group
-    names = {str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")}
-    return sorted(names | set(_stored(group)))
-
-
-def _stored(group: str) -> list[str]:
-    node: Any = ConfigStore.instance().repo
-    for part in group.split("/"):
-        node = node.get(part, {})
-    names = []
-    for name in node:
-        if name.endswith(".yaml"):
-            names.append(name.removesuffix(".yaml"))
-        else:
-            names += [f"{name}/{inner}" for inner in _stored(f"{group}/{name}")]
-    return names
+    return choices_of(group)
 
 
 def newest_run(folder: Path) -> Path:

@@ -20,7 +20,7 @@ from crossreid.errors import CrossReIDError
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain, one_line
-from crossreid.settings.store import packaged_conf, register
+from crossreid.settings.store import choices_of, packaged_conf, register
 
 _UNTOLD = ("sweep=", "data.root=", "data.cache=")
 """Words of a multirun that do not tell its jobs apart."""
@@ -63,7 +63,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
     try:
         start()
     except (HydraException, OmegaConfBaseException) as error:
-        _fail(explain(error, known_keys(config_name, _plain_words(sys.argv[1:]))))
+        _fail(explain(error, known_keys(config_name, _plain_words(sys.argv[1:])), choices_of))
     if failed:
         _fail(f"{len(failed)} of the jobs failed: {'; '.join(failed)}.")
 

@@ -20,61 +20,67 @@ def sysu_lists():
 
 
 def to_embeddings(data, order=None):
+    """The images of arrays in another order of rows; without an array ``infrared`` they are those of SYSU-MM01."""
     from crossreid.evaluation import Embeddings
 
-    n = len(data["pids"])
-    order = np.arange(n) if order is None else order
-    camids = data["camids"][order]
+    if order is None:
+        order = np.arange(len(data["pids"]))
+    infrared = data.get("infrared", np.isin(data["camids"], (3, 6)))
     return Embeddings(
         features={"main": data["features"][order]},
         pids=data["pids"][order],
-        camids=camids,
-        infrared=data["infrared"][order] if "infrared" in data else np.isin(camids, (3, 6)),
+        camids=data["camids"][order],
+        infrared=infrared[order],
         frames=data["frames"][order],
         rows=order,
-        paths=tuple(f"{i}.jpg" for i in order),
+        paths=tuple(f"{row}.jpg" for row in order),
     )
 
 
 def to_permutations(raw):
+    """The official draw from permutations of 1..n, as they stand in the .mat file."""
     from crossreid.evaluation import GalleryPermutations
 
-    return GalleryPermutations("random.mat", {key: order.astype(np.int64) - 1 for key, order in raw.items()})
+    return GalleryPermutations("random.mat", {person: order.astype(np.int64) - 1 for person, order in raw.items()})
 
 
 def people(seed, *, ids=8, present=0.7, most=6, dim=5, integers=False):
     """A small world: each person in some cameras with 1 to ``most`` images; and permutations as in the .mat file."""
     rng = np.random.default_rng(seed)
-    raw, pids, camids, frames = {}, [], [], []
-    for cam in range(1, 7):
+    raw = {}
+    images = []
+    for camera in range(1, 7):
         for pid in range(3, 3 + ids):
             if rng.random() < present:
-                n = int(rng.integers(1, most + 1))
-                raw[cam, pid] = np.stack([rng.permutation(n) + 1 for _ in range(10)]).astype(np.uint8)
-                pids += [pid] * n
-                camids += [cam] * n
-                frames += range(n)
+                count = int(rng.integers(1, most + 1))
+                trials = [rng.permutation(count) + 1 for _ in range(10)]
+                raw[camera, pid] = np.stack(trials).astype(np.uint8)
+                images += [(pid, camera, frame) for frame in range(count)]
+    pids, camids, frames = np.array(images).T
     if integers:  # few values, so that there are many ties
         features = rng.integers(0, 2, (len(pids), dim)).astype(np.float32)
     else:
         features = rng.standard_normal((len(pids), dim)).astype(np.float32)
-    data = {"features": features, "pids": np.array(pids), "camids": np.array(camids), "frames": np.array(frames)}
-    return data, raw
+    return {"features": features, "pids": pids, "camids": camids, "frames": frames}, raw
 
 
 def two_modalities(seed, cameras, *, ids=9, most=4, present=0.6, dim=3):
     """A small world: each person in some of the (camera, infrared) pairs; whole numbers as features, so many ties."""
     rng = np.random.default_rng(seed)
-    images = [
-        (pid, camera, infrared, frame)
-        for pid in range(2, 2 + ids)
-        for camera, infrared in cameras
-        if rng.random() < present
-        for frame in range(int(rng.integers(1, most + 1)))
-    ]
-    data = dict(zip(("pids", "camids", "infrared", "frames"), np.array(images).T, strict=True))
-    data["infrared"] = data["infrared"].astype(bool)
-    return data | {"features": rng.integers(0, 2, (len(images), dim)).astype(np.float32)}
+    images = []
+    for pid in range(2, 2 + ids):
+        for camera, infrared in cameras:
+            if rng.random() < present:
+                count = int(rng.integers(1, most + 1))
+                images += [(pid, camera, infrared, frame) for frame in range(count)]
+    pids, camids, infrared, frames = np.array(images).T
+    return {
+        "features": rng.integers(0, 2, (len(images), dim)).astype(np.float32),
+        "pids": pids,
+        "camids": camids,
+        "infrared": infrared.astype(bool),
+        "frames": frames,
+    }
 
 
 @pytest.fixture
@@ -90,16 +96,19 @@ def tied_features(pids, seed=3, dim=24):
     """(N, dim) of -1 and 1 that know a little about identity; their similarities are few whole numbers."""
     rng = np.random.default_rng(seed)
     centres = rng.choice((-1.0, 1.0), (int(pids.max()) + 1, dim))
-    return (centres[pids] * np.where(rng.random((len(pids), dim)) < 0.3, -1, 1)).astype(np.float32)
+    flips = np.where(rng.random((len(pids), dim)) < 0.3, -1, 1)
+    return (centres[pids] * flips).astype(np.float32)
 
 
 def images_to_test(dataset):
     """A dataset's test images with such features, as arrays and as embeddings."""
     records = [dataset.records[row] for row in dataset.rows("test")]
     data = {
-        name: np.array([getattr(r, name.removesuffix("s")) for r in records]) for name in ("pids", "camids", "frames")
+        "pids": np.array([record.pid for record in records]),
+        "camids": np.array([record.camid for record in records]),
+        "frames": np.array([record.frame for record in records]),
+        "infrared": np.array([record.modality == "infrared" for record in records]),
     }
-    data["infrared"] = np.array([r.modality == "infrared" for r in records])
     data["features"] = tied_features(data["pids"])
     return data, to_embeddings(data)
 
@@ -126,14 +135,21 @@ def sysu_test_set(sysu_lists):
     import scipy.io
 
     cells = scipy.io.loadmat(sysu_lists / "data_split" / "rand_perm_cam.mat")["rand_perm_cam"]
-    ids = [int(x) for x in (sysu_lists / "exp" / "test_id.txt").read_text().strip().split(",")]
-    raw = {(c + 1, p): cells[c, 0][p - 1, 0] for c in range(6) for p in ids if p <= len(cells[c, 0])}
-    raw = {key: order for key, order in raw.items() if order.shape[1]}
-    images = np.array([(pid, cam, frame) for (cam, pid), o in raw.items() for frame in range(o.shape[1])])
+    ids = (sysu_lists / "exp" / "test_id.txt").read_text().strip().split(",")
+    raw = {}
+    images = []
+    for camera in range(1, 7):
+        people_in_camera = cells[camera - 1, 0]
+        for pid in map(int, ids):
+            if pid > len(people_in_camera):
+                continue
+            order = people_in_camera[pid - 1, 0]  # (10, n); n is 0 where the camera has no image of the person
+            count = order.shape[1]
+            if count:
+                raw[camera, pid] = order
+                images += [(pid, camera, frame) for frame in range(count)]
     rng = np.random.default_rng(20)
-    images = images[rng.permutation(len(images))]
+    pids, camids, frames = np.array(images)[rng.permutation(len(images))].T
     centres = rng.standard_normal((600, 64))
-    features = 0.3 * centres[images[:, 0]] + rng.standard_normal((len(images), 64))
-    data = {"features": features.astype(np.float32)}
-    data |= dict(zip(("pids", "camids", "frames"), images.T, strict=True))
-    return data, raw
+    features = 0.3 * centres[pids] + rng.standard_normal((len(pids), 64))
+    return {"features": features.astype(np.float32), "pids": pids, "camids": camids, "frames": frames}, raw

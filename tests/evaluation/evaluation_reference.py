@@ -11,44 +11,61 @@ GALLERY_CAMERAS = {"all": [1, 2, 4, 5], "indoor": [1, 2]}
 
 def score_probe(similarities, probe_pid, gallery_pids, counts_for_probe, deduplicate=True):
     """(first rank, AP, INP) of one probe, or None where it has no true match. Lists in gallery order."""
-    kept = [g for g in range(len(gallery_pids)) if counts_for_probe[g]]
-    ranked = sorted(kept, key=lambda g: -similarities[g])  # Python's sort is stable
-    matches = [place for place, g in enumerate(ranked, start=1) if gallery_pids[g] == probe_pid]
-    if not matches:
+    gallery = [g for g in range(len(gallery_pids)) if counts_for_probe[g]]
+    ranked = sorted(gallery, key=lambda g: -similarities[g])  # Python's sort is stable: ties in gallery order
+    match_ranks = [rank for rank, g in enumerate(ranked, start=1) if gallery_pids[g] == probe_pid]
+    if not match_ranks:
         return None
-    listed = []  # what Rank-k counts: each identity once, or every image
-    for g in ranked[: matches[0]]:
+    listed = []  # what Rank-k counts up to the first match: each identity once, or every image
+    for g in ranked[: match_ranks[0]]:
         if not deduplicate or gallery_pids[g] not in listed:
             listed.append(gallery_pids[g])
-    ap = sum(i / place for i, place in enumerate(matches, start=1)) / len(matches)
-    return len(listed), ap, len(matches) / matches[-1]
+    first_rank = len(listed)
+    ap = sum(i / rank for i, rank in enumerate(match_ranks, start=1)) / len(match_ranks)
+    inp = len(match_ranks) / match_ranks[-1]
+    return first_rank, ap, inp
 
 
 def score_all(similarity, probe_pids, gallery_pids, removed, cmc_length, *, deduplicate=True):
     """CMC, mAP, mINP and the number of valid probes."""
-    hits, aps, inps = [0.0] * cmc_length, [], []
-    gallery_pids = [int(p) for p in gallery_pids]
-    for q in range(len(probe_pids)):
-        scored = score_probe(
-            similarity[q].tolist(), int(probe_pids[q]), gallery_pids, (~removed[q]).tolist(), deduplicate
-        )
-        if scored is not None:
-            hits[scored[0] - 1] += 1
-            aps.append(scored[1])
-            inps.append(scored[2])
-    cmc = [sum(hits[: k + 1]) / len(aps) for k in range(cmc_length)]
-    return cmc, sum(aps) / len(aps), sum(inps) / len(inps), len(aps)
+    hits = [0.0] * cmc_length  # hits[k - 1]: probes whose first match has rank k
+    aps = []
+    inps = []
+    gallery_pids = gallery_pids.tolist()
+    for q, probe_pid in enumerate(probe_pids.tolist()):
+        counts_for_probe = (~removed[q]).tolist()
+        scores = score_probe(similarity[q].tolist(), probe_pid, gallery_pids, counts_for_probe, deduplicate)
+        if scores is not None:
+            first_rank, ap, inp = scores
+            hits[first_rank - 1] += 1
+            aps.append(ap)
+            inps.append(inp)
+    valid = len(aps)
+    cmc = [sum(hits[:k]) / valid for k in range(1, cmc_length + 1)]
+    return cmc, sum(aps) / valid, sum(inps) / valid, valid
 
 
 def cosine(a, b):
-    a = a.astype(np.float64) / np.linalg.norm(a.astype(np.float64), axis=1, keepdims=True)
-    b = b.astype(np.float64) / np.linalg.norm(b.astype(np.float64), axis=1, keepdims=True)
-    return a @ b.T
+    return unit_rows(a) @ unit_rows(b).T
+
+
+def unit_rows(features):
+    exact = features.astype(np.float64)
+    return exact / np.linalg.norm(exact, axis=1, keepdims=True)
 
 
 def euclidean(a, b):
     """Negative distances, pair by pair."""
-    return np.array([[-np.sqrt(((x - y) ** 2).sum()) for y in b.astype(np.float64)] for x in a.astype(np.float64)])
+    scores = np.empty((len(a), len(b)))
+    for i, x in enumerate(a.astype(np.float64)):
+        for j, y in enumerate(b.astype(np.float64)):
+            scores[i, j] = -np.sqrt(((x - y) ** 2).sum())
+    return scores
+
+
+def dots(a, b):
+    """Inner products; exact for whole numbers, so that ties are ties."""
+    return a.astype(np.float64) @ b.astype(np.float64).T
 
 
 def sysu_trial(data, permutations, mode, shots, trial, *, similarity=cosine):
@@ -56,23 +73,26 @@ def sysu_trial(data, permutations, mode, shots, trial, *, similarity=cosine):
 
     data: dict of features (N, D), pids, camids, frames; permutations[cam, pid]: (10, n) 1-based, as in the .mat.
     """
-    row_of = {
-        key: i for i, key in enumerate(zip(*(data[n].tolist() for n in ("pids", "camids", "frames")), strict=True))
-    }
-    ids = sorted(set(data["pids"].tolist()))
+    pids = data["pids"].tolist()
+    camids = data["camids"].tolist()
+    frames = data["frames"].tolist()
+    row_of = {}
+    for row, image in enumerate(zip(camids, pids, frames, strict=True)):
+        row_of[image] = row
     gallery = []
-    for cam in GALLERY_CAMERAS[mode]:
-        for pid in ids:
-            if (cam, pid) in permutations:
-                for image in permutations[cam, pid][trial][:shots]:
-                    gallery.append(row_of[pid, cam, int(image) - 1])
-    probes = [i for i in range(len(data["pids"])) if data["camids"][i] in (3, 6)]
-    probe_places = np.array([LOCATION[c] for c in data["camids"][probes].tolist()])
-    gallery_places = np.array([LOCATION[c] for c in data["camids"][gallery].tolist()])
-    gallery_pids = data["pids"][gallery]
+    for camera in GALLERY_CAMERAS[mode]:
+        for pid in sorted(set(pids)):
+            if (camera, pid) in permutations:
+                for number in permutations[camera, pid][trial][:shots]:
+                    gallery.append(row_of[camera, pid, int(number) - 1])
+    probes = [row for row, camera in enumerate(camids) if camera in (3, 6)]
+
+    location = np.array([LOCATION[camera] for camera in camids])
+    removed = location[probes][:, None] == location[gallery]
     scores = similarity(data["features"][probes], data["features"][gallery])
-    removed = probe_places[:, None] == gallery_places[None, :]
-    result = score_all(scores, data["pids"][probes], gallery_pids, removed, len(set(gallery_pids.tolist())))
+    gallery_pids = data["pids"][gallery]
+    identities = len(set(gallery_pids.tolist()))
+    result = score_all(scores, data["pids"][probes], gallery_pids, removed, identities)
     return result, len(probes), len(gallery)
 
 
@@ -81,8 +101,10 @@ def agw_gallery(folder, cameras, trial):
     state = random.getstate()
     random.seed(trial)
     chosen = []
-    ids = sorted({name for cam in cameras for name in os.listdir(folder / f"cam{cam}")})
-    for pid in ids:
+    ids = set()
+    for cam in cameras:
+        ids.update(os.listdir(folder / f"cam{cam}"))
+    for pid in sorted(ids):
         for cam in cameras:
             images = folder / f"cam{cam}" / pid
             if images.is_dir():
@@ -94,25 +116,38 @@ def agw_gallery(folder, cameras, trial):
 
 def rows_where(data, infrared, *, order):
     """Rows of a modality, sorted by the named arrays."""
-    rows = [i for i in range(len(data["pids"])) if bool(data["infrared"][i]) == infrared]
-    return sorted(rows, key=lambda i: [int(data[name][i]) for name in order])
+    rows = np.flatnonzero(data["infrared"] == infrared).tolist()
+    return sorted(rows, key=lambda row: [int(data[name][row]) for name in order])
 
 
 def score_rows(data, probes, gallery, removed, *, deduplicate, similarity):
     """Scores of some rows as probes on others as gallery; removed(probe row, gallery row) says what does not count."""
     scores = similarity(data["features"][probes], data["features"][gallery])
-    flags = np.array([[removed(q, g) for g in gallery] for q in probes])
+    flags = np.empty((len(probes), len(gallery)), bool)
+    for i, q in enumerate(probes):
+        for j, g in enumerate(gallery):
+            flags[i, j] = removed(q, g)
     gallery_pids = data["pids"][gallery]
     length = len(set(gallery_pids.tolist())) if deduplicate else len(gallery)
     return score_all(scores, data["pids"][probes], gallery_pids, flags, length, deduplicate=deduplicate)
 
 
+def same_person_same_camera(data):
+    """The rule for :func:`score_rows`, LLCM's and that of folders."""
+    pids = data["pids"].tolist()
+    camids = data["camids"].tolist()
+
+    def removed(q, g):
+        return pids[q] == pids[g] and camids[q] == camids[g]
+
+    return removed
+
+
 def regdb(data, direction, *, similarity=cosine, deduplicate=False):
     """One split of RegDB: everything queries everything, nothing is removed."""
-    probes, gallery = (
-        rows_where(data, infrared, order=("pids", "frames"))
-        for infrared in {"visible_to_thermal": (False, True), "thermal_to_visible": (True, False)}[direction]
-    )
+    visible = rows_where(data, False, order=("pids", "frames"))
+    thermal = rows_where(data, True, order=("pids", "frames"))
+    probes, gallery = (visible, thermal) if direction == "visible_to_thermal" else (thermal, visible)
     return score_rows(data, probes, gallery, lambda q, g: False, deduplicate=deduplicate, similarity=similarity)
 
 
@@ -124,7 +159,7 @@ def llcm_draw(data, infrared, trial):
     rows = rows_where(data, infrared, order=("pids", "camids", "frames"))
     for pid in sorted(set(data["pids"].tolist())):
         for camera in range(1, 10):
-            files = [i for i in rows if (data["pids"][i], data["camids"][i]) == (pid, camera)]
+            files = [row for row in rows if data["pids"][row] == pid and data["camids"][row] == camera]
             if files:
                 chosen.append(random.choice(files))
     random.setstate(state)
@@ -140,37 +175,26 @@ def llcm_draw_on_disk(root, short, trial):
         for camera in range(1, 10):
             folder = root / f"test_{short}" / f"cam{camera}" / pid
             if folder.is_dir():
-                chosen.append(f"test_{short}/cam{camera}/{pid}/{random.choice(sorted(os.listdir(folder)))}")
+                file = random.choice(sorted(os.listdir(folder)))
+                chosen.append(f"test_{short}/cam{camera}/{pid}/{file}")
     random.setstate(state)
     return chosen
 
 
 def llcm_trial(data, direction, roles, trial, *, similarity=cosine, deduplicate=True):
     """One trial of LLCM in one reading; also the numbers of probes and gallery images."""
-    whole, drawn = {"visible_to_infrared": (False, True), "infrared_to_visible": (True, False)}[direction]
-    every, sample = rows_where(data, whole, order=("pids", "camids", "frames")), llcm_draw(data, drawn, trial)
+    draw_infrared = direction == "visible_to_infrared"
+    every = rows_where(data, not draw_infrared, order=("pids", "camids", "frames"))
+    sample = llcm_draw(data, draw_infrared, trial)
     probes, gallery = (every, sample) if roles == "sampled_gallery" else (sample, every)
-    pids, camids = data["pids"].tolist(), data["camids"].tolist()
-    result = score_rows(
-        data,
-        probes,
-        gallery,
-        lambda q, g: pids[q] == pids[g] and camids[q] == camids[g],
-        deduplicate=deduplicate,
-        similarity=similarity,
-    )
+    rule = same_person_same_camera(data)
+    result = score_rows(data, probes, gallery, rule, deduplicate=deduplicate, similarity=similarity)
     return result, len(probes), len(gallery)
 
 
 def all_pairs(data, query, gallery, *, similarity=cosine):
     """Everything queries everything; the same person's images from the probe's camera do not count."""
-    probes, others = (rows_where(data, flag, order=("camids", "pids", "frames")) for flag in (query, gallery))
-    pids, camids = data["pids"].tolist(), data["camids"].tolist()
-    return score_rows(
-        data,
-        probes,
-        others,
-        lambda q, g: pids[q] == pids[g] and camids[q] == camids[g],
-        deduplicate=True,
-        similarity=similarity,
-    )
+    probes = rows_where(data, query, order=("camids", "pids", "frames"))
+    others = rows_where(data, gallery, order=("camids", "pids", "frames"))
+    rule = same_person_same_camera(data)
+    return score_rows(data, probes, others, rule, deduplicate=True, similarity=similarity)

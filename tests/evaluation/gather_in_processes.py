@@ -13,7 +13,8 @@ def feature(rows: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def main() -> None:
-    rank, world = int(sys.argv[1]), int(sys.argv[2])
+    rank = int(sys.argv[1])
+    world = int(sys.argv[2])
     dist.init_process_group("gloo", init_method=f"file://{sys.argv[3]}", rank=rank, world_size=world)
     results = {}
     gatherer = EmbeddingGatherer(["main", "shared"])
@@ -23,12 +24,13 @@ def main() -> None:
         gatherer.update(batch, feature(batch))
     results["padded"] = tuple(gatherer.compute())
     gatherer.reset()
-    for batch in torch.arange(5).split(2) if rank == 0 else [torch.tensor([8])]:  # ranks of different length
+    batches = torch.arange(5).split(2) if rank == 0 else [torch.tensor([8])]  # ranks of different length
+    for batch in batches:
         gatherer.update(batch, feature(batch))
     results["uneven"] = tuple(gatherer.compute())
     results["uneven, again"] = tuple(gatherer.compute())
     gatherer.reset()
-    if rank == 1:  # the other rank has seen nothing
+    if rank == 1:  # the other rank has nothing
         gatherer.update(torch.tensor([4, 2]), feature(torch.tensor([4, 2])))
     results["one idle"] = tuple(gatherer.compute())
     torch.save(results, f"{sys.argv[4]}/{rank}.pt")

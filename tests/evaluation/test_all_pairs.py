@@ -16,7 +16,7 @@ from crossreid.evaluation import (
 )
 from layouts import write_images
 
-CAMERAS = tuple((camera, infrared) for camera in (1, 2, 3) for infrared in (False, True))
+CAMERAS = ((1, False), (1, True), (2, False), (2, True), (3, False), (3, True))
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
@@ -26,8 +26,9 @@ def test_folders_with_ties_equal_the_reference(world, seed, pairing):
     order = np.random.default_rng(seed).permutation(len(data["pids"]))
     protocol = AllPairsProtocol(pairing, "folder", SamePersonSameCamera())
     result = protocol(world.to_embeddings(data, order), Euclidean())
-    query, gallery = (modality == "infrared" for modality in PAIRINGS[pairing])
-    cmc, mean_ap, mean_inp, valid = all_pairs(data, query, gallery, similarity=euclidean)
+    query, gallery = PAIRINGS[pairing]
+    reference = all_pairs(data, query == "infrared", gallery == "infrared", similarity=euclidean)
+    cmc, mean_ap, mean_inp, valid = reference
     np.testing.assert_allclose(result.cmc[0], cmc, atol=1e-10)
     assert result.mean_ap[0] == pytest.approx(mean_ap, abs=1e-9)
     assert result.mean_inp[0] == pytest.approx(mean_inp, abs=1e-9)
@@ -47,11 +48,13 @@ def test_pairings_follow_from_the_modalities_that_there_are(world):
 def test_a_folder_of_one_modality_can_be_scored_within_it(tmp_path):
     from crossreid.training.scoring import as_embeddings
 
-    write_images(tmp_path, [f"{person}/c{camera}_{i}.jpg" for person in "ab" for camera in (1, 2) for i in (1, 2)])
+    names = ("c1_1.jpg", "c1_2.jpg", "c2_1.jpg", "c2_2.jpg")
+    write_images(tmp_path, [f"a/{name}" for name in names] + [f"b/{name}" for name in names])
     dataset = read_folder(tmp_path, modality="visible")
     rows = dataset.rows("test")
-    features = {"main": np.eye(2, dtype=np.float32)[[dataset.records[row].pid - 1 for row in rows]]}
-    results = score_all_pairs(as_embeddings(dataset, rows, features))
+    places = [dataset.records[row].pid - 1 for row in rows]
+    one_hot = np.eye(2, dtype=np.float32)[places]
+    results = score_all_pairs(as_embeddings(dataset, rows, {"main": one_hot}))
     assert list(results) == ["folder/pairs/rgb2rgb"]
     result = results["folder/pairs/rgb2rgb"]
     assert (result.n_probes, result.n_valid.tolist(), result.mean_ap.tolist()) == (8, [8], [1.0])
@@ -74,7 +77,8 @@ def test_images_of_two_modalities_with_one_camera_number_are_different_images(wo
         "frames": np.array([0, 0]),
     }
     embeddings = world.to_embeddings(data)
-    visible, infrared = (embeddings.select(np.array([i])) for i in (0, 1))
+    visible = embeddings.select(np.array([0]))
+    infrared = embeddings.select(np.array([1]))
     assert intra_class_cosine_similarity(visible, infrared) == 0.0
 
 

@@ -11,17 +11,29 @@ from crossreid.evaluation.bootstrap import bootstrap_statistics, identity_interv
 def probes(seed: int, ids: int = 12, quality: float = 0.5):
     """Per-probe values of persons with 0 to 8 valid probes, and the sums of them."""
     generator = np.random.default_rng(seed)
-    pids = np.repeat(np.arange(10, 10 + ids), np.random.default_rng(5).integers(1, 9, size=ids))
-    hit = generator.random(len(pids)) < quality
-    first = np.where(hit, 1, generator.integers(2, 9, size=len(pids)))
-    valid = np.random.default_rng(6).random(len(pids)) < 0.9
+    per_person = np.random.default_rng(5).integers(1, 9, size=ids)
+    pids = np.repeat(np.arange(10, 10 + ids), per_person)
+    count = len(pids)
+    hit = generator.random(count) < quality
+    first_rank = np.where(hit, 1, generator.integers(2, 9, size=count))
+    valid = np.random.default_rng(6).random(count) < 0.9
     valid[np.unique(pids, return_index=True)[1]] = True  # everybody has one
-    scores = ProbeScores(first * valid, generator.random(len(pids)) * valid, generator.random(len(pids)) * valid, valid)
+    ap = generator.random(count)
+    inp = generator.random(count)
+    scores = ProbeScores(first_rank * valid, ap * valid, inp * valid, relevant=valid)
     return pids, scores, IdentityScores.gather(pids, scores)
 
 
-def as_lists(pids, scores):
-    return {pid: [i for i in np.flatnonzero(pids == pid) if scores.valid[i]] for pid in np.unique(pids)}
+def slow_mean(pids, scores, metric, draw):
+    """The metric over the valid probes of the people drawn, with all probes of a person as often as that person."""
+    values = {"rank1": scores.first_rank == 1, "mAP": scores.ap, "mINP": scores.inp}[metric]
+    names = np.unique(pids)
+    chosen = []
+    for place in draw:
+        for probe in np.flatnonzero(pids == names[place]):
+            if scores.valid[probe]:
+                chosen.append(float(values[probe]))
+    return sum(chosen) / len(chosen)
 
 
 @pytest.mark.parametrize("metric", ["rank1", "mAP", "mINP"])
@@ -31,15 +43,7 @@ def test_resamples_equal_a_direct_loop_over_lists_of_probes(metric: str) -> None
     draws = np.random.default_rng(3).integers(len(sums[0].pids), size=(50, len(sums[0].pids)))
     expected = []
     for draw in draws:
-        by_run = []
-        for pids, scores, _ in runs:
-            people, values = as_lists(pids, scores), []
-            names = sorted(people)
-            for place in draw:
-                for probe in people[names[place]]:
-                    one = {"rank1": scores.first_rank[probe] == 1, "mAP": scores.ap[probe], "mINP": scores.inp[probe]}
-                    values.append(float(one[metric]))
-            by_run.append(sum(values) / len(values))
+        by_run = [slow_mean(pids, scores, metric, draw) for pids, scores, _ in runs]
         expected.append(sum(by_run) / len(by_run))
     assert bootstrap_statistics(sums, metric, draws) == pytest.approx(expected, abs=1e-12)
 
@@ -48,16 +52,11 @@ def test_the_interval_is_that_of_a_direct_computation() -> None:
     runs = [probes(seed) for seed in (0, 1)]
     sums = [run[2] for run in runs]
     assert (sums[0].valid > 0).all()
-    generator, statistics = np.random.default_rng(7), []
-    for draw in generator.integers(len(sums[0].pids), size=(400, len(sums[0].pids))):
-        means = []
-        for pids, scores, _ in runs:
-            names = np.unique(pids)
-            chosen = np.concatenate(
-                [np.flatnonzero((pids == names[place]) & scores.valid.astype(bool)) for place in draw]
-            )
-            means.append(np.mean(scores.first_rank[chosen] == 1))
-        statistics.append(np.mean(means))
+    people = len(sums[0].pids)
+    statistics = []
+    for draw in np.random.default_rng(7).integers(people, size=(400, people)):
+        by_run = [slow_mean(pids, scores, "rank1", draw) for pids, scores, _ in runs]
+        statistics.append(np.mean(by_run))
     assert identity_interval(sums, "rank1", resamples=400, seed=7) == pytest.approx(
         tuple(np.percentile(statistics, [2.5, 97.5])), abs=1e-12
     )
@@ -80,7 +79,8 @@ def test_it_surrounds_the_mean_and_shrinks_with_more_people() -> None:
         assert 0 <= low < mean < high <= 1
         widths.append(high - low)
     assert widths[1] < widths[0] / 2.5  # four times narrower in the long run
-    perfect = IdentityScores(*(np.array(column, dtype=float) for column in ([1, 2], [3, 4], [3, 4], [3, 4], [3, 4])))
+    probes_of = np.array([3.0, 4.0])
+    perfect = IdentityScores(np.array([1, 2]), probes_of, rank1=probes_of, mean_ap=probes_of, mean_inp=probes_of)
     assert identity_interval([perfect], "mAP") == (1.0, 1.0)
 
 
@@ -98,10 +98,12 @@ def test_it_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_people_without_valid_probes_are_not_drawn() -> None:
     sums = probes(0)[2]
-    nobody = np.zeros(3)
     padded = IdentityScores(
-        np.concatenate([sums.pids, [90, 91, 92]]),
-        *(np.concatenate([column, nobody]) for column in (sums.valid, sums.rank1, sums.mean_ap, sums.mean_inp)),
+        pids=np.concatenate([sums.pids, [90, 91, 92]]),
+        valid=np.pad(sums.valid, (0, 3)),
+        rank1=np.pad(sums.rank1, (0, 3)),
+        mean_ap=np.pad(sums.mean_ap, (0, 3)),
+        mean_inp=np.pad(sums.mean_inp, (0, 3)),
     )
     assert identity_interval([padded], "mAP") == identity_interval([sums], "mAP")
 
@@ -111,6 +113,7 @@ def test_other_identities_are_refused() -> None:
         identity_interval([probes(0, 12)[2], probes(0, 13)[2]], "rank1")
     with pytest.raises(DataError, match="at least one run"):
         identity_interval([], "rank1")
-    empty = IdentityScores(np.arange(2), *(np.zeros(2) for _ in range(4)))
+    none = np.zeros(2)
+    empty = IdentityScores(np.arange(2), valid=none, rank1=none, mean_ap=none, mean_inp=none)
     with pytest.raises(DataError, match="No identity"):
         identity_interval([empty], "rank1")

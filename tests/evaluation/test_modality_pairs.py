@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from evaluation_reference import LOCATION, cosine, score_all
+from evaluation_reference import LOCATION, cosine, rows_where, score_all
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import (
@@ -17,17 +17,22 @@ from crossreid.evaluation import (
 
 def reference(data, query, gallery):
     """R1, mAP, valid probes and intra-class similarity, by loops; query and gallery say whether infrared."""
-    infrared = np.isin(data["camids"], (3, 6))
-    rows = sorted(range(len(infrared)), key=lambda i: (data["camids"][i], data["pids"][i], data["frames"][i]))
-    q, g = ([i for i in rows if infrared[i] == flag] for flag in (query, gallery))
-    scores = cosine(data["features"][q], data["features"][g])
-    place = np.array([LOCATION[c] for c in data["camids"].tolist()])
-    removed = place[q][:, None] == place[g][None]
-    cmc, mean_ap, _, valid = score_all(scores, data["pids"][q], data["pids"][g], removed, len(set(data["pids"][g])))
-    alike = [
-        scores[a, b] for a, i in enumerate(q) for b, j in enumerate(g) if i != j and data["pids"][i] == data["pids"][j]
-    ]
-    return cmc[0], mean_ap, valid, sum(alike) / len(alike)
+    pids = data["pids"]
+    data = data | {"infrared": np.isin(data["camids"], (3, 6))}
+    probes = rows_where(data, query, order=("camids", "pids", "frames"))
+    others = rows_where(data, gallery, order=("camids", "pids", "frames"))
+    scores = cosine(data["features"][probes], data["features"][others])
+    location = np.array([LOCATION[camera] for camera in data["camids"].tolist()])
+    removed = location[probes][:, None] == location[others]
+    identities = len(set(pids[others].tolist()))
+    cmc, mean_ap, _, valid = score_all(scores, pids[probes], pids[others], removed, identities)
+
+    intra_class = []
+    for i, probe in enumerate(probes):
+        for j, other in enumerate(others):
+            if pids[probe] == pids[other] and probe != other:
+                intra_class.append(scores[i, j])
+    return cmc[0], mean_ap, valid, sum(intra_class) / len(intra_class)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,22 +110,20 @@ def test_further_columns_score_the_feature_and_the_cameras_that_they_name(world)
     embeddings = world.to_embeddings(world.people(2)[0])
     noise = np.random.default_rng(0).normal(size=embeddings.features["main"].shape).astype(np.float32)
     both = Embeddings(**(vars(embeddings) | {"features": {"main": noise, "teacher": embeddings.features["main"]}}))
-    asked = {"other": ReportedPair("ir2ir", "teacher"), "same": ReportedPair("ir2ir", "teacher", any_camera=True)}
-    found = reported_pairs(both, asked)
+    columns = {"other": ReportedPair("ir2ir", "teacher"), "same": ReportedPair("ir2ir", "teacher", any_camera=True)}
+    scores = reported_pairs(both, columns)
     expected = modality_pairs(embeddings)["ir2ir"]
-    assert found["other"].result.metrics() == expected.result.metrics()
-    assert found["other"].similarity == expected.similarity
-    assert [score.result.protocol for score in found.values()] == ["sysu_mm01/pairs/other", "sysu_mm01/pairs/same"]
-    infrared = embeddings.infrared
-    pids, camids, frames = embeddings.pids[infrared], embeddings.camids[infrared], embeddings.frames[infrared]
-    keys = np.stack([pids, camids, frames], axis=1)
-    unit = embeddings.features["main"][infrared].astype(float)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    similarity = unit @ unit.T
+    assert scores["other"].result.metrics() == expected.result.metrics()
+    assert scores["other"].similarity == expected.similarity
+    assert [score.result.protocol for score in scores.values()] == ["sysu_mm01/pairs/other", "sysu_mm01/pairs/same"]
+
+    infrared = embeddings.select(embeddings.infrared)
+    pids = infrared.pids
+    similarity = cosine(infrared.features["main"], infrared.features["main"])
+    np.fill_diagonal(similarity, -np.inf)  # the probe itself, and nothing else, does not count
     hits = []
-    for i in range(len(pids)):
-        others = [j for j in range(len(pids)) if (keys[j] != keys[i]).any()]
-        if (pids[others] == pids[i]).any():
-            hits.append(pids[max(others, key=lambda j: similarity[i, j])] == pids[i])
-    assert found["same"].result.n_valid[0] == len(hits)
-    assert found["same"].result.rank(1)[0] == pytest.approx(np.mean(hits))
+    for probe, pid in enumerate(pids):
+        if (pids == pid).sum() > 1:
+            hits.append(pids[similarity[probe].argmax()] == pid)
+    assert scores["same"].result.n_valid[0] == len(hits)
+    assert scores["same"].result.rank(1)[0] == pytest.approx(np.mean(hits))

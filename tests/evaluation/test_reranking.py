@@ -99,10 +99,9 @@ def test_the_conventions_differ_in_whether_an_image_counts_among_its_neighbours(
     # two pairs: with k1 = 1 an image is alone under "paper", and has its partner under "published_code"
     angles = np.array([0.0, 1.0, 0.1, 1.1])
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    paper, code = (
-        KReciprocal(k1=1, k2=1, lambda_=0.0, convention=c)(embed(features[:2]), embed(features[2:]))
-        for c in CONVENTIONS
-    )
+    sets = embed(features[:2]), embed(features[2:])
+    paper = KReciprocal(k1=1, k2=1, lambda_=0.0, convention="paper")(*sets)
+    code = KReciprocal(k1=1, k2=1, lambda_=0.0, convention="published_code")(*sets)
     np.testing.assert_array_equal(paper, -np.ones((2, 2)))
     assert code[0, 0] > -0.1
     assert code[1, 1] > -0.1
@@ -112,7 +111,8 @@ def test_the_conventions_differ_in_whether_an_image_counts_among_its_neighbours(
 @pytest.mark.parametrize("base", [Cosine(), Euclidean()])
 def test_with_lambda_1_images_rank_as_the_base_ranks_them(base):
     rng = np.random.default_rng(5)
-    query, gallery = (embed(draw("duplicates", rng, n, 512)) for n in (40, 150))
+    query = embed(draw("duplicates", rng, 40, 512))
+    gallery = embed(draw("duplicates", rng, 150, 512))
     for convention in CONVENTIONS:
         given = KReciprocal(base, lambda_=1.0, convention=convention, chunk=37)(query, gallery)
         expected = base(query, gallery)
@@ -135,11 +135,12 @@ def test_lists_are_right_where_float32_cannot_tell(base):
     rng = np.random.default_rng(7)
     features = rng.standard_normal(64) + 1e-7 * rng.standard_normal((90, 64))  # float64 features are kept
     features = features / np.linalg.norm(features, axis=1, keepdims=True) * (1 + 1e-3 * rng.random((90, 1)))
-    query, gallery = features[:30], features[30:]
-    scores = np.vstack([np.hstack([base(embed(a), embed(b)) for b in (query, gallery)]) for a in (query, gallery)])
+    query = embed(features[:30])
+    gallery = embed(features[30:])
+    scores = np.block([[base(query, query), base(query, gallery)], [base(gallery, query), base(gallery, gallery)]])
     np.fill_diagonal(scores, np.inf)
     expected = np.argsort(-scores, axis=1, kind="stable")
-    given = PointDistances(base, embed(query), embed(gallery), "cpu", 32).search((9, 5, 2)).order
+    given = PointDistances(base, query, gallery, "cpu", 32).search((9, 5, 2)).order
     for size in (9, 5, 2):
         np.testing.assert_array_equal(np.sort(given[:, :size]), np.sort(expected[:, :size]))
 
@@ -221,16 +222,15 @@ def test_a_device_that_is_not_there_is_refused(device):
 def test_a_gpu_gives_the_same(convention):
     features = draw("duplicates", np.random.default_rng(10), 900, 128)
     sets = embed(features[:400]), embed(features[400:])
-    given, expected = (
-        KReciprocal(convention=convention, device=device, chunk=256)(*sets) for device in ("cuda", "cpu")
-    )
+    given = KReciprocal(convention=convention, device="cuda", chunk=256)(*sets)
+    expected = KReciprocal(convention=convention, device="cpu", chunk=256)(*sets)
     np.testing.assert_allclose(given, expected, atol=2e-6)
 
 
 def as_reference(query, gallery):
     """The slow reference as a scorer, the package's defaults."""
-    parts = query.features["main"], gallery.features["main"]
-    return -rerank(distances(Cosine(), *parts), len(query), 20, 6, 0.3)
+    all_pairs = distances(Cosine(), query.features["main"], gallery.features["main"])
+    return -rerank(all_pairs, len(query), 20, 6, 0.3)
 
 
 @pytest.mark.parametrize("mode", ["all", "indoor"])
@@ -290,5 +290,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10)
 def test_ten_thousand_images_need_a_fraction_of_a_dense_matrix():
     from pathlib import Path
 
-    told = subprocess.run([sys.executable, "-c", MEMORY], cwd=Path(__file__).parent, check=True, capture_output=True)
-    assert float(told.stdout) < 10_000**2 * 4 / 2**20 / 2  # MiB: half of one float32 matrix of all pairs
+    command = [sys.executable, "-c", MEMORY]
+    finished = subprocess.run(command, cwd=Path(__file__).parent, check=True, capture_output=True)
+    dense = 10_000**2 * 4 / 2**20  # MiB of one float32 matrix of all pairs
+    assert float(finished.stdout) < dense / 2

@@ -34,7 +34,13 @@ def make(rank1=(0.4, 0.6), protocol="sysu_mm01/all/single"):
         n_valid=np.array([10, 10]),
         n_gallery=np.array([6, 6]),
         chance={"rank1": 0.125, "rank5": 1.0, "rank10": 1.0, "rank20": float("nan"), "mAP": 0.2, "mINP": 0.15},
-        identities=IdentityScores(*(np.array(c) for c in ([3, 5], [12, 8], [6, 4], [3.5, 2.5], [1.0, 1.0]))),
+        identities=IdentityScores(
+            pids=np.array([3, 5]),
+            valid=np.array([12, 8]),
+            rank1=np.array([6, 4]),
+            mean_ap=np.array([3.5, 2.5]),
+            mean_inp=np.array([1.0, 1.0]),
+        ),
     )
 
 

@@ -35,8 +35,10 @@ def test_cosine_survives_zeros_and_extreme_lengths():
 )
 def test_euclidean_ranks_are_those_of_exact_distances_in_float64(scale, offset):
     rng = np.random.default_rng(1)
-    q, g = (random_features(rng, n, 32, scale, offset) for n in (40, 60))
-    expected, given = euclidean(q, g), Euclidean()(embed(q), embed(g))
+    q = random_features(rng, 40, 32, scale, offset)
+    g = random_features(rng, 60, 32, scale, offset)
+    expected = euclidean(q, g)
+    given = Euclidean()(embed(q), embed(g))
     np.testing.assert_array_equal(np.argsort(-given, kind="stable"), np.argsort(-expected, kind="stable"))
     np.testing.assert_allclose(given, expected, rtol=1e-7)
 

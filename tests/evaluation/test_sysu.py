@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from evaluation_reference import euclidean, sysu_trial
+from evaluation_reference import dots, euclidean, sysu_trial
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import (
@@ -77,10 +77,6 @@ def test_a_copy_on_disk_has_the_known_probes_and_galleries(
     permutations = GalleryPermutations.from_mat(sysu_lists / "data_split" / "rand_perm_cam.mat")
     result = SysuMM01Protocol(mode, shots, trials=1, permutations=permutations)(embeddings)
     assert (result.n_probes, result.n_valid[0], result.n_gallery[0]) == (3803, valid, gallery)
-
-    def dots(a, b):  # of -1 and 1, exact: ties are ties
-        return a.astype(np.float64) @ b.astype(np.float64).T
-
     check(result, data, raw, mode, shots, trials=1, similarity=dots)
 
 

@@ -191,7 +191,7 @@ def test_every_trainer_and_logger_composes(trainer: str, logger: str, monkeypatc
         (["model.backbone.nmae=resnet18"], "did you mean model.backbone.name"),
         (["modle=lba"], "There is no setting 'modle': did you mean model"),
         (["model=lbaa"], "There is no model=lbaa: did you mean model=lba"),
-        (["experiment=lba/ful"], "There is no experiment/lba=ful: did you mean experiment/lba=full"),
+        (["experiment=lba/ful"], "There is no experiment=lba/ful: did you mean experiment=lba/full"),
         (["data=sysu_mm01"], r"data.root has no default: give it \(the folder that holds cam1..cam6 and exp\)"),
         (["model.flip=often"], "model.flip is 'often': give a number"),
         (["experiment=aligngan/basel", "model=aligngan"], "is a row of model=baseline, and model=aligngan is chosen"),

@@ -98,7 +98,7 @@ def test_plain_values_become_settings_and_keep_the_defaults_of_their_field() -> 
 
 def test_text_from_a_file_is_taken_literally() -> None:
     read = from_plain(Example, {"kind": "${oc.env:HOME}"})
-    with pytest.raises(ConfigError, match="oc.env:HOME"):
+    with pytest.raises(ConfigError, match=r"oc\.env:HOME"):
         read.check("model")
 
 

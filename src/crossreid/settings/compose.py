@@ -26,7 +26,7 @@ from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig, TrainedProtoc
 from crossreid.settings.registry import dataset_settings, method_settings, use_plugins
 from crossreid.settings.run import RunConfig
 from crossreid.settings.sentences import explain, keys_of
-from crossreid.settings.store import is_choice, packaged_conf, register
+from crossreid.settings.store import choices_of, is_choice, packaged_conf, register
 
 PLUGINS = "plugins="
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -66,7 +66,7 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Composed:
             config.pop("hydra")
         return Composed(plain_values(config), choices, tuple(overrides))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, known_keys(command, overrides))) from error
+        raise ConfigError(explain(error, known_keys(command, overrides), choices_of)) from error
 
 
 def _load(command: str, overrides: list[str]) -> DictConfig:
@@ -122,6 +122,7 @@ def run_config(composed: Composed) -> RunConfig:
     named = {"row": chosen.get("experiment"), "preset": chosen.get("preset"), "scale": chosen.get("scale")}
     config = from_plain(RunConfig, {**values, **parts, **named})
     _check_row(composed)
+    _check_family(config.model, chosen.get("family"))
     if not config.defaults_for_missing:
         _check_choices_are_settled(config)
     config.check()
@@ -175,6 +176,15 @@ def _check_row(composed: Composed) -> None:
     if own != chosen:
         raise ConfigError(
             f"experiment={row} is a row of model={own}, and model={chosen} is chosen beside it: leave one of them out."
+        )
+
+
+def _check_family(method: MethodConfig, chosen: str | None) -> None:
+    """A config file that forgets the family of its method would silently leave out what a scale means for the family."""
+    if method.family and chosen != method.family:
+        raise ConfigError(
+            f"{method.name} is of the family {method.family}, and model/{method.name}.yaml does not say so: add "
+            f"'- override /family@_global_.family: {method.family}' to its defaults, or remove the file."
         )
 
 

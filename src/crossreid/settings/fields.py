@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from difflib import get_close_matches
-from functools import cache
 from itertools import pairwise
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -152,10 +151,14 @@ class Settings:
         return asdict(self)
 
 
-@cache
 def type_hints(schema: type) -> Mapping[str, Any]:
-    """The types of a dataclass's fields, resolved."""
-    return get_type_hints(schema)
+    """The types of a dataclass's fields, resolved once."""
+    if schema not in _type_hints:
+        _type_hints[schema] = get_type_hints(schema)
+    return _type_hints[schema]
+
+
+_type_hints: dict[type, Mapping[str, Any]] = {}
 
 
 def meaning_of(item: Field[Any]) -> Meaning:

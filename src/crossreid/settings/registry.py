@@ -69,9 +69,14 @@ def method_class(settings: type[MethodConfig] | MethodConfig) -> type[Any]:
             f"The settings of {settings.name} do not say which module they are for (package.module:Class)."
         )
     try:
-        found: type[Any] = getattr(import_module(place), name)
-    except (ModuleNotFoundError, AttributeError) as error:
+        module = import_module(place)
+    except ModuleNotFoundError as error:
         raise ConfigError(f"The settings of {settings.name} name the module '{settings.module}': {error}.") from error
+    if not hasattr(module, name):
+        raise ConfigError(
+            f"The settings of {settings.name} name the module '{settings.module}': {place} has no {name}."
+        )
+    found: type[Any] = getattr(module, name)
     return found
 
 
@@ -113,10 +118,10 @@ def use_plugins(packages: Iterable[str]) -> None:
                 f"plugins names '{package}', which has neither METHODS nor DATASETS: list its settings classes there."
             )
         for schema in methods:
-            name = _name_of(schema, package, built_in_methods())
+            name = _free_name(getattr(schema, "name", schema), package, built_in_methods())
             _plugin_methods[name] = _checked(schema, MethodConfig, name)
         for schema in datasets:
-            name = _name_of(schema, package, BUILT_IN_DATASETS)
+            name = _free_name(getattr(schema, "name", schema), package, BUILT_IN_DATASETS)
             _plugin_datasets[name] = _checked(schema, DataConfig, name)
 
 
@@ -126,14 +131,11 @@ def _listed(module: Any, attribute: str) -> list[Any]:
     return list(listed) if isinstance(listed, Iterable) else [listed]
 
 
-def _name_of(schema: Any, package: str, taken: Collection[str]) -> str:
-    """The name that a class gives itself; one of this package cannot be given again, since it would not be found."""
-    name = str(getattr(schema, "name", schema))
+def _free_name(name: object, registrar: str, taken: Collection[str]) -> str:
+    """A name that crossreid has not given itself; another one's settings would never be found under it."""
     if name in taken:
-        raise ConfigError(
-            f"The package '{package}' registers '{name}', which is a name of crossreid's own: choose another."
-        )
-    return name
+        raise ConfigError(f"'{registrar}' registers '{name}', which is a name of crossreid's own: choose another one.")
+    return str(name)
 
 
 def _loaded(entry: EntryPoint) -> Any:
@@ -153,7 +155,7 @@ def _loaded(entry: EntryPoint) -> Any:
 
 def _unregistered(kind: str, name: str, known: list[str]) -> str:
     """The sentence for a name that is not there; a package may be what is missing."""
-    return f"{unknown_name(kind, name, known)} If another package has it, name that by plugins=[PACKAGE]."
+    return f"{unknown_name(kind, name, known)} One of another package is named by plugins=[PACKAGE]."
 
 
 def _settings_of_folder(name: str) -> type[MethodConfig]:
@@ -178,5 +180,6 @@ def _checked(found: Any, base: type[NamedT], name: str) -> type[NamedT]:
 
 @cache
 def _entry_points(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by name; those of this package are not looked for there."""
-    return {entry.name: entry for entry in entry_points(group=group)}
+    """What installed packages register, by name."""
+    taken = built_in_methods() if group == METHODS_ENTRY else BUILT_IN_DATASETS
+    return {_free_name(entry.name, entry.value, taken): entry for entry in entry_points(group=group)}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")
 _ADD = re.compile(r"Could not append to config. An item is already at '([^']+)'")
 _CHOICE = re.compile(r"Could not find '([^']+)'|Could not load '([^']+)'")
-_OPTIONS = re.compile(r"Available options in '[^']*':\s*(.*?)(?:Config search path|$)", re.DOTALL)
+_IN_FILE = re.compile(r"In '([^']+)': \w+ raised while composing config:\s*(.*)", re.DOTALL)
+_NOT_IN = re.compile(r"Key '([^']+)' not in '(\w+)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _WRONG_TYPE = re.compile(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", re.DOTALL)
+PLUGGABLE = ("model", "data")
+"""Groups whose choices a package of one's own may bring."""
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
 
 
@@ -21,12 +24,15 @@ def one_line(error: BaseException | str) -> str:
     return " ".join(str(error).split())
 
 
-def explain(error: BaseException, known: Sequence[str] = ()) -> str:
+def explain(
+    error: BaseException, known: Sequence[str] = (), choices: Callable[[str], Sequence[str]] = lambda group: ()
+) -> str:
     """An error of composing as one sentence.
 
     Args:
         error: of Hydra or OmegaConf.
         known: keys that there are, for guessing what was meant.
+        choices: group -> its choices, likewise.
     """
     text = str(error)
     if error.__cause__ is not None and not _OVERRIDE.search(text):
@@ -39,10 +45,14 @@ def explain(error: BaseException, known: Sequence[str] = ()) -> str:
     missing = _OVERRIDE.search(text)
     if missing:
         return _no_setting(missing[1], known)
+    in_file = _IN_FILE.search(text)
+    unknown = _NOT_IN.search(text)
+    if in_file and unknown:
+        return f"{in_file[1]}.yaml sets '{unknown[1]}', which is no setting of {unknown[2]}."
     choice = _CHOICE.search(text)
-    options = _OPTIONS.search(text)
     if choice:
-        return _no_choice(choice[1] or choice[2], options[1].split() if options else [])
+        group, _, name = (choice[1] or choice[2]).partition("/")
+        return _no_choice(group, name, choices(group))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
     return " ".join(kept) if kept else type(error).__name__
@@ -54,12 +64,14 @@ def _no_setting(key: str, known: Sequence[str]) -> str:
     return f"There is no setting '{key}': {guess}"
 
 
-def _no_choice(choice: str, options: Sequence[str]) -> str:
-    group, _, name = choice.rpartition("/")
+def _no_choice(group: str, name: str, options: Sequence[str]) -> str:
     near = get_close_matches(name, options, n=1)
-    known = f"there are {', '.join(options)}." if options else "--help lists the choices."
-    guess = f"did you mean {group}={near[0]}? " if near else ""
-    return f"There is no {group}={name}: {guess}{known[0].upper() + known[1:] if guess else known}"
+    if near:
+        return f"There is no {group}={name}: did you mean {group}={near[0]}?"
+    if options:
+        elsewhere = "; another package's is named by plugins=[PACKAGE]" if group in PLUGGABLE else ""
+        return f"There is no {group}={name}: choose from {', '.join(options)}{elsewhere}."
+    return f"There is no {group}={name}: --help lists the choices."
 
 
 def keys_of(values: Mapping[str, Any], place: str = "") -> list[str]:

@@ -48,6 +48,26 @@ def is_choice(group: str, name: str) -> bool:
     return f"{name}.yaml" in stored
 
 
+def choices_of(group: str) -> list[str]:
+    """All choices of a group, those of its subfolders too (``lba/full`` of ``experiment``): files, and what is stored."""
+    folder = packaged_conf() / group
+    names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+    return sorted(names | set(_stored_choices(group)))
+
+
+def _stored_choices(group: str) -> list[str]:
+    stored: Any = ConfigStore.instance().repo
+    for part in group.split("/"):
+        stored = stored.get(part, {})
+    names = []
+    for name in stored:
+        if name.endswith(".yaml"):
+            names.append(name.removesuffix(".yaml"))
+        else:
+            names += [f"{name}/{inner}" for inner in _stored_choices(f"{group}/{name}")]
+    return names
+
+
 def register() -> None:
     """Store all schemas and nameless choices; once more where plugins were named since."""
     _register((*method_names(), *dataset_names()))
@@ -87,8 +107,9 @@ def _register_method(store: ConfigStore, name: str, schema: type[MethodConfig]) 
     store.store(group="schema/model", name=name, node=schema)
     if schema.family:
         store.store(group="family", name=schema.family, package="_global_", node={})
-    full = {"defaults": [{"override /model": name}]}
-    store.store(group=f"experiment/{name}", name=FULL, package="_global_", node=full)
+    if not has_file(f"experiment/{name}", FULL):  # a file may say more of the full method
+        full = {"defaults": [{"override /model": name}]}
+        store.store(group=f"experiment/{name}", name=FULL, package="_global_", node=full)
     if has_file("model", name):
         return
     if schema.conf_folder:

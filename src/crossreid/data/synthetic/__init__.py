@@ -7,7 +7,7 @@ Example:
 """
 
 from crossreid.data.synthetic.layout import write_sysu_layout
-from crossreid.data.synthetic.regdb import RegDBPeople, write_regdb_layout
-from crossreid.settings.data import SyntheticPeople
+from crossreid.data.synthetic.regdb import write_regdb_layout
+from crossreid.settings.data import RegDBPeople, SyntheticPeople
 
 __all__ = ["RegDBPeople", "SyntheticPeople", "write_regdb_layout", "write_sysu_layout"]
