@@ -1,0 +1,57 @@
+"""Every method through the real command at scale=smoke on the device, several at once: does it train, is it scored?
+
+usage: python benchmarks/gpu/runs.py OUTPUT.json [ACCELERATOR] [AT_ONCE]
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crossreid.settings.registry import built_in_methods
+
+
+def run(name: str, accelerator: str, folder: Path) -> dict[str, Any]:
+    """Train and score one method."""
+    began = time.perf_counter()
+    place = folder / name
+    command = [sys.executable, "-m", "crossreid.train", f"model={name}", "scale=smoke", f"trainer={accelerator}"]
+    command += [f"run_dir={place}", f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}"]
+    command += ["report.figures=false", "protocol.trials=1", "trainer.progress=false"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    outcome: dict[str, Any] = {"code": done.returncode, "seconds": round(time.perf_counter() - began, 1)}
+    if done.returncode:
+        return {**outcome, "problem": (done.stdout + done.stderr)[-600:]}
+    facts = json.loads((place / "run.json").read_text())
+    rows = json.loads((place / "results.json").read_text())["rows"]
+    first = next(iter(rows[name]["protocols"].values()))["metrics"]
+    return {**outcome, "machine": facts["machine"], "rank1": first["rank1"]["mean"], "mAP": first["mAP"]["mean"]}
+
+
+def main() -> None:
+    output = Path(sys.argv[1])
+    accelerator = sys.argv[2] if len(sys.argv) > 2 else "gpu"
+    at_once = int(sys.argv[3]) if len(sys.argv) > 3 else 6
+    names = built_in_methods()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        outcomes = {names[0]: run(names[0], accelerator, folder)}  # draws the people and fills the cache for all
+        with ThreadPoolExecutor(at_once) as pool:
+            later = pool.map(lambda name: run(name, accelerator, folder), names[1:])
+            outcomes |= dict(zip(names[1:], later, strict=True))
+    for name, outcome in outcomes.items():
+        print(f"{name:12} exit {outcome['code']}  {outcome['seconds']:6.1f} s  {outcome.get('problem', '')}")
+    output.write_text(json.dumps({"torch": torch.__version__, "methods": outcomes}, indent=2) + "\n")
+    sys.exit(any(outcome["code"] for outcome in outcomes.values()))
+
+
+if __name__ == "__main__":
+    main()
