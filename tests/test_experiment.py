@@ -64,7 +64,8 @@ def test_an_experiment_runs_and_what_it_leaves_can_be_used(tmp_path: Path, quick
     assert {"row", "protocol", "rank1", "mAP", "mINP"} <= set(run.results.to_records()[0])
 
     method = crossreid.load(run.path)
-    assert isinstance(method, LbA) and not method.training
+    assert isinstance(method, LbA)
+    assert not method.training
     again = crossreid.load(run.path / "last.ckpt", device="cpu")
     assert all(
         torch.equal(one, two)
@@ -87,7 +88,9 @@ def test_settings_are_taken_as_they_are(tmp_path: Path, quick: dict[str, Any]) -
         settings, people, protocol=protocol, trainer="cpu", run_dir=str(tmp_path / "run"), overrides=quick
     )
     config = experiment.config
-    assert config.model is settings and config.data is people and config.protocol is protocol
+    assert config.model is settings
+    assert config.data is people
+    assert config.protocol is protocol
     assert (config.scale, config.preset, config.choices.method) == (None, None, "lba")
     run = experiment.run()
     assert list(run.results.rows[0].results) == ["sysu_mm01/all/single"]
@@ -142,7 +145,7 @@ def test_loading_says_what_is_wrong(tmp_path: Path) -> None:
 def test_scoring_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is no protocol 'sysu'"):
         crossreid.score(tmp_path / "x.npz", "sysu")
-    with pytest.raises(ConfigError, match="did you mean protocol.trials"):
+    with pytest.raises(ConfigError, match=r"did you mean protocol\.trials"):
         crossreid.score(tmp_path / "x.npz", "sysu_mm01", trails=3)
 
 
@@ -185,7 +188,8 @@ def test_a_plain_trainer_stops_behind_the_last_phase(tmp_path: Path, people_root
     kept = torch.load(path, weights_only=True)["hyper_parameters"]
     assert from_plain(OneStreamConfig, kept["config"]) == settings
     for again in (OneStream.load_from_checkpoint(path), crossreid.load(path, device="cpu")):
-        assert again.config == settings and again.num_identities == data.num_identities
+        assert again.config == settings
+        assert again.num_identities == data.num_identities
         pairs = zip(again.state_dict().values(), method.state_dict().values(), strict=True)
         assert all(torch.equal(one, two) for one, two in pairs)
 
@@ -203,7 +207,7 @@ def test_the_data_module_says_how_long_an_epoch_is(tmp_path: Path, people_root: 
 def test_without_a_data_module_somebody_must_say_it(tmp_path: Path) -> None:
     method = OneStream(replace(OneStreamConfig(), backbone=SMALL_BACKBONE), num_identities=4)
     loader = torch.utils.data.DataLoader([0])
-    with pytest.raises(ConfigError, match="model.iterations_per_epoch is not known"):
+    with pytest.raises(ConfigError, match=r"model\.iterations_per_epoch is not known"):
         plain_trainer(tmp_path, max_epochs=1).fit(method, loader)
 
 

@@ -6,9 +6,9 @@ What stands here is imported when it is asked for, so that ``import crossreid`` 
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from crossreid.version import __version__
 
 if TYPE_CHECKING:
     from crossreid.experiment import Experiment, FinishedRun, load, score
@@ -23,22 +23,6 @@ _PLACES = {
 }
 
 __all__ = ["Experiment", "FinishedRun", "RunResults", "__version__", "load", "score"]
-
-
-def _version() -> str:
-    """The installed version; in a source tree that is not installed, what pyproject.toml says."""
-    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-    if project.is_file():
-        for line in project.read_text(encoding="utf-8").splitlines():
-            if line.startswith("version = "):
-                return line.partition("=")[2].strip().strip('"')
-    try:
-        return version("crossreid")
-    except PackageNotFoundError:
-        return "unknown"
-
-
-__version__ = _version()
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from crossreid import __version__
 from crossreid.console import console
+from crossreid.version import __version__
 
 COMMANDS = {
     "train": "train a method, score it, show what it learned",

@@ -92,7 +92,9 @@ def _sentence(error: Exception) -> str | None:
         return explain(error)
     kind = type(error).__name__  # torch and Lightning are not imported for a name
     if kind == "OutOfMemoryError":
-        return "The GPU's memory is too small for this: lower the streams' identities or image sizes, or use bf16-mixed."
+        return (
+            "The GPU's memory is too small for this: lower the streams' identities or image sizes, or use bf16-mixed."
+        )
     if kind == "MisconfigurationException" or isinstance(error, OSError):
         return f"{one_line(error)}.".replace("..", ".")
     return None

@@ -148,7 +148,9 @@ class Experiment:
         try:
             results = session.complete()
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt | SystemExit)  # Lightning ends an interrupted run with either
+            interrupted = isinstance(
+                error, KeyboardInterrupt | SystemExit
+            )  # Lightning ends an interrupted run with either
             if main_process():
                 run.note_problem(error, interrupted=interrupted)
             finish_wandb(exit_code=1)

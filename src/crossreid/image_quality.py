@@ -38,7 +38,10 @@ def image_quality(composed: Composed) -> float:
     if config.figure:
         from crossreid.visualization import picture_grid, save  # noqa: PLC0415 - extra `viz`
 
-        save(picture_grid(table.pictures(persons=3, per_person=config.images), config.images), folder / "image_quality.png")
+        save(
+            picture_grid(table.pictures(persons=3, per_person=config.images), config.images),
+            folder / "image_quality.png",
+        )
     notice(f"Table and images: {folder}")
     value = table.rows["JSIA-ReID"].identity_real
     assert value is not None

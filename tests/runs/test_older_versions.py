@@ -100,7 +100,10 @@ def test_every_method_is_recorded() -> None:
     assert set(built_in_methods()) <= set(RECORDED)
 
 
-@pytest.mark.parametrize("name", RECORDED)
+QUICK = ("lba", "cmssft", "tsgan", "jsia")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in RECORDED])
 def test_an_old_checkpoint_becomes_a_method_and_is_left_as_it_was(name: str, tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     torch.save(checkpoint_of(name), path)

@@ -68,6 +68,7 @@ def identity_interval(
     size = len(identities)  # a resample has as many people as the test set
     chunk = max(1, _CELLS // size)
     values = []
+    # a generator goes on where it stopped: resamples do not depend on the chunk
     for start in range(0, resamples, chunk):
         count = min(chunk, resamples - start)
         draws = generator.integers(size, size=(count, size))

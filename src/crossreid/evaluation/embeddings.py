@@ -118,6 +118,7 @@ class Embeddings:
         def write_arrays(stream: BinaryIO) -> None:
             np.savez(stream, **cast("dict[str, Any]", arrays))
 
+        # cut off between the two, the old .json stays beside the new .npz: their tokens differ, and load says so
         write_atomically(target, write_arrays)
         write_atomically(target.with_suffix(".json"), lambda stream: stream.write(text))
         return target

@@ -119,6 +119,7 @@ def ranking(similarity: Array, removed: Array) -> tuple[Array, Array]:
     """
     if np.isnan(similarity).any():
         raise ValueError("similarities must not be NaN")
+    # stable, so that ties do not depend on the sort but on the gallery's order, which the protocol fixes
     order = np.argsort(-similarity, axis=1, kind="stable")
     counts = ~np.take_along_axis(removed, order, axis=1)
     ranks = np.cumsum(counts, axis=1, dtype=np.int32) * counts
@@ -141,7 +142,7 @@ def _score_lot(
     ap = precision_sum / np.maximum(relevant, 1)  # 0 / 1 for a probe without a match
 
     last_rank = np.ones(n_probes, np.int64)  # stays 1 without a match, so that INP is 0 / 1
-    np.maximum.at(last_rank, probe, rank)
+    np.maximum.at(last_rank, probe, rank)  # a probe stands in ``probe`` once for each match
     inp = relevant / last_rank
 
     first_rank = np.zeros(n_probes, np.int64)

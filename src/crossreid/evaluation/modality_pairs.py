@@ -99,7 +99,7 @@ def reported_pairs(
     """
     scores = {}
     for name, pair in asked.items():
-        # within a modality a probe is in its own gallery, so it never counts
+        # even with any camera: within a modality the probe itself is in the gallery and would be its own first match
         left_out = SameImage() if pair.any_camera else removal
         protocol = AllPairsProtocol(pair.pairing, dataset, left_out)
         protocol.key = f"{dataset}/pairs/{name}"

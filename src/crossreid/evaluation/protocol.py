@@ -84,7 +84,8 @@ class RetrievalProtocol(ABC):
             scores.append(trial_scores)
             identity_sums.append(IdentityScores.gather(probes.pids, trial_scores))
             gallery_sizes.append(len(gallery))
-            if len(scores) == 1:  # draws differ in which images they take, never in how many: once is enough
+            # draws differ in which images they take, never in how many: the first one says it for all
+            if len(scores) == 1:
                 cmc_length = self._cmc_length(gallery)
                 n_probes = len(probes)
                 random_ranking = self._chance(probes, gallery)
@@ -103,14 +104,14 @@ class RetrievalProtocol(ABC):
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
         """Scores of the probes on one gallery."""
+        # metrics are of each probe alone, so lots change nothing; a scorer that looks at other probes must have all
         step = len(probes)
         if self.probes_at_a_time is not None and not wants_all_probes(scorer):
             step = min(step, self.probes_at_a_time)
         parts = []
         for start in range(0, len(probes), step):
-            lot = probes
-            if step < len(probes):  # selecting copies every feature
-                lot = probes.select(slice(start, start + step))
+            # selecting copies every feature, so not where one lot has all
+            lot = probes if step == len(probes) else probes.select(slice(start, start + step))
             similarity = similarities(scorer, lot, gallery)
             removed = self.removal(lot, gallery)
             parts.append(score_probes(similarity, lot.pids, gallery.pids, removed, deduplicate=self.deduplicate))

@@ -74,7 +74,7 @@ def ranked_list(
 
     removed = protocol.removal(probes, gallery)
     match = (gallery.pids == probes.pids[:, None]) & ~removed
-    # minus infinity puts what does not count behind what does
+    # minus infinity puts what does not count behind what does, so that the first k columns are the list
     order, ranks = ranking(np.where(removed, -np.inf, scores), removed)
     order = order[:, :k]
     counts = ranks[:, :k] > 0

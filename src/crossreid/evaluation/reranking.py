@@ -114,10 +114,12 @@ class KReciprocal:
         if code:
             total = vectors.sum(axis=1)
             vectors = _with_data(members, vectors.data / total[x])
+        # Eq. 11, the mean over N(x, k2), as one product with a matrix whose rows have 1 / k2 at the neighbours
         average = _members(neighbours.order[:, :k2], 1.0 / k2)
-        vectors = average @ vectors  # Eq. 11
+        vectors = average @ vectors
 
-        result = neighbours.across  # (Q, G) distances, overwritten by similarities: one such matrix, no more
+        # (Q, G) distances, overwritten by similarities some rows at a time: the only matrix of that size
+        result = neighbours.across
         for rows, jaccard in jaccard_distances(vectors, len(query)):
             original = result[rows] / scale[rows, None]
             distance = (1 - self.lambda_) * jaccard + self.lambda_ * original  # Eq. 12
@@ -135,7 +137,7 @@ class KReciprocal:
         half = self.k1 // 2
         if self.convention == "published_code":  # the image comes on top of its k neighbours
             k1 = self.k1 + 1
-            half = round(self.k1 / 2) + 1  # Python rounds halves to even, as NumPy does there
+            half = round(self.k1 / 2) + 1  # Python rounds halves to even, as that code does
         return min(k1, count), min(half, count), min(self.k2, count)
 
 
@@ -149,14 +151,16 @@ def expanded(whole: Array, half: Array, *, strict: bool) -> sp.csr_array:
     """
     r_k1 = _reciprocal(whole)  # R(x, k1), Eq. 3
     r_half = _reciprocal(half)  # R(y, k1 / 2)
-    # |R(x, k1) and R(y, k1 / 2)| for each y of R(x, k1): the product counts images z in both, as r_half is symmetric
+    # |R(x, k1) and R(y, k1 / 2)| for each y of R(x, k1): entry (x, y) of the product counts the z with x-z in the one and
+    # z-y in the other, and R(., k1 / 2) is symmetric
     shared = sp.coo_array((r_k1 @ r_half).multiply(r_k1))
     size = r_half.sum(axis=1)[shared.col]  # |R(y, k1 / 2)|
     joins = 3 * shared.data >= 2 * size  # at least two thirds, in whole numbers
     if strict:
         joins = 3 * shared.data > 2 * size
     candidates = sp.csr_array((shared.data[joins], (shared.row[joins], shared.col[joins])), shape=shared.shape)
-    members = sp.csr_array(r_k1 + candidates @ r_half)  # Eq. 4; only where an entry stands matters, not its value
+    # the union of Eq. 4: a sum has an entry wherever one of its terms has; its value does not matter
+    members = sp.csr_array(r_k1 + candidates @ r_half)
     members.sort_indices()
     return members
 

@@ -153,6 +153,7 @@ def normalised(feature: Array) -> Array:
 
 def to_grid(values: Array, exponents: Array | int) -> Array:
     """Round to multiples of 2^(exponent - 36), in place; powers of two, so whole numbers stay whole."""
+    # ldexp moves the binary point and nothing else: the one rounding is rint's
     shift = np.asarray(_GRID_BITS - exponents)
     np.ldexp(values, shift, out=values)  # values * 2^shift
     np.rint(values, out=values)

@@ -18,12 +18,12 @@ from typing import Any
 
 import yaml
 
-import crossreid
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import write_atomically
 from crossreid.settings.conversion import current
 from crossreid.settings.run import FORMAT, differences, identity_of
+from crossreid.version import __version__
 
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
 CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
@@ -197,7 +197,7 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
 
 def package_versions() -> dict[str, str]:
     """Versions of the packages that decide numbers, and of this one."""
-    versions = {"crossreid": crossreid.__version__}
+    versions = {"crossreid": __version__}
     for name in _PACKAGES:
         try:
             versions[name] = version(name)

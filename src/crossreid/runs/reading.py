@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from crossreid.evaluation import RetrievalResult
 from crossreid.runs.folder import current_config, fingerprint, raw_config, read_json
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.run import identity_of
+
+FINISHED = "finished"
+"""Status of a run that was trained and scored."""
+_TRAINING_FACTS = ("training_identities", "training_seconds", "iterations")
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,11 @@ class Run:
         return str(self.facts.get("status"))
 
     @property
+    def finished(self) -> bool:
+        """It was trained and scored."""
+        return self.status == FINISHED
+
+    @property
     def label(self) -> str:
         """Name and seed."""
         return f"{self.name}, seed {self.seed}, {self.data}"
@@ -93,14 +102,11 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Problem]]:
     Raises:
         ConfigError: a folder is not there, or no run lies below any of them.
     """
-    places: dict[Path, None] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise ConfigError(f"There is no folder '{folder}': runs names folders that hold run folders.")
-        places |= dict.fromkeys(sorted(path.parent.resolve() for path in folder.rglob("run.json")))
+    places = _run_folders(folders)
     if not places:
         raise ConfigError("No run (run.json) lies below the folders of runs: name those that crossreid.train wrote.")
-    runs, problems = [], []
+    runs = []
+    problems = []
     for place in places:
         try:
             runs.append(read_run(place))
@@ -109,55 +115,95 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Problem]]:
     return runs, problems
 
 
+def _run_folders(folders: Iterable[Path]) -> list[Path]:
+    """Every folder with a run.json, each once, although ``folders`` may overlap."""
+    places: dict[Path, None] = {}  # a dict keeps the order, which a set does not
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"There is no folder '{folder}': runs names folders that hold run folders.")
+        here = sorted(path.parent.resolve() for path in folder.rglob("run.json"))
+        places |= dict.fromkeys(here)
+    return list(places)
+
+
 def read_run(folder: Path) -> Run:
     """One run folder.
 
     Raises:
         DataError: a file of it is missing, damaged, or not what a run of this version leaves.
     """
-    facts = read_json(folder / "run.json")
-    raw = raw_config(folder)
-    config = current_config(raw, folder)
-    try:
-        name, seed = str(config["name"]), int(config["seed"])
-        told = fingerprint(config) if "format" in raw else fingerprint_of_format_1(raw)
-        dataset, settings = fingerprint_of_data(config), fingerprint({**config, "seed": 0})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"config.yaml cannot be read ({type(error).__name__}).") from error
-    if facts.get("fingerprint") != told:
-        raise DataError("run.json and config.yaml are not of one run: their fingerprints differ.")
-    run = Run(folder, name, seed, dataset, settings, config, facts)
-    if run.status != "finished":
+    run = _without_results(folder)
+    if not run.finished:
         return run
     content = read_json(folder / "results.json")
-    results = {row: _results(row, entry) for row, entry in _mapping(content.get("rows"), "rows").items()}
+    results = {}
+    for row, entry in _mapping(content.get("rows"), "rows").items():
+        results[row] = _results(row, entry)
     if not any(results.values()):
         raise DataError("results.json holds no results.")
-    trained = {key: content.get(key) for key in ("training_identities", "training_seconds", "iterations")}
-    return Run(folder, name, seed, dataset, settings, config, facts, results, trained)
+    trained = {key: content.get(key) for key in _TRAINING_FACTS}
+    return replace(run, results=results, trained=trained)
 
 
 def fingerprint_of_data(config: Mapping[str, Any]) -> str:
     """A digest of what decides which images are trained on and tested."""
-    told = {"name": config["choices"]["data"], **identity_of(config)["data"]}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    identity = {"name": config["choices"]["data"], **identity_of(config)["data"]}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _without_results(folder: Path) -> Run:
+    """A run by its config.yaml and run.json alone."""
+    facts = read_json(folder / "run.json")
+    raw = raw_config(folder)
+    config = current_config(raw, folder)
+    try:
+        digest = _fingerprint_when_written(raw, config)
+        run = Run(
+            folder=folder,
+            name=str(config["name"]),
+            seed=int(config["seed"]),
+            dataset=fingerprint_of_data(config),
+            settings=fingerprint({**config, "seed": 0}),
+            config=config,
+            facts=facts,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"config.yaml cannot be read ({type(error).__name__}).") from error
+    if facts.get("fingerprint") != digest:
+        raise DataError("run.json and config.yaml are not of one run: their fingerprints differ.")
+    return run
+
+
+def _fingerprint_when_written(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """The digest that run.json should hold, by the rule of the format that the run was kept in."""
+    if "format" in raw:
+        return fingerprint(config)
+    return fingerprint_of_format_1(raw)
 
 
 def _results(row: str, entry: object) -> dict[str, RetrievalResult]:
+    """Protocol key -> result of one row."""
+    protocols = _mapping(_mapping(entry, row).get("protocols"), f"{row}, protocols")
     results = {}
-    for key, content in _mapping(_mapping(entry, row).get("protocols"), f"{row}, protocols").items():
+    for key, content in protocols.items():
+        place = f"results.json, {row}, {key}"
         try:
             result = RetrievalResult.from_json(_mapping(content, key))
-            values = [*result.rank(1), *result.mean_ap, *result.mean_inp]
-            known = bool(values) and bool(np.isfinite(values).all()) and 0 <= min(values) <= max(values) <= 1
+            usable = _usable(result, key)
         except (DataError, ValueError, TypeError, AttributeError, IndexError) as error:
-            raise DataError(
-                f"results.json, {row}, {key}: not all details are there; score with this version."
-            ) from error
-        if not known or result.protocol != key or not isinstance(result.labels.inference, str):
-            raise DataError(f"results.json, {row}, {key}: these are no results of that protocol.")
+            raise DataError(f"{place}: not all details are there; score with this version.") from error
+        if not usable:
+            raise DataError(f"{place}: these are no results of that protocol.")
         results[key] = result
     return results
+
+
+def _usable(result: RetrievalResult, protocol: str) -> bool:
+    """It is of that protocol, labelled, and its scores are fractions."""
+    if result.protocol != protocol or not isinstance(result.labels.inference, str):
+        return False
+    scores = np.concatenate([result.rank(1), result.mean_ap, result.mean_inp])
+    return scores.size > 0 and bool(np.all((scores >= 0) & (scores <= 1)))  # false for nan
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -172,7 +172,10 @@ class ImageQualityConfig(Settings):
     progress: bool = setting(True, "show progress")
     figure: bool = setting(True, "draw the grid of images (needs matplotlib)")
     baselines: list[str] = setting(
-        list(GENERATORS), "generators to train on the same images and compare with", choices=tuple(GENERATORS), distinct=True
+        list(GENERATORS),
+        "generators to train on the same images and compare with",
+        choices=tuple(GENERATORS),
+        distinct=True,
     )
     iterations: int = setting(300, "of training, each", at_least=1)
     generator: GeneratorSizes = setting(GeneratorSizes(), "their sizes")

@@ -13,7 +13,7 @@ from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.settings.registry import built_in_methods
-from crossreid.settings.run import FORMAT
+from crossreid.settings.run import FORMAT, run_config_from_plain
 
 _TSGAN_PASSES, _TSGAN_WARMUP, _TSGAN_STEPS = 120, 10, [40, 70]
 
@@ -54,7 +54,8 @@ def _from_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
     model.pop("_target_", None)
     kept = {key: value for key, value in config.items() if key not in ("people", "scale", "preset")}
     converted = _METHODS.get(method, _without_phases)(model)
-    return {**kept, "format": FORMAT, "choices": choices, "model": converted, "data": data, "protocol": protocol}
+    settings = {**kept, "format": FORMAT, "choices": choices, "model": converted, "data": data, "protocol": protocol}
+    return run_config_from_plain(settings).to_plain()  # with the defaults of settings that came since
 
 
 def _method_of(model: Mapping[str, Any]) -> str:

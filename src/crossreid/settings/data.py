@@ -99,7 +99,9 @@ class RegDBPeople(Settings):
 
     VERSION: ClassVar[int] = SyntheticPeople.VERSION
 
-    ids: int = setting(412, "persons, half of them to train and half to test on, other halves in each split", at_least=2)
+    ids: int = setting(
+        412, "persons, half of them to train and half to test on, other halves in each split", at_least=2
+    )
     frames: int = setting(10, "pairs of images a person", at_least=1)
     height: int = setting(128, "image height", unit="pixels", at_least=32)
     width: int = setting(64, "image width", unit="pixels", at_least=16)
@@ -221,9 +223,7 @@ class FolderConfig(DataConfig):
         REQUIRED,
         "the folder of [train|val|test|query|gallery]/[visible|infrared]/PERSON/c1_0001.jpg or 0002_c1s1_1.jpg",
     )
-    modality: str | None = setting(
-        None, "of all images, where no folder says it", choices=("visible", "infrared")
-    )
+    modality: str | None = setting(None, "of all images, where no folder says it", choices=("visible", "infrared"))
     infrared_cameras: list[int] | None = setting(
         None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1
     )

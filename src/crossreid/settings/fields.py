@@ -116,9 +116,7 @@ def setting(
             or another settings object is copied for each instance.
         meaning: see :class:`Meaning`, as the rest.
     """
-    known = Meaning(
-        meaning, unit, at_least, at_most, above, below, tuple(choices), length, ascending, distinct, filled
-    )
+    known = Meaning(meaning, unit, at_least, at_most, above, below, tuple(choices), length, ascending, distinct, filled)
     if isinstance(default, list | dict | Settings):
         return field(default_factory=lambda: deepcopy(default), metadata={_KEY: known})
     return field(default=default, metadata={_KEY: known})

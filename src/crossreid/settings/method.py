@@ -148,9 +148,7 @@ class RecognitionConfig(EpochsConfig):
         FeatureOptimizerConfig(), "one rate for the encoder, one (head_lr) for all else"
     )
     schedule: EpochScheduleConfig = setting(EpochScheduleConfig(), "of the learning rates, by epoch")
-    crop_padding: int = setting(
-        10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0
-    )
+    crop_padding: int = setting(10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0)
     erasing: ErasingConfig = setting(
         ErasingConfig(probability=0.0, ratio=[0.3, 3.33]), "random erasing of training images"
     )

@@ -16,9 +16,15 @@ class BackboneConfig(Settings):
         "imagenet", "imagenet (downloaded by torchvision on first use), random, or the path of a state-dict file"
     )
     size: list[int] = setting(
-        [288, 144], "height and width that images are resized to before the first layer", unit="pixels", length=2, at_least=1
+        [288, 144],
+        "height and width that images are resized to before the first layer",
+        unit="pixels",
+        length=2,
+        at_least=1,
     )
-    last_stride: int = setting(1, "stride of the last stage: 1 keeps its map at 1/16 of the image, 2 at 1/32", choices=(1, 2))
+    last_stride: int = setting(
+        1, "stride of the last stage: 1 keeps its map at 1/16 of the image, 2 at 1/32", choices=(1, 2)
+    )
 
 
 @dataclass

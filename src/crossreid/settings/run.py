@@ -34,7 +34,9 @@ class SelectionConfig(Settings):
         if self.name == "validation" and self.every < 1:
             raise ConfigError(f"{place}.every is the number of epochs between two validations: give 1 or more.")
         if self.name == "last" and self.every:
-            raise ConfigError(f"{place}.every goes with selection=validation; selection=last looks at no validation ids.")
+            raise ConfigError(
+                f"{place}.every goes with selection=validation; selection=last looks at no validation ids."
+            )
 
     def check_epochs(self, epochs: int | None) -> None:
         """Raise :class:`ConfigError` where the last weights of so many epochs would not be looked at."""
@@ -201,7 +203,17 @@ class RunConfig(TrainConfig):
         return {"format": FORMAT, "choices": asdict(self.choices), **kept}
 
 
-NOT_PART_OF_A_RUN = ("name", "resume", "run_dir", "output_root", "overwrite", "existing", "logger", "report", "protocol")
+NOT_PART_OF_A_RUN = (
+    "name",
+    "resume",
+    "run_dir",
+    "output_root",
+    "overwrite",
+    "existing",
+    "logger",
+    "report",
+    "protocol",
+)
 """Settings that do not change what a run computes."""
 NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget")
 """Likewise, of the trainer."""

@@ -142,7 +142,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")
     if "optimizer_states" not in checkpoint or "loops" not in checkpoint:
-        raise CheckpointError(f"The checkpoint '{path}' is partial, it lacks optimizer states; use one that training wrote.")
+        raise CheckpointError(
+            f"The checkpoint '{path}' is partial, it lacks optimizer states; use one that training wrote."
+        )
     try:
         return current_checkpoint(checkpoint)
     except (ConfigError, KeyError, TypeError, AttributeError) as error:

@@ -46,7 +46,9 @@ def checkpoint_at(place: str | Path) -> Path:
     path = Path(place)
     found = path / LAST if path.is_dir() else path
     if not found.is_file():
-        raise CheckpointError(f"There is no checkpoint at '{place}': name a run folder or a .ckpt file that training wrote.")
+        raise CheckpointError(
+            f"There is no checkpoint at '{place}': name a run folder or a .ckpt file that training wrote."
+        )
     return found
 
 
@@ -116,9 +118,7 @@ class Restored:
         return scorers_of(self.module, self.settings, self.trainer.strategy.root_device)
 
 
-def scorers_of(
-    module: CrossModalityModule[Any], protocol: ProtocolConfig, device: torch.device
-) -> dict[str, Scorer]:
+def scorers_of(module: CrossModalityModule[Any], protocol: ProtocolConfig, device: torch.device) -> dict[str, Scorer]:
     """The method's own scorer (``""``), its further ones, and what the protocol adds."""
     own = {"": module.scorer(), **further_scorers_of(module, device)}
     return build_scorers(protocol, own)

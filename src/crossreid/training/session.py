@@ -224,7 +224,9 @@ class Session:
         for row in own:
             for key, result in row.keyed().items():
                 summary = result.metrics()
-                table = [[trial, *(summary[name]["per_trial"][trial] for name in summary)] for trial in range(result.trials)]
+                table = [
+                    [trial, *(summary[name]["per_trial"][trial] for name in summary)] for trial in range(result.trials)
+                ]
                 wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:

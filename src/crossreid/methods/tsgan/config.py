@@ -127,7 +127,7 @@ class TSGANConfig(MethodConfig):
     module: ClassVar[str] = "crossreid.methods.tsgan.module:TSGAN"
 
     streams: dict[str, StreamConfig] = streams(identity=(8, 4, 256, 128))
-    epochs: dict[str, int] = setting(
+    epochs: dict[str, float] = setting(
         {"teacher": 65, "gan": 0, "joint": 120},
         "length of the teacher's phase (SYSU-MM01 has fewer infrared images than visible ones, and shows them some 120 times "
         "in 65 epochs), of the generators' warm-up (0: Algorithm 1 from the first iteration), and of Algorithm 1",
@@ -200,7 +200,7 @@ class TSGANConfig(MethodConfig):
         return self.generation and self.has_student
 
     @property
-    def active_epochs(self) -> dict[str, int]:
+    def active_epochs(self) -> dict[str, float]:
         """Lengths of the phases that this row has, in epochs: a row has the phases of its parts."""
         needed = {"teacher": self.has_teacher, "gan": self.generates, "joint": self.has_student}
         return {phase: epochs for phase, epochs in self.epochs.items() if epochs and needed[phase]}
@@ -208,12 +208,12 @@ class TSGANConfig(MethodConfig):
     @property
     def epochs_of_training(self) -> int:
         """Epochs of all phases together."""
-        return sum(self.active_epochs.values())
+        return round(sum(self.active_epochs.values()))
 
     def phase_lengths(self) -> dict[str, int]:
         """``epochs`` as iterations."""
         epoch = self.known_epoch()
-        return {phase: epochs * epoch for phase, epochs in self.epochs.items()}
+        return {phase: round(epochs * epoch) for phase, epochs in self.epochs.items()}
 
     def active_phases(self) -> dict[str, int]:
         """``active_epochs`` as iterations."""

@@ -1,10 +1,17 @@
-"""Which of the runs found are used: finished ones, one for each row and seed, all of a row with one set of settings."""
+"""Which runs are used: finished ones, one for each row and seed, all of a row with one set of settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from crossreid.runs.reading import Problem, Run
+
+_UNFINISHED = {
+    "running": "it is still running, or was killed.",
+    "interrupted": "it was interrupted: go on with resume=FOLDER.",
+}
+"""Status -> why the run is not used; of any other status run.json says why."""
 
 
 def choose_runs(runs: Sequence[Run]) -> tuple[list[Run], list[Problem]]:
@@ -13,41 +20,64 @@ def choose_runs(runs: Sequence[Run]) -> tuple[list[Run], list[Problem]]:
     Of finished runs with one name, seed, dataset and settings the newest is used. Finished runs of one name on one dataset
     with different settings would be two rows under one name: none of them is used.
     """
-    problems = [_unfinished(run) for run in runs if run.status != "finished"]
-    chosen: list[Run] = []
-    for group in _grouped(runs, lambda run: (run.name, run.dataset)).values():
-        finished = [run for run in group if run.status == "finished"]
-        if len({run.settings for run in finished}) > 1:
-            note = "runs of one name on one dataset with different settings (compare their config.yaml): none is used."
-            problems.append(Problem("settings", group[0].name, note, _folders(finished)))
+    usable: list[Run] = []
+    problems = [_unfinished(run) for run in runs if not run.finished]
+    for row in _groups(runs, _name_and_dataset):
+        finished = _finished(row)
+        settings = {run.settings for run in finished}
+        if len(settings) > 1:
+            problems.append(_of_several_settings(finished))
             continue
-        for same in _grouped(group, lambda run: (run.seed,)).values():
-            usable = sorted(
-                (run for run in same if run.status == "finished"), key=lambda run: (run.date, str(run.folder))
-            )
-            if len(same) > 1:
-                used = f"used is the newest finished one, {usable[-1].folder.name}." if usable else "none is finished."
-                note = f"{len(same)} runs of one name, seed and dataset: {used}"
-                problems.append(Problem("doubled", same[0].label, note, _folders(same)))
-            chosen += usable[-1:]
-    return chosen, problems
+        for repeats in _groups(row, _seed):
+            newest = sorted(_finished(repeats), key=_age)[-1:]  # empty where none is finished
+            usable += newest
+            if len(repeats) > 1:
+                problems.append(_doubled(repeats, newest))
+    return usable, problems
+
+
+def _groups(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
+    """Runs with equal keys together, in the order of each group's first run."""
+    groups = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return list(groups.values())
+
+
+def _name_and_dataset(run: Run) -> Hashable:
+    return run.name, run.dataset
+
+
+def _seed(run: Run) -> Hashable:
+    return run.seed
+
+
+def _age(run: Run) -> tuple[str, str]:
+    """Sorts the newest last; the folder decides between runs of one second."""
+    return run.date, str(run.folder)
+
+
+def _finished(runs: Iterable[Run]) -> list[Run]:
+    return [run for run in runs if run.finished]
 
 
 def _unfinished(run: Run) -> Problem:
-    notes = {
-        "running": "it is still running, or was killed.",
-        "interrupted": "it was interrupted: go on with resume=FOLDER.",
-    }
-    told = str(run.facts.get("problem") or "run.json does not say why.")
-    return Problem(run.status, run.label, notes.get(run.status, told), (str(run.folder),))
+    recorded = str(run.facts.get("problem") or "run.json does not say why.")
+    return Problem(run.status, run.label, _UNFINISHED.get(run.status, recorded), _folders([run]))
 
 
-def _folders(runs: Sequence[Run]) -> tuple[str, ...]:
+def _of_several_settings(runs: Sequence[Run]) -> Problem:
+    note = "runs of one name on one dataset with different settings (compare their config.yaml): none is used."
+    return Problem("settings", runs[0].name, note, _folders(runs))
+
+
+def _doubled(repeats: Sequence[Run], newest: Sequence[Run]) -> Problem:
+    use = "none is finished."
+    if newest:
+        use = f"used is the newest finished one, {newest[0].folder.name}."
+    note = f"{len(repeats)} runs of one name, seed and dataset: {use}"
+    return Problem("doubled", repeats[0].label, note, _folders(repeats))
+
+
+def _folders(runs: Iterable[Run]) -> tuple[str, ...]:
     return tuple(str(run.folder) for run in runs)
-
-
-def _grouped(runs: Sequence[Run], key: Callable[[Run], tuple[object, ...]]) -> dict[tuple[object, ...], list[Run]]:
-    groups: dict[tuple[object, ...], list[Run]] = {}
-    for run in runs:
-        groups.setdefault(key(run), []).append(run)
-    return groups

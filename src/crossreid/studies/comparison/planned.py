@@ -1,4 +1,4 @@
-"""What a sweep was told to run, so that a job that never began is named too."""
+"""The jobs that a sweep was to run, so that one that never began is named too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from crossreid.runs.reading import Problem, Run
 
@@ -35,28 +36,44 @@ class Plan:
 
 def find_plans(folders: Iterable[Path]) -> tuple[list[Plan], list[Problem]]:
     """The sweeps below some folders, and those whose ``multirun.yaml`` cannot be read."""
-    plans, problems = [], []
-    for path in sorted({path.resolve() for folder in folders for path in folder.rglob("multirun.yaml")}):
+    files: set[Path] = set()
+    for folder in folders:
+        files.update(path.resolve() for path in folder.rglob("multirun.yaml"))
+    plans = []
+    problems = []
+    for file in sorted(files):
         try:
-            told = OmegaConf.load(path)
-            params = OmegaConf.select(told, "hydra.sweeper.params") or {}
-            given = [f"{key}={value}" for key, value in params.items()]
-            chosen = _values([*given, *(OmegaConf.select(told, "hydra.overrides.task") or [])])
-            seeds = tuple(int(seed) for seed in chosen.get("seed", ()))
-        except (OSError, ValueError, AttributeError, OmegaConfBaseException, OverrideParseException) as error:
+            plans.append(_read_plan(file))
+        except (
+            OSError,
+            ValueError,
+            AttributeError,
+            YAMLError,
+            OmegaConfBaseException,
+            OverrideParseException,
+        ) as error:
             note = f"multirun.yaml cannot be read ({type(error).__name__}): jobs that never began are not named."
-            problems.append(Problem("unreadable", path.parent.name, note, (str(path.parent),)))
-            continue
-        plans.append(Plan(path.parent, tuple(row for row in chosen.get("experiment", ()) if row != "null"), seeds))
+            problems.append(Problem("unreadable", file.parent.name, note, (str(file.parent),)))
     return plans, problems
 
 
-def _values(overrides: Sequence[str]) -> dict[str, list[str]]:
+def _read_plan(file: Path) -> Plan:
+    sweep = OmegaConf.load(file)
+    parameters = OmegaConf.select(sweep, "hydra.sweeper.params") or {}
+    overrides = [f"{key}={value}" for key, value in parameters.items()]
+    overrides += OmegaConf.select(sweep, "hydra.overrides.task") or []  # the command line, which wins
+    values = _override_values(overrides)
+    rows = [row for row in values.get("experiment", []) if row != "null"]
+    seeds = map(int, values.get("seed", []))
+    return Plan(file.parent, tuple(rows), tuple(seeds))
+
+
+def _override_values(overrides: Sequence[str]) -> dict[str, list[str]]:
     """Key -> its values; a later override replaces an earlier one, as in Hydra."""
-    found = {}
+    values = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
-        swept = override.is_sweep_override()
-        found[override.key_or_group] = (
-            list(override.sweep_string_iterator()) if swept else [override.get_value_element_as_str()]
-        )
-    return found
+        if override.is_sweep_override():
+            values[override.key_or_group] = list(override.sweep_string_iterator())
+        else:
+            values[override.key_or_group] = [override.get_value_element_as_str()]
+    return values

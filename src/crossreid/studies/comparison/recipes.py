@@ -25,44 +25,41 @@ TRAINING = (
     "training seconds",
 )
 """Columns of how the network came about."""
+_SCORERS = {
+    PLAIN: {"re-ranked": "no", "transductive": "no"},
+    "re-ranked": {"re-ranked": "yes", "transductive": "yes"},  # neighbours are looked for among all probes
+    "transductive": {"re-ranked": "no", "transductive": "yes"},
+    "single query": {"re-ranked": "no", "transductive": "single query"},
+}
+"""Label of inference -> columns."""
 
 
 def inference_recipe(config: Mapping[str, Any], inference: str) -> dict[str, str]:
     """The columns :data:`INFERENCE`; what the scorer looked at comes from its label alone."""
-    told = {
-        PLAIN: ("no", "no"),
-        "re-ranked": ("yes", "yes"),  # neighbours are looked for among all probes
-        "transductive": ("no", "yes"),
-        "single query": ("no", "single query"),
-    }
-    kind = inference.strip() or "undeclared"
-    reranked, transductive = told.get(inference, (f"? ({kind})", f"? ({kind})"))  # undeclared, or a new kind: as it is
     flip = "yes" if config["model"].get("flip_test") else "no"
-    return {"flip": flip, "re-ranked": reranked, "transductive": transductive}
+    scorer = _SCORERS.get(inference)
+    if scorer is None:  # undeclared, or a new kind: it stands there as it is
+        label = f"? ({inference.strip() or 'undeclared'})"
+        scorer = {"re-ranked": label, "transductive": label}
+    return {"flip": flip, **scorer}
 
 
 def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
     """The columns :data:`TRAINING` of the runs of one row, which have all settings but the seed in common."""
     config = runs[0].config
     model = config["model"]
-    backbone = model.get("backbone") or {}
-    stream = model["streams"]["identity"]
-    size = backbone.get("size") or (stream["height"], stream["width"])
-    seconds = [run.trained.get("training_seconds") for run in runs]
-    known = [float(value) for value in seconds if value is not None]
-    ids, iterations = (_told(runs, key) for key in ("training_identities", "iterations"))
+    iterations = _recorded(runs, "iterations")
+    identities = _recorded(runs, "training_identities")
     if iterations == "0":
-        ids = "0"
-    return {
-        "image size": f"{size[0]}x{size[1]}",
-        "backbone": f"{backbone['name']}, {_weights(str(backbone['weights']))}" if backbone else "none",
-        "last stride": str(backbone.get("last_stride", "-")),
+        identities = "0"
+    columns = {
         "pooling": pooling(config),
         "augmentation": augmentation(model),
-        "training ids": f"{ids}, {config['selection']['name']} weights",
+        "training ids": f"{identities}, {config['selection']['name']} weights",
         "iterations": iterations,
-        "training seconds": f"{sum(known) / len(known):.0f}" if len(known) == len(seconds) else UNKNOWN,
+        "training seconds": _mean_seconds(runs),
     }
+    return _network(model) | columns
 
 
 def pooling(config: Mapping[str, Any]) -> str:
@@ -79,18 +76,55 @@ def pooling(config: Mapping[str, Any]) -> str:
 def augmentation(model: Mapping[str, Any]) -> str:
     """Mirroring, crops, erasing and exchanged channels of training images; ``none`` for none of them."""
     erasing = model.get("erasing")
-    probability = erasing.get("probability") if isinstance(erasing, Mapping) else erasing
-    told = {"flip": model.get("flip"), "crop": model.get("crop_padding"), "erasing": probability}
-    told |= {"channel exchange": model.get("channel_exchange")}
-    views = ["exchanged view"] if model.get("exchanged_view") else []
-    return ", ".join([*(f"{name} {value}" for name, value in told.items() if value), *views]) or "none"
+    if isinstance(erasing, Mapping):
+        erasing = erasing.get("probability")
+    amounts = {
+        "flip": model.get("flip"),
+        "crop": model.get("crop_padding"),
+        "erasing": erasing,
+        "channel exchange": model.get("channel_exchange"),
+    }
+    parts = [f"{name} {amount}" for name, amount in amounts.items() if amount]
+    if model.get("exchanged_view"):
+        parts.append("exchanged view")
+    return ", ".join(parts) or "none"
 
 
-def _told(runs: Sequence[Run], key: str) -> str:
-    """What the runs recorded under ``key``, each value once."""
-    values = [run.trained.get(key) for run in runs]
-    return ", ".join(sorted({UNKNOWN if value is None else str(value) for value in values}))
+def _network(model: Mapping[str, Any]) -> dict[str, str]:
+    """Image size, backbone and last stride."""
+    stream = model["streams"]["identity"]
+    backbone = model.get("backbone")
+    if not backbone:
+        return {"image size": f"{stream['height']}x{stream['width']}", "backbone": "none", "last stride": "-"}
+    size = backbone.get("size") or (stream["height"], stream["width"])
+    return {
+        "image size": f"{size[0]}x{size[1]}",
+        "backbone": f"{backbone['name']}, {_weights(str(backbone['weights']))}",
+        "last stride": str(backbone.get("last_stride", "-")),
+    }
 
 
 def _weights(weights: str) -> str:
-    return weights if weights in ("imagenet", "random") else f"weights {Path(weights).name}"
+    if weights in ("imagenet", "random"):
+        return weights
+    return f"weights {Path(weights).name}"
+
+
+def _recorded(runs: Sequence[Run], key: str) -> str:
+    """What the runs recorded under ``key``, each value once."""
+    values = set()
+    for run in runs:
+        value = run.trained.get(key)
+        values.add(UNKNOWN if value is None else str(value))
+    return ", ".join(sorted(values))
+
+
+def _mean_seconds(runs: Sequence[Run]) -> str:
+    """Of training; unknown where one of the runs did not record it."""
+    total = 0.0
+    for run in runs:
+        seconds = run.trained.get("training_seconds")
+        if seconds is None:
+            return UNKNOWN
+        total += float(seconds)
+    return f"{total / len(runs):.0f}"

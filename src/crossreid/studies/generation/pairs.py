@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from crossreid.methods.jsia.module import JSIA
 from crossreid.methods.jsia.generation import Pair
 from crossreid.methods.jsia.losses import mix
+from crossreid.methods.jsia.module import JSIA
 
 
 class ImagePair(NamedTuple):
