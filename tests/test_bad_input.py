@@ -36,7 +36,7 @@ def test_wrong_dataset_path(refused) -> None:
 
 
 def test_missing_root(refused) -> None:
-    assert "data.root" in refused("train", *SYSU)
+    assert "data.root has no default: give it (the folder that holds cam1..cam6 and exp)" in refused("train", *SYSU)
 
 
 def test_missing_camera(refused, people_root: Path, tmp_path: Path) -> None:
@@ -79,13 +79,13 @@ def test_more_identities_than_there_are(refused, smoke_args: list[str]) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.margn=1", "There is no setting 'model.margn'"),
-        ("model=vgg", "vgg"),
-        ("experiment=aligngan/nothing", "aligngan/nothing"),
-        ("model.margin=wide", "margin"),
-        ("scale=huge", "huge"),
-        ("+model.extra=1", "extra"),
-        ("data.people.frames=0", "frames"),
+        ("model.margn=1", "There is no setting 'model.margn': did you mean model.margin?"),
+        ("model=vgg", "There is no model=vgg: choose from agw, aligngan"),
+        ("experiment=aligngan/nothing", "There is no experiment=aligngan/nothing"),
+        ("model.margin=wide", "model.margin is 'wide': give a number."),
+        ("scale=huge", "There is no scale=huge: choose from paper, small, smoke."),
+        ("+model.extra=1", "There is no setting 'model.extra'"),
+        ("data.people.frames=0", "data.people.frames is 0: choose 1 to 255"),
     ],
 )
 def test_unknown_keys_and_values(refused, smoke_args: list[str], override: str, message: str) -> None:
@@ -102,14 +102,14 @@ def test_multirun_with_ddp(run_here, smoke_args: list[str], tmp_path: Path) -> N
 
 
 def test_checkpoints(refused, smoke_args: list[str], run_here, tmp_path: Path) -> None:
-    assert "There is no checkpoint 'gone.ckpt'" in refused("evaluate", "checkpoint=gone.ckpt")
+    assert "There is no checkpoint at 'gone.ckpt'" in refused("evaluate", "checkpoint=gone.ckpt")
     assert "Name what to score" in refused("evaluate")
     (tmp_path / "text.ckpt").write_text("hello")
     assert "cannot be read" in refused("evaluate", "checkpoint=text.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     assert "not written by crossreid" in refused("evaluate", "checkpoint=foreign.ckpt")
     torch.save({"state_dict": {}, "crossreid": {}, "loops": {}}, tmp_path / "thin.ckpt")
-    assert "is partial, it lacks config" in refused("evaluate", "checkpoint=thin.ckpt")
+    assert "is partial, it lacks optimizer states" in refused("evaluate", "checkpoint=thin.ckpt")
     assert "There is no checkpoint at 'gone' to resume from" in refused("train", *smoke_args, "resume=gone")
 
     assert run_here("train", "model=baseline", *smoke_args, "run_dir=run").code == 0

@@ -1,55 +1,45 @@
-"""Every command that a README shows composes to valid settings (the smoke runs execute the same code)."""
+"""What the pages show: every command composes, and README's and docs' commands and Python run, small, on one shared folder."""
 
+from __future__ import annotations
+
+import importlib
 import re
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from crossreid.checks import check_train
-from crossreid.config import (
-    AuxiliaryConfig,
-    CheckConfig,
-    EvaluateConfig,
-    TrainConfig,
-    method_class,
-    method_config,
-    packaged_conf,
-    typed,
-)
-from crossreid.cost import CostConfig
-from crossreid.datasets import data_config
-from crossreid.protocols import protocol_config
-from crossreid.report import ReportCommandConfig
-from crossreid.studies.generation.settings import ImageQualityConfig
-from support import ROOT
+from crossreid.settings.commands import COMMANDS
+from crossreid.settings.compose import compose, run_config, typed
+from layouts import write_small_folder, write_small_llcm, write_small_regdb
+from support import ROOT, newest_run
 
-READMES = [ROOT / "README.md", *sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))]
-SCHEMAS = {
-    "evaluate": EvaluateConfig,
-    "check": CheckConfig,
-    "cost": CostConfig,
-    "auxiliary": AuxiliaryConfig,
-    "image_quality": ImageQualityConfig,
-    "report": ReportCommandConfig,
-}
-COMMAND = re.compile(r"^python -m crossreid\.(\w+) ([^#\n`]*)", re.MULTILINE)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+METHOD_READMES = sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^python -m crossreid\.(\w+) ?([^#\n]*)", re.MULTILINE)
+SHOWN_ONLY = ("text", "yaml", "toml", "markdown")
+"""Kinds of blocks that show what a reader's own package or output looks like; tests/plugins executes the packages."""
 
 
-def commands() -> list[tuple[str, str]]:
-    """(module, arguments) of every command in a fenced block."""
-    found = []
-    for readme in READMES:
-        for block in re.findall(r"^```\w*\n(.*?)^```", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-            found += COMMAND.findall(block)
-    return found
+def commands(pages: list[Path]) -> list[tuple[str, str]]:
+    """(module, arguments) of every command in a block, each once."""
+    found: dict[tuple[str, str], None] = {}
+    for page in pages:
+        for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+            if kind not in SHOWN_ONLY:
+                found |= dict.fromkeys((module, arguments.strip()) for module, arguments in COMMAND.findall(block))
+    return list(found)
 
 
 def jobs(arguments: str) -> list[list[str]]:
-    """The override lists of one command; -m takes them apart at commas."""
-    words = arguments.split()
+    """The override lists of one command; -m takes them apart at commas. Hydra's own options and settings say nothing."""
+    words = [word for word in shlex.split(arguments) if not word.startswith(("hydra.", "--")) and word != "job"]
     if "-m" not in words:
         return [words]
     words.remove("-m")
@@ -57,32 +47,236 @@ def jobs(arguments: str) -> list[list[str]]:
     return [list(job) for job in product(*choices)]
 
 
+# ---------------------------------------------------------------- everything composes
+
+
 def test_there_are_commands_to_check() -> None:
-    assert len(commands()) >= 10
-    assert {module for module, _ in commands()} == {"train", *SCHEMAS}
+    assert {module for module, _ in commands(PAGES)} == {"train", *COMMANDS}
+    assert {module for module, _ in commands(METHOD_READMES)} >= {"train", "auxiliary", "image_quality", "cost"}
 
 
-@pytest.mark.parametrize(("module", "arguments"), commands())
-def test_command_composes(module: str, arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+@pytest.mark.parametrize(("module", "arguments"), commands(PAGES + METHOD_READMES))
+def test_command_composes(module: str, arguments: str) -> None:
     for overrides in jobs(arguments):
-        with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-            plain = OmegaConf.to_container(compose(module, overrides=overrides), resolve=True)
-        if module in SCHEMAS:
-            typed(SCHEMAS[module], plain)
+        composed = compose(module, overrides)
+        if module == "train":
+            run_config(composed)
+        else:
+            typed(COMMANDS[module], composed)
+
+
+# ---------------------------------------------------------------- the commands of README and docs run
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder in which the pages' commands are given.
+
+    Attributes:
+        path: the folder; the embedded people of scale=smoke lie where a run looks for them.
+        roots: what a page calls a dataset's folder -> a small copy on disk.
+        placeholders: what a page leaves to the reader -> what it is here.
+    """
+
+    path: Path
+    roots: dict[str, Path]
+    placeholders: dict[str, str]
+
+
+@contextmanager
+def at(place: Path) -> Iterator[None]:
+    """Another working folder, for fixtures that outlive a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        yield
+
+
+def give(module: str, words: list[str]) -> None:
+    """A command's real `main`, in this process; anything but exit code 0 is an error."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"crossreid.{module}", *words])
+        try:
+            importlib.import_module(f"crossreid.{module}").main()
+        except SystemExit as stop:
+            assert not stop.code, f"python -m crossreid.{module} {' '.join(words)}"
+
+
+SMALL = ["trainer=cpu", "trainer.progress=false", "report.figures=false"]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Workplace:
+    """The people, small copies of the real layouts, and finished runs where the pages say that they lie."""
+    path = tmp_path_factory.mktemp("workplace")
+    (path / "datasets").mkdir()
+    (path / "datasets" / "synthetic-smoke").symlink_to(people_root)
+    roots = {
+        "/data/SYSU-MM01": people_root,
+        "/elsewhere/SYSU-MM01": people_root,
+        "/my/set": people_root,
+        "/data/RegDB": write_small_regdb(path / "regdb", people_root),
+        "/data/LLCM": write_small_llcm(path / "llcm", people_root),
+        "/my/images": write_small_folder(path / "folder", people_root),
+    }
+    with at(path):
+        give("train", ["model=aligngan", "scale=smoke", "run_dir=outputs/demo", *SMALL])
+        for row in ("lba/full", "jsia/full", "cmssft/full"):
+            folder = f"run_dir=multirun/comparison/{row.replace('/', '_')}_seed0"
+            give("train", [f"experiment={row}", "scale=smoke", folder, *SMALL])
+    placeholders = {
+        "RUN_FOLDER": "outputs/demo",
+        "RUN": "outputs/demo",
+        "FILE.npz": "outputs/demo/embeddings.npz",
+        "FILE.mat": str(people_root / "exp" / "rand_perm_cam.mat"),
+        "FILE.json": "scores.json",
+    }
+    return Workplace(path, roots, placeholders)
+
+
+NEEDS_A_RUN_OF = {"auxiliary": "cmssft_full_seed0", "image_quality": "jsia_full_seed0"}
+ELSEWHERE = {
+    "trainer=ddp": "several GPUs: tests/test_ddp.py runs two processes on the CPU",
+    "logger=wandb": "tests/test_wandb.py",
+    "resume=RUN_FOLDER": "goes on with a run of the reader's own settings: tests/test_resume.py",
+    "output=comparison": "wants rows and seeds that a whole sweep leaves: tests/test_report.py",
+}
+"""What is composed above and not given here -> why, and where it is."""
+QUICK_MODULES = ("evaluate", "report", "check")
+
+
+def small_words(module: str, arguments: str, place: Workplace) -> list[str]:
+    """A page's command, at the size of a test and with the reader's folders in the places of names."""
+    words = []
+    for word in shlex.split(arguments):
+        key, _, value = word.partition("=")
+        if key == "checkpoint" and module in NEEDS_A_RUN_OF:
+            value = value.replace("RUN", f"multirun/comparison/{NEEDS_A_RUN_OF[module]}")
+        for name, meant in place.placeholders.items():
+            value = value.replace(name, meant)
+        if key in ("experiment", "seed", "model.w_dt", "sizes") and "," in value and "-m" in arguments:
+            value = ",".join(value.split(",")[:2]) if key == "experiment" else value.split(",")[0]
+        if key in ("scale", "trainer", "trainer.devices", "hydra.sweep.dir") and module != "evaluate":
             continue
-        config = typed(TrainConfig, plain)
-        check_train(config, method_config(config.model), len(method_class(config.model).OPTIMIZERS))
-        data_config(config.data)
-        protocol_config(config.protocol)
+        words.append(f"{key}={place.roots.get(value, value)}" if value else key)
+    return [*words, *extra_words(module, words)]
 
 
-def test_nothing_is_left_to_fill_in() -> None:
-    for readme in READMES:
-        assert not re.findall(r"\b[A-Z]+_(?:PLACEHOLDER|SECONDS|FIGURES|ROW)\b", readme.read_text(encoding="utf-8"))
+def extra_words(module: str, words: list[str]) -> list[str]:
+    """Settings that keep a command short."""
+    data = next((word.removeprefix("data=") for word in words if word.startswith("data=")), "synthetic")
+    counts = ["data.counts=any"] if data in ("sysu_mm01", "regdb", "llcm") and "data.counts=any" not in words else []
+    if module == "check":
+        return [*counts, "progress=false"]
+    if module == "evaluate":
+        return ["report.figures=false", "trainer=cpu", "trainer.progress=false"]
+    if module == "report":
+        return ["bootstrap=100", "figure=false"]
+    if module == "cost":
+        return ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"]
+    if module == "auxiliary":
+        return ["sizes=[1,4]", "figure=false", "trainer=cpu"]
+    if module == "image_quality":
+        return ["iterations=2", "judge.iterations=2", "images=1", "figure=false", "progress=false", "device=cpu"]
+    return [*counts, "scale=smoke", *SMALL, "report.untrained=false", *sweep_words(words)]
+
+
+def sweep_words(words: list[str]) -> list[str]:
+    """Two jobs of a sweep are enough; those of a comparison get a folder of their own."""
+    sweep = next((word.removeprefix("sweep=") for word in words if word.startswith("sweep=")), None)
+    if sweep is None:
+        return ["hydra.sweep.dir=multirun/given"] if "-m" in words else []
+    if sweep == "regdb_splits":
+        return ["data.split=1,2", "hydra.sweep.dir=multirun/splits"]
+    rows = {"comparison": "onestream/full,hog/full", "aligngan/ablation": "aligngan/basel,aligngan/pixalign"}
+    return [f"experiment={rows[sweep]}", "seed=0", f"hydra.sweep.dir=multirun/{sweep.replace('/', '_')}_{len(words)}"]
+
+
+def given_here() -> list[pytest.param]:
+    """Every command of README and docs, the long ones marked."""
+    cases = []
+    for module, arguments in commands(PAGES):
+        reasons = [reason for sign, reason in ELSEWHERE.items() if sign in arguments]
+        marks = [pytest.mark.skip(reason=reasons[0])] if reasons else []
+        if module not in QUICK_MODULES and "--cfg" not in arguments:
+            marks.append(pytest.mark.slow)
+        cases.append(pytest.param(module, arguments, marks=marks, id=f"{module} {arguments}"))
+    return cases
+
+
+@pytest.mark.parametrize(("module", "arguments"), given_here())
+def test_command_runs(module: str, arguments: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace.path)
+    give(module, small_words(module, arguments, workplace))
+
+
+def test_what_is_not_given_here_is_still_on_a_page() -> None:
+    shown = "\n".join(arguments for _, arguments in commands(PAGES))
+    assert all(sign in shown for sign in ELSEWHERE)
+
+
+# ---------------------------------------------------------------- Python
+
+
+def python_blocks(page: Path) -> str:
+    """The Python of a page, as one program."""
+    return "\n".join(block for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == "python")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_python_runs(page: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace.path)
+    program = python_blocks(ROOT / page)
+    assert "crossreid.Experiment(" in program
+    names: dict[str, object] = {}
+    exec(compile(program, page, "exec"), names)
+    assert newest_run(workplace.path / "outputs")
+    if page == "docs/python.md":
+        assert type(names["again"]) is type(names["same"])
+
+
+def test_python_is_short_where_it_comes_first() -> None:
+    lines = [line for line in python_blocks(ROOT / "README.md").splitlines() if line.strip()]
+    assert len(lines) <= 10
+
+
+# ---------------------------------------------------------------- links, length, words
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 def test_links_and_pictures_are_there() -> None:
-    for readme in READMES:
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", readme.read_text(encoding="utf-8")):
-            assert Path(readme.parent, target).exists(), f"{readme}: {target}"
+    for page in PAGES + METHOD_READMES:
+        text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+        for target, _, heading in re.findall(r"\]\((?!http)([^)#]*)(#([^)]+))?\)", text):
+            place = Path(page.parent, target) if target else page
+            assert place.exists(), f"{page}: {target}"
+            if heading:
+                assert heading in headings(place), f"{page}: {target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page's headings."""
+    lines = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in lines}
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    left = [ROOT / "README.md"]
+    while left:
+        page = left.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        for target in re.findall(r"\]\((?!http)([^)#]+\.md)", page.read_text(encoding="utf-8")):
+            left.append(Path(page.parent, target).resolve())
+    assert set(PAGES + METHOD_READMES) <= reached
+
+
+def test_every_method_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for readme in METHOD_READMES:
+        assert f"[`{readme.parent.name}`]" in text

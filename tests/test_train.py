@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support import ROOT, newest_run
+from support import choices, newest_run
 
-CONF = ROOT / "conf"
-ROWS = sorted(str(p.relative_to(CONF / "experiment").with_suffix("")) for p in (CONF / "experiment").rglob("*.yaml"))
-MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+ROWS = choices("experiment")
+MODELS = choices("model")
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ import torch
 
 from crossreid.data.batches import PairedBatch
 from crossreid.data.datamodule import ReIDDataModule
-from crossreid.data.sampler import StreamConfig
 from crossreid.data.transforms import random_flip, to_float
+from crossreid.settings.batches import StreamConfig
 
 STREAMS = {"identity": StreamConfig(3, 2, 32, 16), "gan": StreamConfig(2, 2, 16, 8)}
 

@@ -66,14 +66,15 @@ def test_the_splits_are_disjoint_and_the_manifest_counts_what_lies_on_disk(tiny:
 
 
 def test_people_appear_where_those_of_sysu_do() -> None:
-    roster = make_roster(SyntheticPeople())
+    people = SyntheticPeople()  # as many as there
+    roster = make_roster(people)
     seen = {split: [set(entry.cameras) for entry in roster if entry.split == split] for split in SPLITS}
     assert all(cameras & {3, 6} and cameras & {1, 2, 4, 5} for cameras in seen["train"])
     assert all(cameras <= {3, 4, 5} and {3, 4} <= cameras for cameras in seen["val"])
     indoor = sum(bool(cameras & {1, 2}) for cameras in seen["test"])
-    assert indoor == round(0.6 * 48)
+    assert indoor == round(0.6 * people.test_ids) == 58
     for camera in (3, 4, 5, 6):
-        assert sum(camera in cameras for cameras in seen["test"]) >= 40
+        assert sum(camera in cameras for cameras in seen["test"]) >= 80
     order = [entry.split for entry in roster]
     assert order != sorted(order, key=SPLITS.index)  # interleaved
 

@@ -14,6 +14,7 @@ from crossreid.methods.tsgan.losses import fake_pairs, joint_acceptance, joint_r
 from crossreid.methods.tsgan.module import TSGAN
 from crossreid.methods.tsgan.networks import ReIDNetwork
 from crossreid.nn.joint_discriminator import ImageMapPair
+from crossreid.settings.batches import StreamConfig
 from crossreid.settings.networks import BackboneConfig
 from methods_support import compose_model, gradient_norms, make_batch
 
@@ -524,13 +525,16 @@ def test_presets_differ_where_the_paper_is_silent(make) -> None:
         (["model.cycle=-1"], "model.cycle is -1.0: choose 0 or more"),
         (["model.reid={id: 0, triplet: 0}"], "give model.reid and model.teacher an id or triplet"),
         (["model.schedule.start=0"], "model.schedule.start is 0.0: choose above 0 and 1 or less"),
-        (
-            ["+model.streams.gan={identities: 2, images: 2, height: 32, width: 16}"],
-            "model.streams of tsgan are identity, not identity, gan",
-        ),
     ],
 )
 def test_wrong_settings_are_named_in_one_sentence(make, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         make("model=tsgan", *overrides)
     assert "\n" not in str(caught.value)
+
+
+def test_there_is_one_stream() -> None:
+    config = TSGANConfig()
+    config.streams["gan"] = StreamConfig(identities=2, images=2, height=32, width=16)
+    with pytest.raises(ConfigError, match=r"model\.streams of tsgan are identity, not identity, gan"):
+        config.check()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from crossreid.errors import CheckpointError
+from crossreid.settings.run import FORMAT
 from crossreid.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from crossreid.training.loggers import HistoryLogger, read_history
 
@@ -27,7 +28,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.ckpt"
-    whole = {"state_dict": {}, "optimizer_states": [], "loops": {}, "crossreid": {"iteration": 1, "config": {}}}
+    ours = {"format": FORMAT, "iteration": 1}
+    whole = {"state_dict": {}, "optimizer_states": [], "loops": {}, "crossreid": ours}
     AtomicCheckpointIO().save_checkpoint(whole, path)
 
     def killed(checkpoint: object, target: Path, options: object = None) -> None:

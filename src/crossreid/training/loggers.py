@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger, WandbLogger
@@ -144,7 +146,13 @@ class PictureGrids(pl.Callback):
             return
         rows = pictures(pl_module, self.visible, self.infrared)
         grid = make_grid(torch.cat(list(rows.values())), nrow=len(self.visible), padding=1)
-        log_image(wandb_logger, "pictures/translation", grid.permute(1, 2, 0).numpy(), pl_module.iteration)
+        log_image(wandb_logger, f"pictures/{pl_module.pictures_name}", as_bytes(grid), pl_module.iteration)
+
+
+def as_bytes(image: torch.Tensor) -> npt.NDArray[np.uint8]:
+    """An image (3, H, W) in [0, 1] -> (H, W, 3) uint8: W&B would cast floats to bytes as they are, which is black."""
+    scaled = (image.clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.asarray(scaled.permute(1, 2, 0))
 
 
 def log_image(logger: WandbLogger, key: str, image: Any, iteration: int) -> None:

@@ -20,7 +20,7 @@ from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
-from crossreid.training.environment import machine, world_size
+from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
@@ -80,6 +80,8 @@ class Session:
             self.config = config = replace(config, model=config.model.with_epoch(self.data.iterations_per_epoch))
             config.check()
         notice(_announce(config))
+        if config.scale == "paper" and config.model.trains and choose_device(config.trainer.accelerator).type == "cpu":
+            notice("scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first.")
         self.module = self._make_module()
         for sentence in self.module.load_pretrained():
             notice(f"Initial weights: {sentence}")

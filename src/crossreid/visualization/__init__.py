@@ -1,4 +1,4 @@
-"""Figures from results and modules. Each function returns a matplotlib figure and never opens a window.
+"""Figures from results, embeddings and tensors. Each function returns a matplotlib figure and never opens a window.
 
 Needs the extra ``viz`` (matplotlib, scikit-learn).
 """

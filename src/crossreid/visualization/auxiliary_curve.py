@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crossreid.evaluation import RetrievalResult
@@ -19,19 +20,35 @@ def auxiliary_curve(points: Mapping[int, RetrievalResult], untransferred: Retrie
     """
     figure = Figure(figsize=(6, 4))
     axis = figure.subplots()
+    _draw_metric(axis, points, untransferred, "rank1", label="Rank-1", colour=VISIBLE)
+    _draw_metric(axis, points, untransferred, "mAP", label="mAP", colour=INFRARED)
     sizes = sorted(points)
-    for name, colour in (("rank1", VISIBLE), ("mAP", INFRARED)):
-        label = "Rank-1" if name == "rank1" else name
-        summaries = [points[size].metrics()[name] for size in sizes]
-        means, spread = ([100 * summary[key] for summary in summaries] for key in ("mean", "std"))
-        axis.errorbar(sizes, means, yerr=spread, color=colour, marker="o", ms=4, capsize=2, label=label)
-        reference = 100 * untransferred.metrics()[name]["mean"]
-        axis.axhline(reference, color=colour, ls="--", lw=1, label=f"{label}, untransferred")
     axis.set_xscale("log")
-    axis.set_xticks(sizes, [str(size) for size in sizes], fontsize=8)
+    axis.set_xticks(sizes, list(map(str, sizes)), fontsize=8)
     axis.minorticks_off()
     axis.set_xlabel("queries propagated together")
     axis.set_ylabel("percent")
     axis.set_title(untransferred.protocol, fontsize=9)
     axis.legend(fontsize=8)
     return figure
+
+
+def _draw_metric(
+    axis: Axes,
+    points: Mapping[int, RetrievalResult],
+    untransferred: RetrievalResult,
+    metric: str,
+    label: str,
+    colour: str,
+) -> None:
+    """One curve, and the level without transfer."""
+    sizes = sorted(points)
+    means = []
+    deviations = []
+    for size in sizes:
+        summary = points[size].metrics()[metric]
+        means.append(100 * summary["mean"])
+        deviations.append(100 * summary["std"])
+    axis.errorbar(sizes, means, yerr=deviations, color=colour, marker="o", ms=4, capsize=2, label=label)
+    level = 100 * untransferred.metrics()[metric]["mean"]
+    axis.axhline(level, color=colour, ls="--", lw=1, label=f"{label}, untransferred")

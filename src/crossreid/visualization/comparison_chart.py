@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crossreid.visualization.style import INFRARED, NEUTRAL, VISIBLE
@@ -39,27 +41,56 @@ class Panel:
     points: Sequence[Point]
     chance: float
 
+    @property
+    def plain(self) -> list[Point]:
+        """Points of the left side."""
+        return [point for point in self.points if point.plain]
+
+    @property
+    def others(self) -> list[Point]:
+        """Points of the right side."""
+        return [point for point in self.points if not point.plain]
+
+    @property
+    def height(self) -> int:
+        """Rows of the longer side; room for one where there are none."""
+        return max(1, len(self.plain), len(self.others))
+
 
 def comparison_chart(panels: Sequence[Panel]) -> Figure:
     """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right, in percent."""
-    rows = [max(1, *(sum(p.plain == side for p in panel.points) for side in (True, False))) for panel in panels]
-    figure = Figure(figsize=(11, 0.9 * len(panels) + 0.35 * sum(rows)), layout="constrained")
-    axes = figure.subplots(len(panels), 2, squeeze=False, sharex="row", height_ratios=rows)
-    for panel, pair in zip(panels, axes, strict=True):
-        for axis, side in zip(pair, (True, False), strict=True):
-            points = [point for point in panel.points if point.plain == side][::-1]
-            for place, point in enumerate(points):
-                colour = VISIBLE if side else INFRARED
-                if point.interval:
-                    axis.plot([100 * v for v in point.interval], [place, place], color=colour, lw=1.5)
-                axis.plot(100 * point.mean, place, "o", color=colour, ms=6)
-                axis.plot([100 * v for v in point.by_seed], [place] * len(point.by_seed), "|", color=NEUTRAL, ms=8)
-            labels = [point.label if side else f"{point.label} ({point.inference})" for point in points]
-            axis.set_yticks(range(len(points)), labels, fontsize=8)
-            axis.set_ylim(-0.6, max(len(points), 1) - 0.4)
-            axis.axvline(100 * panel.chance, color=NEUTRAL, ls=":", lw=1)
-            axis.set_title(f"{panel.title}, {'plain' if side else 'not comparable with those'}", fontsize=8)
-            axis.tick_params(axis="x", labelsize=8, labelbottom=True)
+    heights = [panel.height for panel in panels]
+    figure = Figure(figsize=(11, 0.9 * len(panels) + 0.35 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 2, squeeze=False, sharex="row", height_ratios=heights)
+    for panel, (left, right) in zip(panels, axes, strict=True):
+        _draw_plain(left, panel)
+        _draw_others(right, panel)
     for axis in axes[-1]:
         axis.set_xlabel("Rank-1 in percent: mean, 95 % over identities; ticks are seeds, dots chance", fontsize=8)
     return figure
+
+
+def _draw_plain(axis: Axes, panel: Panel) -> None:
+    labels = [point.label for point in panel.plain]
+    axis.set_title(f"{panel.title}, plain", fontsize=8)
+    _draw_points(axis, panel.plain, labels, VISIBLE, panel.chance)
+
+
+def _draw_others(axis: Axes, panel: Panel) -> None:
+    labels = [f"{point.label} ({point.inference})" for point in panel.others]
+    axis.set_title(f"{panel.title}, not comparable with those", fontsize=8)
+    _draw_points(axis, panel.others, labels, INFRARED, panel.chance)
+
+
+def _draw_points(axis: Axes, points: Sequence[Point], labels: Sequence[str], colour: str, chance: float) -> None:
+    """The first point at the top."""
+    heights = range(len(points))[::-1]
+    for height, point in zip(heights, points, strict=True):
+        if point.interval:
+            axis.plot(100 * np.array(point.interval), [height, height], color=colour, lw=1.5)
+        axis.plot(100 * point.mean, height, "o", color=colour, ms=6)
+        axis.plot(100 * np.array(point.by_seed), [height] * len(point.by_seed), "|", color=NEUTRAL, ms=8)
+    axis.set_yticks(heights, labels, fontsize=8)
+    axis.set_ylim(-0.6, max(len(points), 1) - 0.4)
+    axis.axvline(100 * chance, color=NEUTRAL, ls=":", lw=1)
+    axis.tick_params(axis="x", labelsize=8, labelbottom=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -14,7 +14,15 @@ from torch import Tensor
 from crossreid.visualization.style import NEUTRAL
 
 GAP = 0.25  # between two images, in image widths
-COLUMNS = ("visible: person mask", "visible: co-attention", "", "infrared: co-attention", "infrared: person mask")
+MAPS = (
+    (0, "visible", "person mask", "visible_mask"),
+    (1, "visible", "co-attention", "visible_attention"),
+    (3, "infrared", "co-attention", "infrared_attention"),
+    (4, "infrared", "person mask", "infrared_mask"),
+)
+"""Column, modality, title and map of the images with a map over them."""
+MATCHES = 2
+"""Column of the matches, in the middle."""
 
 
 def correspondence_figure(data: Mapping[str, Tensor]) -> Figure:
@@ -26,36 +34,45 @@ def correspondence_figure(data: Mapping[str, Tensor]) -> Figure:
             visible and in the infrared map, row by row, the most probable first.
     """
     pairs, _, height, width = data["visible"].shape
-    cells = (data["visible_mask"].shape[-2], data["visible_mask"].shape[-1])
-    count = data["matches"].shape[1]
     figure = Figure(figsize=(9, 1.32 * pairs * height / width + 0.4))
-    axes = figure.subplots(pairs, len(COLUMNS), squeeze=False, width_ratios=[1, 1, 2 + GAP, 1, 1])
-    for row in range(pairs):
-        for column, name in enumerate(COLUMNS):
-            axis = axes[row, column]
+    axes = figure.subplots(pairs, 5, squeeze=False, width_ratios=[1, 1, 2 + GAP, 1, 1])
+    _set_titles(axes[0], matches=data["matches"].shape[1])
+    mask = data["visible_mask"]
+    cells = (mask.shape[-2], mask.shape[-1])
+    for pair in range(pairs):
+        for axis in axes[pair]:
             axis.axis("off")
-            if row == 0:
-                title = name or f"{count} most probable matches, visible to infrared"
-                axis.set_title(title.replace(": ", "\n"), fontsize=8, color=NEUTRAL)
-            if name:
-                modality, kind = name.split(": ")
-                heat = data[f"{modality}_{'mask' if kind == 'person mask' else 'attention'}"][row]
-                _overlay(axis, data[modality][row], heat)
-            else:
-                _lines(axis, data["visible"][row], data["infrared"][row], data["matches"][row], cells)
+        for column, modality, _, heat in MAPS:
+            _draw_map(axes[pair, column], data[modality][pair], data[heat][pair])
+        _draw_matches(axes[pair, MATCHES], data["visible"][pair], data["infrared"][pair], data["matches"][pair], cells)
     figure.subplots_adjust(hspace=0.05, wspace=0.05)
     return figure
 
 
-def _overlay(axis: Axes, image: Tensor, heat: Tensor) -> None:
+def _set_titles(axes: Sequence[Axes], matches: int) -> None:
+    """Over the columns of the first row."""
+    for column, modality, title, _ in MAPS:
+        axes[column].set_title(f"{modality}\n{title}", fontsize=8, color=NEUTRAL)
+    axes[MATCHES].set_title(f"{matches} most probable matches, visible to infrared", fontsize=8, color=NEUTRAL)
+
+
+def _draw_map(axis: Axes, image: Tensor, heat: Tensor) -> None:
     """A map (1, h, w) in [0, 1] over an image (3, H, W), bilinear."""
     large = F.interpolate(heat[None], size=image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
     axis.imshow(image.permute(1, 2, 0).numpy())
     axis.imshow(large.numpy(), cmap="inferno", vmin=0, vmax=1, alpha=0.6)
 
 
-def _lines(axis: Axes, visible: Tensor, infrared: Tensor, matches: Tensor, cells: tuple[int, int]) -> None:
-    """Both images side by side, and a line for each match between the centres of its cells."""
+def _draw_matches(axis: Axes, visible: Tensor, infrared: Tensor, matches: Tensor, cells: tuple[int, int]) -> None:
+    """Both images side by side, and a line for each match between the centres of its cells.
+
+    Args:
+        axis: to draw on.
+        visible: (3, H, W) in [0, 1].
+        infrared: likewise.
+        matches: (k, 2) positions in the visible and in the infrared map.
+        cells: h and w of the maps.
+    """
     height, width = visible.shape[-2:]
     shift = width * (1 + GAP)
     for image, left in ((visible, 0.0), (infrared, shift)):
@@ -63,11 +80,11 @@ def _lines(axis: Axes, visible: Tensor, infrared: Tensor, matches: Tensor, cells
     axis.set_xlim(0, shift + width)
     axis.set_ylim(height, 0)
     colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(matches)))
-    tops = matches[:, 0].argsort()  # colours run down the visible image, so that neighbours can be followed
-    for colour, (p, q) in zip(colours, matches[tops].tolist(), strict=True):
-        ends = [centre(position, cells, (height, width)) for position in (p, q)]
-        x, y = [ends[0][0], ends[1][0] + shift], [ends[0][1], ends[1][1]]
-        axis.plot(x, y, color=colour, linewidth=1, marker="o", markersize=2.5)
+    from_top = matches[:, 0].argsort()  # colours run down the visible image, so that neighbours can be followed
+    for colour, (visible_cell, infrared_cell) in zip(colours, matches[from_top].tolist(), strict=True):
+        start_x, start_y = centre(visible_cell, cells, (height, width))
+        end_x, end_y = centre(infrared_cell, cells, (height, width))
+        axis.plot([start_x, shift + end_x], [start_y, end_y], color=colour, linewidth=1, marker="o", markersize=2.5)
 
 
 def centre(position: int, cells: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:
@@ -78,5 +95,8 @@ def centre(position: int, cells: tuple[int, int], size: tuple[int, int]) -> tupl
         cells: h and w of the map.
         size: H and W of the image.
     """
-    row, column = divmod(position, cells[1])
-    return (column + 0.5) * size[1] / cells[1], (row + 0.5) * size[0] / cells[0]
+    h, w = cells
+    height, width = size
+    row = position // w
+    column = position % w
+    return (column + 0.5) * width / w, (row + 0.5) * height / h

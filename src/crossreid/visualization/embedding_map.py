@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
@@ -22,22 +23,41 @@ def embedding_map(embeddings: Embeddings, identities: int = 7, feature: str = "m
         feature: which feature.
         seed: of t-SNE.
     """
-    infrared = np.asarray(embeddings.infrared)
-    both = np.intersect1d(embeddings.pids[infrared], embeddings.pids[~infrared])[: min(identities, len(MARKERS))]
-    picked = [
-        np.flatnonzero((embeddings.pids == pid) & (infrared == flag))[:PER_MODALITY] for pid in both for flag in (0, 1)
-    ]
-    shown = embeddings.select(np.concatenate(picked))
-    perplexity = min(30.0, max(2.0, (len(shown) - 1) / 3))
-    flat = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(shown.features[feature])
+    people = _people_of_both_modalities(embeddings)[: min(identities, len(MARKERS))]
+    subset = embeddings.select(_images_of(people, embeddings))
+    points = _layout(subset.features[feature], seed)
     figure = Figure(figsize=(6, 5))
     axis = figure.subplots()
-    for marker, pid in zip(MARKERS, both, strict=False):
-        for flag, colour, name in ((False, VISIBLE, "visible"), (True, INFRARED, "infrared")):
-            points = flat[(shown.pids == pid) & (shown.infrared == flag)]
-            label = name if pid == both[0] else None
-            axis.scatter(points[:, 0], points[:, 1], marker=marker, s=22, color=colour, alpha=0.75, label=label)
+    for marker, pid in zip(MARKERS, people, strict=False):
+        for infrared, colour, name in ((False, VISIBLE, "visible"), (True, INFRARED, "infrared")):
+            here = points[(subset.pids == pid) & (subset.infrared == infrared)]
+            label = name if pid == people[0] else None  # colours mean the same for every person
+            axis.scatter(here[:, 0], here[:, 1], marker=marker, s=22, color=colour, alpha=0.75, label=label)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.legend(title=f"{len(both)} test persons (shapes)", fontsize=8, title_fontsize=8)
+    axis.legend(title=f"{len(people)} test persons (shapes)", fontsize=8, title_fontsize=8)
     return figure
+
+
+def _people_of_both_modalities(embeddings: Embeddings) -> npt.NDArray[np.int64]:
+    """Identities, ascending."""
+    infrared = np.asarray(embeddings.infrared)
+    return np.intersect1d(embeddings.pids[infrared], embeddings.pids[~infrared])
+
+
+def _images_of(people: npt.NDArray[np.int64], embeddings: Embeddings) -> npt.NDArray[np.int64]:
+    """Places of the first images of each person and modality."""
+    places = []
+    for pid in people:
+        for infrared in (False, True):
+            images = np.flatnonzero((embeddings.pids == pid) & (embeddings.infrared == infrared))
+            places.append(images[:PER_MODALITY])
+    return np.concatenate(places)
+
+
+def _layout(features: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float32]:
+    """(n, D) features -> (n, 2) points, near each other where the features are."""
+    # t-SNE looks at three times as many neighbours as its perplexity, and there are only n - 1
+    perplexity = min(30.0, max(2.0, (len(features) - 1) / 3))
+    tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
+    return np.asarray(tsne.fit_transform(features))

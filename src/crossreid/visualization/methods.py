@@ -17,4 +17,7 @@ FIGURES: dict[str, dict[str, Callable[[Mapping[str, Tensor]], Figure]]] = {
 
 def method_figures(method: str, data: Mapping[str, Tensor]) -> dict[str, Figure]:
     """The figures that only this method has; none for a method without."""
-    return {name: draw(data) for name, draw in FIGURES.get(method, {}).items()}
+    figures = {}
+    for name, draw in FIGURES.get(method, {}).items():
+        figures[name] = draw(data)
+    return figures

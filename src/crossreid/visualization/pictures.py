@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from crossreid.visualization.style import NEUTRAL
+
+_INCHES = 0.55
+"""Width of an image."""
 
 
 def picture_grid(rows: Mapping[str, Tensor], per_person: int) -> Figure:
@@ -23,19 +27,31 @@ def picture_grid(rows: Mapping[str, Tensor], per_person: int) -> Figure:
     """
     first = next(iter(rows.values()))
     count, _, height, width = first.shape
-    figure = Figure(figsize=(0.55 * count, 0.55 * count * height * len(rows) / (width * count) + 0.3))
+    total_width = _INCHES * count
+    total_height = total_width * height * len(rows) / (width * count) + 0.3
+    figure = Figure(figsize=(total_width, total_height))
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axis, (name, images) in zip(axes, rows.items(), strict=True):
-        axis.imshow(make_grid(images, nrow=count, padding=1, pad_value=1).permute(1, 2, 0).numpy())
-        axis.set_yticks([])
-        axis.set_xticks([])
-        axis.spines[:].set_visible(False)
-        axis.set_ylabel(name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=NEUTRAL)
-    label = "person " if per_person > 1 else ""
-    for person in range(0, count, per_person):
-        centre = (person + min(per_person, count - person) / 2) * (width + 1)
-        axes[0].text(
-            centre, -4, f"{label}{person // per_person + 1}", ha="center", va="bottom", color=NEUTRAL, fontsize=9
-        )
+        _draw_row(axis, name, images)
+    _number_persons(axes[0], count, per_person, width)
     figure.subplots_adjust(hspace=0.02, wspace=0)
     return figure
+
+
+def _draw_row(axis: Axes, name: str, images: Tensor) -> None:
+    """Images (B, 3, H, W) beside each other."""
+    row = make_grid(images, nrow=len(images), padding=1, pad_value=1)
+    axis.imshow(row.permute(1, 2, 0).numpy())
+    axis.set_yticks([])
+    axis.set_xticks([])
+    axis.spines[:].set_visible(False)
+    axis.set_ylabel(name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=NEUTRAL)
+
+
+def _number_persons(axis: Axes, count: int, per_person: int, width: int) -> None:
+    """A number from 1 over the middle of each person's columns."""
+    label = "person " if per_person > 1 else ""  # there is no room for the word over a single image
+    for number, column in enumerate(range(0, count, per_person), start=1):
+        columns = min(per_person, count - column)  # the last person may have fewer
+        middle = (column + columns / 2) * (width + 1)  # one pixel of padding an image
+        axis.text(middle, -4, f"{label}{number}", ha="center", va="bottom", color=NEUTRAL, fontsize=9)

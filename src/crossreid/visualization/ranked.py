@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -12,8 +10,10 @@ from matplotlib.figure import Figure
 from crossreid.evaluation import Embeddings, RankedLists
 from crossreid.visualization.style import NEUTRAL, RIGHT, WRONG
 
+Pixels = npt.NDArray[np.uint8]
 
-def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: npt.NDArray[np.uint8]) -> Figure:
+
+def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: Pixels) -> Figure:
     """One row a probe: the probe, then its list, framed green and ticked where right, red and crossed where wrong.
 
     Args:
@@ -24,28 +24,40 @@ def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: npt.NDArr
     n, k = lists.indices.shape
     height, width = images.shape[1:3]
     figure = Figure(figsize=(0.8 * (k + 1.3), 0.8 * n * height / width + 0.5 * n))
+    # column 0 is the probe, column 1 a gap, the others are its list
     axes = figure.subplots(n, k + 2, squeeze=False, width_ratios=[1, 0.3, *[1] * k])
     for row in range(n):
         probe = int(lists.queries[row])
-        _image(axes[row, 0], images[embeddings.rows[probe]], NEUTRAL)
+        _draw_image(axes[row, 0], images[embeddings.rows[probe]], NEUTRAL)
         axes[row, 0].set_title(f"id {embeddings.pids[probe]} cam {embeddings.camids[probe]}", fontsize=7, color=NEUTRAL)
         axes[row, 1].axis("off")
-        for place in range(k):
-            axis, index = axes[row, place + 2], int(lists.indices[row, place])
-            if index < 0:  # past the end of the list
-                axis.axis("off")
-                continue
-            right = bool(lists.correct[row, place])
-            _image(axis, images[embeddings.rows[index]], RIGHT if right else WRONG)
-            mark = "✓" if right else "✗"
-            axis.set_title(f"{mark} {lists.similarity[row, place]:.3f}", fontsize=7, color=RIGHT if right else WRONG)
+        _draw_list(axes[row, 2:], lists, row, embeddings, images)
     axes[0, 0].annotate("probe", (0.5, 1.28), xycoords="axes fraction", ha="center", fontsize=8)
     axes[0, 2].annotate("gallery, most alike first", (0, 1.28), xycoords="axes fraction", fontsize=8)
     figure.subplots_adjust(hspace=0.25, wspace=0.08)
     return figure
 
 
-def _image(axis: Axes, pixels: npt.NDArray[Any], colour: str) -> None:
+def _draw_list(
+    axes: npt.NDArray[np.object_], lists: RankedLists, row: int, embeddings: Embeddings, images: Pixels
+) -> None:
+    """The gallery images of one probe, on k axes."""
+    for place, axis in enumerate(axes):
+        index = int(lists.indices[row, place])
+        if index < 0:  # past the end of the list
+            axis.axis("off")
+            continue
+        mark = "✗"
+        colour = WRONG
+        if lists.correct[row, place]:
+            mark = "✓"
+            colour = RIGHT
+        _draw_image(axis, images[embeddings.rows[index]], colour)
+        axis.set_title(f"{mark} {lists.similarity[row, place]:.3f}", fontsize=7, color=colour)
+
+
+def _draw_image(axis: Axes, pixels: Pixels, colour: str) -> None:
+    """Pixels (H, W, 3) in a frame of that colour."""
     axis.imshow(pixels)
     axis.set_xticks([])
     axis.set_yticks([])

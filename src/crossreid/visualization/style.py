@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from matplotlib.figure import Figure
 
@@ -17,5 +18,9 @@ INFRARED = "#c0392b"
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, whole or not at all; returns its path."""
-    write_atomically(path, lambda s: figure.savefig(s, format="png", dpi=150, bbox_inches="tight", facecolor="white"))
+
+    def write(stream: BinaryIO) -> None:
+        figure.savefig(stream, format="png", dpi=150, bbox_inches="tight", facecolor="white")
+
+    write_atomically(path, write)
     return path

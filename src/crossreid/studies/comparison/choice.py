@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from crossreid.runs.reading import Problem, Run
+from crossreid.studies.comparison.grouping import group_by
 
 _UNFINISHED = {
     "running": "it is still running, or was killed.",
@@ -21,38 +21,33 @@ def choose_runs(runs: Sequence[Run]) -> tuple[list[Run], list[Problem]]:
     with different settings would be two rows under one name: none of them is used.
     """
     usable: list[Run] = []
-    problems = [_unfinished(run) for run in runs if not run.finished]
-    for row in _groups(runs, _name_and_dataset):
+    problems = []
+    for run in runs:
+        if not run.finished:
+            problems.append(_unfinished(run))
+    for row in group_by(runs, _name_and_dataset).values():
         finished = _finished(row)
         settings = {run.settings for run in finished}
         if len(settings) > 1:
             problems.append(_of_several_settings(finished))
             continue
-        for repeats in _groups(row, _seed):
-            newest = sorted(_finished(repeats), key=_age)[-1:]  # empty where none is finished
+        for repeats in group_by(row, _seed).values():
+            newest = sorted(_finished(repeats), key=_recency)[-1:]  # empty where none is finished
             usable += newest
             if len(repeats) > 1:
                 problems.append(_doubled(repeats, newest))
     return usable, problems
 
 
-def _groups(runs: Iterable[Run], key: Callable[[Run], Hashable]) -> list[list[Run]]:
-    """Runs with equal keys together, in the order of each group's first run."""
-    groups = defaultdict(list)
-    for run in runs:
-        groups[key(run)].append(run)
-    return list(groups.values())
-
-
-def _name_and_dataset(run: Run) -> Hashable:
+def _name_and_dataset(run: Run) -> tuple[str, str]:
     return run.name, run.dataset
 
 
-def _seed(run: Run) -> Hashable:
+def _seed(run: Run) -> int:
     return run.seed
 
 
-def _age(run: Run) -> tuple[str, str]:
+def _recency(run: Run) -> tuple[str, str]:
     """Sorts the newest last; the folder decides between runs of one second."""
     return run.date, str(run.folder)
 

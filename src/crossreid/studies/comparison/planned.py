@@ -14,6 +14,8 @@ from yaml import YAMLError
 
 from crossreid.runs.reading import Problem, Run
 
+_UNREADABLE = (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException, OverrideParseException)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -38,20 +40,14 @@ def find_plans(folders: Iterable[Path]) -> tuple[list[Plan], list[Problem]]:
     """The sweeps below some folders, and those whose ``multirun.yaml`` cannot be read."""
     files: set[Path] = set()
     for folder in folders:
-        files.update(path.resolve() for path in folder.rglob("multirun.yaml"))
+        for path in folder.rglob("multirun.yaml"):
+            files.add(path.resolve())
     plans = []
     problems = []
     for file in sorted(files):
         try:
             plans.append(_read_plan(file))
-        except (
-            OSError,
-            ValueError,
-            AttributeError,
-            YAMLError,
-            OmegaConfBaseException,
-            OverrideParseException,
-        ) as error:
+        except _UNREADABLE as error:
             note = f"multirun.yaml cannot be read ({type(error).__name__}): jobs that never began are not named."
             problems.append(Problem("unreadable", file.parent.name, note, (str(file.parent),)))
     return plans, problems

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.files import write_atomically
@@ -15,9 +14,12 @@ from crossreid.runs.folder import git_revision, package_versions, write_json
 from crossreid.runs.reading import Problem, Run, find_runs
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.studies.comparison.choice import choose_runs
+from crossreid.studies.comparison.contents import run_json, table_json
+from crossreid.studies.comparison.expected import Expectations
 from crossreid.studies.comparison.planned import find_plans
 from crossreid.studies.comparison.rendering import markdown, problem_lines
-from crossreid.studies.comparison.tables import ComparisonTable, TableSettings, make_tables, table_json
+from crossreid.studies.comparison.rows import TableSettings
+from crossreid.studies.comparison.tables import ComparisonTable, make_tables
 
 
 @dataclass(frozen=True)
@@ -44,22 +46,21 @@ def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Compariso
         ConfigError: there are none, or none that can be compared.
     """
     runs, unreadable = find_runs(folders)
-    chosen, unused = choose_runs(runs)
-    plans, unknown = find_plans(folders)
-    problems = [*unreadable, *unknown, *unused]
-    if not chosen:
+    usable, unused = choose_runs(runs)
+    plans, unreadable_plans = find_plans(folders)
+    problems = [*unreadable, *unreadable_plans, *unused]
+    if not usable:
         raise ConfigError(f"No run can be compared: {'; '.join(problem_lines(problems))}")
     settings = TableSettings(tuple(config.metrics), config.bootstrap, config.seed)
-    tables, missing = make_tables(
-        chosen, runs, settings, rows=config.rows, seeds=config.seeds, plans=plans, untrained=config.untrained
-    )
-    return Comparison(tables, [*problems, *missing], chosen, settings)
+    expectations = Expectations(runs, plans, config.rows, config.seeds)
+    tables, missing = make_tables(usable, settings, expectations, untrained=config.untrained)
+    return Comparison(tables, [*problems, *missing], usable, settings)
 
 
 def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
     """Write comparison.md, .json and, if asked for, .png."""
-    tables, settings = comparison.tables, comparison.settings
-    text = markdown(tables, comparison.problems, settings)
+    settings = comparison.settings
+    text = markdown(comparison.tables, comparison.problems, settings)
     write_atomically(output / "comparison.md", lambda stream: stream.write(text.encode()))
     content = {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -68,32 +69,36 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
         "versions": package_versions(),
         "metrics": list(settings.metrics),
         "bootstrap": {"resamples": settings.resamples, "seed": settings.seed, "level": 0.95},
-        "tables": [table_json(table) for table in tables],
-        "not_in_tables": [problem.to_json() for problem in comparison.problems],
-        "runs": [_run_json(run) for run in comparison.runs],
+        "tables": list(map(table_json, comparison.tables)),
+        "not_in_tables": list(map(Problem.to_json, comparison.problems)),
+        "runs": list(map(run_json, comparison.runs)),
     }
     write_json(output / "comparison.json", content)
     if figure:
-        _draw(output / "comparison.png", tables)
+        _draw(output / "comparison.png", comparison.tables)
 
 
-def _run_json(run: Run) -> dict[str, Any]:
-    known = ("started", "resumed", "finished", "git", "python", "versions", "machine", "command", "training_seconds")
-    facts = {key: run.facts.get(key) for key in known}
-    return {"folder": str(run.folder), "name": run.name, "seed": run.seed, **facts}
-
-
-def _draw(path: Path, tables: list[ComparisonTable]) -> None:
+def _draw(path: Path, tables: Sequence[ComparisonTable]) -> None:
     from crossreid.visualization import Panel, Point, comparison_chart, save  # noqa: PLC0415 - extra `viz`
 
     panels = []
     for table in tables:
         points = []
         for row in table.rows:
-            mean, interval = row.mean("rank1"), row.intervals.get("rank1")
-            if mean is not None:
-                values = [value for value in row.by_seed("rank1").values() if value is not None]
-                span = interval if isinstance(interval, tuple) else None
-                points.append(Point(row.label, row.plain, row.inference, mean[0], span, values))
+            mean = row.mean("rank1").value
+            interval = row.intervals.get("rank1")
+            if mean is None:
+                continue
+            if isinstance(interval, str):  # why there is none
+                interval = None
+            point = Point(
+                label=row.label,
+                plain=row.kind.plain,
+                inference=row.kind.inference,
+                mean=mean,
+                interval=interval,
+                by_seed=row.values("rank1"),
+            )
+            points.append(point)
         panels.append(Panel(f"{table.dataset}, {table.protocol}", points, table.result.chance["rank1"]))
     save(comparison_chart(panels), path)

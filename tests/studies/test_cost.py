@@ -1,23 +1,25 @@
 """What an embedding costs: parameters on its path, and a table of every method in one run."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from crossreid.cost import CostConfig, known_models
 from crossreid.errors import ConfigError
-from crossreid.studies.footprint import count_values, machine, parameters_used, timed
-from support import ROOT
+from crossreid.settings.commands import CostConfig
+from crossreid.settings.registry import method_names
+from crossreid.studies.footprint import count_values, measure_methods, parameters_used, timed
+from crossreid.training.environment import machine
+from support import choices
 
 
 def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
     finished = run_here("cost", "scale=smoke", "size=null", "batches=[1,2]", "warmup=1", "runs=3", "accelerator=cpu")
     assert finished.code == 0, finished.output
     found = json.loads((tmp_path / "cost.json").read_text())
-    names = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
-    assert sorted(found["methods"]) == names
+    assert sorted(found["methods"]) == choices("model")
     for name, method in found["methods"].items():
         assert name in finished.output
         largest = max(method["parameters"][m] for m in ("visible", "infrared"))
@@ -39,7 +41,7 @@ def test_the_documented_command_measures_every_method_at_one_size(run_here, tmp_
     finished = run_here("cost", "batches=[1]", "warmup=0", "runs=1", "accelerator=cpu")
     assert finished.code == 0, finished.output
     found = json.loads((tmp_path / "cost.json").read_text())
-    assert sorted(found["methods"]) == known_models()
+    assert sorted(found["methods"]) == choices("model")
     assert {tuple(method["size"]) for method in found["methods"].values()} == {(288, 144)}
 
 
@@ -80,13 +82,14 @@ def test_warm_up_runs_are_not_counted() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"models": ["vit"]}, f"models is 'vit': choose from {', '.join(known_models())}"),
-        ({"accelerator": "tpu"}, "choose from auto, cpu, gpu"),
-        ({"size": [288]}, "size is .height, width."),
-        ({"batches": []}, "at least one entry"),
-        ({"models": []}, "at least one entry"),
-        ({"batches": [0]}, "1 or more"),
-        ({"runs": 0}, "1 or more"),
+        ({"accelerator": "tpu"}, "accelerator is 'tpu': choose from auto, cpu, gpu"),
+        ({"size": [288]}, r"size is \[288\]: give 2 entries \(height and width of the images"),
+        ({"size": [288, 0]}, "size is 0: choose 1 or more"),
+        ({"batches": []}, "batches needs at least one entry"),
+        ({"models": []}, "models needs at least one entry"),
+        ({"batches": [0]}, "batches is 0: choose 1 or more"),
+        ({"runs": 0}, "runs is 0: choose 1 or more"),
+        ({"warmup": -1}, "warmup is -1: choose 0 or more"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(settings: dict, message: str) -> None:
@@ -95,7 +98,14 @@ def test_impossible_settings_are_refused_in_one_sentence(settings: dict, message
     assert "\n" not in str(caught.value)
 
 
-def test_a_gpu_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_measured_is_said_before_anything_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ConfigError, match="needs a CUDA GPU and torch finds none"):
-        CostConfig(accelerator="gpu").check()
+    monkeypatch.setattr("crossreid.studies.footprint.make_method", lambda *_, **__: pytest.fail("a method was made"))
+    for settings, message in (
+        (CostConfig(models=["hog", "vit"]), f"There is no method 'vit': choose from {', '.join(method_names())}"),
+        (CostConfig(models=["hog", "lbaa"]), "There is no method 'lbaa': did you mean lba?"),
+        (CostConfig(accelerator="gpu"), "needs a CUDA GPU and torch finds none"),
+    ):
+        settings.check()
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            measure_methods(settings, scale="smoke", preset="paper")

@@ -42,7 +42,7 @@ def test_mistakes_are_said_in_one_sentence(run_here, smoke_args: list[str]) -> N
     assert run_here("train", "experiment=cmssft/shl", *smoke_args, "run_dir=run").code == 0
     for arguments, message in (
         (["checkpoint=run/last.ckpt"], "has no transfer network"),
-        (["checkpoint=run/last.ckpt", "sizes=[0]"], "numbers of queries from 1 on"),
+        (["checkpoint=run/last.ckpt", "sizes=[0]"], "sizes is 0: choose 1 or more (queries in a group"),
         (["checkpoint=none.ckpt"], "none.ckpt"),
     ):
         refused = run_here("auxiliary", *arguments, "trainer=cpu")

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crossreid.errors import ConfigError, OverBudgetError
 from crossreid.runs.existing import open_or_keep
 from crossreid.runs.folder import RunFolder, fingerprint, start_run
+from crossreid.settings.compose import compose, run_config
 from crossreid.training.budget import TrainingClock
 
 FOLDER = ["hydra.sweep.dir=sweep", "hydra.sweep.subdir=flip${model.flip}", "existing=continue"]
@@ -24,7 +26,7 @@ def test_a_sweep_goes_on_after_a_failing_job_and_keeps_what_is_finished(
     finished = run_here("train", *sweep, "model.flip=2.0,0.5")  # the first cannot be
     assert finished.code == 1
     assert "Job 0 (model=baseline" in finished.output
-    assert "are probabilities" in finished.output
+    assert "model.flip is 2.0: choose 0 to 1 (probability of mirroring" in finished.output
     assert "Error: 1 of the jobs failed: 0 (model=baseline" in finished.output
     assert facts(tmp_path / "sweep" / "flip0.5")["status"] == "finished"
 
@@ -75,12 +77,12 @@ def test_an_unexpected_error_stops_one_job_and_ctrl_c_stops_all(
 
     def broken(self) -> float:
         begun.append(self.config.seed)
-        start_run(self.run, self.plain, overwrite=False)
+        start_run(self.run, self.config.to_plain(), overwrite=False)
         if self.config.seed == 1:
             raise KeyboardInterrupt
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("crossreid.train._Training.complete", broken)
+    monkeypatch.setattr("crossreid.training.session.Session.complete", broken)
     sweep = ["-m", "model=baseline", *smoke_args, "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${seed}"]
     finished = run_here("train", *sweep, "seed=0,1,2")
     assert finished.code == 130
@@ -93,9 +95,9 @@ def test_an_unexpected_error_stops_one_job_and_ctrl_c_stops_all(
     assert facts(tmp_path / "sweep" / "1")["status"] == "interrupted"
 
 
-def settings(tmp_path: Path, **more) -> dict:
-    base = {"trainer": {}, "data": {}, "seed": 0, "name": "x", "resume": None, "overwrite": False, "output_root": "o"}
-    return base | {"run_dir": str(tmp_path / "run"), "existing": "continue"} | more
+def settings(tmp_path: Path) -> dict[str, Any]:
+    told = ["model=baseline", "scale=smoke", f"run_dir={tmp_path / 'run'}", "existing=continue"]
+    return run_config(compose("train", told)).to_plain()
 
 
 def test_an_unfinished_run_goes_on_or_starts_over(tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_an_unfinished_run_goes_on_or_starts_over(tmp_path: Path) -> None:
     assert not (place / "history.csv").exists()
     (place / "last.ckpt").touch()
     assert open_or_keep(config, None) == RunFolder(place, place / "last.ckpt")
-    with pytest.raises(ConfigError, match="has other settings"):
+    with pytest.raises(ConfigError, match=r"has other settings than this one \(seed is 0 there and 1 here\)"):
         open_or_keep(config | {"seed": 1}, None)
     with pytest.raises(ConfigError, match="needs a folder"):
         open_or_keep(config | {"run_dir": None}, None)
@@ -119,8 +121,9 @@ def test_an_unfinished_run_goes_on_or_starts_over(tmp_path: Path) -> None:
 
 def test_what_decides_how_long_and_where_is_no_part_of_the_fingerprint(tmp_path: Path) -> None:
     config = settings(tmp_path)
-    changed = config | {"existing": "refuse", "trainer": {"time_budget": 5.0}}
+    changed = config | {"existing": "refuse", "trainer": config["trainer"] | {"time_budget": 5.0}}
     assert fingerprint(config) == fingerprint(changed)
+    assert fingerprint(config) != fingerprint(config | {"trainer": config["trainer"] | {"precision": "bf16-mixed"}})
 
 
 def test_the_clock_counts_what_was_trained_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,8 +145,8 @@ def test_the_clock_counts_what_was_trained_before(monkeypatch: pytest.MonkeyPatc
 def test_the_settings_that_contradict_each_other_are_refused(run_here, smoke_args: list[str]) -> None:
     for more, message in (
         (["existing=continue", "overwrite=true"], "decides by itself"),
-        (["existing=keep"], "choose from refuse, continue"),
-        (["trainer.time_budget=0"], "above 0"),
+        (["existing=keep"], "existing is 'keep': choose from refuse, continue"),
+        (["trainer.time_budget=0"], "trainer.time_budget is 0.0: choose above 0 (time that training may take"),
         (["existing=continue"], "needs a folder"),
     ):
         finished = run_here("train", "model=baseline", *smoke_args, *more)

@@ -36,7 +36,7 @@ def test_regdb_trains_and_scores_its_own_split_only(run_here: Run, people_root: 
     leaking = run_here("evaluate", "checkpoint=run/last.ckpt", *data, "data.split=1", "trainer=cpu")
     assert leaking.code == 1
     assert "A model trained on split 2 of RegDB has seen people of the test of split 1" in leaking.output
-    for split, message in ((0, "RegDB has the splits 1 to 10"), (3, "is missing")):
+    for split, message in ((0, "data.split is 0: choose 1 to 10 (which of the ten splits"), (3, "is missing")):
         refused = run_here("train", *QUICK, *data, f"data.split={split}", "run_dir=other")
         assert refused.code == 1
         assert message in refused.output

@@ -5,11 +5,12 @@ import pytest
 import scipy.linalg
 import torch
 
-from crossreid.config import method_class, method_config
 from crossreid.methods.jsia.generation import Pair
-from crossreid.studies.generation.baselines import ConditionalVAE, CycleGAN, GeneratorSizes, StarGAN
+from crossreid.settings.commands import GeneratorSizes
+from crossreid.studies.generation.baselines import ConditionalVAE, CycleGAN, StarGAN
 from crossreid.studies.generation.consistency import FixedFeatures, distribution_distance, identity_distance
 from crossreid.studies.generation.pairs import ImagePair, JSIAGenerator, make_images
+from crossreid.training.loading import make_method
 from methods_support import CLASSES, compose_model
 
 SIZES = GeneratorSizes(channels=4, blocks=1, layers=2, latent=3)
@@ -125,9 +126,7 @@ def test_whole_persons_come_together_and_none_is_alone(people: int, batches: lis
 
 def test_what_is_made_of_a_person_depends_on_his_batch_alone() -> None:
     """Batch norms go by the batch: the same fakes with four test persons and with two, and no way back is computed."""
-    model = compose_model("model=jsia")
-    torch.manual_seed(0)
-    module = method_class(model)(method_config(model), CLASSES, 0)
+    module = make_method(compose_model("model=jsia"), CLASSES, seed=0)
     real, ratio, seen = pair(8), torch.rand(8), []
     content, decode = module.picture_content, module.generation.decode
     module.picture_content = lambda images: (seen.append(len(images)), content(images))[1]

@@ -8,8 +8,10 @@ import torch
 import torchvision
 
 from crossreid.errors import ConfigError
-from crossreid.studies.generation.settings import ImageQualityConfig, JudgeConfig
+from crossreid.settings.commands import ImageQualityConfig, JudgeConfig
+from crossreid.settings.data import TrainedDataConfig
 from crossreid.studies.generation.study import Study
+from crossreid.studies.generation.table import check_packages, compare_generators
 
 QUICK = [
     "iterations=2",
@@ -69,7 +71,7 @@ def test_the_judge_starts_from_the_weights_of_the_run(run_here, smoke_args: list
     checkpoint = trained(run_here, smoke_args, "model=jsia", f"model.backbone.weights={tmp_path / 'start.pt'}")
     config = ImageQualityConfig(
         checkpoint=str(tmp_path / checkpoint.removeprefix("checkpoint=")),
-        data={"name": "trained"},
+        data=TrainedDataConfig(),
         device="cpu",
         progress=False,
         judge=JudgeConfig(iterations=1, lr=0.0),  # a step that leaves the weights where they are
@@ -129,19 +131,23 @@ def test_mistakes_are_one_sentence(run_here, smoke_args: list[str]) -> None:
     ("settings", "message"),
     [
         ({"device": "tpu"}, "device is 'tpu': choose from"),
-        ({"iterations": 0}, "1 or more"),
+        ({"iterations": 0}, "iterations is 0: choose 1 or more"),
+        ({"images": 0}, "images is 0: choose 1 or more"),
+        ({"judge": JudgeConfig(iterations=0)}, r"judge\.iterations is 0: choose 1 or more"),
+        ({"baselines": ["pix2pix"]}, "choose from cyclegan, stargan, vae"),
         ({"fid": "vgg"}, "fid is 'vgg'"),
     ],
 )
 def test_wrong_values_are_named(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        ImageQualityConfig(checkpoint="x", **settings).check()
+        ImageQualityConfig(checkpoint="x", data=TrainedDataConfig(), **settings).check()
 
 
 def test_what_is_not_installed_is_said_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crossreid.studies.generation.settings.find_spec", lambda name: None)
+    monkeypatch.setattr("crossreid.studies.generation.table.find_spec", lambda name: None)
+    monkeypatch.setattr(Study, "open", lambda config: pytest.fail("the checkpoint was opened"))
     with pytest.raises(ConfigError, match="needs torch-fidelity"):
-        ImageQualityConfig(checkpoint="x", fid="inception").check()
+        compare_generators(ImageQualityConfig(checkpoint="x", fid="inception", figure=False))
     with pytest.raises(ConfigError, match=r"pip install 'crossreid\[viz\]', or set figure=false"):
-        ImageQualityConfig(checkpoint="x").check()
-    ImageQualityConfig(checkpoint="x", figure=False).check()
+        compare_generators(ImageQualityConfig(checkpoint="x"))
+    check_packages(ImageQualityConfig(checkpoint="x", figure=False))

@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from crossreid.training.loggers import read_history
 from support import newest_run
@@ -59,6 +61,10 @@ def test_the_offline_run_holds_what_the_history_holds(run_apart, smoke_args: lis
     assert {"train/pixel/cycle", "lr/feature", "test/sysu_mm01/all/single/rank1"} <= set(logged)
     pictures = [row for row in stored["history"] if "pictures/translation" in row]
     assert [row["iteration"] for row in pictures] == [0, 3]
+    for logged_picture in run.rglob("media/images/pictures/*.png"):  # people, not a black field
+        pixels = np.asarray(Image.open(logged_picture))
+        assert pixels.max() > 100
+        assert pixels.std() > 10
     assert {"figures/ranked_lists", "figures/translation", "figures/tsne"} <= {
         k for row in stored["history"] for k in row
     }

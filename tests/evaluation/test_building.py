@@ -1,16 +1,18 @@
 """Protocols from settings: draws, splits, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import SysuMM01Protocol
-from crossreid.protocols import Scored, protocol_config
+from crossreid.evaluation.building import Scored, build_protocols, build_scorers
+from crossreid.settings.protocol import RerankingConfig, SysuProtocolConfig
 
 
-def draw(root: Path | None, **settings: object) -> str:
-    first = protocol_config({"name": "sysu_mm01", **settings}).build(Scored(root)).test[0]
+def draw(root: Path | None, **settings: Any) -> str:
+    first = build_protocols(SysuProtocolConfig(**settings), Scored(root)).test[0]
     assert isinstance(first, SysuMM01Protocol)
     return first.draw
 
@@ -29,12 +31,12 @@ def test_the_official_draw_is_used_where_it_is_and_its_lack_is_said(
 
 
 def test_a_reranked_row_stands_beside_the_plain_one_and_says_what_it_is() -> None:
-    plain = protocol_config({"name": "sysu_mm01"}).scorers()
+    plain = build_scorers(SysuProtocolConfig())
     assert set(plain) == {""}
-    both = protocol_config({"name": "sysu_mm01", "rerank": True, "reranking": {"k1": 7}}).scorers()
+    both = build_scorers(SysuProtocolConfig(rerank=True, reranking=RerankingConfig(k1=7)))
     assert set(both) == {"", "reranked"}
     assert both[""] == plain[""]
     assert "re-ranked (k1 7, k2 6, lambda 0.3)" in both["reranked"].label
     assert both["reranked"].transductive
-    with pytest.raises(ConfigError, match="at least 1"):
-        protocol_config({"name": "sysu_mm01", "reranking": {"k1": 0}})
+    with pytest.raises(ConfigError, match=r"protocol\.reranking\.k1 is 0: choose 1 or more"):
+        SysuProtocolConfig(reranking=RerankingConfig(k1=0)).check()

@@ -1,0 +1,84 @@
+"""Sentences that belong to a table: how its numbers came about, and what to be careful with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from crossreid.runs.reading import Run
+from crossreid.studies.comparison.rows import Row, TableSettings
+from crossreid.studies.comparison.tables import ComparisonTable
+
+ORIENTATION = (
+    "Ours are on rendered people; the published numbers are from the real dataset and stand here for orientation only."
+)
+
+
+def caption(table: ComparisonTable, settings: TableSettings) -> list[str]:
+    """All sentences: of the scores, of the runs, and of single rows."""
+    lines = [
+        "Percent: mean ± sample standard deviation over seeds of the mean over trials; 95 %: percentile bootstrap over "
+        f"identities ({settings.resamples} resamples, the same people for every seed, averaged over seeds).",
+        _protocol(table),
+    ]
+    if table.dataset.startswith("synthetic") and any(row.published for row in table.rows):
+        lines.append(ORIENTATION)
+    lines += _budgets(table.runs)
+    lines += _revisions(table.runs)
+    lines += _versions(table.runs)
+    for row in table.rows:
+        lines += _remarks(row)
+    return lines
+
+
+def _protocol(table: ComparisonTable) -> str:
+    result = table.result
+    labels = result.labels
+    return (
+        f"Mode {labels.mode}, shots {labels.shots}, draw {labels.draw}, {result.trials} trial(s), {result.n_probes} "
+        f"probes; Rank-k counts {labels.ranks}; not counted: {labels.exclusion}."
+    )
+
+
+def _budgets(runs: Iterable[Run]) -> list[str]:
+    """None where no run had a budget of time."""
+    budgets = set()
+    for run in runs:
+        budget = run.config["trainer"].get("time_budget") or "none"
+        budgets.add(str(budget))
+    if budgets <= {"none"}:
+        return []
+    return [f"Time budget of training a run, in seconds: {', '.join(sorted(budgets))}."]
+
+
+def _revisions(runs: Iterable[Run]) -> list[str]:
+    """None where all are of one revision."""
+    revisions = {str(run.facts.get("git")) for run in runs}
+    if len(revisions) < 2:
+        return []
+    return [f"The runs are of different git revisions: {', '.join(sorted(revisions))}."]
+
+
+def _versions(runs: Iterable[Run]) -> list[str]:
+    """A sentence for each package of which the runs had different versions."""
+    versions_of_runs = [run.facts.get("versions", {}) for run in runs]
+    packages: set[str] = set().union(*versions_of_runs)
+    lines = []
+    for package in sorted(packages):
+        versions = {str(recorded.get(package)) for recorded in versions_of_runs}
+        if len(versions) > 1:
+            lines.append(f"The runs are of different versions of {package}: {', '.join(sorted(versions))}.")
+    return lines
+
+
+def _remarks(row: Row) -> list[str]:
+    """Why it has no interval, whether it is near chance, and what is disputed of its published numbers."""
+    lines = []
+    for metric, interval in row.intervals.items():
+        if isinstance(interval, str):
+            lines.append(f"{row.label}: no interval of {metric}: {interval}")
+    if row.near_chance:
+        lines.append(f"{row.label}: near chance level.")
+    for entry in row.published:
+        if entry.disputed:
+            lines.append(f"{row.label}, {entry.source}, disputed: {entry.disputed}")
+    return lines
