@@ -1,7 +1,8 @@
 # crossreid: every target sets up what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# the first of Python 3.11 to 3.13 that is there; any other: make PYTHON=/path/to/python
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version) 2>/dev/null)) python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -14,8 +15,8 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv and install the package with the tested versions from PyPI
 
 $(STAMP): pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and '$(PYTHON)' was not found: install it, or say 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "'$(PYTHON)' is older than Python 3.11: say 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11, 3.12 or 3.13 is needed and '$(PYTHON)' was not found: install it, or say 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "'$(PYTHON)' is none of Python 3.11, 3.12 and 3.13: say 'make PYTHON=/path/to/python3.11'." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
 	$(BIN)/python -m crossreid.train model=aligngan logger=wandb run_dir=outputs/demo overwrite=true
 
-test: setup ## the whole test-suite (at most 25 minutes on two cores)
+test: setup ## the whole test-suite (at most 30 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not full"
 
 test-fast: setup ## without the long runs (at most 6 minutes on two cores)

@@ -22,17 +22,16 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from crossreid.config import TrainConfig, method_config, packaged_conf, typed
 from crossreid.data.cache import open_cache
+from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import read_sysu_mm01
 from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
-from crossreid.datasets import data_config
 from crossreid.evaluation import Embeddings, score_sysu
 from crossreid.runs.folder import git_revision, write_json
-from crossreid.training.trainer import make_datamodule, make_method, make_trainer
+from crossreid.settings.compose import compose, run_config
+from crossreid.training.loading import make_method
+from crossreid.training.trainer import make_trainer
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -83,14 +82,11 @@ def bench_data(folder: Path) -> dict[str, float]:
 
 def bench_training(folder: Path, *overrides: str) -> dict[str, object]:
     own = [f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", "data.counts=any"]
-    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-        cfg = compose("train", overrides=["data=sysu_mm01", "scale=small", *own, *overrides])
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    config = typed(TrainConfig, plain)
-    method = method_config(plain["model"])
-    data = make_datamodule(data_config(plain["data"]), method, config.selection, seed=0, progress=False)
+    config = run_config(compose("train", ["data=sysu_mm01", "scale=small", *own, *overrides]))
+    data = ReIDDataModule.for_method(config.data, config.model, progress=False)
     data.prepare_data()
-    module = make_method(plain["model"], method, data.num_identities, 0)
+    method = config.model.with_epoch(data.iterations_per_epoch)
+    module = make_method(method, data.num_identities, seed=0)
     clock = PhaseClock()
     trainer = make_trainer(config.trainer, method, len(module.OPTIMIZERS), folder, (), [clock])
     if torch.cuda.is_available():

@@ -15,20 +15,21 @@ from pathlib import Path
 
 import torch
 
-from crossreid.config import TrainerConfig
 from crossreid.losses import pixel_l1
 from crossreid.methods.jsia.generation import Pair
 from crossreid.runs.folder import write_json
-from crossreid.training.restoring import restore
+from crossreid.settings.data import TrainedDataConfig
+from crossreid.settings.protocol import TrainedProtocolConfig
+from crossreid.settings.run import TrainerConfig
+from crossreid.training.loading import restore
 
 PERSONS, IMAGES = 48, 5
 
 
 @torch.no_grad()
 def measure(path: Path) -> dict[str, dict[str, float]]:
-    where = {"name": "trained", "root": None, "cache": None}
-    restored = restore(path, where, {"name": "auto"}, TrainerConfig(progress=False))
-    module, data = restored.module.eval(), restored.data
+    restored = restore(path, TrainedDataConfig(), TrainedProtocolConfig(), TrainerConfig(progress=False))
+    module, data = restored.module, restored.data
     size = module.config.streams["gan"].size
     test, train = (data.sample_pairs(split, PERSONS, IMAGES, size) for split in ("test", "train"))
     seen = Pair(test.visible, test.infrared)

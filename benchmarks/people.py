@@ -18,13 +18,11 @@ import torch.nn.functional as F
 from giveaways import giveaways
 from torch import Tensor, nn
 
-from crossreid.config import TrainConfig, method_config, typed
 from crossreid.data.datamodule import ReIDDataModule
-from crossreid.datasets import data_config
 from crossreid.runs.folder import write_json
-from crossreid.training.checkpoints import load_weights, read_checkpoint
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.loading import method_from, run_of
 from crossreid.training.loggers import pictures
-from crossreid.training.trainer import make_datamodule, make_method
 
 GREY = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
@@ -67,14 +65,15 @@ def called_infrared(net: nn.Module, images: Tensor) -> float:
     return float(torch.cat([net(to_grey(part)) > 0 for part in images.split(256)]).float().mean())
 
 
-def main(checkpoint: Path, output: Path | None = None) -> None:
-    saved = read_checkpoint(checkpoint)
-    config = typed(TrainConfig, saved["crossreid"]["config"])
-    method = method_config(config.model)
-    data = make_datamodule(data_config(config.data), method, config.selection, seed=config.seed, progress=False)
+def main(path: Path, output: Path | None = None) -> None:
+    checkpoint = read_checkpoint(path)
+    config = run_of(checkpoint, path)
+    module = method_from(checkpoint, path)
+    validating = config.selection.name == "validation"
+    data = ReIDDataModule.for_method(
+        config.data, module.config, seed=config.seed, validating=validating, progress=False
+    )
     figures: dict[str, object] = {"giveaways": giveaways(data.dataset)}
-    module = make_method(config.model, method, saved["crossreid"]["num_identities"], config.seed)
-    load_weights(module, saved["state_dict"], checkpoint)
     classifier = train_modality_classifier(data)
     visible, infrared = (load(data, data.modality_rows(m, "test")) for m in ("visible", "infrared"))
     fakes = torch.cat([pictures(module, part, part).get("fake infrared", part) for part in visible.split(64)])
@@ -83,7 +82,7 @@ def main(checkpoint: Path, output: Path | None = None) -> None:
         "grey visible": called_infrared(classifier, visible),
         "fake infrared": called_infrared(classifier, fakes),
     }
-    figures["checkpoint"] = {"name": config.name, "seed": config.seed, "iteration": saved["crossreid"]["iteration"]}
+    figures["checkpoint"] = {"name": config.label, "seed": config.seed, "iteration": module.iteration}
     print(json.dumps(figures, indent=2))
     if output:
         write_json(output, figures)

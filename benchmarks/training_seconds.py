@@ -14,10 +14,9 @@ import time
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from crossreid.config import method_class, method_config, packaged_conf
+from crossreid.settings.compose import compose, run_config
+from crossreid.training.loading import make_method
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from methods_support import attach, make_batch
@@ -26,12 +25,8 @@ IDENTITIES, WARMUP, TIMED = 56, 2, 6
 
 
 def measure(experiment: str) -> dict[str, object]:
-    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-        composed = compose("train", overrides=["scale=small", f"experiment={experiment}"])
-    model = OmegaConf.to_container(composed.model, resolve=True)
-    assert isinstance(model, dict)
-    torch.manual_seed(0)
-    harness = attach(method_class(model)(method_config(model), IDENTITIES, 0))
+    config = run_config(compose("train", ["scale=small", f"experiment={experiment}"]))
+    harness = attach(make_method(config.model, IDENTITIES, seed=0))
     batch, total, rates = make_batch(harness.module), 0.0, {}
     for phase, length in harness.module.config.active_phases().items():
         for _ in range(WARMUP):

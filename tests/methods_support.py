@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytorch_lightning as pl
 import torch
+
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.players import Losses

@@ -10,13 +10,10 @@ import numpy as np
 import pytest
 
 from crossreid.evaluation import Embeddings
-from support import ROOT
-
-MODELS = sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
+from support import choices
 
 SPY = """
-import sys, torch, pytorch_lightning as pl
-from crossreid.training import build
+import torch, pytorch_lightning as pl
 original = pl.Trainer.fit
 def fit(self, module, *args, **kwargs):
     original(self, module, *args, **kwargs)
@@ -47,7 +44,7 @@ def _check_weights(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", choices("model"))
 def test_ranks_keep_equal_parameters_and_score_as_one_process(
     tmp_path: Path, people_root: Path, shared_folder: Path, model: str
 ) -> None:

@@ -28,7 +28,7 @@ ROWS = {
         "model.heads.dropout=0",
     ],
     "jsia": ["model.phases={generation: 40, joint: 40}", "model.decay.after=30", "model.norms_in_generation=train"],
-    "cmssft": ["model.phases.joint=60", "model.decay.after=[50]", "model.erasing.probability=0"],
+    "cmssft": ["model.epochs=30", "model.decay.after=[25]", "model.erasing.probability=0"],
     "lba": ["model.epochs=30", "model.schedule={warmup: 0, steps: [25]}", "model.optimizer.kind=adam"],
 }
 RATES = {

@@ -25,7 +25,7 @@ FLOORS = (
     ("training",),
     ("studies",),
     ("experiment",),
-    ("command",),
+    ("launch",),
     ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "__main__"),
 )
 """Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""

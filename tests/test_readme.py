@@ -95,13 +95,22 @@ def give(module: str, words: list[str]) -> None:
     """A command's real `main`, in this process; anything but exit code 0 is an error."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [f"crossreid.{module}", *words])
+        code: object = 0
         try:
             importlib.import_module(f"crossreid.{module}").main()
         except SystemExit as stop:
-            assert not stop.code, f"python -m crossreid.{module} {' '.join(words)}"
+            code = stop.code
+    assert not code, f"python -m crossreid.{module} {' '.join(words)}"
 
 
 SMALL = ["trainer=cpu", "trainer.progress=false", "report.figures=false"]
+
+
+def train_row(row: str) -> str:
+    """A run where `sweep=comparison` would put it, once; returns its folder."""
+    folder = f"multirun/comparison/{row.replace('/', '_')}_seed0"
+    give("train", [f"experiment={row}", "scale=smoke", f"run_dir={folder}", "existing=continue", *SMALL])
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +129,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
     }
     with at(path):
         give("train", ["model=aligngan", "scale=smoke", "run_dir=outputs/demo", *SMALL])
-        for row in ("lba/full", "jsia/full", "cmssft/full"):
-            folder = f"run_dir=multirun/comparison/{row.replace('/', '_')}_seed0"
-            give("train", [f"experiment={row}", "scale=smoke", folder, *SMALL])
+        train_row("lba/full")
     placeholders = {
         "RUN_FOLDER": "outputs/demo",
         "RUN": "outputs/demo",
@@ -133,15 +140,23 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
     return Workplace(path, roots, placeholders)
 
 
-NEEDS_A_RUN_OF = {"auxiliary": "cmssft_full_seed0", "image_quality": "jsia_full_seed0"}
-ELSEWHERE = {
-    "trainer=ddp": "several GPUs: tests/test_ddp.py runs two processes on the CPU",
-    "logger=wandb": "tests/test_wandb.py",
-    "resume=RUN_FOLDER": "goes on with a run of the reader's own settings: tests/test_resume.py",
-    "output=comparison": "wants rows and seeds that a whole sweep leaves: tests/test_report.py",
-}
-"""What is composed above and not given here -> why, and where it is."""
+NEEDS_A_RUN_OF = {"auxiliary": "cmssft/full", "image_quality": "jsia/full"}
+ONLY_COMPOSED = {"trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU"}
+"""Sign of a command that is composed above and not given here -> why."""
 QUICK_MODULES = ("evaluate", "report", "check")
+SHORT = {
+    "check": ["progress=false"],
+    "evaluate": ["report.figures=false", "trainer=cpu", "trainer.progress=false"],
+    "report": ["bootstrap=100", "figure=false"],
+    "cost": ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"],
+    "auxiliary": ["sizes=[1,4]", "figure=false", "trainer=cpu"],
+    "image_quality": [
+        *("iterations=2", "judge.iterations=2", "images=1"),
+        *("figure=false", "progress=false", "device=cpu"),
+    ],
+    "train": ["scale=smoke", *SMALL, "report.untrained=false", "report.modality_pairs=false"],
+}
+"""Command -> settings that keep it short."""
 
 
 def small_words(module: str, arguments: str, place: Workplace) -> list[str]:
@@ -150,52 +165,41 @@ def small_words(module: str, arguments: str, place: Workplace) -> list[str]:
     for word in shlex.split(arguments):
         key, _, value = word.partition("=")
         if key == "checkpoint" and module in NEEDS_A_RUN_OF:
-            value = value.replace("RUN", f"multirun/comparison/{NEEDS_A_RUN_OF[module]}")
+            value = value.replace("RUN", train_row(NEEDS_A_RUN_OF[module]))
         for name, meant in place.placeholders.items():
             value = value.replace(name, meant)
         if key in ("experiment", "seed", "model.w_dt", "sizes") and "," in value and "-m" in arguments:
             value = ",".join(value.split(",")[:2]) if key == "experiment" else value.split(",")[0]
-        if key in ("scale", "trainer", "trainer.devices", "hydra.sweep.dir") and module != "evaluate":
+        if key in ("scale", "trainer", "trainer.devices"):
             continue
         words.append(f"{key}={place.roots.get(value, value)}" if value else key)
     return [*words, *extra_words(module, words)]
 
 
 def extra_words(module: str, words: list[str]) -> list[str]:
-    """Settings that keep a command short."""
-    data = next((word.removeprefix("data=") for word in words if word.startswith("data=")), "synthetic")
-    counts = ["data.counts=any"] if data in ("sysu_mm01", "regdb", "llcm") and "data.counts=any" not in words else []
-    if module == "check":
-        return [*counts, "progress=false"]
-    if module == "evaluate":
-        return ["report.figures=false", "trainer=cpu", "trainer.progress=false"]
-    if module == "report":
-        return ["bootstrap=100", "figure=false"]
-    if module == "cost":
-        return ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"]
-    if module == "auxiliary":
-        return ["sizes=[1,4]", "figure=false", "trainer=cpu"]
-    if module == "image_quality":
-        return ["iterations=2", "judge.iterations=2", "images=1", "figure=false", "progress=false", "device=cpu"]
-    return [*counts, "scale=smoke", *SMALL, "report.untrained=false", *sweep_words(words)]
+    """Settings that keep a command short, and that take small copies of the real sets as they are."""
+    extra = list(SHORT[module])
+    real = any(word in words for word in ("data=sysu_mm01", "data=regdb", "data=llcm"))
+    if real and "data.counts=any" not in words:
+        extra.append("data.counts=any")
+    for word in words:
+        extra += FEW_JOBS.get(word, [])
+    return extra
 
 
-def sweep_words(words: list[str]) -> list[str]:
-    """Two jobs of a sweep are enough; those of a comparison get a folder of their own."""
-    sweep = next((word.removeprefix("sweep=") for word in words if word.startswith("sweep=")), None)
-    if sweep is None:
-        return ["hydra.sweep.dir=multirun/given"] if "-m" in words else []
-    if sweep == "regdb_splits":
-        return ["data.split=1,2", "hydra.sweep.dir=multirun/splits"]
-    rows = {"comparison": "onestream/full,hog/full", "aligngan/ablation": "aligngan/basel,aligngan/pixalign"}
-    return [f"experiment={rows[sweep]}", "seed=0", f"hydra.sweep.dir=multirun/{sweep.replace('/', '_')}_{len(words)}"]
+FEW_JOBS = {
+    "sweep=comparison": ["experiment=onestream/full,hog/full", "seed=0"],
+    "sweep=aligngan/ablation": ["experiment=aligngan/basel,aligngan/pixalign", "seed=0"],
+    "sweep=regdb_splits": ["data.split=1,2"],
+}
+"""Sweep -> the two of its jobs that are given here."""
 
 
 def given_here() -> list[pytest.param]:
     """Every command of README and docs, the long ones marked."""
     cases = []
     for module, arguments in commands(PAGES):
-        reasons = [reason for sign, reason in ELSEWHERE.items() if sign in arguments]
+        reasons = [reason for sign, reason in ONLY_COMPOSED.items() if sign in arguments]
         marks = [pytest.mark.skip(reason=reasons[0])] if reasons else []
         if module not in QUICK_MODULES and "--cfg" not in arguments:
             marks.append(pytest.mark.slow)
@@ -211,7 +215,7 @@ def test_command_runs(module: str, arguments: str, workplace: Workplace, monkeyp
 
 def test_what_is_not_given_here_is_still_on_a_page() -> None:
     shown = "\n".join(arguments for _, arguments in commands(PAGES))
-    assert all(sign in shown for sign in ELSEWHERE)
+    assert all(sign in shown for sign in ONLY_COMPOSED)
 
 
 # ---------------------------------------------------------------- Python

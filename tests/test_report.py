@@ -1,37 +1,39 @@
-"""The comparison of many runs: made by hand, so that every odd folder can be there."""
+"""The comparison of many runs: run folders written by hand, so that every odd one can be there."""
 
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+import yaml
 
-from crossreid.config import packaged_conf
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
-from crossreid.runs.folder import fingerprint, write_json
+from crossreid.runs.folder import fingerprint, raw_config, write_json
+from crossreid.runs.results import UNTRAINED
+from crossreid.settings.compose import compose, run_config
+from crossreid.settings.conversion import fingerprint_of_format_1
+from crossreid.settings.registry import built_in_methods, method_settings
 from crossreid.studies.comparison.published import LITERATURE, PUBLISHED, published
 from crossreid.studies.comparison.recipes import augmentation, pooling
-from support import ROOT
+from support import choices
 
 KEY = "sysu_mm01/all/single"
 PLAIN_SECTION, OTHER_SECTION = "plain", "not_comparable"
+Rows = Mapping[str, Mapping[str, RetrievalResult]]
 
 
 @pytest.fixture(scope="module")
-def base() -> dict[str, dict[str, Any]]:
-    """Composed configs of three rows."""
-    found = {}
-    with initialize_config_dir(str(packaged_conf()), version_base="1.3"):
-        for row in ("lba/full", "cmssft/full", "aligngan/full"):
-            cfg = compose("train", overrides=[f"experiment={row}"])
-            found[row] = OmegaConf.to_container(cfg, resolve=True)
-    return found
+def settings() -> dict[str, dict[str, Any]]:
+    """Of runs of three rows, as a run folder keeps them."""
+    kept = {}
+    for row in ("lba/full", "cmssft/full", "aligngan/full"):
+        kept[row] = run_config(compose("train", [f"experiment={row}"])).to_plain()
+    return kept
 
 
 def result(
@@ -54,36 +56,68 @@ def result(
     )
 
 
+def write_run(
+    folder: Path,
+    config: Mapping[str, Any],
+    digest: str,
+    *,
+    status: str = "finished",
+    rank1: float = 0.4,
+    rows: Rows | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """A run folder: config.yaml, run.json and, of a finished run, results.json."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    recorded = {
+        "fingerprint": digest,
+        "status": status,
+        "seed": config["seed"],
+        "git": "abc",
+        "python": "3.11",
+        "versions": {"torch": "2.6"},
+        "started": "2030-01-01T00:00:00+00:00",
+        "command": ["x"],
+        "machine": "cpu",
+    }
+    write_json(folder / "run.json", {**recorded, **(facts or {})})
+    if status == "finished":
+        scores = rows or {config["name"]: {KEY: result(rank1)}}
+        training = {"training_identities": 56, "training_seconds": 100.0 + config["seed"], "iterations": 300}
+        write_json(folder / "results.json", {**training, "rows": plain(scores)})
+
+
+def plain(rows: Rows) -> dict[str, Any]:
+    """Rows as results.json has them."""
+    content = {}
+    for row, results in rows.items():
+        content[row] = {"protocols": {key: scores.to_json() for key, scores in results.items()}}
+    return content
+
+
+def changed(config: Mapping[str, Any], changes: Mapping[str, object]) -> dict[str, Any]:
+    """A config with other values under keys such as ``model.alpha``."""
+    config = deepcopy(dict(config))
+    for key, value in changes.items():
+        *sections, name = key.split(".")
+        section = config
+        for part in sections:
+            section = section[part]
+        section[name] = value
+    return config
+
+
 Make = Callable[..., Path]
 
 
 @pytest.fixture
-def make(base: dict, tmp_path: Path) -> Make:
+def make(settings: dict, tmp_path: Path) -> Make:
     """Write one run folder below ``runs``."""
 
-    def write(name: str, seed: int, folder: str = "", /, *, status: str = "finished", **more: Any) -> Path:
+    def write(name: str, seed: int, folder: str = "", /, *, changes: Mapping[str, object] | None = None, **run) -> Path:
         place = tmp_path / "runs" / (folder or f"{name}_seed{seed}")
-        config = json.loads(json.dumps(base[name])) | {"seed": seed}
-        for key, value in more.get("config", {}).items():
-            OmegaConf.update(changed := OmegaConf.create(config), key, value)
-            config = OmegaConf.to_container(changed)
-        place.mkdir(parents=True)
-        OmegaConf.save(OmegaConf.create(config), place / "config.yaml")
-        facts = {"fingerprint": fingerprint(config), "status": status, "seed": seed, "git": "abc", "python": "3.11"}
-        facts |= {
-            "versions": {"torch": "2.6"},
-            "started": "2030-01-01T00:00:00+00:00",
-            "command": ["x"],
-            "machine": "cpu",
-        }
-        write_json(place / "run.json", facts | more.get("facts", {}))
-        if status == "finished":
-            rows = more.get("rows", {name: {KEY: result(more.get("rank1", 0.4))}})
-            plain = {
-                row: {"protocols": {key: found.to_json() for key, found in keys.items()}} for row, keys in rows.items()
-            }
-            facts = {"training_identities": 56, "training_seconds": 100.0 + seed, "iterations": 300}
-            write_json(place / "results.json", facts | {"rows": plain})
+        config = changed(settings[name], {"seed": seed, **(changes or {})})
+        write_run(place, config, fingerprint(config), **run)
         return place
 
     return write
@@ -97,8 +131,19 @@ def reported(run_here: Callable, tmp_path: Path, *args: str) -> tuple[dict, str,
     return json.loads((out / "comparison.json").read_text()), (out / "comparison.md").read_text(), finished.output
 
 
+def rows_of(table: Mapping[str, Any], section: str = PLAIN_SECTION) -> dict[str, Any]:
+    """Row -> its entry in one section of a table."""
+    return {row["row"]: row for row in table[section]}
+
+
 def kinds(content: dict) -> list[tuple[str, str]]:
+    """Kind and row of each problem."""
     return sorted((problem["kind"], problem["what"].split(",")[0]) for problem in content["not_in_tables"])
+
+
+def missing(content: dict) -> set[str]:
+    """Rows and seeds that are missing."""
+    return {problem["what"] for problem in content["not_in_tables"]}
 
 
 def test_missing_failed_and_doubled_runs_are_named_and_the_rest_is_right(run_here, make: Make, tmp_path: Path) -> None:
@@ -112,7 +157,7 @@ def test_missing_failed_and_doubled_runs_are_named_and_the_rest_is_right(run_her
     make("cmssft/full", 2, status="running")
     content, text, output = reported(run_here, tmp_path)
     (table,) = content["tables"]
-    rows = {row["row"]: row for row in table[PLAIN_SECTION]}
+    rows = rows_of(table)
     lba = rows["lba/full"]["metrics"]["rank1"]
     assert lba["mean"] == pytest.approx(0.5)
     assert lba["std_over_seeds"] == pytest.approx(0.1)  # of a sample
@@ -151,11 +196,14 @@ def test_the_interval_is_over_identities_and_averages_the_seeds(run_here, make: 
         make("lba/full", seed, rank1=rank1)
     content, _, _ = reported(run_here, tmp_path, "figure=false", "bootstrap=500", "seed=4")
     (row,) = content["tables"][0][PLAIN_SECTION]
-    people = {seed: result(rank1).identities for seed, rank1 in ((0, 0.4), (1, 0.6))}
-    generator, values = np.random.default_rng(4), []
-    for draw in generator.integers(3, size=(500, 3)):
-        values.append(np.mean([sum(p.rank1[i] for i in draw) / sum(p.valid[i] for i in draw) for p in people.values()]))
-    assert row["interval_95"]["rank1"] == pytest.approx(list(np.percentile(values, [2.5, 97.5])))
+    means = []
+    for draw in np.random.default_rng(4).integers(3, size=(500, 3)):  # three of the three people, again and again
+        of_seeds = []
+        for rank1 in (0.4, 0.6):
+            people = result(rank1).identities
+            of_seeds.append(people.rank1[draw].sum() / people.valid[draw].sum())
+        means.append(np.mean(of_seeds))
+    assert row["interval_95"]["rank1"] == pytest.approx(list(np.percentile(means, [2.5, 97.5])))
     assert not (tmp_path / "runs" / "report" / "comparison.png").exists()
 
 
@@ -209,10 +257,10 @@ def test_one_row_with_two_similarities_is_two_rows(run_here, make: Make, tmp_pat
     make("lba/full", 1, rows={"lba/full": {KEY: dataclasses.replace(other, labels=labels)}})
     content, text, _ = reported(run_here, tmp_path, "figure=false")
     (table,) = content["tables"]
-    found = {row["feature"]: row["seeds"] for row in table[PLAIN_SECTION]}
-    assert sorted(found.values()) == [[0], [1]]
-    assert found["main, Euclidean"] == [1]
-    assert all(f"| {feature} |" in text for feature in found)
+    seeds = {row["feature"]: row["seeds"] for row in table[PLAIN_SECTION]}
+    assert seeds == {"main, cosine": [0], "main, Euclidean": [1]}
+    for feature in seeds:
+        assert f"| {feature} |" in text
 
 
 def test_jobs_of_a_sweep_that_never_began_are_missing(run_here, make: Make, tmp_path: Path) -> None:
@@ -221,14 +269,19 @@ def test_jobs_of_a_sweep_that_never_began_are_missing(run_here, make: Make, tmp_
         "sweeper": {"params": {"experiment": "lba/full,jsia/full", "seed": "0,1"}},
         "overrides": {"task": ["sweep=comparison", "seed=0,2", "trainer.time_budget=9"]},
     }
-    OmegaConf.save(OmegaConf.create({"hydra": sweep}), tmp_path / "runs" / "multirun.yaml")
+    plan = tmp_path / "runs" / "multirun.yaml"
+    plan.write_text(yaml.safe_dump({"hydra": sweep}))
     content, _, output = reported(run_here, tmp_path, "figure=false")
-    missing = {problem["what"] for problem in content["not_in_tables"]}
-    assert missing == {"lba/full, seed 2", "jsia/full, seed 0, 2"}
+    assert missing(content) == {"lba/full, seed 2", "jsia/full, seed 0, 2"}
     assert "jsia/full, seed 0, 2" in output
-    (tmp_path / "runs" / "multirun.yaml").write_text("hydra: {sweeper: {params: {seed: one}}}")
-    content, _, _ = reported(run_here, tmp_path, "figure=false")
-    assert kinds(content) == [("unreadable", "runs")]
+
+
+@pytest.mark.parametrize("content", ["hydra: {sweeper: {params: {seed: one}}}", "hydra: ["])
+def test_a_damaged_plan_is_named(run_here, make: Make, tmp_path: Path, content: str) -> None:
+    make("lba/full", 0)
+    (tmp_path / "runs" / "multirun.yaml").write_text(content)
+    report, _, _ = reported(run_here, tmp_path, "figure=false")
+    assert kinds(report) == [("unreadable", "runs")]
 
 
 def test_published_numbers_stand_beside_rows_of_their_own_kind_only() -> None:
@@ -243,10 +296,7 @@ def test_published_numbers_stand_beside_rows_of_their_own_kind_only() -> None:
 
 
 def test_published_rows_exist_and_are_percent() -> None:
-    experiments = {
-        str(p.relative_to(ROOT / "conf" / "experiment").with_suffix(""))
-        for p in (ROOT / "conf" / "experiment").rglob("*.yaml")
-    }
+    experiments = choices("experiment")
     keys = set()
     for entry in PUBLISHED:
         assert entry.row in experiments or entry.row in LITERATURE, entry
@@ -262,11 +312,11 @@ def test_published_rows_exist_and_are_percent() -> None:
 
 def test_runs_of_other_settings_under_one_name_are_left_out(run_here, make: Make, tmp_path: Path) -> None:
     make("lba/full", 0)
-    make("lba/full", 1, config={"model.alpha": 0.7})
+    make("lba/full", 1, changes={"model.alpha": 0.7})
     make("aligngan/full", 0)
     content, _, _ = reported(run_here, tmp_path, "figure=false")
     assert ("settings", "lba/full") in kinds(content)
-    rows = {row["row"]: row for row in content["tables"][0][PLAIN_SECTION]}
+    rows = rows_of(content["tables"][0])
     assert rows["lba/full"]["seeds"] == []
     assert rows["aligngan/full"]["seeds"] == [0]
 
@@ -279,8 +329,8 @@ def test_folders_that_cannot_be_read_are_named(run_here, make: Make, tmp_path: P
     write_json(old / "results.json", content)
     (make("lba/full", 2) / "results.json").write_text("{")
     (make("aligngan/full", 0) / "config.yaml").unlink()
-    changed = make("aligngan/full", 1)
-    OmegaConf.save(OmegaConf.merge(OmegaConf.load(changed / "config.yaml"), {"seed": 7}), changed / "config.yaml")
+    edited = make("aligngan/full", 1)
+    (edited / "config.yaml").write_text(yaml.safe_dump(changed(raw_config(edited), {"seed": 7})))
     unlabelled = make("aligngan/full", 2)
     content = json.loads((unlabelled / "results.json").read_text())
     content["rows"]["aligngan/full"]["protocols"][KEY]["labels"]["inference"] = ["plain"]
@@ -294,7 +344,7 @@ def test_folders_that_cannot_be_read_are_named(run_here, make: Make, tmp_path: P
 def test_datasets_protocols_and_draws_have_tables_of_their_own(run_here, make: Make, tmp_path: Path) -> None:
     indoor = "sysu_mm01/indoor/single"
     make("lba/full", 0, rows={"lba/full": {KEY: result(0.4), indoor: result(0.5, key=indoor)}})
-    make("lba/full", 0, "elsewhere", config={"data.people.test_ids": 7}, rank1=0.3)
+    make("lba/full", 0, "elsewhere", changes={"data.people.test_ids": 7}, rank1=0.3)
     content, _, _ = reported(run_here, tmp_path, "figure=false")
     assert not [kind for kind, _ in kinds(content) if kind in ("doubled", "settings")]
     assert sorted(table["protocol"] for table in content["tables"]) == [KEY, KEY, indoor]
@@ -302,8 +352,8 @@ def test_datasets_protocols_and_draws_have_tables_of_their_own(run_here, make: M
 
 
 def test_captions_tell_of_mixed_versions_and_budgets(run_here, make: Make, tmp_path: Path) -> None:
-    make("lba/full", 0, config={"trainer.time_budget": 600})
-    make("lba/full", 1, facts={"git": "other", "versions": {"torch": "2.7"}}, config={"trainer.time_budget": 600})
+    make("lba/full", 0, changes={"trainer.time_budget": 600})
+    make("lba/full", 1, facts={"git": "other", "versions": {"torch": "2.7"}}, changes={"trainer.time_budget": 600})
     _, text, _ = reported(run_here, tmp_path, "figure=false", "untrained=true", "metrics=[rank1,rank20]")
     assert "different git revisions: abc, other" in text
     assert "different versions of torch: 2.6, 2.7" in text
@@ -318,8 +368,7 @@ def test_asked_rows_and_seeds_that_are_not_there_are_missing(run_here, make: Mak
     finished = run_here("report", "runs=[runs,runs]", *arguments)
     assert finished.code == 0, finished.output
     content = json.loads((tmp_path / "there" / "comparison.json").read_text())
-    missing = {problem["what"] for problem in content["not_in_tables"]}
-    assert missing == {"lba/full, seed 1", "jsia/full, seed 0, 1"}  # and runs named twice are not doubled
+    assert missing(content) == {"lba/full, seed 1", "jsia/full, seed 0, 1"}  # and runs named twice are not doubled
 
 
 def test_bad_input_is_one_sentence(run_here, make: Make, tmp_path: Path) -> None:
@@ -330,7 +379,7 @@ def test_bad_input_is_one_sentence(run_here, make: Make, tmp_path: Path) -> None
         (["runs=empty"], "No run (run.json) lies below"),
         (["runs=runs"], "No run can be compared: failed: lba/full"),
         (["runs=runs", "metrics=[rank2]"], "choose from rank1"),
-        (["runs=runs", "bootstrap=3"], "from 100 on"),
+        (["runs=runs", "bootstrap=3"], "choose 100 or more"),
         (["runs=[]"], "a folder or a list"),
         ([], "runs"),
     ):
@@ -354,9 +403,147 @@ def test_augmentation_names_what_is_on() -> None:
 
 
 def test_poolings_are_those_of_the_methods() -> None:
-    told = {
-        path.stem: pooling(OmegaConf.to_container(OmegaConf.load(path)))
-        for path in (ROOT / "conf" / "model").glob("*.yaml")
+    poolings = {}
+    for method in built_in_methods():
+        config = {"choices": {"method": method}, "model": method_settings(method)().plain()}
+        poolings.setdefault(pooling(config), set()).add(method)
+    assert poolings.pop("GeM") == {"lba", "agw"}
+    assert "strong" in poolings.pop("average")
+    assert set().union(*poolings.values()) == {"hog"}
+
+
+def test_the_pooling_of_a_method_that_is_not_installed_is_not_known() -> None:
+    assert pooling({"choices": {"method": "elsewhere"}, "model": {}}) == "not recorded"
+
+
+def settings_of_format_1(seed: int) -> dict[str, Any]:
+    """What config.yaml of ``experiment=lba/full scale=smoke trainer=cpu`` was in version 0.1."""
+    return {
+        "name": "lba/full",
+        "seed": seed,
+        "resume": None,
+        "run_dir": None,
+        "output_root": "outputs",
+        "overwrite": False,
+        "existing": "refuse",
+        "report": {"untrained": None, "modality_pairs": True, "figures": True, "tsne_identities": 7},
+        "people": {
+            "name": "smoke",
+            "train_ids": 8,
+            "val_ids": 4,
+            "test_ids": 10,
+            "frames": 3,
+            "pairs": {"ids": 20, "frames": 3},
+        },
+        "scale": {"name": "smoke"},
+        "preset": {"name": "paper"},
+        "protocol": {
+            "name": "sysu_mm01",
+            "modes": ["all", "indoor"],
+            "shots": [1, 10],
+            "trials": 10,
+            "draw": "official",
+            "permutations": None,
+            "similarity": "cosine",
+            "rerank": False,
+            "reranking": {"k1": 20, "k2": 6, "lambda_": 0.3, "convention": "paper"},
+        },
+        "data": {
+            "name": "synthetic",
+            "root": "datasets/synthetic-smoke",
+            "cache": "datasets/cache",
+            "evaluation_batch": 64,
+            "people": {
+                "train_ids": 8,
+                "val_ids": 4,
+                "test_ids": 10,
+                "frames": 3,
+                "height": 128,
+                "width": 64,
+                "seed": 0,
+            },
+        },
+        "selection": {"name": "last", "every": 0},
+        "trainer": {
+            "accelerator": "cpu",
+            "devices": 1,
+            "num_nodes": 1,
+            "strategy": "auto",
+            "backend": None,
+            "precision": "32-true",
+            "deterministic": False,
+            "log_every": 10,
+            "checkpoint_every": 100,
+            "pictures_every": 100,
+            "progress": True,
+            "time_budget": None,
+        },
+        "logger": {"name": "csv"},
+        "model": {
+            "_target_": "crossreid.methods.lba.LbA",
+            "name": "lba",
+            "preset": "paper",
+            "streams": {"identity": {"identities": 2, "images": 2, "height": 64, "width": 32}},
+            "epochs": 3,
+            "iterations_per_epoch": 2,
+            "phases": {"joint": 6},
+            "clip_norm": 0.0,
+            "flip": 0.5,
+            "channel_exchange": 0.0,
+            "backbone": {"name": "resnet18", "weights": "random", "size": [64, 32], "last_stride": 1},
+            "specific_stages": 0,
+            "optimizer": {
+                "kind": "sgd",
+                "encoder_lr": 0.01,
+                "head_lr": 0.1,
+                "momentum": 0.9,
+                "nesterov": True,
+                "weight_decay": 0.0005,
+            },
+            "schedule": {"warmup": 1, "steps": [1, 2], "factor": 0.1},
+            "layers": [3, 4],
+            "beta": 50.0,
+            "coattention": "per_image",
+            "dt_reduction": "mean",
+            "margin": 0.3,
+            "alpha": 0.3,
+            "w_ic": 1.0,
+            "w_dt": 0.5,
+        },
     }
-    assert {name for name, pooled in told.items() if pooled == "GeM"} == {"lba", "agw"}
-    assert {name for name, pooled in told.items() if pooled not in ("GeM", "average")} == {"hog"}
+
+
+def test_runs_of_format_1_and_of_today_are_one_row(run_here, tmp_path: Path) -> None:
+    before = settings_of_format_1(seed=0)
+    scores = {UNTRAINED: {KEY: result(0.1)}, "lba/full": {KEY: result(0.4)}}
+    write_run(tmp_path / "runs" / "before", before, fingerprint_of_format_1(before), rows=scores)
+    today = run_config(compose("train", ["experiment=lba/full", "scale=smoke", "trainer=cpu", "seed=1"])).to_plain()
+    write_run(tmp_path / "runs" / "today", today, fingerprint(today), rank1=0.5)
+    content, text, _ = reported(run_here, tmp_path, "figure=false")
+    assert content["not_in_tables"] == []
+    (table,) = content["tables"]
+    assert table["dataset"] == "synthetic, people=smoke"
+    row = rows_of(table)["lba/full"]
+    assert row["metrics"]["rank1"]["by_seed"] == {"0": pytest.approx(0.4), "1": pytest.approx(0.5)}
+    assert row["recipe"]["image size"] == "64x32"
+    assert row["recipe"]["backbone"] == "resnet18, random"
+    assert row["recipe"]["pooling"] == "GeM"
+    assert "55.41 / 54.14" in text
+
+    edited = tmp_path / "runs" / "before" / "config.yaml"
+    edited.write_text(edited.read_text().replace("alpha: 0.3", "alpha: 0.4"))
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    (problem,) = [entry for entry in content["not_in_tables"] if entry["kind"] == "unreadable"]
+    assert "their fingerprints differ" in problem["note"]
+
+
+def test_the_network_before_training_is_a_row_where_asked_for(run_here, make: Make, tmp_path: Path) -> None:
+    make("lba/full", 0, rows={UNTRAINED: {KEY: result(0.1)}, "lba/full": {KEY: result(0.4)}})
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    assert list(rows_of(content["tables"][0])) == ["lba/full"]
+    content, _, _ = reported(run_here, tmp_path, "figure=false", "untrained=true")
+    rows = rows_of(content["tables"][0])
+    untrained = rows[f"lba/full/{UNTRAINED}"]
+    assert untrained["metrics"]["rank1"]["mean"] == pytest.approx(0.1)
+    assert untrained["recipe"]["iterations"] == "0"
+    assert rows["lba/full"]["recipe"]["iterations"] == "300"

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from crossreid.command import run_command
+from crossreid.launch import run_command
 from crossreid.console import notice
 from crossreid.settings.commands import CheckConfig
 from crossreid.settings.compose import Composed, typed

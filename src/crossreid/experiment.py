@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,20 +21,24 @@ from crossreid.evaluation import Embeddings, load_foreign
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers, modalities
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.existing import open_or_keep
-from crossreid.runs.folder import forget_ranks
+from crossreid.runs.folder import forget_ranks, read_config
 from crossreid.runs.results import RunResults
 from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
+from crossreid.settings.fields import Settings
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import ProtocolConfig
 from crossreid.settings.registry import method_class
-from crossreid.settings.run import RunConfig
+from crossreid.settings.run import RunConfig, run_config_from_plain
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.environment import check_devices, check_figures, choose_device
 from crossreid.training.loading import checkpoint_at, method_from
 from crossreid.training.loggers import finish_wandb
 from crossreid.training.scoring import score_all
 from crossreid.training.session import Session
+
+_READ_AS_VALUES = ("null", "true", "false", "nan", "inf")
+"""Words that Hydra takes for something else than text."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,13 @@ class Experiment:
             **others,
         }
         given = {key: value for key, value in words.items() if value is not None}
+        given |= overrides or {}
+        _refuse_lost(given, {"model": model, "data": data, "protocol": protocol})
         if isinstance(model, MethodConfig):
             given["defaults_for_missing"] = True  # what is composed for the model is replaced
-        if isinstance(data, DataConfig) and data.root is not None:
-            given["data.root"] = str(data.root)
-        composed = compose("train", as_overrides({**given, **(overrides or {})}))
+        if isinstance(data, DataConfig):
+            given["data.root"] = "."  # likewise, and some need one
+        composed = compose("train", as_overrides(given))
         config = run_config(composed)
         self.config = _with_parts(config, model, data, protocol)
         self.config.check()
@@ -143,7 +150,7 @@ class Experiment:
         self.check()
         run = open_or_keep(self.config.to_plain(), sweep_dir)
         if isinstance(run, Path):
-            return FinishedRun(run, RunResults.read(run / "results.json"), self.config)
+            return FinishedRun(run, RunResults.read(run / "results.json"), run_config_from_plain(read_config(run)))
         session = Session(self.config, run)
         try:
             results = session.complete()
@@ -228,10 +235,19 @@ def _word(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     text = str(value)
-    if text and all(letter.isalnum() or letter in "_/-.:" for letter in text):
+    if re.fullmatch(r"[A-Za-z_/][\w/.:-]*", text, re.ASCII) and text.lower() not in _READ_AS_VALUES:
         return text
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    # in quotes a backslash stands for itself, but before a quote
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
     return f"'{escaped}'"
+
+
+def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:
+    """Raise :class:`ConfigError` where something is said of a part that is given as settings, which are taken as they are."""
+    for key in given:
+        name, _, inside = key.lstrip("+~").partition(".")
+        if inside and isinstance(parts.get(name), Settings):
+            raise ConfigError(f"{name} is given as settings, which are taken as they are: say {key} in them.")
 
 
 def _with_parts(
@@ -244,7 +260,7 @@ def _with_parts(
     if isinstance(model, MethodConfig):
         config = replace(config, model=model, preset=None, scale=None)
     if isinstance(data, DataConfig):
-        config = replace(config, data=data)
+        config = replace(config, data=data, people=None)
     if isinstance(protocol, ProtocolConfig):
         config = replace(config, protocol=protocol)
     return config

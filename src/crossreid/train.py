@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from crossreid.command import run_command, sweeping
+from crossreid.launch import run_command, sweeping
 from crossreid.errors import ConfigError
 from crossreid.settings.compose import Composed, run_config
 from crossreid.settings.run import RunConfig

@@ -519,12 +519,12 @@ def test_augmentation_is_a_function_of_seed_and_iteration(make) -> None:
     module = make("model=cmssft").module
     images = torch.rand(4, 3, 32, 16)
     batch = PairedBatch(images, images, torch.tensor([0, 0, 1, 1]), 0)
-    one, two = module._augmented(batch), module._augmented(batch)
+    one, two = module._augment(batch), module._augment(batch)
     assert torch.equal(one.visible, two.visible)
     assert not torch.equal(one.visible, one.infrared)
     module.iteration = 1
-    assert not torch.equal(module._augmented(batch).visible, one.visible)
-    plain = make("model=cmssft", "model.erasing.probability=0.0", "model.crop_padding=0").module._augmented(batch)
+    assert not torch.equal(module._augment(batch).visible, one.visible)
+    plain = make("model=cmssft", "model.erasing.probability=0.0", "model.crop_padding=0").module._augment(batch)
     assert torch.equal(plain.visible, images)
 
 

@@ -11,7 +11,8 @@ from methods_support import make_batch
 from support import ROOT, choices
 
 MODELS = list(built_in_methods())
-ROWS = [row for row in choices("experiment") if not row.endswith("/full") or row == "jsia/full"]  # /full is the model itself
+# X/full is model=X itself, but for JSIA-ReID's, whose row says more
+ROWS = [row for row in choices("experiment") if not row.endswith("/full") or row == "jsia/full"]
 VARIANTS = [f"model={name}" for name in MODELS] + [f"experiment={name}" for name in ROWS]
 
 

@@ -86,8 +86,12 @@ def _optimizer_states(checkpoint: dict[str, object], recorded: list[dict[str, ob
 
 
 def write_run(folder: Path, name: str, data_root: Path, cache: Path) -> None:
-    """A run folder as version 0.1 left it when it was stopped."""
+    """A run folder as version 0.1 left it when it was stopped, with weights that can be trained on."""
     checkpoint = checkpoint_of(name, str(data_root), str(cache))
+    ours = current_checkpoint(checkpoint)["crossreid"]
+    module = make_method(run_config_from_plain(ours["config"]).model, ours["num_identities"], seed=1)
+    initial = module.state_dict()
+    checkpoint["state_dict"] = {key: initial[current_name(key)] for key in checkpoint["state_dict"]}
     config = checkpoint["crossreid"]["config"]
     folder.mkdir(parents=True)
     torch.save(checkpoint, folder / "last.ckpt")

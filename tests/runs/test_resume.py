@@ -30,14 +30,14 @@ PHASES = [
 """Method, phase, and the iteration after which the run is killed once the next one is logged."""
 ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
-    "cmssft": ["model.phases.joint=12", "model.decay.after=[4,8]"],
+    "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],
     "ddag": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "jsia": ["model.phases={generation: 4, joint: 8}", "model.decay.after=2"],
     "lba": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "tsgan": [
-        "model.phases={teacher: 4, gan: 4, joint: 4}",
-        "model.schedule={warmup: 2, steps: [3]}",
-        "model.teacher_schedule={warmup: 2, steps: [3]}",
+        "model.epochs={teacher: 1, gan: 1, joint: 1}",
+        "model.schedule={passes: 4, warmup: 2, steps: [3]}",  # a pass is an iteration
+        "model.teacher_schedule={passes: 4, warmup: 2, steps: [3]}",
     ],
 }
 COMMON = ["model.iterations_per_epoch=4", "trainer.checkpoint_every=1", "trainer.log_every=1", "seed=5"]

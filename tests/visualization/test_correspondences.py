@@ -8,16 +8,23 @@ from matplotlib.figure import Figure
 from crossreid.visualization import method_figures
 from crossreid.visualization.correspondences import centre
 
-PEOPLE, SIZE, CELLS, MATCHES = 2, (64, 32), (4, 2), 5
+PEOPLE = 2
+SIZE = (64, 32)
+CELLS = (4, 2)
+MATCHES = 5
+MAPS = ("visible_mask", "infrared_mask", "visible_attention", "infrared_attention")
 
 
 @pytest.fixture
 def data() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    maps = ("visible_mask", "infrared_mask", "visible_attention", "infrared_attention")
-    found = {name: torch.rand(PEOPLE, 1, *CELLS, generator=generator) for name in maps}
-    images = {name: torch.rand(PEOPLE, 3, *SIZE, generator=generator) for name in ("visible", "infrared")}
-    return found | images | {"matches": torch.randint(0, 8, (PEOPLE, MATCHES, 2), generator=generator)}
+    tensors = {}
+    for modality in ("visible", "infrared"):
+        tensors[modality] = torch.rand(PEOPLE, 3, *SIZE, generator=generator)
+    for name in MAPS:
+        tensors[name] = torch.rand(PEOPLE, 1, *CELLS, generator=generator)
+    tensors["matches"] = torch.randint(0, 8, (PEOPLE, MATCHES, 2), generator=generator)
+    return tensors
 
 
 def drawn(figure: Figure) -> np.ndarray:
@@ -39,11 +46,12 @@ def test_a_line_joins_the_cells_of_each_match(data) -> None:
     assert len(figure.axes) == PEOPLE * 5
     for person in range(PEOPLE):
         lines = figure.axes[5 * person + 2].lines
-        ends = {tuple(np.concatenate([line.get_xdata(), line.get_ydata()])) for line in lines}
+        ends = {(*line.get_xdata(), *line.get_ydata()) for line in lines}
         expected = set()
-        for p, q in data["matches"][person].tolist():
-            (x, y), (u, v) = centre(p, CELLS, SIZE), centre(q, CELLS, SIZE)
-            expected.add((x, u + 1.25 * SIZE[1], y, v))
+        for visible_cell, infrared_cell in data["matches"][person].tolist():
+            x, y = centre(visible_cell, CELLS, SIZE)
+            other_x, other_y = centre(infrared_cell, CELLS, SIZE)
+            expected.add((x, other_x + 1.25 * SIZE[1], y, other_y))
         assert len(lines) == MATCHES
         assert ends == expected
     assert drawn(figure).std() > 10
@@ -51,7 +59,7 @@ def test_a_line_joins_the_cells_of_each_match(data) -> None:
 
 def test_maps_are_overlaid(data) -> None:
     before = drawn(method_figures("lba", data)["correspondences"])
-    for name in ("visible_mask", "infrared_mask", "visible_attention", "infrared_attention"):
+    for name in MAPS:
         changed = data | {name: 1 - data[name]}
         assert (drawn(method_figures("lba", changed)["correspondences"]) != before).any(), name
 

@@ -56,9 +56,11 @@ class Scored:
     modalities: frozenset[Modality] = frozenset(MODALITIES)
 
     @classmethod
-    def of(cls, data: DataConfig, trained_on: DataConfig, dataset: ReIDDataset) -> Scored:
-        """A dataset, scored with a model that was trained on the same or another one."""
-        trained_split = trained_on.split_number if data.name == trained_on.name else None
+    def of(cls, data: DataConfig, trained_on: DataConfig | None, dataset: ReIDDataset) -> Scored:
+        """A dataset, scored with a model that was trained on the same or another one, or on nobody knows which."""
+        trained_split = None
+        if trained_on is not None and trained_on.name == data.name:
+            trained_split = trained_on.split_number
         infrared = [dataset.records[row].modality == "infrared" for row in dataset.rows("test")]
         return cls(data.folder, data.split_number, trained_split, modalities(infrared))
 

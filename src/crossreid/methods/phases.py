@@ -84,7 +84,7 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
             raise ConfigError(
                 "model.iterations_per_epoch is not known: train with a ReIDDataModule, or give a number of iterations."
             )
-        self.config.iterations_per_epoch = int(told)
+        self.config = self.config.with_epoch(int(told))
         self.config.check_phases("model")
 
     def on_train_batch_start(self, batch: TrainingBatch, batch_idx: int) -> None:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.errors import ConfigError
 from crossreid.settings.data import DataConfig, TrainedDataConfig
-from crossreid.settings.fields import Settings, from_plain
+from crossreid.settings.fields import Settings, from_plain, unknown_name
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import dataset_settings, method_settings, use_plugins
@@ -29,6 +29,8 @@ from crossreid.settings.sentences import explain, keys_of
 from crossreid.settings.store import choices_of, is_choice, packaged_conf, register
 
 PLUGINS = "plugins="
+OPTIONAL_GROUPS = ("model_preset", "model_scale", "recipe")
+"""Groups of which a method may have no choice that fits."""
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -59,6 +61,7 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Composed:
     """
     use_plugins(plugins_in(overrides))
     register()
+    refuse_untold_choices(overrides)
     try:
         config = _load(command, list(overrides))
         choices = dict(config.hydra.runtime.choices)
@@ -94,12 +97,28 @@ def known_keys(command: str, overrides: Sequence[str]) -> list[str]:
     return []
 
 
+def refuse_untold_choices(overrides: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` for ``GROUP=null``, and for a choice that is not there in a group where none is needed.
+
+    Hydra ends the first by an error of Python's own, and takes the second without a word.
+    """
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        group = key.partition("@")[0]
+        known = choices_of(group)
+        if known and value in ("null", ""):
+            raise ConfigError(f"{group} is chosen by a name: choose from {', '.join(known)}, or leave {word} out.")
+        if group in OPTIONAL_GROUPS and value not in known:
+            raise ConfigError(unknown_name(group, value, known))
+
+
 def plugins_in(overrides: Sequence[str]) -> list[str]:
     """The packages that overrides name: ``plugins=[one,two]`` or ``plugins=one``."""
     named: list[str] = []
     for word in overrides:
-        if word.startswith(PLUGINS):
-            listed = word.removeprefix(PLUGINS).strip("'\" ").removeprefix("[").removesuffix("]")
+        told = word.lstrip("+")
+        if told.startswith(PLUGINS):
+            listed = told.removeprefix(PLUGINS).strip("'\" ").removeprefix("[").removesuffix("]")
             named.extend(name.strip("'\" ") for name in listed.split(",") if name.strip("'\" "))
     return named
 
@@ -119,6 +138,7 @@ def run_config(composed: Composed) -> RunConfig:
         "data": data_part(str(chosen["data"]), values.pop("data")),
         "protocol": protocol_part(str(chosen["protocol"]), values.pop("protocol")),
     }
+    _refuse_trained(parts)
     named = {"row": chosen.get("experiment"), "preset": chosen.get("preset"), "scale": chosen.get("scale")}
     config = from_plain(RunConfig, {**values, **parts, **named})
     _check_row(composed)
@@ -140,9 +160,19 @@ def typed(schema: type[SettingsT], composed: Composed) -> SettingsT:
         values["data"] = data_part(str(composed.choices["data"]), values["data"])
     if "protocol" in values:
         values["protocol"] = protocol_part(str(composed.choices["protocol"]), values["protocol"])
+    if not hasattr(schema, "checkpoint"):
+        _refuse_trained(values)
     config = from_plain(schema, values)
     config.check()
     return config
+
+
+def _refuse_trained(parts: Mapping[str, Any]) -> None:
+    """Only a checkpoint was trained on something, and with a protocol."""
+    if isinstance(parts.get("data"), TrainedDataConfig):
+        raise ConfigError("data=trained is the dataset of a checkpoint, and there is none here: name a dataset.")
+    if isinstance(parts.get("protocol"), TrainedProtocolConfig):
+        raise ConfigError("protocol=auto is the protocol of a checkpoint, and there is none here: name a protocol.")
 
 
 def method_part(name: str, values: Mapping[str, Any]) -> MethodConfig:

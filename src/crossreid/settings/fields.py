@@ -325,8 +325,10 @@ def from_plain(schema: type[SettingsT], values: Mapping[str, Any], place: str = 
     """Settings from plain values; what is not given keeps its default. Text is taken as it is: nothing is looked up.
 
     Raises:
-        ConfigError: a key is unknown; the nearest known one is named.
+        ConfigError: a key is unknown, and the nearest known one is named; or the values are no group of settings.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{place or 'What holds the settings'} is {_shown(values)}: give a group of settings.")
     known = {item.name: item for item in fields(schema)}
     hints = type_hints(schema)
     given = {}

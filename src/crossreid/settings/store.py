@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from hydra.core.config_store import ConfigStore
 
+from crossreid.errors import ConfigError
 from crossreid.settings.commands import COMMANDS
 from crossreid.settings.data import DataConfig, TrainedDataConfig
 from crossreid.settings.method import MethodConfig
@@ -132,11 +133,20 @@ def _register_dataset(store: ConfigStore, name: str, schema: type[DataConfig]) -
 
 
 def register_folder(folder: str) -> None:
-    """Store the config files of a package outside this one, under the groups that their folders name."""
+    """Store the config files of a package outside this one, under the groups that their folders name.
+
+    Raises:
+        ConfigError: one cannot be read.
+    """
     root = Path(folder)
     for path in sorted(root.rglob("*.yaml")):
         text = path.read_text(encoding="utf-8")
-        content: Mapping[str, Any] = yaml.safe_load(text) or {}
+        try:
+            content: Any = yaml.safe_load(text) or {}
+        except yaml.YAMLError as error:
+            raise ConfigError(f"The config file '{path}' cannot be read: {' '.join(str(error).split())}.") from error
+        if not isinstance(content, Mapping):
+            raise ConfigError(f"The config file '{path}' holds no settings.")
         group = path.relative_to(root).parent.as_posix()
         ConfigStore.instance().store(group=group, name=path.stem, package=_package(text), node=dict(content))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -60,7 +61,9 @@ class IterationCheckpoint(pl.Callback):
         self._previous: Any = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on the first Ctrl-C saves, the second one stops at once."""
+        """From now on the first Ctrl-C saves, the second one stops at once; other threads than the first hear of none."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         self._previous = signal.signal(signal.SIGINT, self._on_interrupt)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:

@@ -60,10 +60,19 @@ def choose_device(name: str) -> torch.device:
     if name in ("gpu", "cuda") or name.startswith("cuda:"):
         if not has_gpu:
             raise ConfigError(f"The device {name} needs a CUDA GPU and torch finds none: choose cpu or auto.")
-        return torch.device("cuda" if name == "gpu" else name)
+        return _gpu("cuda" if name == "gpu" else name)
     if name == "cpu":
         return torch.device("cpu")
     raise ConfigError(f"There is no device '{name}': choose from auto, cpu, gpu, cuda:0.")
+
+
+def _gpu(name: str) -> torch.device:
+    """``cuda`` or ``cuda:1``, which is there."""
+    number = name.partition(":")[2]
+    count = torch.cuda.device_count()
+    if ":" in name and not (number.isdecimal() and int(number) < count):
+        raise ConfigError(f"There is no device '{name}': the last of {count} GPUs is cuda:{count - 1}.")
+    return torch.device(name)
 
 
 def machine(device: torch.device) -> str:

@@ -79,16 +79,20 @@ def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
     Raises:
         CheckpointError: a plain trainer wrote it, so that there are none; or they cannot be read.
     """
-    kept = checkpoint["crossreid"].get("config")
-    if kept is None:
+    if not _has_run(checkpoint):
         raise CheckpointError(
             f"The checkpoint '{path}' was not written by a run of crossreid, so it does not say what to score: name data and "
             "protocol."
         )
     try:
-        return run_config_from_plain(kept)
+        return run_config_from_plain(checkpoint["crossreid"]["config"])
     except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {error}") from error
+
+
+def _has_run(checkpoint: Mapping[str, Any]) -> bool:
+    """A run of crossreid wrote the checkpoint, and not a plain trainer."""
+    return "config" in checkpoint["crossreid"]
 
 
 @dataclass(frozen=True)
@@ -96,13 +100,12 @@ class Restored:
     """A trained method with its dataset and what to score it by.
 
     Attributes:
-        name: of the run and its iteration, for tables.
+        name: of the run, or of the method where a plain trainer trained it, and its iteration, for tables.
         module: the method with its weights.
         data: the dataset asked for, or the one of training.
         settings: of the protocol asked for, or of that of training.
         protocols: what they make.
         trainer: to embed with.
-        config: the settings of the run that trained it.
     """
 
     name: str
@@ -111,7 +114,6 @@ class Restored:
     settings: ProtocolConfig
     protocols: ProtocolSet
     trainer: pl.Trainer
-    config: RunConfig
 
     def scorers(self) -> dict[str, Scorer]:
         """What to score by, by row."""
@@ -145,22 +147,28 @@ def restore(
     """
     check_devices(trainer)
     checkpoint = read_checkpoint(path)
-    trained = run_of(checkpoint, path)
-    scored_on = dataset_settings(data, trained.data)
-    chosen = trained.protocol if isinstance(protocol, TrainedProtocolConfig) else protocol
     module = method_from(checkpoint, path)
-    validating = trained.selection.name == "validation"
+    trained_on: DataConfig | None = None
+    validating = False
+    if isinstance(data, DataConfig) and isinstance(protocol, ProtocolConfig) and not _has_run(checkpoint):
+        label, scored_on, chosen = module.config.name, data, protocol  # of a plain trainer, and all is said here
+    else:
+        trained = run_of(checkpoint, path)
+        trained_on = trained.data
+        validating = trained.selection.name == "validation"
+        label = trained.label
+        scored_on = dataset_settings(data, trained.data)
+        chosen = trained.protocol if isinstance(protocol, TrainedProtocolConfig) else protocol
     module_data = ReIDDataModule.for_method(
-        scored_on, module.config, seed=trained.seed, validating=validating, progress=trainer.progress
+        scored_on, module.config, seed=module.seed, validating=validating, progress=trainer.progress
     )
     return Restored(
-        f"{trained.label} (iteration {module.iteration})",
+        f"{label} (iteration {module.iteration})",
         module,
         module_data,
         chosen,
-        build_protocols(chosen, Scored.of(scored_on, trained.data, module_data.dataset)),
+        build_protocols(chosen, Scored.of(scored_on, trained_on, module_data.dataset)),
         make_trainer(trainer, module.config, 1, path.parent, (), [IterationProgress()] if trainer.progress else []),
-        trained,
     )
 
 

@@ -15,7 +15,7 @@ from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
-from crossreid.runs.folder import BEST, LAST, RunFolder, now, start_run, tell_ranks
+from crossreid.runs.folder import BEST, LAST, RunFolder, differences_from, now, shortened, start_run, tell_ranks
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
@@ -81,7 +81,9 @@ class Session:
             config.check()
         notice(_announce(config))
         if config.scale == "paper" and config.model.trains and choose_device(config.trainer.accelerator).type == "cpu":
-            notice("scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first.")
+            notice(
+                "scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first."
+            )
         self.module = self._make_module()
         for sentence in self.module.load_pretrained():
             notice(f"Initial weights: {sentence}")
@@ -112,6 +114,8 @@ class Session:
         if self.run.checkpoint is None:
             return 0
         checkpoint = read_checkpoint(self.run.checkpoint)
+        if found := differences_from(self.run.path, self.config.to_plain()):  # now that the dataset has said its part
+            raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {shortened(found)}.")
         trial = self._make_module()  # a copy: the row before training keeps its weights
         load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
         ours = checkpoint["crossreid"]

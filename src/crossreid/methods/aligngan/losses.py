@@ -70,6 +70,6 @@ def shuffle_within_identity(maps: Tensor, images_per_identity: int) -> Tensor:
     Returns:
         As ``maps``; rows shifted inside each group of K by a random number of places, never 0.
     """
-    groups = maps.reshape(-1, images_per_identity, *maps.shape[1:])
+    groups = maps.reshape(-1, images_per_identity, *maps.shape[1:])  # (P, K, ...)
     shift = int(torch.randint(1, images_per_identity, ()))
     return groups.roll(shift, dims=1).reshape(maps.shape)

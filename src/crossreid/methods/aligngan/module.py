@@ -71,6 +71,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         self.to_infrared = ResNetGenerator(gen.channels, gen.blocks, gen.running_stats)  # Gp
         self.to_visible = ResNetGenerator(gen.channels, gen.blocks, gen.running_stats)  # Gp'
         self.discriminator_visible = PatchDiscriminator(disc.channels, disc.patch_layers)  # D_rgb
+        # Discriminators of the pixel warm-up, which judge images alone: the joint phase has others.
         self.warmup_visible = PatchDiscriminator(disc.channels, disc.patch_layers)
         self.warmup_infrared = PatchDiscriminator(disc.channels, disc.patch_layers)
 
@@ -82,10 +83,12 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
                 channels, disc.channels, disc.image_layers, disc.joint_layers, disc.feature_channels
             )
             return
-        # Dj without its image branch: maps get the size and the first layer the width that the branch would end with
+        # Dj without its image branch. Each layer of the branch halves the image and doubles the width: maps are resized to
+        # what the branch would give, and the first layer is as wide.
         gan = self.config.streams["gan"]
-        size = (gan.height >> disc.image_layers, gan.width >> disc.image_layers)
-        width = disc.channels << disc.image_layers
+        factor = 2**disc.image_layers
+        size = (gan.height // factor, gan.width // factor)
+        width = disc.channels * factor
         self.discriminator_feature = FeatureDiscriminator(
             channels, size, width, disc.joint_layers, disc.feature_channels
         )
@@ -108,7 +111,10 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
 
     def _adam(self, *names: str) -> Adam:
         """Adam of those of the named networks that this row has."""
-        networks = [getattr(self, name) for name in names if hasattr(self, name)]
+        networks = []
+        for name in names:
+            if hasattr(self, name):
+                networks.append(getattr(self, name))
         return make_adam(self.config.gan_optimizer, parameters_of(*networks))
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
@@ -126,20 +132,23 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     # ------------------------------------------------------------------ training
 
     def training_step(self, batch: TrainingBatch) -> None:
-        """One iteration of the phase that is on (sec. 3.4: alternate Eq. 6, 4 and 7)."""
+        """One iteration of the phase that is on (sec. 3.4: alternate Eq. 6, 4 and 7).
+
+        The pixel turn's images and maps serve the discriminators' turns too: each is computed once.
+        """
         if self.phase == "feature":
             self._feature_warmup(batch["identity"])
         elif self.phase == "pixel":
             outputs = self._pixel_turn(batch["gan"])
             self._warmup_discriminator_turns(batch["gan"], outputs)
-        elif self.config.pixel_alignment:
+        elif self.config.pixel_alignment:  # the joint phase
             self._feature_turn(batch["identity"])
             outputs = self._pixel_turn(batch["gan"])
             self._visible_discriminator_turn(batch["gan"], outputs)
             self._joint_discriminator_turn(outputs)
-        else:
+        else:  # FeatAlign
             self._feature_turn(batch["identity"])
-            self._joint_discriminator_turn(self._real_outputs(batch["gan"]))
+            self._joint_discriminator_turn(self._untranslated_outputs(batch["gan"]))
 
     def _feature_warmup(self, batch: PairedBatch) -> None:
         """Classification and triplet on real infrared alone."""
@@ -153,20 +162,21 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         """Eq. 6: classification and triplets of fake and real infrared, and fake maps that the discriminator accepts."""
         weights = self.config.feature
         with self.turn("feature") as losses:
-            fake_images = self._translated(batch.visible)
+            fake_images = self._fake_infrared(batch.visible)  # constants here: Gp has its own turn
             fake = self.feature(fake_images)
             real = self.feature(batch.infrared)
             losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 5
             losses.add("id_real", identity_loss(real.logits, batch.pids), weights.id)
-            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)
+            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)  # Eq. 5
             if weights.gan:  # 0 in PixAlign
-                gan = self._feature_acceptance(fake_images, batch.infrared, fake.map)  # Eq. 10
+                gan = self._feature_gan(fake_images, batch.infrared, fake.map)
                 losses.add("gan", gan, weights.gan)
 
-    def _feature_acceptance(self, fake_images: Tensor, real_images: Tensor, fake_maps: Tensor) -> Tensor:
+    def _feature_gan(self, fake_images: Tensor, real_images: Tensor, fake_maps: Tensor) -> Tensor:
         """Eq. 10: Gf makes the discriminator accept the maps of fake images."""
-        if self.config.discriminator != "joint":
+        if self.config.discriminator != "joint":  # AlignGAN- and FeatAlign judge maps alone
             return least_squares(self.discriminator_feature(fake_maps), 1.0)
+        # Named (image, feature map), as in Eq. 10.
         pairs = {
             "real_fake": ImageMapPair(real_images, fake_maps),
             "fake_fake": ImageMapPair(fake_images, fake_maps),
@@ -180,26 +190,26 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         with self.turn("pixel") as losses, frozen_norms:
             fake_infrared = self.to_infrared(batch.visible)
             fake_visible = self.to_visible(batch.infrared)
-            with torch.no_grad():  # nothing that leads to the generators
+            with torch.no_grad():  # nothing here leads to a generator
                 real = self.feature(batch.infrared)
-            fake = self.feature(fake_infrared)
-            outputs = PixelOutputs(
-                fake_visible, ImageMapPair(batch.infrared, real.map), ImageMapPair(fake_infrared, fake.map)
-            )
+            fake = self.feature(fake_infrared)  # gradients pass through Gf, which stays as it is
+            real_pair = ImageMapPair(batch.infrared, real.map)
+            fake_pair = ImageMapPair(fake_infrared, fake.map)
+            outputs = PixelOutputs(fake_visible, real_pair, fake_pair)
             self._add_pixel_gan(losses, outputs, weights.gan)
             cycle_visible = pixel_l1(self.to_visible(fake_infrared), batch.visible)
             cycle_infrared = pixel_l1(self.to_infrared(fake_visible), batch.infrared)
             losses.add("cycle", cycle_visible + cycle_infrared, weights.cycle)  # Eq. 1
-            if weights.identity_mapping:
+            if weights.identity_mapping:  # CycleGAN's, which the paper does not print
                 same_visible = pixel_l1(self.to_visible(batch.visible), batch.visible)
                 same_infrared = pixel_l1(self.to_infrared(batch.infrared), batch.infrared)
                 losses.add("identity_mapping", same_visible + same_infrared, weights.identity_mapping)
             losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 2
-            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)
+            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)  # Eq. 2
         return outputs.detach()
 
     def _add_pixel_gan(self, losses: Losses, outputs: PixelOutputs, weight: float) -> None:
-        """Eq. 9 for Gp, and CycleGAN's loss for Gp'."""
+        """Eq. 9 for Gp, and CycleGAN's loss for Gp'; in the pixel warm-up CycleGAN's for both."""
         if self.phase == "pixel":
             logits_visible = self.warmup_visible(outputs.fake_visible)
             losses.add("gan_visible", least_squares(logits_visible, 1.0), weight)
@@ -212,6 +222,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             logits_infrared = self.discriminator_infrared(outputs.fake.images)
             losses.add("gan_infrared", least_squares(logits_infrared, 1.0), weight)
             return
+        # Named (image, feature map), as in Eq. 9.
         pairs = {
             "fake_real": ImageMapPair(outputs.fake.images, outputs.real.maps.detach()),
             "fake_fake": outputs.fake,
@@ -220,7 +231,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         losses.add("gan_infrared", accepted, weight)
 
     def _add_triplets(self, losses: Losses, fake: Features, real: Features, pids: Tensor, weight: float) -> None:
-        """Eq. 3 in both directions, between fake and real infrared."""
+        """Eq. 3 in both directions: anchors of one kind, positives and negatives of the other (fake or real infrared)."""
         margin = self.config.margin
         losses.add("triplet_fake", hardest_triplet(fake.embedding, real.embedding, pids, pids, margin), weight)
         losses.add("triplet_real", hardest_triplet(real.embedding, fake.embedding, pids, pids, margin), weight)
@@ -258,6 +269,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
                 losses.add("infrared", rejection(real_images, fake_images))
 
     def _joint_rejection(self, outputs: PixelOutputs) -> Tensor:
+        """Eq. 8: what Dj takes for real is an image with its own map, or with that of another image of the person."""
         images_per_identity = self.config.streams["gan"].images
         real = outputs.real
         if self.config.real_pairs == "same_identity":
@@ -267,30 +279,34 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     # ------------------------------------------------------------------ images and embeddings
 
     @torch.no_grad()
-    def _translated(self, visible: Tensor) -> Tensor:
+    def _fake_infrared(self, visible: Tensor) -> Tensor:
         """Fake infrared for the feature generator, or the visible images themselves without pixel alignment."""
         return self.to_infrared(visible) if self.config.pixel_alignment else visible
 
     @torch.no_grad()
-    def _real_outputs(self, batch: PairedBatch) -> PixelOutputs:
+    def _untranslated_outputs(self, batch: PairedBatch) -> PixelOutputs:
         """FeatAlign: what a pixel turn would leave, with visible images in the place of fake infrared."""
         with frozen_running_statistics(self.feature, not self.config.update_norms_in_pixel_step):
             infrared = self.feature(batch.infrared)
             visible = self.feature(batch.visible)
-        return PixelOutputs(
-            batch.visible, ImageMapPair(batch.infrared, infrared.map), ImageMapPair(batch.visible, visible.map)
-        )
+        real_pair = ImageMapPair(batch.infrared, infrared.map)
+        fake_pair = ImageMapPair(batch.visible, visible.map)
+        return PixelOutputs(batch.visible, real_pair, fake_pair)
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """V (B, C): visible images are translated first (sec. 3.4); with ``flip_test`` V of the mirrored (fake) infrared
         image is added; L2-normalised."""
-        infrared = self._translated(images) if modality == "visible" else images
-        encode = self.feature.vectors
-        vectors = mirrored_sum(encode, infrared) if self.config.flip_test else encode(infrared)
+        infrared = images
+        if modality == "visible":
+            infrared = self._fake_infrared(images)
+        if self.config.flip_test:
+            vectors = mirrored_sum(self.feature.vectors, infrared)
+        else:
+            vectors = self.feature.vectors(infrared)
         return {"main": F.normalize(vectors.float(), dim=1)}
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Fig. 5: real visible, fake infrared, real infrared; without pixel alignment the real ones only."""
         if not self.config.pixel_alignment:
             return super().translate(visible, infrared)
-        return {"real visible": visible, "fake infrared": self._translated(visible), "real infrared": infrared}
+        return {"real visible": visible, "fake infrared": self._fake_infrared(visible), "real infrared": infrared}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.records import Modality
 from crossreid.losses import euclidean_triplet
 
 ByModality = dict[Modality, Tensor]
@@ -18,13 +18,16 @@ ByModality = dict[Modality, Tensor]
 
 def within_modality(vectors: ByModality, pids: Tensor, margin: float) -> Tensor:
     """Eq. 3: batch-hard triplets inside each modality, the sum of two means; vectors (N, D), pids (N,)."""
-    return torch.stack([euclidean_triplet(vectors[m], vectors[m], pids, pids, margin) for m in MODALITIES]).sum()
+    visible = euclidean_triplet(vectors["visible"], vectors["visible"], pids, pids, margin)
+    infrared = euclidean_triplet(vectors["infrared"], vectors["infrared"], pids, pids, margin)
+    return torch.stack([visible, infrared]).sum()
 
 
 def across_modalities(vectors: ByModality, pids: Tensor, margin: float) -> Tensor:
     """Eq. 4: batch-hard triplets with anchors of one modality and the rest of the other, the sum of two means."""
-    pairs = [(vectors["visible"], vectors["infrared"]), (vectors["infrared"], vectors["visible"])]
-    return torch.stack([euclidean_triplet(one, other, pids, pids, margin) for one, other in pairs]).sum()
+    visible_anchors = euclidean_triplet(vectors["visible"], vectors["infrared"], pids, pids, margin)
+    infrared_anchors = euclidean_triplet(vectors["infrared"], vectors["visible"], pids, pids, margin)
+    return torch.stack([visible_anchors, infrared_anchors]).sum()
 
 
 def projection_loss(guesses: ByModality, shared: ByModality, *, clip: float = 0.0) -> Tensor:
@@ -35,10 +38,16 @@ def projection_loss(guesses: ByModality, shared: ByModality, *, clip: float = 0.
         shared: modality -> H (N, D).
         clip: largest error of an image that counts; beyond it an image has no gradient. 0 for no limit.
     """
-    errors = torch.cat([(guesses[m].float() - shared[m].float()).norm(dim=1) for m in MODALITIES])
-    return (errors.clamp(max=clip) if clip else errors).mean()
+    visible_errors = (guesses["visible"].float() - shared["visible"].float()).norm(dim=1)  # (N,)
+    infrared_errors = (guesses["infrared"].float() - shared["infrared"].float()).norm(dim=1)
+    errors = torch.cat([visible_errors, infrared_errors])
+    if clip:
+        errors = errors.clamp(max=clip)
+    return errors.mean()
 
 
-def reconstruction_loss(rebuilt: ByModality, images: ByModality) -> Tensor:
+def reconstruction_loss(reconstructions: ByModality, images: ByModality) -> Tensor:
     """Eq. 17: mean squared error per element of normalised images (N, 3, h, w), mean over both modalities."""
-    return torch.stack([F.mse_loss(rebuilt[m].float(), images[m].float()) for m in MODALITIES]).mean()
+    visible = F.mse_loss(reconstructions["visible"].float(), images["visible"].float())
+    infrared = F.mse_loss(reconstructions["infrared"].float(), images["infrared"].float())
+    return torch.stack([visible, infrared]).mean()

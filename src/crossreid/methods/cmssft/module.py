@@ -40,7 +40,7 @@ from crossreid.methods.cmssft.networks import (
     TransferNetwork,
     TwoStreamExtractor,
 )
-from crossreid.methods.cmssft.scoring import FEATURES, Transfer
+from crossreid.methods.cmssft.scoring import FEATURES, SHARED, Transfer
 from crossreid.methods.players import Losses
 from crossreid.methods.reporting import HasFurtherScorers
 from crossreid.nn.backbones import erasing_fill, pool
@@ -79,14 +79,13 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         cfg = self.config
         self.extractor = TwoStreamExtractor(cfg.backbone, specific=cfg.specific)
         channels = self.extractor.channels
-
-        def block() -> FeatureBlock:
-            return FeatureBlock(channels, num_identities, cfg.neck, cfg.feature_dim)
-
-        self.shared_block = block()  # Feat^S
+        self.shared_block = FeatureBlock(channels, num_identities, cfg.neck, cfg.feature_dim)  # Feat^S
         dim = self.shared_block.dim
+        # The parts below are those that the rows of Table 3 switch: what a row leaves out does not exist.
         if cfg.specific:
-            self.specific_blocks = nn.ModuleDict({modality: block() for modality in MODALITIES})  # Feat^R, Feat^I
+            self.specific_blocks = nn.ModuleDict()  # Feat^R, Feat^I
+            for modality in MODALITIES:
+                self.specific_blocks[modality] = FeatureBlock(channels, num_identities, cfg.neck, cfg.feature_dim)
         if cfg.transfer:
             self.transfer = TransferNetwork(
                 dim,
@@ -98,14 +97,14 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
                 neck_dim=cfg.feature_dim,
             )
         if cfg.reconstruction:
-            self.decoders = nn.ModuleDict()
+            self.decoders = nn.ModuleDict()  # De^R, De^I
             for modality in MODALITIES:
                 self.decoders[modality] = CMSSFTDecoder(2 * channels, cfg.decoder.width, reduced=cfg.decoder.reduced)
         if cfg.modality:
-            self.discriminator = ModalityDiscriminator(dim, cfg.discriminator_widths)
+            self.discriminator = ModalityDiscriminator(dim, cfg.discriminator_widths)  # Theta_D
         if cfg.projection:
-            self.projections = Projections(dim)
-        self.feature_names = FEATURES if cfg.specific else FEATURES[:1]
+            self.projections = Projections(dim)  # Theta^R, Theta^I
+        self.feature_names = FEATURES if cfg.specific else (SHARED,)
 
     # ------------------------------------------------------------------ players
 
@@ -120,7 +119,11 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
 
     def _present(self, *names: str) -> list[nn.Module]:
         """The networks of these names that this row has."""
-        return [getattr(self, name) for name in names if hasattr(self, name)]
+        networks = []
+        for name in names:
+            if hasattr(self, name):
+                networks.append(getattr(self, name))
+        return networks
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """All rates fall in steps (sec. 4.1)."""
@@ -134,18 +137,17 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
 
     def training_step(self, batch: TrainingBatch) -> None:
         """Eq. 21: the network's turn, then the adversaries' on the network's features."""
-        stream = self._augmented(batch["identity"])
+        images = self._augment(batch["identity"])
         with self.turn("network") as losses:
-            features = self._features(stream)
-            self._add_feature_losses(losses, features, stream.pids)
+            features = self._features(images)
+            self._add_feature_losses(losses, features, images.pids)
             if self.config.reconstruction:
-                rebuilt = {modality: self._rebuild(features.maps[modality], modality) for modality in MODALITIES}
-                losses.add("reconstruction", reconstruction_loss(rebuilt, features.images), self.config.reconstruction)
+                self._add_reconstruction(losses, features)
             self._subtract_adversaries(losses, features)
         if "discriminators" in self.player_order:
             self._discriminators_turn(features)
 
-    def _augmented(self, batch: PairedBatch) -> PairedBatch:
+    def _augment(self, batch: PairedBatch) -> PairedBatch:
         """Random crop and random erasing; the data module has mirrored the images."""
         cfg = self.config
         fill = erasing_fill()
@@ -158,26 +160,33 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         return batch._replace(visible=augment(batch.visible), infrared=augment(batch.infrared))
 
     def _features(self, batch: PairedBatch) -> CMSSFTFeatures:
-        """Eq. 1."""
+        """Eq. 1: H by one block for both modalities, P by a block of each."""
         images: ByModality = {
             "visible": self.extractor.normalise(batch.visible),
             "infrared": self.extractor.normalise(batch.infrared),
         }
         maps = self.extractor(images["visible"], images["infrared"])
-        vectors = torch.cat([pool(maps[modality].shared.float()) for modality in MODALITIES])
-        shared = _by_modality(self.shared_block(vectors))
-        return CMSSFTFeatures(images, maps, shared, self._specific(maps))
+        visible_vectors = pool(maps["visible"].shared.float())  # (N, C)
+        infrared_vectors = pool(maps["infrared"].shared.float())
+        # One call: the block's batch norm sees both modalities as one batch.
+        shared = self.shared_block(torch.cat([visible_vectors, infrared_vectors]))
+        return CMSSFTFeatures(images, maps, _by_modality(shared), self._specific(maps))
 
     def _specific(self, maps: dict[Modality, Maps]) -> dict[Modality, BlockOutput]:
         """P of each modality; empty without specific streams."""
         specific: dict[Modality, BlockOutput] = {}
-        for modality, part in maps.items():
-            if part.specific is not None:
-                specific[modality] = self.specific_blocks[modality](pool(part.specific.float()))
+        for modality in MODALITIES:
+            specific_map = maps[modality].specific
+            if specific_map is not None:
+                vectors = pool(specific_map.float())  # (N, C, h, w) -> (N, C)
+                specific[modality] = self.specific_blocks[modality](vectors)
         return specific
 
     def _add_feature_losses(self, losses: Losses, features: CMSSFTFeatures, pids: Tensor) -> None:
-        """Eq. 18 and 19."""
+        """Eq. 18 and 19: L(H) + L(P) + L(T), each with the weights of Eq. 18.
+
+        Half of a triplet loss of two terms and a quarter of one of four: each is a mean, as heavy as the classification.
+        """
         cfg = self.config
         _add_classification(losses, "shared", features.shared, pids)  # L(H)
         shared_triplet = across_modalities(_vectors(features.shared), pids, cfg.margin_across)
@@ -188,59 +197,78 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         specific_triplet = within_modality(_vectors(features.specific), pids, cfg.margin_within)
         losses.add("specific_triplet", specific_triplet, 0.5)
         if cfg.transfer:
-            pairs = {
-                modality: (features.shared[modality].feature, features.specific[modality].feature)
-                for modality in MODALITIES
-            }
-            transferred = _by_modality(self.transfer(pairs))
+            transferred = self._transferred_features(features)
             _add_classification(losses, "transferred", transferred, pids)  # L(T)
             vectors = _vectors(transferred)
             across = across_modalities(vectors, pids, cfg.margin_across)
             within = within_modality(vectors, pids, cfg.margin_within)
             losses.add("transferred_triplet", across + within, 0.25)  # Eq. 13
 
+    def _transferred_features(self, features: CMSSFTFeatures) -> dict[Modality, BlockOutput]:
+        """T of each modality (Eq. 5 to 11), on the graph of the batch."""
+        shared = features.shared
+        specific = features.specific
+        visible = (shared["visible"].feature, specific["visible"].feature)
+        infrared = (shared["infrared"].feature, specific["infrared"].feature)
+        return _by_modality(self.transfer({"visible": visible, "infrared": infrared}))
+
+    def _add_reconstruction(self, losses: Losses, features: CMSSFTFeatures) -> None:
+        """Eq. 16 and 17."""
+        reconstructions: ByModality = {
+            "visible": self._reconstruct(features.maps["visible"], "visible"),
+            "infrared": self._reconstruct(features.maps["infrared"], "infrared"),
+        }
+        error = reconstruction_loss(reconstructions, features.images)
+        losses.add("reconstruction", error, self.config.reconstruction)
+
     def _subtract_adversaries(self, losses: Losses, features: CMSSFTFeatures) -> None:
         """Eq. 20: the network maximises what the adversaries minimise, within bounds."""
         cfg = self.config
         shared = _features_of(features.shared)
         if cfg.modality:
-            logits = [self.discriminator(shared[modality]) for modality in MODALITIES]
+            visible_logits = self.discriminator(shared["visible"])
+            infrared_logits = self.discriminator(shared["infrared"])
             if cfg.modality_generator == "minimax":
-                losses.add("modality", modality_loss(*logits), -cfg.modality)
+                losses.add("modality", modality_loss(visible_logits, infrared_logits), -cfg.modality)
             else:
-                losses.add("modality", modality_doubt(*logits), cfg.modality)
+                losses.add("modality", modality_doubt(visible_logits, infrared_logits), cfg.modality)
         if cfg.projection:
             bounds = cfg.projection_bounds
-            targets = _detached(shared) if bounds.detach_shared else shared
-            error = self._projection(_features_of(features.specific), targets, clip=bounds.clip)
+            # The error must grow by P turning away from H, and not by H becoming another feature.
+            targets = _detach(shared) if bounds.detach_shared else shared
+            error = self._projection_error(_features_of(features.specific), targets, clip=bounds.clip)
             losses.add("projection", error, -cfg.projection)
 
     def _discriminators_turn(self, features: CMSSFTFeatures) -> None:
         """Eq. 21, second line: D and Theta minimise their losses on detached features."""
         cfg = self.config
-        shared = _detached(_features_of(features.shared))
+        shared = _detach(_features_of(features.shared))
         with self.turn("discriminators") as losses:
             if cfg.modality:
-                logits = [self.discriminator(shared[modality]) for modality in MODALITIES]
-                losses.add("modality", modality_loss(*logits), cfg.modality)
+                visible_logits = self.discriminator(shared["visible"])
+                infrared_logits = self.discriminator(shared["infrared"])
+                losses.add("modality", modality_loss(visible_logits, infrared_logits), cfg.modality)  # Eq. 14
             if cfg.projection:
-                specific = _detached(_features_of(features.specific))
-                losses.add("projection", self._projection(specific, shared), cfg.projection)
+                specific = _detach(_features_of(features.specific))
+                losses.add("projection", self._projection_error(specific, shared), cfg.projection)  # Eq. 15
 
-    def _projection(self, specific: ByModality, shared: ByModality, *, clip: float = 0.0) -> Tensor:
+    def _projection_error(self, specific: ByModality, shared: ByModality, *, clip: float = 0.0) -> Tensor:
         """Eq. 15 on unit vectors, or on features as they are."""
         with torch.autocast(self.device.type, enabled=False):
             if self.config.projection_bounds.normalise:
-                specific = _units(specific)
-                shared = _units(shared)
-            guesses = {modality: self.projections(specific[modality].float(), modality) for modality in MODALITIES}
+                specific = _normalise(specific)
+                shared = _normalise(shared)
+            guesses: ByModality = {
+                "visible": self.projections(specific["visible"].float(), "visible"),
+                "infrared": self.projections(specific["infrared"].float(), "infrared"),
+            }
             return projection_loss(guesses, shared, clip=clip)
 
-    def _rebuild(self, maps: Maps, modality: Modality) -> Tensor:
-        """Eq. 16: normalised images (N, 3, h, w)."""
+    def _reconstruct(self, maps: Maps, modality: Modality) -> Tensor:
+        """Eq. 16: maps (N, C, h, w) -> normalised images (N, 3, 16 h, 16 w)."""
         assert maps.specific is not None
-        rebuilt: Tensor = self.decoders[modality](maps.shared, maps.specific)
-        return rebuilt
+        images: Tensor = self.decoders[modality](maps.shared, maps.specific)
+        return images
 
     # ------------------------------------------------------------------ images and embeddings
 
@@ -292,32 +320,32 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         for modality, images in by_modality.items():
             pictures[f"real {modality}"] = images
             if self.config.reconstruction:
-                for name, rebuilt in self._reconstructions(images, modality).items():
-                    pictures[f"{modality} {name}"] = rebuilt
+                for name, reconstructions in self._reconstructions(images, modality).items():
+                    pictures[f"{modality} {name}"] = reconstructions
         return pictures
 
     def _reconstructions(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """Images of one modality rebuilt from parts of their maps, of the images' size and about [0, 1]."""
+        """Images of one modality from parts of their maps, (N, 3, h, w) of the images' size and about [0, 1]."""
         maps = self.extractor.maps(self.extractor.normalise(images), modality)
         assert maps.specific is not None
-        nothing = torch.zeros_like(maps.shared)
+        zeros = torch.zeros_like(maps.shared)
         sources = {
-            "shared only": Maps(maps.shared, nothing),
-            "specific only": Maps(nothing, maps.specific),
+            "shared only": Maps(maps.shared, zeros),
+            "specific only": Maps(zeros, maps.specific),
             "both": maps,
         }
         pictures: dict[str, Tensor] = {}
         for name, source in sources.items():
-            rebuilt = self.extractor.to_images(self._rebuild(source, modality))
-            pictures[name] = F.interpolate(rebuilt, size=images.shape[-2:], mode="bilinear")
+            reconstructions = self.extractor.to_images(self._reconstruct(source, modality))
+            pictures[name] = F.interpolate(reconstructions, size=images.shape[-2:], mode="bilinear")
         return pictures
 
 
-def _by_modality(both: BlockOutput) -> dict[Modality, BlockOutput]:
-    """Halves of a batch of visible, then as many infrared images."""
-    visible_vector, infrared_vector = both.vector.chunk(2)
-    visible_feature, infrared_feature = both.feature.chunk(2)
-    visible_logits, infrared_logits = both.logits.chunk(2)
+def _by_modality(output: BlockOutput) -> dict[Modality, BlockOutput]:
+    """Halves of (2 N, ...): N visible, then N infrared images."""
+    visible_vector, infrared_vector = output.vector.chunk(2)
+    visible_feature, infrared_feature = output.feature.chunk(2)
+    visible_logits, infrared_logits = output.logits.chunk(2)
     return {
         "visible": BlockOutput(visible_vector, visible_feature, visible_logits),
         "infrared": BlockOutput(infrared_vector, infrared_feature, infrared_logits),
@@ -325,20 +353,24 @@ def _by_modality(both: BlockOutput) -> dict[Modality, BlockOutput]:
 
 
 def _vectors(outputs: dict[Modality, BlockOutput]) -> ByModality:
-    return {modality: part.vector for modality, part in outputs.items()}
+    """What triplets compare: before the batch norm."""
+    return {"visible": outputs["visible"].vector, "infrared": outputs["infrared"].vector}
 
 
 def _features_of(outputs: dict[Modality, BlockOutput]) -> ByModality:
-    return {modality: part.feature for modality, part in outputs.items()}
+    """What everything else sees: after the batch norm."""
+    return {"visible": outputs["visible"].feature, "infrared": outputs["infrared"].feature}
 
 
-def _detached(features: ByModality) -> ByModality:
-    return {modality: feature.detach() for modality, feature in features.items()}
+def _detach(features: ByModality) -> ByModality:
+    return {"visible": features["visible"].detach(), "infrared": features["infrared"].detach()}
 
 
-def _units(features: ByModality) -> ByModality:
-    """L2-normalised in float32."""
-    return {modality: F.normalize(feature.float(), dim=1) for modality, feature in features.items()}
+def _normalise(features: ByModality) -> ByModality:
+    """Unit vectors, in float32."""
+    visible = F.normalize(features["visible"].float(), dim=1)
+    infrared = F.normalize(features["infrared"].float(), dim=1)
+    return {"visible": visible, "infrared": infrared}
 
 
 def _add_classification(losses: Losses, name: str, outputs: dict[Modality, BlockOutput], pids: Tensor) -> None:

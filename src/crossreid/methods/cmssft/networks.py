@@ -19,7 +19,7 @@ from crossreid.nn.backbones import BODY, PretrainedParts, ResNetEncoder, gather_
 from crossreid.nn.feature_block import BlockOutput, FeatureBlock
 from crossreid.settings.networks import BackboneConfig
 
-LOW_LAYERS = 6  # stem and two residual stages
+LOW_LAYERS = 6  # the stem's convolution, batch norm, ReLU and max-pool, then two residual stages
 
 
 class Maps(NamedTuple):
@@ -50,17 +50,21 @@ class TwoStreamExtractor(PretrainedParts):
         high = encoder.body[LOW_LAYERS:]
         self.prepare = encoder.prepare
         self.channels = encoder.channels
-        low_copies: dict[str, nn.Sequential] = {modality: deepcopy(low) for modality in MODALITIES}
-        self.low = nn.ModuleDict(low_copies)  # Conv1^R, Conv1^I
+        visible_low = deepcopy(low)
+        infrared_low = deepcopy(low)
+        self.low = nn.ModuleDict({"visible": visible_low, "infrared": infrared_low})  # Conv1^R, Conv1^I
         self.shared = high  # Conv2^S
-        high_copies: dict[str, nn.Sequential] = {}
+        high_copies = [high]
         if specific:
-            high_copies = {modality: deepcopy(high) for modality in MODALITIES}
-            self.specific = nn.ModuleDict(high_copies)  # Conv2^R, Conv2^I
-        stretches = [zip(BODY[:LOW_LAYERS], part, strict=True) for part in low_copies.values()]
-        stretches += [zip(BODY[LOW_LAYERS:], part, strict=True) for part in (high, *high_copies.values())]
+            visible_high = deepcopy(high)
+            infrared_high = deepcopy(high)
+            high_copies += [visible_high, infrared_high]
+            self.specific = nn.ModuleDict({"visible": visible_high, "infrared": infrared_high})  # Conv2^R, Conv2^I
+        # Every copy is filled from the same layers of one ImageNet file.
+        named_layers = [zip(BODY[:LOW_LAYERS], copy, strict=True) for copy in (visible_low, infrared_low)]
+        named_layers += [zip(BODY[LOW_LAYERS:], copy, strict=True) for copy in high_copies]
         self.backbone = backbone
-        self.pretrained_parts = gather_parts(*stretches)
+        self.pretrained_parts = gather_parts(*named_layers)
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] -> what the network sees, and the decoders rebuild: resized, ImageNet statistics."""
@@ -88,6 +92,7 @@ class TwoStreamExtractor(PretrainedParts):
         return Maps(self.shared(low), self._specific(low, modality))
 
     def _specific(self, low: Tensor, modality: Modality) -> Tensor | None:
+        """Conv2 of one modality on maps of the low part; None without specific streams (Table 3, row 1)."""
         if not hasattr(self, "specific"):
             return None
         feature_map: Tensor = self.specific[modality](low)
@@ -115,35 +120,41 @@ class TransferNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.k = k
-        parts: list[str] = []
+        parts: list[str] = []  # segments of Z in Eq. 5, there [visible-specific; shared; infrared-specific]
         if "shared" in segments:
             parts.append("shared")
         if "specific" in segments:
             parts.extend(MODALITIES)
         self.weights = nn.ModuleDict({part: nn.Linear(channels, dim, bias=False) for part in parts})  # W
+        deviation = (2 / (len(parts) * channels)) ** 0.5  # Kaiming's, of W as one matrix
         for layer in self.weights.values():
             assert isinstance(layer, nn.Linear)
-            nn.init.normal_(layer.weight, 0.0, (2 / (len(parts) * channels)) ** 0.5)  # Kaiming, of the whole of W
+            nn.init.normal_(layer.weight, 0.0, deviation)
         self.block = FeatureBlock(dim, classes, neck, neck_dim)  # Feat^t
 
     def project(self, shared: Tensor, specific: Tensor, modality: Modality) -> Tensor:
         """``Z W`` of one modality: features (N, D) and (N, D) -> (N, dim)."""
-        segments = {"shared": shared, modality: specific}
-        parts = [self.weights[name](feature) for name, feature in segments.items() if name in self.weights]
-        return torch.stack(parts).sum(0)
+        products = []
+        if "shared" in self.weights:
+            products.append(self.weights["shared"](shared))
+        if modality in self.weights:
+            products.append(self.weights[modality](specific))
+        return torch.stack(products).sum(0)
 
     def forward(self, features: dict[Modality, tuple[Tensor, Tensor]]) -> BlockOutput:
         """(shared, specific) features of both modalities -> T of the visible, then of the infrared images.
 
         Affinities and propagation are in float32 whatever the training precision: half-precision values tie.
         """
-        device = features["visible"][0].device.type
-        with torch.autocast(device, enabled=False):
-            visible = (features["visible"][0].float(), features["visible"][1].float())
-            infrared = (features["infrared"][0].float(), features["infrared"][1].float())
-            projected = torch.cat([self.project(*visible, "visible"), self.project(*infrared, "infrared")])
-            affinities = dense_affinities(visible, infrared, self.k)
-            output: BlockOutput = self.block(F.relu(propagate(affinities, projected)))
+        visible_shared, visible_specific = features["visible"]
+        infrared_shared, infrared_specific = features["infrared"]
+        with torch.autocast(visible_shared.device.type, enabled=False):
+            visible = (visible_shared.float(), visible_specific.float())
+            infrared = (infrared_shared.float(), infrared_specific.float())
+            projected = torch.cat([self.project(*visible, "visible"), self.project(*infrared, "infrared")])  # Z W
+            affinities = dense_affinities(visible, infrared, self.k)  # A, Eq. 8
+            propagated = F.relu(propagate(affinities, projected))  # Eq. 10
+            output: BlockOutput = self.block(propagated)  # Eq. 11
         return output
 
 

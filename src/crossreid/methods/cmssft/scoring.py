@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +23,26 @@ from crossreid.methods.cmssft.affinity import AffinityRows, GroupGraph, Nodes, n
 from crossreid.methods.cmssft.networks import TransferNetwork
 from crossreid.randomness import numpy_generator
 
-FEATURES = ("main", "specific", "lengths")
+SHARED = "main"
+SPECIFIC = "specific"
+LENGTHS = "lengths"
+FEATURES = (SHARED, SPECIFIC, LENGTHS)
 """Unit shared features (N, D), unit specific ones (N, D), and the lengths (N, 2) that both had."""
+
+CPU_MEMORY = 2**19
+GPU_MEMORY = 2**26
+
+
+class Batch(NamedTuple):
+    """Queries that are propagated at once.
+
+    Attributes:
+        places: (b * n,) of the queries, group by group.
+        groups: b.
+    """
+
+    places: Tensor
+    groups: int
 
 
 class Transfer:
@@ -63,7 +82,9 @@ class Transfer:
         self.most_pairs = most_pairs
         self.seed = seed
         self.chunk = chunk
-        self.memory = memory or (1 << 26 if self.device.type == "cuda" else 1 << 19)
+        if memory is None:
+            memory = GPU_MEMORY if self.device.type == "cuda" else CPU_MEMORY
+        self.memory = memory
 
     @property
     def whole(self) -> bool:
@@ -85,8 +106,9 @@ class Transfer:
         """Name in tables."""
         if self.group == 1:
             return "transferred, single query"
-        who = "all queries" if self.group is None else f"groups of {self.group} queries"
-        return f"transferred, {who} (transductive)"
+        if self.group is None:
+            return "transferred, all queries (transductive)"
+        return f"transferred, groups of {self.group} queries (transductive)"
 
     @torch.no_grad()
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
@@ -97,17 +119,22 @@ class Transfer:
                 GPU, and more pairs than ``most_pairs``.
         """
         self._require_cheap(len(query), len(gallery))
-        sides = _modality(query), _modality(gallery)
-        if set(sides) != set(MODALITIES):
+        query_modality = _modality(query)
+        gallery_modality = _modality(gallery)
+        if query_modality == gallery_modality:
             raise NotScoredError(
                 "cm-SSFT transfers between a visible and an infrared set: query one against the other."
             )
-        probes, others = (self._nodes(part, side) for part, side in zip((query, gallery), sides, strict=True))
-        within = nearest(others.specific, others.specific, self.network.k, same=True, chunk=self.chunk)
+        query_nodes = self._nodes(query, query_modality)
+        gallery_nodes = self._nodes(gallery, gallery_modality)
+        # T(A^GG, k) of Eq. 8 and 22 is the same whatever is asked.
+        specific = gallery_nodes.specific
+        within_gallery = nearest(specific, specific, self.network.k, same=True, chunk=self.chunk)
         scores = np.empty((len(query), len(gallery)))
         for places, groups in self._groups(len(query), gallery):
-            for columns, part in self._scores(probes.select(places.to(self.device)), others, within, groups):
-                scores[places.numpy(), columns] = part.cpu().numpy()
+            queries = query_nodes.select(places.to(self.device))
+            for columns, similarities in self._scores(queries, gallery_nodes, within_gallery, groups):
+                scores[places.numpy(), columns] = similarities.cpu().numpy()
         return to_grid(scores, 0)
 
     def _require_cheap(self, queries: int, gallery: int) -> None:
@@ -120,44 +147,55 @@ class Transfer:
 
     def _nodes(self, images: Embeddings, modality: Modality) -> Nodes:
         """Unit features, and ``Z W`` of the features at their full lengths, a chunk at a time."""
-        shared, specific = (torch.from_numpy(normalised(feature_of(images, name))) for name in FEATURES[:2])
-        lengths = torch.from_numpy(feature_of(images, FEATURES[2]).astype(np.float64))
-        parts = zip(*(torch.split(part, self.chunk) for part in (shared, specific, lengths)), strict=True)
-        projected = [
-            self.network.project((h * n[:, :1]).to(self.device), (p * n[:, 1:]).to(self.device), modality)
-            for h, p, n in parts
-        ]
+        shared = torch.from_numpy(normalised(feature_of(images, SHARED)))  # (N, D)
+        specific = torch.from_numpy(normalised(feature_of(images, SPECIFIC)))
+        lengths = torch.from_numpy(feature_of(images, LENGTHS).astype(np.float64))  # (N, 2)
+        projected = []
+        for start in range(0, len(images), self.chunk):
+            rows = slice(start, start + self.chunk)
+            full_shared = shared[rows] * lengths[rows, :1]
+            full_specific = specific[rows] * lengths[rows, 1:]
+            projected.append(self.network.project(full_shared.to(self.device), full_specific.to(self.device), modality))
         return Nodes(shared.to(self.device), specific.to(self.device), torch.cat(projected))
 
-    def _groups(self, count: int, gallery: Embeddings) -> list[tuple[Tensor, int]]:
-        """Places of the queries that are propagated together, and how many groups they are."""
+    def _groups(self, count: int, gallery: Embeddings) -> list[Batch]:
+        """Queries 0 to ``count`` - 1, cut into groups."""
         size = count if self.group is None else min(self.group, count)
         if size == 1:
-            batch = max(1, self.memory // (len(gallery) * self.network.block.dim))
-            return [(places, len(places)) for places in torch.split(torch.arange(count), batch)]
+            return self._single_queries(count, len(gallery))
         order = torch.arange(count)
         if size < count:
             shuffle = numpy_generator(self.seed, f"groups of {size}", *gallery.rows.tolist())
             order = torch.from_numpy(shuffle.permutation(count))
-        starts = [min(start, count - size) for start in range(0, count, size)]
-        return [(order[start : start + size], 1) for start in starts]
+        batches = []
+        for start in range(0, count, size):
+            first = min(start, count - size)  # the last group is filled up with queries of the one before
+            batches.append(Batch(order[first : first + size], 1))
+        return batches
+
+    def _single_queries(self, count: int, gallery: int) -> list[Batch]:
+        """As many groups of one query at once as their gallery features (b, G, D) find room for."""
+        at_once = max(1, self.memory // (gallery * self.network.block.dim))
+        return [Batch(places, len(places)) for places in torch.split(torch.arange(count), at_once)]
 
     def _scores(
-        self, queries: Nodes, gallery: Nodes, within: AffinityRows, groups: int
+        self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows, groups: int
     ) -> Iterator[tuple[slice, Tensor]]:
         """Similarities (b * n, r) of b groups of n queries with r gallery images, and which ones, a part at a time."""
-        graph = GroupGraph(queries, gallery, within, self.network.k, groups=groups, chunk=self.chunk)
-        probes = self._transferred(graph.queries())
-        step = max(1, self.memory // (groups * self.network.block.dim))
-        for start in range(0, len(gallery.shared), step):
-            columns = slice(start, start + step)
-            others = self._transferred(graph.gallery(columns))
-            yield columns, torch.bmm(probes, others.transpose(1, 2)).flatten(0, 1)
+        graph = GroupGraph(queries, gallery, within_gallery, self.network.k, groups=groups, chunk=self.chunk)
+        query_features = self._transfer(graph.queries())  # (b, n, D)
+        gallery_rows = max(1, self.memory // (groups * self.network.block.dim))
+        for start in range(0, len(gallery.shared), gallery_rows):
+            columns = slice(start, start + gallery_rows)
+            gallery_features = self._transfer(graph.gallery(columns))  # (b, r, D)
+            cosines = torch.bmm(query_features, gallery_features.transpose(1, 2))  # (b, n, r)
+            yield columns, cosines.flatten(0, 1)
 
-    def _transferred(self, spread: Tensor) -> Tensor:
-        """Propagated features (b, N, D') -> unit T (b, N, D)."""
-        features = self.network.block.features(F.relu(spread.flatten(0, 1)))
-        return F.normalize(features, dim=1).view(*spread.shape[:2], -1)
+    def _transfer(self, propagated: Tensor) -> Tensor:
+        """Eq. 10 from the ReLU on, and 11: (b, N, D') -> unit T (b, N, D)."""
+        groups, rows, _ = propagated.shape
+        features = self.network.block.features(F.relu(propagated.flatten(0, 1)))
+        return F.normalize(features, dim=1).view(groups, rows, -1)
 
 
 def _modality(images: Embeddings) -> Modality:

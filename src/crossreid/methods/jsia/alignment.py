@@ -30,12 +30,14 @@ def add_alignment(losses: Losses, config: JSIAConfig, real: BothModalities, fake
             ones follow each other.
     """
     if config.instance_level:
-        fixed = [[recognition.logits] for recognition in real]
-        moved = [[recognition.logits] for recognition in fake]
+        real_visible, real_infrared = real
+        fake_visible, fake_infrared = fake
+        fixed = [[real_visible.logits], [real_infrared.logits]]  # one entry: the whole image
+        moved = [[fake_visible.logits], [fake_infrared.logits]]
         _add_beside_others(losses, config, "il", fixed, moved, config.lambda_il)
     if config.local_regions != "none":
         followers = real if config.local_regions == "unpaired" else fake
-        fixed = [recognition.local for recognition in real]
+        fixed = [recognition.local for recognition in real]  # one entry a stripe
         moved = [recognition.local for recognition in followers]
         _add_beside_others(losses, config, "lr", fixed, moved, config.lambda_lr)
 

@@ -50,6 +50,7 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
     """
     log_p = F.log_softmax(first.float(), dim=1)
     log_q = F.log_softmax(second.float(), dim=1)
+    # kl_div(input, target) is KL(target || input): q comes first.
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
@@ -116,8 +117,8 @@ def variation_terms(maps: Tensor, rebuilt: Tensor, latent: Latent, norms: str) -
             each image, averaged over the batch.
     """
     difference = (maps.float() - rebuilt.float()).abs()
-    mean = latent.mean.float()
-    excess = latent.deviation.float() - 1
+    mean = latent.mean.float()  # u
+    excess = latent.deviation.float() - 1  # tau - 1
     if norms == "mean":
         return VariationTerms(difference.mean(), mean.square().mean(), excess.square().mean())
     return VariationTerms(
@@ -135,7 +136,8 @@ def mix(one: Tensor, two: Tensor, ratio: Tensor) -> Tensor:
         two: as ``one``.
         ratio: (B,) in [0, 1], one a row.
     """
-    ratio = ratio.view(-1, *[1] * (one.dim() - 1))
+    ones = [1] * (one.dim() - 1)
+    ratio = ratio.view(-1, *ones)  # (B,) -> (B, 1, ..., 1)
     return ratio * one + (1 - ratio) * two
 
 
@@ -148,7 +150,8 @@ def unseen_divergence(logits: Tensor, target: Tensor, direction: str) -> Tensor:
         direction: ``target_first`` is KL(target || prediction), cross-entropy up to a constant; ``printed`` is
             KL(prediction || target), with the target kept above 1e-8.
     """
-    prediction = F.log_softmax(logits.float(), dim=1)
+    log_prediction = F.log_softmax(logits.float(), dim=1)
     if direction == "target_first":
-        return F.kl_div(prediction, target.float(), reduction="batchmean")
-    return F.kl_div(target.float().clamp_min(1e-8).log(), prediction, reduction="batchmean", log_target=True)
+        return F.kl_div(log_prediction, target.float(), reduction="batchmean")
+    log_target = target.float().clamp_min(1e-8).log()  # a one-hot target has zeros
+    return F.kl_div(log_target, log_prediction, reduction="batchmean", log_target=True)

@@ -43,7 +43,9 @@ Move = tuple[Losses, Sequence[str]]
 """Losses and the players that they train."""
 
 REID = ("set_level", "instance")
-MIXES = (1.0, 0.75, 0.5, 0.25, 0.0)  # ratios of the picture grid's interpolations
+"""The players on the path from an image to its vector (Eq. 17)."""
+
+MIXING_RATIOS = (1.0, 0.75, 0.5, 0.25, 0.0)  # alpha of Eq. 14, from one person to another in the picture grid
 
 
 class JSIA(CrossModalityModule[JSIAConfig]):
@@ -94,7 +96,10 @@ class JSIA(CrossModalityModule[JSIAConfig]):
 
     def _adam(self, config: AdamConfig, *names: str) -> Adam:
         """Adam of those of the named networks that this row has."""
-        networks = [getattr(self, name) for name in names if hasattr(self, name)]
+        networks = []
+        for name in names:
+            if hasattr(self, name):
+                networks.append(getattr(self, name))
         return make_adam(config, parameters_of(*networks))
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
@@ -116,8 +121,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _generation_step(self, batch: PairedBatch) -> None:
         """Pre-training of the generation module: E_i stays as it is, gradients pass through it."""
         images = Pair(batch.visible, batch.infrared)
-        norms = evaluating(self.content, self.config.norms_in_generation == "eval")
-        with frozen_parameters(self.content), norms:
+        fixed_norms = evaluating(self.content, self.config.norms_in_generation == "eval")
+        with frozen_parameters(self.content), fixed_norms:
             outputs = self.generation(self.content, images)
         self.simultaneous(self._generation_moves(images, outputs, encoder=[]))
 
@@ -134,7 +139,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         moves = self._generation_moves(images, outputs, encoder=["set_level"])
         if self.config.set_level == "adversarial":
             moves.append((self._modality_rejection(maps), ["discriminator"]))
-        moves.append((Losses(recognition.terms | alignment.terms), REID))
+        moves.append((Losses(recognition.terms | alignment.terms), REID))  # the last four terms of Eq. 16
         self.simultaneous(moves)
 
     # ------------------------------------------------------------------ generation and variation
@@ -162,10 +167,10 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         weights = self.config.generation
         losses = Losses()
         if weights.content:  # a fake has the content of the other modality's real image
-            of_visible = jsia_losses.feature_l1(outputs.fake_contents.infrared, outputs.contents.visible)
-            of_infrared = jsia_losses.feature_l1(outputs.fake_contents.visible, outputs.contents.infrared)
-            losses.add("content", of_visible + of_infrared, weights.content)
-        if weights.style:
+            visible = jsia_losses.feature_l1(outputs.fake_contents.infrared, outputs.contents.visible)
+            infrared = jsia_losses.feature_l1(outputs.fake_contents.visible, outputs.contents.infrared)
+            losses.add("content", visible + infrared, weights.content)
+        if weights.style:  # and the style of its own modality's real image
             fake_styles = self.generation.styles(outputs.fakes)
             visible = jsia_losses.feature_l1(fake_styles.visible, outputs.styles.visible)
             infrared = jsia_losses.feature_l1(fake_styles.infrared, outputs.styles.infrared)
@@ -176,13 +181,14 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """Eq. 4, 5 and the generator's side of Eq. 7."""
         weights = self.config.generation
         losses = Losses()
-        losses.add("image", _pixel_l1_of_both(outputs.rebuilt, images), weights.image)
-        losses.add("cycle", _pixel_l1_of_both(outputs.cycles, images), weights.cycle)
+        losses.add("image", _pixel_l1_of_both(outputs.rebuilt, images), weights.image)  # Eq. 4
+        losses.add("cycle", _pixel_l1_of_both(outputs.cycles, images), weights.cycle)  # Eq. 5
         mean_images = Pair(_mean_image(images.visible), _mean_image(images.infrared))
         losses.add("mean_image", _pixel_l1_of_both(mean_images, images), 0.0)  # what ignoring the input would get
-        fakes = outputs.fakes
-        losses.add("gan_visible", jsia_losses.acceptance(self.discriminator_visible(fakes.visible)), weights.gan)
-        losses.add("gan_infrared", jsia_losses.acceptance(self.discriminator_infrared(fakes.infrared)), weights.gan)
+        logits_visible = self.discriminator_visible(outputs.fakes.visible)
+        losses.add("gan_visible", jsia_losses.acceptance(logits_visible), weights.gan)  # Eq. 7
+        logits_infrared = self.discriminator_infrared(outputs.fakes.infrared)
+        losses.add("gan_infrared", jsia_losses.acceptance(logits_infrared), weights.gan)
         return losses
 
     def _rejection(self, images: Pair, outputs: GenerationOutputs) -> Losses:
@@ -200,10 +206,12 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _variation_terms(self, outputs: GenerationOutputs) -> Losses:
         """Eq. 10 on the maps of both modalities."""
         cfg = self.config.variation
-        contents = outputs.contents.detach() if cfg.detach else outputs.contents
-        maps = torch.cat(contents)
+        contents = outputs.contents
+        if cfg.detach:  # V learns the maps as they are, and E_i does not learn to be easy for V
+            contents = contents.detach()
+        maps = torch.cat(contents)  # M, (2 B, C, h, w)
         latent = self.variation.encode(maps)
-        rebuilt = self.variation.decode(latent.sample())
+        rebuilt = self.variation.decode(latent.sample())  # Eq. 9
         terms = jsia_losses.variation_terms(maps, rebuilt, latent, cfg.norms)
         losses = Losses()
         losses.add("reconstruction", terms.reconstruction, cfg.reconstruction)
@@ -226,8 +234,9 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         triplet_infrared = euclidean_triplet(infrared.vector, visible.vector, pids, pids, cfg.margin)
         losses.add("triplet", torch.stack([triplet_visible, triplet_infrared]).mean())
         if cfg.local_regions != "none":
-            stripes = [*visible.local, *infrared.local]
-            local_id = [identity_loss(logits, pids, cfg.smoothing) for logits in stripes]
+            local_id = []
+            for stripe_logits in [*visible.local, *infrared.local]:
+                local_id.append(identity_loss(stripe_logits, pids, cfg.smoothing))
             losses.add("local_id", torch.stack(local_id).mean(), cfg.local_id)
         if cfg.set_level == "adversarial":
             logits_visible = self.discriminator_modality(maps.visible)
@@ -238,9 +247,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
 
     def _modality_rejection(self, maps: Pair) -> Losses:
         """Degraded SL: the modality discriminator's side."""
-        fixed = maps.detach()
-        logits_visible = self.discriminator_modality(fixed.visible)
-        logits_infrared = self.discriminator_modality(fixed.infrared)
+        logits_visible = self.discriminator_modality(maps.visible.detach())
+        logits_infrared = self.discriminator_modality(maps.infrared.detach())
         losses = Losses()
         losses.add("modality", jsia_losses.modality_discrimination(logits_visible, logits_infrared))
         return losses
@@ -253,9 +261,12 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         unpaired = cfg.local_regions == "unpaired"
         if not (paired or unpaired or cfg.unseen_ids):
             return losses
-        with torch.set_grad_enabled(unpaired):  # otherwise real images only set targets
+        # Degraded LR has real images follow each other; otherwise they only set targets.
+        with torch.set_grad_enabled(unpaired):
             real = self._recognise_both(Pair(batch.visible, batch.infrared))
-        fake = self._recognise_both(outputs.fakes.detach()) if paired else real
+        fake = real
+        if paired:
+            fake = self._recognise_both(outputs.fakes.detach())
         add_alignment(losses, cfg, real, fake)
         if cfg.unseen_ids:
             self._add_unseen(losses, batch, outputs, real)
@@ -265,16 +276,18 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         self, losses: Losses, batch: PairedBatch, outputs: GenerationOutputs, real: tuple[Recognition, Recognition]
     ) -> None:
         """Eq. 14 and 15: each image mixed with one of another identity, ``shift`` rows before it."""
+        # Rows stand identity by identity: a shift by whole identities, and not by all of them, meets another person.
         images_per_identity = self.config.streams["gan"].images
         identities = len(batch.pids) // images_per_identity
         shift = images_per_identity * int(torch.randint(1, identities, ()))
-        ratio = torch.rand(len(batch.pids), device=batch.pids.device)
-        mixed = self._recognise_both(self.mix(outputs.contents, outputs.styles, ratio, shift))
+        ratio = torch.rand(len(batch.pids), device=batch.pids.device)  # alpha, (B,)
+        mixed_images = self.mix(outputs.contents, outputs.styles, ratio, shift)
+        mixed_visible, mixed_infrared = self._recognise_both(mixed_images)
         targets = []
         for recognition in real:
-            probabilities = self._target_probabilities(recognition, batch.pids)
+            probabilities = self._target_probabilities(recognition, batch.pids)  # p_1; p_2 is that of the other person
             targets.append(jsia_losses.mix(probabilities, probabilities.roll(shift, 0), ratio))
-        add_unseen_divergence(losses, self.config, [recognition.logits for recognition in mixed], targets)
+        add_unseen_divergence(losses, self.config, [mixed_visible.logits, mixed_infrared.logits], targets)
 
     def _target_probabilities(self, real: Recognition, pids: Tensor) -> Tensor:
         """(B, classes): the labels of real images, or what is predicted for them."""
@@ -283,7 +296,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         return real.logits.detach().float().softmax(1)
 
     def _recognise_both(self, images: Pair) -> tuple[Recognition, Recognition]:
-        """What the re-ID path makes of both modalities' images."""
+        """The re-ID path on visible images, then on infrared ones: batch norms see each modality alone."""
         return self._recognise(images.visible), self._recognise(images.infrared)
 
     def _recognise(self, images: Tensor) -> Recognition:
@@ -300,17 +313,17 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _log_gradient_ratios(self, recognition: Losses, alignment: Losses) -> None:
         """Log how hard each alignment term pulls at E_sl, as a multiple of the identity losses' pull (Eq. 13)."""
         identity_pull = self._pull([recognition.terms["id"], recognition.terms["triplet"]])
-        for name, term in alignment.terms.items():
-            value, _ = term
-            if value.requires_grad:
-                self.losses[f"gradient/{name}"] = self._pull([term]) / identity_pull
+        for name, (value, weight) in alignment.terms.items():
+            if value.requires_grad:  # terms that are only logged have none
+                self.losses[f"gradient/{name}"] = self._pull([(value, weight)]) / identity_pull
 
     def _pull(self, terms: Sequence[tuple[Tensor, float]]) -> Tensor:
         """Norm of the gradient of weighted terms at E_sl's parameters, a scalar."""
         total = torch.stack([weight * value for value, weight in terms]).sum()
+        # The graph is needed again: players are trained on the same terms afterwards.
         gradients = torch.autograd.grad(total, list(self.set_level.parameters()), retain_graph=True)
-        everything = torch.cat([gradient.float().flatten() for gradient in gradients])
-        norm: Tensor = torch.linalg.vector_norm(everything)
+        flat_gradient = torch.cat([gradient.float().flatten() for gradient in gradients])
+        norm: Tensor = torch.linalg.vector_norm(flat_gradient)
         return norm
 
     # ------------------------------------------------------------------ images and embeddings
@@ -332,11 +345,12 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         def mix_rows(rows: Tensor) -> Tensor:
             return jsia_losses.mix(rows, rows.roll(shift, 0), ratio)
 
+        # The mean u of the latents, and no draw around it: a ratio of 1 gives the image back.
         latent_visible = self.variation.encode(contents.visible).mean
         latent_infrared = self.variation.encode(contents.infrared).mean
-        mixed_contents = Pair(
-            self.variation.decode(mix_rows(latent_visible)), self.variation.decode(mix_rows(latent_infrared))
-        )
+        content_visible = self.variation.decode(mix_rows(latent_visible))  # D_v of Eq. 9
+        content_infrared = self.variation.decode(mix_rows(latent_infrared))
+        mixed_contents = Pair(content_visible, content_infrared)
         mixed_styles = Pair(mix_rows(styles.visible), mix_rows(styles.infrared))
         images: Pair = self.generation.decode(mixed_contents, mixed_styles)
         return images
@@ -366,7 +380,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         other person of a column stands half the batch away.
         """
         gan_size = self.config.streams["gan"].size
-        images = Pair(_resized(visible, gan_size), _resized(infrared, gan_size))
+        images = Pair(_resize(visible, gan_size), _resize(infrared, gan_size))
         outputs: GenerationOutputs = self.generation(self.picture_content, images)
         rows = {
             "real visible": visible,
@@ -376,11 +390,15 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         }
         if self.config.unseen_ids:
             shift = len(visible) // 2
-            for share in MIXES:
-                ratio = visible.new_full((len(visible),), share)
-                rows[f"{share:.0%} of it"] = self.mix(outputs.contents, outputs.styles, ratio, shift).visible
+            for alpha in MIXING_RATIOS:
+                ratio = visible.new_full((len(visible),), alpha)
+                mixed = self.mix(outputs.contents, outputs.styles, ratio, shift)
+                rows[f"{alpha:.0%} of it"] = mixed.visible
             rows["the other"] = visible.roll(shift, 0)
-        return {name: _resized(row, visible.shape[-2:]) for name, row in rows.items()}
+        pictures: dict[str, Tensor] = {}
+        for name, images_of_row in rows.items():
+            pictures[name] = _resize(images_of_row, visible.shape[-2:])
+        return pictures
 
 
 def _pixel_l1_of_both(images: Pair, targets: Pair) -> Tensor:
@@ -393,7 +411,8 @@ def _mean_image(images: Tensor) -> Tensor:
     return images.mean(0, keepdim=True).expand_as(images)
 
 
-def _resized(images: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+def _resize(images: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Bilinear, without aliases; images of that size as they are."""
     if images.shape[-2:] == tuple(size):
         return images
     return F.interpolate(images, size=tuple(size), mode="bilinear", align_corners=False, antialias=True)

@@ -38,7 +38,7 @@ class SetLevelEncoder(PretrainedParts):
         net = make_resnet(backbone)
         self.prepare = ImageInput((backbone.size[0], backbone.size[1]))
         self.gray = config.gray
-        relu = [net.relu] if config.stem_relu else []
+        relu = [net.relu] if config.stem_relu else []  # the authors' code has none
         self.body = nn.Sequential(net.conv1, net.bn1, *relu, net.maxpool, net.layer1)
         self.channels = int(net.layer2[0].conv1.in_channels)
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
@@ -100,7 +100,10 @@ class InstanceEncoder(PretrainedParts):
             return []
         columns = F.adaptive_avg_pool2d(features, (len(self.local), 1)).flatten(2)  # (B, D, n)
         stripes = columns.unbind(2)
-        return [classify(stripe) for classify, stripe in zip(self.local, stripes, strict=True)]
+        logits = []
+        for classifier, stripe in zip(self.local, stripes, strict=True):  # C^n of Eq. 12 on (B, D)
+            logits.append(classifier(stripe))
+        return logits
 
     def vectors(self, maps: Tensor) -> Tensor:
         """M (B, C, h, w) -> V (B, D), without the classifiers."""

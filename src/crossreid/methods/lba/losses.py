@@ -9,10 +9,11 @@ from torch import Tensor
 _OFFSET = 1e-6  # added to every difference, as in PyTorch's pairwise distance: no NaN where two maps are equal
 
 
-def local_distances(one: Tensor, two: Tensor) -> Tensor:
+def local_distances(anchors: Tensor, reconstructions: Tensor) -> Tensor:
     """Eq. 11: Euclidean distance over channels at every position, (N, C, h, w) twice -> (N, h, w), in float32."""
-    with torch.autocast(one.device.type, enabled=False):
-        distances: Tensor = torch.linalg.vector_norm(one.float() - two.float() + _OFFSET, dim=1)
+    with torch.autocast(anchors.device.type, enabled=False):
+        differences = anchors.float() - reconstructions.float() + _OFFSET
+        distances: Tensor = torch.linalg.vector_norm(differences, dim=1)
     return distances
 
 
@@ -26,17 +27,20 @@ def dense_triplet(
         positives: reconstructions from images of the same identity.
         negatives: reconstructions from images of other identities.
         weights: (N, 1, h, w) co-attention of the anchors, or any shape that broadcasts to it.
-        alpha: margin in distance.
+        alpha: margin in distance, lambda in the printed equation.
         reduction: ``mean`` over images and positions, or ``sum`` over positions and the two modalities, mean over the pairs
             of images (half of the anchors are of each modality).
 
     Returns:
         A scalar >= 0.
     """
-    to_positives = local_distances(anchors, positives)  # (N, h, w)
-    to_negatives = local_distances(anchors, negatives)
-    hinge = F.relu(alpha + to_positives - to_negatives)
+    positive_distances = local_distances(anchors, positives)  # d+, (N, h, w)
+    negative_distances = local_distances(anchors, negatives)  # d-
+    hinge = F.relu(alpha + positive_distances - negative_distances)
+    # Without the squeeze (N, 1, h, w) x (N, h, w) is (N, N, h, w): every map weighs every image.
     weighted = weights.squeeze(1) * hinge
     if reduction == "mean":
         return weighted.mean()
-    return 2 * weighted.sum(dim=(1, 2)).mean()
+    image_sums = weighted.sum(dim=(1, 2))  # (N,)
+    # The mean over all N is half the sum of the two modalities' means.
+    return 2 * image_sums.mean()

@@ -23,6 +23,7 @@ from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.lba.cmalign import (
     Alignment,
+    Partners,
     align,
     co_attention,
     draw_partners,
@@ -40,11 +41,11 @@ from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.two_stream import StageMaps
 from crossreid.randomness import torch_generator
 
-MATCHES = 20  # in the figure of correspondences
+MATCHES = 20  # drawn for each pair of images, as in Fig. 4
 
 
 class LbA(CrossModalityModule[LbAConfig], HasFigureData):
-    """One network, one player."""
+    """One network, trained by one optimizer: CMAlign has no parameters and no opponent."""
 
     CONFIG = LbAConfig
     pooling = "GeM"
@@ -67,45 +68,59 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
 
     def training_step(self, batch: TrainingBatch) -> None:
         """Eq. 8: identity losses on images of both modalities, and what CMAlign adds."""
-        stream = batch["identity"]
-        labels = torch.cat([stream.pids, stream.pids])
+        images = batch["identity"]
+        labels = torch.cat([images.pids, images.pids])  # (N,) with N = 2 B: visible, then infrared rows
         with self.turn("network") as losses:
-            maps = self.network.maps(stream.visible, stream.infrared)
-            vectors = generalised_mean(maps.layer4)
+            maps = self.network.maps(images.visible, images.infrared)
+            vectors = generalised_mean(maps.layer4)  # phi(f), (N, C)
             losses.add("id", identity_loss(self.network.classify(vectors), labels))
-            losses.add("triplet", euclidean_triplet(vectors, vectors, labels, labels, self.config.margin))
+            # Anchors, positives and negatives are of either modality: only CMAlign looks across (sec. 3.3).
+            triplet = euclidean_triplet(vectors, vectors, labels, labels, self.config.margin)
+            losses.add("triplet", triplet)
             if self.config.w_ic or self.config.w_dt:
                 for layer in self.config.layers:
                     self._add_alignment(losses, layer, maps, labels)
 
     def _add_alignment(self, losses: Losses, layer: int, maps: StageMaps, labels: Tensor) -> None:
-        """ID consistency and dense triplets of one stage's maps, with partners of its own."""
+        """ID consistency and dense triplets of one stage's maps, with partners of its own.
+
+        Every image is an anchor once, so that both alignments (IR to RGB, RGB to IR) are in one batch.
+        """
         cfg = self.config
         anchors = maps.layer3 if layer == 3 else maps.layer4  # (N, C, h, w), visible rows first
-        infrared = torch.arange(len(labels)) >= len(labels) // 2
-        generator = torch_generator(self.seed, f"partners/layer{layer}", self.iteration, self.global_rank)
-        partners = draw_partners(labels, infrared, generator)
+        partners = self._draw_partners(layer, labels)
         positives = anchors[partners.positive]
-        from_positives = align(anchors, positives, cfg.beta)
+        positive_alignment = align(anchors, positives, cfg.beta)
         if cfg.w_ic:
-            layer4 = from_positives.reconstruction
-            if layer == 3:
-                layer4 = self.network.encoder.last(layer4)
-            losses.add(f"ic_layer{layer}", identity_loss(self.network.logits(layer4), labels), cfg.w_ic)
+            id_consistency = self._id_consistency(positive_alignment.reconstruction, layer, labels)
+            losses.add(f"ic_layer{layer}", id_consistency, cfg.w_ic)
         if cfg.w_dt:
-            from_negatives = align(anchors, anchors[partners.negative], cfg.beta)
+            negative_alignment = align(anchors, anchors[partners.negative], cfg.beta)
             dense = dense_triplet(
                 anchors,
-                from_positives.reconstruction,
-                from_negatives.reconstruction,
-                self._dense_weights(anchors, positives, from_positives),
+                positive_alignment.reconstruction,
+                negative_alignment.reconstruction,
+                self._co_attention_weights(anchors, positives, positive_alignment),
                 cfg.alpha,
                 cfg.dt_reduction,
             )
-            losses.add(f"dt_layer{layer}", dense, cfg.w_dt)
+            losses.add(f"dt_layer{layer}", dense, cfg.w_dt)  # Eq. 10
 
-    def _dense_weights(self, anchors: Tensor, positives: Tensor, alignment: Alignment) -> Tensor:
-        """A of Eq. 10, (N, 1, h, w), or its mean over the batch (1, 1, h, w), or 1."""
+    def _draw_partners(self, layer: int, labels: Tensor) -> Partners:
+        """Positives and negatives of one stage, a function of seed, iteration, stage and process."""
+        infrared = torch.arange(len(labels)) >= len(labels) // 2  # the second half of the rows
+        generator = torch_generator(self.seed, f"partners/layer{layer}", self.iteration, self.global_rank)
+        return draw_partners(labels, infrared, generator)
+
+    def _id_consistency(self, reconstruction: Tensor, layer: int, labels: Tensor) -> Tensor:
+        """L_IC: a person rebuilt from the other modality has the anchor's identity (sec. 3.3)."""
+        last_maps = reconstruction
+        if layer == 3:  # the classifier knows layer-4 features: the rest of the encoder comes first
+            last_maps = self.network.encoder.last(reconstruction)
+        return identity_loss(self.network.logits(last_maps), labels)
+
+    def _co_attention_weights(self, anchors: Tensor, positives: Tensor, alignment: Alignment) -> Tensor:
+        """A of Eq. 10, (N, 1, h, w), or its mean over the batch (1, 1, h, w), or 1; from positive pairs only."""
         if self.config.coattention == "none":
             return anchors.new_ones(1, 1, 1, 1)
         attention = co_attention(anchors, positives, alignment.matching)
@@ -115,14 +130,17 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
 
     def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
         """Fig. 3 and 4, on the last stage, for the first pair of images of each person."""
-        pids = batch.pids.tolist()
-        first = [row for row, pid in enumerate(pids) if pids.index(pid) == row]
-        visible = batch.visible[first]
-        infrared = batch.infrared[first]
+        first_rows: dict[int, int] = {}
+        for row, pid in enumerate(batch.pids.tolist()):
+            first_rows.setdefault(pid, row)
+        rows = list(first_rows.values())
+        visible = batch.visible[rows]
+        infrared = batch.infrared[rows]
         visible_maps = self.network.encoder({"visible": visible}).layer4
         infrared_maps = self.network.encoder({"infrared": infrared}).layer4
         visible_to_infrared = matching_probabilities(visible_maps, infrared_maps, self.config.beta)
         infrared_to_visible = matching_probabilities(infrared_maps, visible_maps, self.config.beta)
+        matches = [top_matches(matching, MATCHES) for matching in visible_to_infrared]
         return {
             "visible": visible,
             "infrared": infrared,
@@ -130,7 +148,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
             "infrared_mask": person_masks(infrared_maps),
             "visible_attention": co_attention(visible_maps, infrared_maps, visible_to_infrared),
             "infrared_attention": co_attention(infrared_maps, visible_maps, infrared_to_visible),
-            "matches": torch.stack([top_matches(matching, MATCHES) for matching in visible_to_infrared]),
+            "matches": torch.stack(matches),
         }
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:

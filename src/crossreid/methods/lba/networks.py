@@ -23,6 +23,7 @@ class LbANetwork(nn.Module):
         super().__init__()
         self.encoder = TwoStreamResNet(backbone, specific_stages)
         channels = self.encoder.channels
+        # One classifier for images and reconstructions of both modalities (sec. 3.3), initialised as in the authors' code.
         self.neck = BatchNormNeck(channels)
         nn.init.normal_(self.neck.weight, 1.0, 0.01)
         self.classifier = nn.Linear(channels, classes, bias=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from crossreid.runs.reading import Run
 from crossreid.studies.comparison.rows import Row, TableSettings
@@ -58,13 +58,14 @@ def _revisions(runs: Iterable[Run]) -> list[str]:
     return [f"The runs are of different git revisions: {', '.join(sorted(revisions))}."]
 
 
-def _versions(runs: Iterable[Run]) -> list[str]:
+def _versions(runs: Sequence[Run]) -> list[str]:
     """A sentence for each package of which the runs had different versions."""
-    versions_of_runs = [run.facts.get("versions", {}) for run in runs]
-    packages: set[str] = set().union(*versions_of_runs)
+    packages: set[str] = set()
+    for run in runs:
+        packages.update(run.facts.get("versions", {}))
     lines = []
     for package in sorted(packages):
-        versions = {str(recorded.get(package)) for recorded in versions_of_runs}
+        versions = {str(run.facts.get("versions", {}).get(package)) for run in runs}
         if len(versions) > 1:
             lines.append(f"The runs are of different versions of {package}: {', '.join(sorted(versions))}.")
     return lines

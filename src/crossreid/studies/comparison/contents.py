@@ -44,6 +44,9 @@ def run_json(run: Run) -> dict[str, Any]:
 
 
 def _row_json(row: Row) -> dict[str, Any]:
+    metrics = {}
+    for metric in row.settings.metrics:
+        metrics[metric] = _metric_json(row, metric)
     published = []
     for entry in row.published:
         published.append({**vars(entry), "dataset": entry.dataset})
@@ -55,7 +58,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "seeds": sorted(row.results),
         "missing_seeds": list(row.missing),
         "feature": row.kind.feature,
-        "metrics": {metric: _metric_json(row, metric) for metric in row.settings.metrics},
+        "metrics": metrics,
         "interval_95": _intervals_json(row),
         "near_chance": row.near_chance,
         "recipe": row.recipe(),

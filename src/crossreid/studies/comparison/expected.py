@@ -40,12 +40,14 @@ class Expectations:
 
     def on(self, dataset: str) -> Expected:
         """What is expected on one dataset, by its digest."""
-        runs = [run for run in self.runs if run.dataset == dataset]
+        runs = []
         names = set()
         seeds = set()
-        for run in runs:
-            names.add(run.name)
-            seeds.add(run.seed)
+        for run in self.runs:
+            if run.dataset == dataset:
+                runs.append(run)
+                names.add(run.name)
+                seeds.add(run.seed)
         for plan in self.plans:
             if plan.covers(runs):
                 names.update(plan.rows)

@@ -84,7 +84,10 @@ def augmentation(model: Mapping[str, Any]) -> str:
         "erasing": erasing,
         "channel exchange": model.get("channel_exchange"),
     }
-    parts = [f"{name} {amount}" for name, amount in amounts.items() if amount]
+    parts = []
+    for name, amount in amounts.items():
+        if amount:
+            parts.append(f"{name} {amount}")
     if model.get("exchanged_view"):
         parts.append("exchanged view")
     return ", ".join(parts) or "none"

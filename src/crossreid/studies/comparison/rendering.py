@@ -25,7 +25,9 @@ def rich_tables(table: ComparisonTable, settings: TableSettings) -> list[Table]:
     if table.others:
         others = map(score_cells, table.others)
         tables.append(_rich_table(f"{title}. {NOT_COMPARABLE}", headings(settings), others))
-    training = [[row.label, *training_cells(row)] for row in table.rows]
+    training = []
+    for row in table.rows:
+        training.append([row.label, *training_cells(row)])
     networks = _rich_table(f"{title}: how the networks came about", ["method", *TRAINING], training)
     networks.caption = "\n".join(caption(table, settings))
     networks.caption_justify = "left"

@@ -75,7 +75,9 @@ def make_tables(
 
 def dataset_names(runs: Iterable[Run]) -> dict[str, str]:
     """Digest of a dataset -> its name, with people and split, and a part of the digest where that does not tell two apart."""
-    names = {run.dataset: _dataset_name(run) for run in runs}
+    names = {}
+    for run in runs:
+        names[run.dataset] = _dataset_name(run)
     counts = Counter(names.values())
     for digest, name in names.items():
         if counts[name] > 1:

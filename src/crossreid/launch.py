@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.console import err_console, quiet
 from crossreid.errors import CrossReIDError
-from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in
+from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain, one_line
 from crossreid.settings.store import choices_of, packaged_conf, register
@@ -57,6 +57,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
     try:
         use_plugins(plugins_in(sys.argv[1:]))
         register()
+        refuse_untold_choices(_plain_words(sys.argv[1:]))
     except CrossReIDError as error:
         _fail(str(error))
     start: Any = hydra.main(version_base="1.3", config_path=str(packaged_conf()), config_name=config_name)(job)

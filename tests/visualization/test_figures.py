@@ -1,0 +1,153 @@
+"""What the figures show: read off their axes, not off their pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
+
+from crossreid.evaluation import Embeddings, IdentityScores, ProtocolLabels, RankedLists, RetrievalResult
+from crossreid.visualization import (
+    Panel,
+    Point,
+    auxiliary_curve,
+    comparison_chart,
+    embedding_map,
+    picture_grid,
+    ranked_gallery,
+    save,
+)
+from crossreid.visualization.style import INFRARED, RIGHT, VISIBLE, WRONG
+
+
+def embeddings(people: int, images: int) -> Embeddings:
+    """So many visible and infrared images of each person; the first one has no infrared ones."""
+    count = 2 * people * images
+    pids = np.repeat(np.arange(people), 2 * images)
+    infrared = np.tile(np.repeat([False, True], images), people)
+    infrared[pids == 0] = False
+    return Embeddings(
+        features={"main": np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)},
+        pids=pids,
+        camids=np.where(infrared, 3, 1),
+        infrared=infrared,
+        frames=np.arange(count),
+        rows=np.arange(count)[::-1].copy(),
+        paths=tuple(f"{place}.jpg" for place in range(count)),
+    )
+
+
+def result(rank1: tuple[float, ...], mean_ap: tuple[float, ...]) -> RetrievalResult:
+    """A value a trial."""
+    ones = np.ones(1)
+    return RetrievalResult(
+        protocol="sysu_mm01/all/single",
+        labels=ProtocolLabels("all", "1", "official", "none", "identities", "main, cosine", "plain"),
+        cmc=np.array(rank1)[:, None],
+        mean_ap=np.array(mean_ap),
+        mean_inp=np.array(mean_ap),
+        n_probes=1,
+        n_valid=np.ones(len(rank1)),
+        n_gallery=np.ones(len(rank1)),
+        chance={"rank1": 0.1},
+        identities=IdentityScores(ones, ones, ones, ones, ones),
+    )
+
+
+def labels(axis: Axes) -> dict[float, str]:
+    """Height -> what stands there on the left."""
+    texts = [text.get_text() for text in axis.get_yticklabels()]
+    return dict(zip(axis.get_yticks(), texts, strict=True))
+
+
+def test_the_chart_keeps_plain_rows_apart_from_others() -> None:
+    plain = Point("lba/full", True, "plain", 0.5, (0.4, 0.7), [0.45, 0.55])
+    other_plain = Point("agw", True, "plain", 0.3, None, [0.3])
+    transductive = Point("cmssft/all_queries", False, "transductive", 0.9, None, [0.9])
+    figure = comparison_chart(
+        [Panel("synthetic", [plain, other_plain, transductive], 0.02), Panel("regdb", [plain], 0.05)]
+    )
+    left, right, _, empty = figure.axes
+    assert labels(left) == {1: "lba/full", 0: "agw"}  # the first point stands at the top
+    assert labels(right) == {0: "cmssft/all_queries (transductive)"}
+    assert labels(empty) == {}
+    assert left.get_title() == "synthetic, plain"
+    assert "not comparable" in right.get_title()
+
+    interval, mean, seeds, mean_of_agw, seeds_of_agw, chance = left.lines
+    assert list(interval.get_xdata()) == pytest.approx([40, 70])
+    assert list(mean.get_xdata()) == [50]
+    assert list(seeds.get_xdata()) == pytest.approx([45, 55])
+    assert list(mean_of_agw.get_xdata()) == [30]
+    assert list(seeds_of_agw.get_xdata()) == [30]
+    assert list(chance.get_xdata()) == [2, 2]
+    assert interval.get_ydata()[0] == mean.get_ydata()[0] == 1
+    assert mean_of_agw.get_ydata()[0] == 0
+
+
+def test_the_curve_is_in_percent_beside_the_level_without_transfer() -> None:
+    points = {16: result((0.5, 0.7), (0.3, 0.3)), 1: result((0.2, 0.4), (0.1, 0.1))}
+    figure = auxiliary_curve(points, result((0.25,), (0.15,)))
+    (axis,) = figure.axes
+    curves = [container.lines[0] for container in axis.containers]
+    assert [curve.get_label() for curve in curves] == ["_nolegend_", "_nolegend_"]
+    rank1, mean_ap = curves
+    assert list(rank1.get_xdata()) == [1, 16]
+    assert list(rank1.get_ydata()) == pytest.approx([30, 60])
+    assert list(mean_ap.get_ydata()) == pytest.approx([10, 30])
+    levels = {line.get_label(): line.get_ydata()[0] for line in axis.lines if "untransferred" in line.get_label()}
+    assert levels == {"Rank-1, untransferred": pytest.approx(25), "mAP, untransferred": pytest.approx(15)}
+
+
+def test_the_map_shows_people_of_both_modalities_only() -> None:
+    figure = embedding_map(embeddings(people=4, images=6), identities=2)
+    (axis,) = figure.axes
+    assert axis.get_legend().get_title().get_text() == "2 test persons (shapes)"
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["visible", "infrared"]
+    clouds = axis.collections
+    assert [len(cloud.get_offsets()) for cloud in clouds] == [6, 6, 6, 6]  # two people, one cloud a modality
+    for cloud, colour in zip(clouds, (VISIBLE, INFRARED) * 2, strict=True):
+        assert same_color(cloud.get_facecolor()[0][:3], colour)
+
+
+def test_ranked_lists_tick_right_images_and_cross_wrong_ones() -> None:
+    people = embeddings(people=3, images=2)
+    lists = RankedLists(
+        queries=np.array([6]),
+        indices=np.array([[4, 8, -1]]),
+        correct=np.array([[True, False, False]]),
+        similarity=np.array([[0.75, 0.5, np.nan]]),
+        valid=np.array([True]),
+    )
+    images = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 4, 3), dtype=np.uint8)
+    figure = ranked_gallery(lists, people, images)
+    probe, gap, right, wrong, past_the_end = figure.axes
+    assert probe.get_title() == "id 1 cam 3"
+    assert right.get_title() == "✓ 0.750"
+    assert wrong.get_title() == "✗ 0.500"
+    assert same_color(right.spines["top"].get_edgecolor(), RIGHT)
+    assert same_color(wrong.spines["top"].get_edgecolor(), WRONG)
+    assert not gap.axison
+    assert not past_the_end.axison
+    assert right.images[0].get_array()[0, 0, 0] == people.rows[4]  # pixels are counted by `rows`
+
+
+@pytest.mark.parametrize(
+    ("per_person", "numbers"), [(2, ["person 1", "person 2", "person 3"]), (1, ["1", "2", "3", "4", "5"])]
+)
+def test_a_grid_numbers_its_persons_over_their_columns(per_person: int, numbers: list[str]) -> None:
+    figure = picture_grid({"real images": torch.zeros(5, 3, 8, 4), "fake": torch.ones(5, 3, 8, 4)}, per_person)
+    first, second = figure.axes
+    assert [text.get_text() for text in first.texts] == numbers
+    assert first.texts[0].get_position()[0] == per_person * 5 / 2  # an image is 4 pixels wide, with 1 between
+    assert len(second.texts) == 0
+    assert [axis.get_ylabel() for axis in figure.axes] == ["real\nimages", "fake"]
+
+
+def test_a_figure_is_kept_as_png(tmp_path: Path) -> None:
+    path = save(Figure(figsize=(1, 1)), tmp_path / "new" / "figure.png")
+    assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [file.name for file in path.parent.iterdir()] == ["figure.png"]
