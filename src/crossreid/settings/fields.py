@@ -363,7 +363,8 @@ def _build(hint: Any, value: Any, default: Any, key: str) -> Any:
     if get_origin(hint) is dict and isinstance(value, Mapping):
         _, entry = get_args(hint)
         defaults = default if isinstance(default, Mapping) else {}
-        return {name: _build(entry, part, defaults.get(name), f"{key}.{name}") for name, part in value.items()}
+        in_order = [*(name for name in defaults if name in value), *(name for name in value if name not in defaults)]
+        return {name: _build(entry, value[name], defaults.get(name), f"{key}.{name}") for name in in_order}
     if get_origin(hint) is list and isinstance(value, tuple):
         return list(value)
     return value
