@@ -133,7 +133,7 @@ def test_a_command_shares_its_name_with_nothing_else() -> None:
     commands = {path.stem for path in SRC.glob("*.py")} - {"__init__", "__main__"}
     inner = [path for path in files() if path.parent != SRC]
     for path in inner:
-        assert path.stem not in commands and path.stem.removesuffix("s") not in commands, path
+        assert not {path.stem, path.stem.removesuffix("s")} & commands, path
     rooms = {path.name for path in SRC.iterdir() if path.is_dir()}
     assert not commands & rooms
 

@@ -6,8 +6,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from crossreid.launch import run_command
 from crossreid.console import notice
+from crossreid.launch import run_command
 from crossreid.settings.commands import CheckConfig
 from crossreid.settings.compose import Composed, typed
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossreid.launch import run_command
 from crossreid.console import console, notice
+from crossreid.launch import run_command
 from crossreid.settings.commands import CostConfig
 from crossreid.settings.compose import Composed, typed
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from crossreid.launch import run_command
 from crossreid.console import notice
+from crossreid.launch import run_command
 from crossreid.settings.commands import ImageQualityConfig
 from crossreid.settings.compose import Composed, typed
 

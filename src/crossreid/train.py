@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from crossreid.launch import run_command, sweeping
 from crossreid.errors import ConfigError
+from crossreid.launch import run_command, sweeping
 from crossreid.settings.compose import Composed, run_config
 from crossreid.settings.run import RunConfig
 

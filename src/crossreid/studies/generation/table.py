@@ -25,8 +25,6 @@ COLUMNS = {
 }
 
 
-
-
 @dataclass(frozen=True)
 class GeneratorTable:
     """What the table holds.
@@ -109,5 +107,3 @@ def show(generators: GeneratorTable) -> None:
     console.print(table)
     for note in generators.notes:
         console.print(note, markup=False)
-
-
