@@ -22,8 +22,8 @@ def report(composed: Composed) -> float:
     """Gather, show, keep; returns the number of tables."""
     config = typed(ComparisonConfig, composed)
     folders = config.folders()
+    from crossreid.studies.comparison.gathering import compare_runs, keep  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
-    from crossreid.studies.comparison.report import compare_runs, keep  # noqa: PLC0415 - behind the first checks
     from crossreid.training.environment import check_figures  # noqa: PLC0415
 
     check_figures(config.figure)
