@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from crossreid.evaluation import Embeddings
-from crossreid.methods.cmssft.networks import SEGMENTS, TransferNetwork
+from crossreid.methods.cmssft.config import SEGMENTS
+from crossreid.methods.cmssft.networks import TransferNetwork
 from crossreid.methods.cmssft.scoring import Transfer
 from crossreid.runs.folder import git_revision, write_json
 
