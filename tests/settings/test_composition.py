@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from crossreid.errors import ConfigError
 from crossreid.experiment import Experiment
 from crossreid.settings.commands import COMMANDS, CheckConfig, EvaluateConfig
-from crossreid.settings.compose import compose, known_keys, run_config, typed
+from crossreid.settings.compose import _load, compose, known_keys, run_config, typed
 from crossreid.settings.registry import built_in_methods, method_settings
 from crossreid.settings.run import RunConfig, TrainConfig
 from crossreid.settings.store import packaged_conf
@@ -328,3 +328,12 @@ def test_settings_import_neither_torch_nor_lightning() -> None:
         "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_jobs_of_the_comparison_have_folders_of_their_own() -> None:
+    """Folders are named after row and seed, so that a sweep that is started again finds what is finished."""
+    folders = set()
+    for row, seed in product(("lba/full", "agw/full"), (0, 1)):
+        composed = _load("train", ["sweep=comparison", f"experiment={row}", f"seed={seed}"])
+        folders.add(str(composed.hydra.sweep.subdir))
+    assert folders == {"lba/full_seed0", "lba/full_seed1", "agw/full_seed0", "agw/full_seed1"}
