@@ -124,7 +124,11 @@ def run_apart(tmp_path: Path) -> Callable[..., Finished]:
 
     def run(module: str, *args: str, timeout: float = 300) -> Finished:
         command = [sys.executable, "-m", f"crossreid.{module}", *args]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=timeout, check=False)
+        # W&B of this process must not write for the other
+        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
         return Finished(done.returncode, done.stdout + done.stderr)
 
     return run

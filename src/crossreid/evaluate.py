@@ -26,10 +26,11 @@ def evaluate(composed: Composed) -> float:
     from crossreid.runs.results import RunResults  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.evaluation import score_checkpoint  # noqa: PLC0415
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
     from crossreid.training.scoring import show, write_scores  # noqa: PLC0415
 
     check_figures(config.report.figures, "report.figures")
-    path = Path(config.embeddings or config.checkpoint or "")
+    path = Path(config.embeddings) if config.embeddings else checkpoint_at(config.checkpoint or "")
     results: RunResults | None
     if config.embeddings:
         results = score(path, config.protocol, pairs=config.report.modality_pairs)

@@ -1,5 +1,6 @@
 """The data module: ranges, pairing, determinism, augmentation, evaluation batches."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from crossreid.data.batches import PairedBatch
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.transforms import random_flip, to_float
+from crossreid.errors import DataError
 from crossreid.settings.batches import StreamConfig
 
 STREAMS = {"identity": StreamConfig(3, 2, 32, 16), "gan": StreamConfig(2, 2, 16, 8)}
@@ -68,3 +70,13 @@ def test_sampled_pairs_are_fixed_and_of_the_split(data: ReIDDataModule) -> None:
     assert isinstance(one, PairedBatch)
     assert one.visible.shape == (6, 3, 16, 8)
     assert torch.equal(one.infrared, two.infrared)
+
+
+def test_a_set_without_training_images_is_refused_in_one_sentence(people, shared_folder: Path) -> None:
+    tested_only = replace(people, splits={"test": people.splits["test"]})
+    data = ReIDDataModule(lambda: tested_only, shared_folder / "cache", STREAMS, 4, progress=False)
+    with pytest.raises(DataError, match="has no split 'train'"):
+        _ = data.num_identities
+    without_val = replace(people, splits={"train": people.splits["train"]})
+    with pytest.raises(DataError, match="has no split 'val'"):
+        without_val.rows("train", "val")

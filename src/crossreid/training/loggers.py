@@ -101,7 +101,7 @@ def make_wandb(config: RunConfig, plain: dict[str, Any], run: RunFolder, run_id:
         os.environ.setdefault("WANDB_SILENT", "true")
     logger = WandbLogger(
         name=f"{config.label} seed {config.seed}",
-        save_dir=run.path,
+        save_dir=run.path.absolute(),  # W&B writes from a process whose working directory may be another
         offline=config.logger.offline,
         project=config.logger.project,
         entity=config.logger.entity,

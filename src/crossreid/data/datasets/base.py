@@ -54,7 +54,18 @@ class ReIDDataset:
     shared_cameras: bool = False
 
     def rows(self, *splits: str) -> npt.NDArray[np.int64]:
-        """Rows (n,) of the named splits together, ascending."""
+        """Rows (n,) of the named splits together, ascending.
+
+        Raises:
+            DataError: the dataset lacks one of them, or none is named.
+        """
+        absent = [name for name in splits if name not in self.splits]
+        if absent or not splits:
+            lacking = absent[0] if absent else "train"
+            there = ", ".join(self.splits) or "none"
+            raise DataError(
+                f"{self.name} at '{self.root}' has no split '{lacking}' (splits there: {there}): add its folder or list."
+            )
         return np.sort(np.concatenate([self.splits[name] for name in splits]))
 
     def counts(self) -> dict[str, dict[int, CameraCount]]:
