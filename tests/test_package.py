@@ -14,7 +14,8 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "files", "console", "randomness", "version"),
+    ("errors", "console", "interruption", "randomness", "version"),
+    ("files",),
     ("settings",),
     ("nn", "losses"),
     ("data",),

@@ -17,6 +17,14 @@ class NothingToScoreError(DataError):
     """No probe has a true match in the gallery."""
 
 
+class WriteError(CrossReIDError):
+    """A file cannot be written: the disk is full, or the place takes no files; what was there before is whole."""
+
+
+class OwnedError(CrossReIDError):
+    """A run folder belongs to another process."""
+
+
 class CheckpointError(CrossReIDError):
     """A checkpoint is missing, partial or belongs to another model."""
 

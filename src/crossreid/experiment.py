@@ -10,6 +10,7 @@ Example:
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from crossreid.console import main_process, quiet
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, load_foreign
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers, modalities
+from crossreid.interruption import Interruption, Stopped, interruptible
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.existing import open_or_keep
-from crossreid.runs.folder import forget_ranks, read_config
+from crossreid.runs.folder import RunFolder, forget_ranks, owned, read_config
 from crossreid.runs.results import RunResults
 from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
@@ -144,25 +146,41 @@ class Experiment:
 
         Raises:
             CrossReIDError: in one sentence, what went wrong.
-            KeyboardInterrupt: it was stopped; its checkpoint says where to go on.
+            KeyboardInterrupt: Ctrl-C stopped it, and it has said how to go on.
+            SystemExit: likewise, SIGTERM did; the code is 143.
         """
         quiet()
+        try:
+            with interruptible() as interruption:
+                return self._run(sweep_dir, interruption)
+        except Stopped as stop:
+            if stop.signum == signal.SIGINT:
+                raise KeyboardInterrupt from stop
+            raise SystemExit(stop.code if main_process() else 0) from stop
+
+    def _run(self, sweep_dir: Path | None, interruption: Interruption) -> FinishedRun:
         self.check()
-        run = open_or_keep(self.config.to_plain(), sweep_dir)
-        if isinstance(run, Path):
-            return FinishedRun(run, RunResults.read(run / "results.json"), run_config_from_plain(read_config(run)))
-        session = Session(self.config, run)
+        found = open_or_keep(self.config.to_plain(), sweep_dir)
+        if isinstance(found, Path):
+            results = RunResults.read(found / "results.json")
+            return FinishedRun(found, results, run_config_from_plain(read_config(found)))
+        if not main_process():  # a rank that DDP started: the folder is its parent's
+            return self._complete(found, interruption)
+        with owned(found, overwrite=self.config.overwrite) as run:
+            return self._complete(run, interruption)
+
+    def _complete(self, run: RunFolder, interruption: Interruption) -> FinishedRun:
+        """Train, score, show and keep in a folder that is this process's; say how it ended."""
+        session = Session(self.config, run, interruption)
         try:
             results = session.complete()
         except BaseException as error:
-            interrupted = isinstance(
-                error, KeyboardInterrupt | SystemExit
-            )  # Lightning ends an interrupted run with either
-            if main_process():
-                run.note_problem(error, interrupted=interrupted)
+            stopped = error if isinstance(error, Stopped) else None
+            if stopped:
+                notice(session.farewell(stopped))
+            if main_process() and session.began:
+                run.note_problem(error, interrupted=stopped is not None)
             finish_wandb(exit_code=1)
-            if interrupted:
-                raise KeyboardInterrupt from error
             raise
         finally:
             forget_ranks()

@@ -3,23 +3,117 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from crossreid.errors import WriteError
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+TEMPORARY = ".tmp"
+"""How the names of files end that are being written."""
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, wait: bool = True) -> None:
     """Call ``write`` on a temporary file beside ``path``, then put that file in its place.
 
     The folder is made where it is missing. If ``write`` fails, ``path`` is left as it was and the temporary file goes.
+
+    Args:
+        path: of the file.
+        write: is given the open file.
+        wait: until the disk has it, so that it outlives a power cut too; training does not wait for its checkpoints.
+
+    Raises:
+        WriteError: the disk is full, or the place takes no files.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
             write(stream)
             stream.flush()
-            os.fsync(stream.fileno())
+            if wait:
+                os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except Exception as error:
+        cause = _cause(error)
+        if cause is None:
+            raise
+        raise unwritable(path, cause) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def append_whole(path: Path, content: bytes) -> None:
+    """Add ``content`` to the end of a file, all of it or nothing.
+
+    Raises:
+        WriteError: the disk is full, or the place takes no files.
+    """
+    try:
+        with path.open("ab", buffering=0) as stream:
+            size = stream.tell()
+            try:
+                _write_all(stream.fileno(), content)
+            except BaseException:
+                stream.truncate(size)  # what came before stays whole
+                raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def check_writable(path: Path, key: str) -> None:
+    """Try whether a file can be made at ``path``, and leave nothing behind.
+
+    Args:
+        path: of a file to write later; its folders may be missing.
+        key: the setting that names it, for the message.
+
+    Raises:
+        WriteError: it cannot; the sentence names the setting.
+    """
+    if path.is_dir():
+        raise WriteError(f"{key} is to be the file '{path}', and a folder is there: choose another name.")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise WriteError(f"{key} is to be '{path}', and '{folder}' is a file, not a folder: choose another place.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WriteError(f"{key} cannot be written to '{folder}' ({error.strerror}): choose another place.") from error
+
+
+def unwritable(path: Path, error: OSError) -> WriteError:
+    """The sentence for a file that could not be written."""
+    return WriteError(
+        f"'{path}' could not be written ({error.strerror or error}): free some space, or choose another place; what was "
+        "there before is unchanged."
+    )
+
+
+def _cause(error: BaseException | None) -> OSError | None:
+    """The system's error behind an error: libraries that were writing raise others of their own on top of it."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    """A system may write a part and say how much."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _remove(path: Path) -> None:
+    """Remove a file where it is there; a disk that cannot even do that is not this file's trouble."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from crossreid.console import err_console, quiet
+from crossreid.console import err_console, main_process, quiet
 from crossreid.errors import CrossReIDError
+from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain, one_line
@@ -30,8 +32,19 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
     """Compose ``conf/<config_name>.yaml`` with the command line and run ``task`` on it (once a job in a multirun).
 
     A mistake is one sentence and exit code 1. A job of a multirun that fails does not stop the others: the code is 1 at the
-    end, when the failed ones are named. Ctrl-C stops everything, with code 130.
+    end, when the failed ones are named. Ctrl-C and SIGTERM stop everything, with code 130 and 143.
     """
+    with interruptible() as interruption:
+        try:
+            _run(config_name, task, interruption)
+        except KeyboardInterrupt:  # of a run, which has said how to go on
+            sys.exit(exit_code(signal.SIGINT) if main_process() else 0)
+        except Stopped as stop:
+            _say(f"Stopped by {name_of(stop.signum)}: the same command starts again.")
+            sys.exit(stop.code)
+
+
+def _run(config_name: str, task: Callable[[Composed], float | None], interruption: Interruption) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing many lines
     quiet()
     failed: list[str] = []
@@ -39,8 +52,6 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
     def job(cfg: DictConfig) -> float | None:
         try:
             return task(composed_by_hydra(cfg))
-        except KeyboardInterrupt:
-            sys.exit(130)
         except Exception as error:
             message = _sentence(error)
             if not sweeping():
@@ -52,6 +63,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
                 traceback.print_exc()
                 message = f"{type(error).__name__}: {one_line(error)}"
             _say(f"Job {failed[-1]} failed: {message}")
+            interruption.check()  # it failed while it was to stop, so the other jobs do not begin
             return None  # the other jobs go on
 
     try:

@@ -14,6 +14,7 @@ from crossreid.runs.folder import (
     open_run,
     read_config,
     read_json,
+    recover,
     run_place,
     shortened,
 )
@@ -35,6 +36,7 @@ def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | 
         place = run_place(config, sweep_dir)
         if place is None:
             raise ConfigError("existing=continue needs a folder to look into: set run_dir, or use it in a multirun.")
+        recover(place)
         if is_finished(place, config):
             return place
         run = continued(place, config)
@@ -72,7 +74,6 @@ def continued(folder: Path, config: dict[str, Any]) -> RunFolder | None:
         return None
     checkpoint = folder / LAST
     if checkpoint.is_file():
-        notice(f"Going on with the run in {folder}")
         return RunFolder(folder, checkpoint)
     notice(f"The run in {folder} stopped before its first checkpoint: starting over.")
     return RunFolder(folder, stale=True)

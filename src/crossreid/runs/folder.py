@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +21,9 @@ import yaml
 
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
-from crossreid.files import write_atomically
+from crossreid.files import check_writable, unwritable, write_atomically
+from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, tidy
+from crossreid.runs.lock import LOCK, give_up, refuse_owned, take
 from crossreid.settings.conversion import current
 from crossreid.settings.run import FORMAT, differences, identity_of
 from crossreid.version import __version__
@@ -41,33 +44,47 @@ class RunFolder:
         path: the folder.
         checkpoint: what to resume from, if anything.
         stale: an unfinished run without a checkpoint lies there, and makes way for this one.
+        fresh: its name was made up from the time, so that another one does as well.
     """
 
     path: Path
     checkpoint: Path | None = None
     stale: bool = False
+    fresh: bool = False
 
     @property
     def figures(self) -> Path:
         """Folder of PNGs."""
         return self.path / "figures"
 
+    @property
+    def finished(self) -> bool:
+        """A run lies there that was trained and scored."""
+        path = self.path / "run.json"
+        return path.is_file() and read_json(path).get("status") == "finished"
+
     def note(self, **facts: Any) -> dict[str, Any]:
         """Add facts to run.json; returns all of them."""
         path = self.path / "run.json"
-        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        known = read_json(path) if path.is_file() else {}
         write_json(path, known | facts)
         return known | facts
 
     def note_problem(self, error: BaseException, *, interrupted: bool) -> None:
-        """Say in run.json, if there is one, what ended the run: in one sentence, after the type where it is a bug's."""
-        if not (self.path / "run.json").is_file():
+        """Say in run.json, if there is one, what ended the run: in one sentence, after the type where it is a bug's.
+
+        A finished run that was gone on with is put back as it was, and stays finished.
+        """
+        if put_back(self.path) or not (self.path / "run.json").is_file():
             return
         status = "over budget" if isinstance(error, OverBudgetError) else "interrupted" if interrupted else "failed"
         message = " ".join(str(error).split())
         if not isinstance(error, CrossReIDError):
             message = f"{type(error).__name__}: {message}"
-        self.note(status=status, problem=message[:500])
+        try:
+            self.note(status=status, problem=message[:500])
+        except CrossReIDError as further:  # the first error is what a person must hear of; the disk may be full
+            notice(f"run.json does not say how the run ended: {further}")
 
 
 def write_json(path: Path, content: object) -> None:
@@ -139,7 +156,11 @@ def differences_from(folder: Path, config: Mapping[str, Any]) -> list[str]:
     Raises:
         DataError: the folder's settings cannot be read.
     """
-    return differences(identity_of(config), identity_of(read_config(folder)))
+    there = read_config(folder)
+    try:
+        return differences(identity_of(config), identity_of(there))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"'{folder / CONFIG}' holds no settings of a run ({type(error).__name__}).") from error
 
 
 def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFolder:
@@ -162,7 +183,9 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
         notice("resume=auto: no earlier run has these settings; starting afresh.")
     elif config["resume"]:
         return _resumed(Path(config["resume"]), config)
-    folder = run_place(config, sweep_dir) or _fresh(config)
+    folder = run_place(config, sweep_dir)
+    if folder is None:
+        return RunFolder(_fresh(config), fresh=True)
     _check_free(folder, bool(config["overwrite"]))
     return RunFolder(folder)
 
@@ -172,11 +195,116 @@ def run_place(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
     return Path(config["run_dir"]) if config["run_dir"] else sweep_dir
 
 
+@contextmanager
+def owned(run: RunFolder, *, overwrite: bool) -> Iterator[RunFolder]:
+    """Inside, this process owns the folder of a run; what a killed one left there is cleaned up first.
+
+    Args:
+        run: as :func:`open_run` chose it.
+        overwrite: a run that is there already may be replaced.
+
+    Yields:
+        The same, in a folder of another name where the chosen one was fresh and somebody else took it meanwhile.
+
+    Raises:
+        OwnedError: another process writes there.
+        ConfigError: a run has come to lie there meanwhile.
+        WriteError: nothing can be written there.
+    """
+    check_writable(run.path / LOCK, "run_dir")
+    missing = [folder for folder in (run.path, *run.path.parents) if not folder.exists()]
+    if run.fresh:
+        run = replace(run, path=_make_fresh(run.path))
+        missing = [run.path, *missing[1:]]
+    else:
+        run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        take(run.path)
+        tidy(run.path)
+        if run.checkpoint is None and not run.stale:
+            _check_free(run.path, overwrite, mine=True)
+        yield run
+    finally:
+        give_up(run.path)
+        _remove_empty(missing)
+
+
+def recover(folder: Path) -> None:
+    """Clean up a run folder that a killed process left, if nobody writes there.
+
+    Raises:
+        OwnedError: somebody does, or may do so.
+    """
+    refuse_owned(folder)
+    if not folder.is_dir() or not leftovers(folder):
+        return
+    take(folder)
+    try:
+        tidy(folder)
+    finally:
+        give_up(folder)
+
+
+def _make_fresh(wanted: Path) -> Path:
+    """Make a folder of that name, or with a number behind it where one is there: two runs may start in one second."""
+    number = 1
+    while True:
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise unwritable(path, error) from error
+        else:
+            return path
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Of folders that were made, innermost first, remove those in which nothing came to lie."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # something lies in it
+            return
+
+
 def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> None:
-    """Write config and versions; on rank 0 only, and only after every check has passed."""
-    if (overwrite or run.stale) and run.checkpoint is None and (run.path / "run.json").is_file():
-        shutil.rmtree(run.path)
-    run.path.mkdir(parents=True, exist_ok=True)
+    """Write config and versions; on rank 0 only, and only after every check has passed.
+
+    A run that is replaced goes when this one's first files are there. Of a finished run that is gone on with, everything is
+    kept until :func:`finish_run`.
+    """
+    there = (run.path / "run.json").is_file()
+    if run.checkpoint is not None:
+        if run.finished:
+            keep(run.path)
+        else:
+            _write_start(run, config)
+    elif there and (overwrite or run.stale):
+        with set_aside(run.path):
+            _write_start(run, config)
+    else:
+        run.path.mkdir(parents=True, exist_ok=True)
+        _write_start(run, config)
+
+
+def finish_run(run: RunFolder, config: dict[str, Any], **facts: Any) -> None:
+    """Say in run.json that the run is finished; what was kept of an earlier end of it goes.
+
+    Args:
+        run: it.
+        config: the whole config as plain values.
+        facts: what else to note.
+    """
+    if run.finished:
+        _write_start(run, config)
+    run.note(status="finished", finished=now(), problem=None, **facts)
+    let_go(run.path)
+
+
+def _write_start(run: RunFolder, config: dict[str, Any]) -> None:
+    """config.yaml and run.json of a run that begins or goes on."""
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomically(run.path / CONFIG, lambda stream: stream.write(text.encode()))
     resumed = {"resumed": now()} if run.checkpoint else {"started": now()}
@@ -193,6 +321,15 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
         python=platform.python_version(),
         versions=package_versions(),
     )
+
+
+def runs_below(root: Path) -> list[Path]:
+    """Every folder with a run.json below a folder, sorted; not what a run keeps aside in hidden folders of its own."""
+    found = []
+    for path in root.rglob("run.json"):
+        if not path.parent.name.startswith("."):
+            found.append(path.parent)
+    return sorted(found)
 
 
 def package_versions() -> dict[str, str]:
@@ -243,8 +380,13 @@ def _fresh(config: dict[str, Any]) -> Path:
     return Path(config["output_root"]) / name / f"{stamp}_seed{config['seed']}"
 
 
-def _check_free(folder: Path, overwrite: bool) -> None:
-    if not folder.is_dir() or not any(folder.iterdir()):
+def _check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
+    """Raise where a folder is not empty; ``mine``: it is known to be this process's."""
+    if not mine:
+        refuse_owned(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"run_dir '{folder}' is a file: choose a folder.")
+    if not folder.is_dir() or not any(path.name not in (LOCK, *leftovers(folder)) for path in folder.iterdir()):
         return
     if not (folder / "run.json").is_file():
         raise ConfigError(f"run_dir '{folder}' is a folder with other things in it: choose an empty or new one.")
@@ -260,6 +402,7 @@ def _resumed(place: Path, config: Mapping[str, Any]) -> RunFolder:
     if not checkpoint.is_file():
         raise CheckpointError(f"There is no checkpoint at '{place}' to resume from: name a run folder or a .ckpt file.")
     folder = checkpoint.parent
+    recover(folder)
     if not (folder / "run.json").is_file():
         raise CheckpointError(
             f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote."
@@ -288,16 +431,17 @@ def _newest(config: Mapping[str, Any], sweep_dir: Path | None) -> Path | None:
         roots.append(Path(config["run_dir"]))
     candidates: list[tuple[str, Path]] = []
     for root in roots:
-        for facts in root.rglob("run.json"):
-            folder = facts.parent
+        for folder in runs_below(root):
             if not (folder / LAST).is_file():
                 continue
             try:
                 same = not differences_from(folder, config)
-                started = str(read_json(facts).get("started"))
+                started = str(read_json(folder / "run.json").get("started"))
             except DataError as error:
                 notice(f"Left out: {error}")
                 continue
-            if same:
+            if same and not zipfile.is_zipfile(folder / LAST):
+                notice(f"Left out: '{folder / LAST}' is damaged or partial.")
+            elif same:
                 candidates.append((started, folder))
     return max(candidates)[1] if candidates else None

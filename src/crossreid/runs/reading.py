@@ -13,7 +13,7 @@ import numpy as np
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
-from crossreid.runs.folder import current_config, fingerprint, raw_config, read_json
+from crossreid.runs.folder import current_config, fingerprint, raw_config, read_json, runs_below
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.run import identity_of
 
@@ -121,7 +121,7 @@ def _run_folders(folders: Iterable[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"There is no folder '{folder}': runs names folders that hold run folders.")
-        here = sorted(path.parent.resolve() for path in folder.rglob("run.json"))
+        here = sorted(path.resolve() for path in runs_below(folder))
         places |= dict.fromkeys(here)
     return list(places)
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import threading
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
 from crossreid.errors import CheckpointError, ConfigError
+from crossreid.files import write_atomically
+from crossreid.interruption import Interruption
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
+from crossreid.training.resuming import PLAYER_STATES, player_states
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes under another name and renames: a killed process leaves the old checkpoint or the new one."""
+    """Writes under another name in the same folder and renames: a killed process, or a full disk, leaves the old checkpoint
+    or the new one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Save ``checkpoint`` at ``path``."""
-        partial = Path(f"{path}.{os.getpid()}.partial")
-        try:
-            super().save_checkpoint(checkpoint, partial, storage_options)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        """Save ``checkpoint`` at ``path``; :class:`WriteError` where that cannot be done."""
+        write_atomically(Path(path), lambda stream: torch.save(checkpoint, stream), wait=False)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Load ``path``, one of an older version in today's form."""
@@ -40,8 +35,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class IterationCheckpoint(pl.Callback):
-    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (also as ``<phase>.ckpt``), on Ctrl-C, and when the
-    time is over.
+    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (also as ``<phase>.ckpt``), when asked to stop,
+    and when the time is over.
 
     It saves before an iteration starts, so a checkpoint never holds half of a method's turns; with it the seconds that
     training has taken.
@@ -50,26 +45,22 @@ class IterationCheckpoint(pl.Callback):
         folder: the run folder.
         every: iterations between two checkpoints.
         clock: of the training, with its budget.
+        interruption: says whether a person or the system asked to stop.
+
+    Attributes:
+        saved_at: iteration of the last checkpoint that this process saved; None before.
     """
 
-    def __init__(self, folder: Path, every: int, clock: TrainingClock) -> None:
+    def __init__(self, folder: Path, every: int, clock: TrainingClock, interruption: Interruption) -> None:
         self.folder = folder
         self.every = every
         self.clock = clock
-        self.interrupted = False
-        self._saved_at = -1
-        self._previous: Any = None
+        self.interruption = interruption
+        self.saved_at: int | None = None
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From now on the first Ctrl-C saves, the second one stops at once; other threads than the first hear of none."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self._previous = signal.signal(signal.SIGINT, self._on_interrupt)
-
-    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back: Lightning has put a handler of its own before ours, which stops between two turns."""
+        self.interruption.install()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -79,18 +70,18 @@ class IterationCheckpoint(pl.Callback):
         begun = pl_module.iteration
         opens_phase = begun > 0 and pl_module.place[1] == 0
         due = begun > 0 and begun % self.every == 0
-        stop, over = self.interrupted, self.clock.spent
+        stop, over = self.interruption.asked, self.clock.spent
         if trainer.world_size > 1:  # all ranks stop at one iteration, or some would wait for the others for ever
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
             if self.clock.budget is not None:
                 over = trainer.strategy.reduce_boolean_decision(over, all=False)
-        if (opens_phase or due or stop or over) and begun != self._saved_at:
+        if (opens_phase or due or stop or over) and begun != self.saved_at:
             self._save(trainer, pl_module)
         if opens_phase:
             phases = list(pl_module.config.active_phases())
             self._keep(trainer, phases[phases.index(pl_module.phase) - 1])
         if stop:
-            raise KeyboardInterrupt
+            self.interruption.stop()
         if over:
             raise self.clock.refuse(begun, pl_module.config.iterations)
 
@@ -100,31 +91,26 @@ class IterationCheckpoint(pl.Callback):
         self._save(trainer, pl_module)
         self._keep(trainer, pl_module.phase)
 
-    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        self._give_back()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give Ctrl-C back: after an exception there is no teardown, and a sweep goes on."""
-        self._give_back()
-
-    def _give_back(self) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
-
     def _save(self, trainer: pl.Trainer, module: CrossModalityModule[Any]) -> None:
         module.require_finite_losses()
         module.checkpoint_extras["training_seconds"] = self.clock.seconds
+        states = [optimizer.state_dict() for optimizer in trainer.optimizers]
+        module.checkpoint_extras[PLAYER_STATES] = player_states(module, states)
         trainer.save_checkpoint(self.folder / LAST)
-        self._saved_at = module.iteration
+        self.saved_at = module.iteration
 
     def _keep(self, trainer: pl.Trainer, phase: str) -> None:
         """Keep the checkpoint of a phase's end under the phase's name."""
         if trainer.is_global_zero:
-            partial = self.folder / f"{phase}.ckpt.partial"
-            shutil.copyfile(self.folder / LAST, partial)
-            partial.replace(self.folder / f"{phase}.ckpt")
+            self._copy(self.folder / LAST, self.folder / f"{phase}.ckpt")
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        def write(stream: BinaryIO) -> None:
+            with source.open("rb") as content:
+                shutil.copyfileobj(content, stream)
+
+        write_atomically(target, write, wait=False)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torchvision.utils import make_grid
 
 from crossreid.console import main_process
 from crossreid.data.batches import PairedBatch
+from crossreid.files import append_whole, write_atomically
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
@@ -59,12 +61,11 @@ class HistoryLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a row for each number."""
-        fresh = not self.path.is_file()
-        with self.path.open("a", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            if fresh:
-                writer.writerow(HEADER)
-            writer.writerows((step, key, repr(float(value))) for key, value in metrics.items() if key != "iteration")
+        rows: list[Sequence[Any]] = [] if self.path.is_file() else [HEADER]
+        for key, value in metrics.items():
+            if key != "iteration":
+                rows.append((step, key, repr(float(value))))
+        append_whole(self.path, _as_csv(rows))
 
     def truncate(self, iteration: int) -> None:
         """Drop rows from ``iteration`` on, and final scores."""
@@ -73,10 +74,13 @@ class HistoryLogger(Logger):
         with self.path.open(newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.reader(stream) if len(row) == len(HEADER)][1:]
         kept = [row for row in rows if int(row[0]) < iteration and not row[1].startswith("test/")]
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([HEADER, *kept])
-        partial.replace(self.path)
+        write_atomically(self.path, lambda stream: stream.write(_as_csv([HEADER, *kept])))
+
+
+def _as_csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode()
 
 
 def read_history(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,7 +15,8 @@ from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
-from crossreid.runs.folder import BEST, LAST, RunFolder, differences_from, now, shortened, start_run, tell_ranks
+from crossreid.interruption import Interruption, Stopped, name_of
+from crossreid.runs.folder import BEST, LAST, RunFolder, differences_from, finish_run, shortened, start_run, tell_ranks
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
@@ -24,6 +25,7 @@ from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
+from crossreid.training.resuming import check_resumable
 from crossreid.training.scoring import draw_figures, embed_dataset, score, score_all, show
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
@@ -36,23 +38,38 @@ class Session:
     Args:
         config: the run's settings; those that depend on the dataset are filled in.
         run: where it writes.
+        interruption: says whether a person or the system asked to stop.
     """
 
     config: RunConfig
     run: RunFolder
+    interruption: Interruption = field(default_factory=Interruption)
+    doing: str = field(default="reading the data", init=False)
+    began: bool = field(default=False, init=False)
 
     def complete(self) -> RunResults:
-        """Read, train, score, show, keep."""
+        """Read, train, score, show, keep.
+
+        Raises:
+            CrossReIDError: in one sentence, what went wrong.
+            Stopped: a person or the system asked to stop; :meth:`farewell` says what there is.
+        """
         self._prepare()
         resumed_at = self._check_checkpoint()
+        self.interruption.check()
         if main_process():
             start_run(self.run, self.config.to_plain(), overwrite=self.config.overwrite)
             tell_ranks(self.run)
+        self.began = True
         trainer = self._make_trainer(resumed_at)
+        self._now("scoring the untrained network")
         before = self._score_untrained(trainer)
-        self._fit(trainer)
+        self._now("training")
+        self._fit(trainer, resumed_at)
         seconds = round(self.clock.seconds, 1)
+        self._now("scoring")
         scores, embeddings = self._score(trainer)
+        self._now("saving the scores")
         if not self.config.model.trains:
             trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
@@ -60,11 +77,39 @@ class Session:
             self._keep(trainer, results)
             embeddings.save(self.run.path / "embeddings.npz")
             if self.config.report.figures:
+                self._now("drawing")
                 self._draw(trainer, embeddings)
+            self.interruption.check()
             place = machine(trainer.strategy.root_device)
-            self.run.note(status="finished", finished=now(), training_seconds=seconds, machine=place)
+            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, machine=place)
             self._say_where()
         return results
+
+    def farewell(self, stop: Stopped) -> str:
+        """What to say of a run that was stopped: how far it came, what there is of it, how to go on."""
+        place, by = self.run.path, name_of(stop.signum)
+        if not self.began:
+            return f"Stopped by {by} while {self.doing}: the run had not begun."
+        if self.run.checkpoint and self.run.finished:
+            return f"Stopped by {by} while {self.doing}: the finished run in {place} is as it was."
+        if not (place / LAST).is_file():
+            return (
+                f"Stopped by {by} while {self.doing}, before the first checkpoint: start the same command again, with "
+                f"run_dir={place} overwrite=true to use the same folder."
+            )
+        again = f"go on with the same command and resume={place}"
+        if self.doing != "training" or not self.config.model.trains:
+            trained = "" if self.doing.startswith("scoring the untrained") else "; the training is complete"
+            return f"Stopped by {by} while {self.doing}{trained}: {again}"
+        at, saved = self.module.iteration, self._saved_at
+        if at == saved:
+            return f"Stopped at iteration {at} by {by}, which is saved: {again}"
+        return f"Stopped at iteration {at} by {by}; the last checkpoint is of iteration {saved}: {again}"
+
+    def _now(self, doing: str) -> None:
+        """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
+        self.interruption.check()
+        self.doing = doing
 
     # ------------------------------------------------------------------ before training
 
@@ -117,17 +162,27 @@ class Session:
         if found := differences_from(self.run.path, self.config.to_plain()):  # now that the dataset has said its part
             raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {shortened(found)}.")
         trial = self._make_module()  # a copy: the row before training keeps its weights
+        check_resumable(checkpoint, self.run.checkpoint, self.config, trial)
         load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
         ours = checkpoint["crossreid"]
         self.clock.before = float(ours.get("training_seconds", 0.0))  # older checkpoints did not count
-        return int(ours["iteration"])
+        iteration = int(ours["iteration"])
+        length = self.config.model.iterations
+        if iteration < length:
+            where = f"at iteration {iteration} of {length}, in phase {ours['phase']}"
+            notice(f"Resuming from '{self.run.checkpoint}' {where}.")
+        else:
+            notice(f"Resuming from '{self.run.checkpoint}': its training is complete, so it is scored.")
+        return iteration
 
     def _make_trainer(self, resumed_at: int) -> pl.Trainer:
         config, run = self.config, self.run
         history = HistoryLogger(run.path / "history.csv")
         loggers: list[Logger] = [history]
-        callbacks: list[pl.Callback] = [IterationCheckpoint(run.path, config.trainer.checkpoint_every, self.clock)]
-        if resumed_at and main_process():
+        every = config.trainer.checkpoint_every
+        self._checkpoints = IterationCheckpoint(run.path, every, self.clock, self.interruption)
+        callbacks: list[pl.Callback] = [self._checkpoints]
+        if run.checkpoint and main_process():
             history.truncate(resumed_at)
         if config.logger.name == "wandb":
             known = run.note().get("wandb_id") if run.checkpoint else None
@@ -149,17 +204,13 @@ class Session:
 
     # ------------------------------------------------------------------ training
 
-    def _fit(self, trainer: pl.Trainer) -> None:
+    def _fit(self, trainer: pl.Trainer, resumed_at: int) -> None:
+        self._resumed_at = resumed_at
         self.clock.start()
         if not self.config.model.trains:
             return
-        try:
+        with self.interruption.put_off():
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
-        except (KeyboardInterrupt, SystemExit):
-            if (self.run.path / LAST).is_file():
-                at = self.module.iteration
-                notice(f"Stopped at iteration {at}; go on with the same command and resume={self.run.path}")
-            raise
         if self.selection:
             best, place = self.selection.best, self.run.path / BEST
             load_weights(self.module, read_checkpoint(place)["state_dict"], place)
@@ -167,6 +218,12 @@ class Session:
                 f"Chosen on the validation identities: iteration {best['iteration']:.0f} "
                 f"(mAP {100 * best['mAP']:.1f}, Rank-1 {100 * best['rank1']:.1f})"
             )
+
+    @property
+    def _saved_at(self) -> int:
+        """Iteration of ``last.ckpt``."""
+        saved = self._checkpoints.saved_at
+        return self._resumed_at if saved is None else saved
 
     # ------------------------------------------------------------------ scores and figures
 

@@ -1,0 +1,157 @@
+"""Whether a checkpoint is one that a run can go on from: its settings, its counters, its optimizers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import SGD, Optimizer
+
+from crossreid.errors import CheckpointError
+from crossreid.methods.base import CrossModalityModule
+from crossreid.runs.folder import shortened
+from crossreid.settings.run import RunConfig, differences, identity_of
+
+PLAYER_STATES = "optimizer_parameters"
+"""In a checkpoint: player -> how many parameters its optimizer has a state of; older checkpoints do not say it."""
+
+
+def check_resumable(
+    checkpoint: Mapping[str, Any], path: Path, config: RunConfig, module: CrossModalityModule[Any]
+) -> None:
+    """Refuse a checkpoint that would make a run other than it is.
+
+    Args:
+        checkpoint: as :func:`~crossreid.training.checkpoints.read_checkpoint` gives it.
+        path: where it came from, for messages.
+        config: the run's settings.
+        module: the run's method, new.
+
+    Raises:
+        CheckpointError: in one sentence, what does not fit.
+    """
+    try:
+        _check_settings(checkpoint["crossreid"], path, config, module)
+        _check_counters(checkpoint, path, config, module)
+        if config.model.trains:
+            _check_optimizers(checkpoint, path, module)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise CheckpointError(
+            f"The checkpoint '{path}' is not as training wrote it ({type(error).__name__}: {error}): resume from another one."
+        ) from error
+
+
+def player_states(module: CrossModalityModule[Any], states: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many parameters each player's optimizer has a state of: what :data:`PLAYER_STATES` holds."""
+    return {name: len(state["state"]) for name, state in zip(module.player_order, states, strict=True)}
+
+
+def _check_settings(
+    ours: Mapping[str, Any], path: Path, config: RunConfig, module: CrossModalityModule[Any]
+) -> None:
+    """The checkpoint's own settings are those of the run."""
+    if "config" not in ours:
+        raise CheckpointError(
+            f"The checkpoint '{path}' was not written by a run of crossreid: resume from one in the run's own folder."
+        )
+    found = differences(identity_of(config.to_plain()), identity_of(ours["config"]))
+    built_by = {"method": ours["method"], "model": ours["model"], "seed": ours["seed"]}  # what loading goes by
+    here = {"method": config.model.name, "model": config.model.plain(), "seed": config.seed}
+    found = list(dict.fromkeys([*found, *differences(here, built_by)]))
+    if found:
+        raise CheckpointError(
+            f"The checkpoint '{path}' is of other settings than this run ({shortened(found)}): resume from a checkpoint of "
+            "this run."
+        )
+    if ours["num_identities"] != module.num_identities:
+        raise CheckpointError(
+            f"The checkpoint was trained on {ours['num_identities']} identities, this run has {module.num_identities}: use "
+            "the dataset that it was trained on."
+        )
+
+
+def _check_counters(
+    checkpoint: Mapping[str, Any], path: Path, config: RunConfig, module: CrossModalityModule[Any]
+) -> None:
+    """The iteration is one of this training, and the trainer's own count and the phase say the same."""
+    ours, length = checkpoint["crossreid"], config.model.iterations
+    iteration = ours["iteration"]
+    if type(iteration) is not int or not 0 <= iteration <= length:
+        raise CheckpointError(
+            f"The checkpoint '{path}' says that it is of iteration {iteration!r}, and this training has iterations 0 to "
+            f"{length}: resume from another one."
+        )
+    if not config.model.trains:
+        return
+    counted = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"]
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["total"]["processed"]
+    per_epoch = config.model.known_epoch()
+    module.iteration = iteration
+    if counted != iteration or epochs not in (iteration // per_epoch, (iteration - 1) // per_epoch):
+        raise CheckpointError(
+            f"The checkpoint '{path}' says that it is of iteration {iteration}, and that {counted} iterations in {epochs} "
+            "epochs were done: resume from another one."
+        )
+    if ours["phase"] != module.phase:
+        raise CheckpointError(
+            f"The checkpoint '{path}' says that iteration {iteration} is in phase {ours['phase']}, and here it is in "
+            f"{module.phase}: resume from another one."
+        )
+
+
+def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossModalityModule[Any]) -> None:
+    """There is a state for every optimizer, of its own parameters, as full as it was saved."""
+    optimizers: Any
+    optimizers, schedulers = module.configure_optimizers()  # type: ignore[misc]
+    states = checkpoint["optimizer_states"]
+    if len(states) != len(optimizers) or len(checkpoint["lr_schedulers"]) != len(schedulers):
+        raise CheckpointError(
+            f"The checkpoint '{path}' holds the states of {len(states)} optimizers and "
+            f"{len(checkpoint['lr_schedulers'])} schedules, and this method has {len(optimizers)} and {len(schedulers)}: "
+            "resume from another one."
+        )
+    for name, optimizer, state in zip(module.player_order, optimizers, states, strict=True):
+        if not _fits(optimizer, state):
+            raise CheckpointError(
+                f"The checkpoint '{path}' holds an optimizer state for {name} that is not of its parameters: resume from "
+                "another one."
+            )
+    held = player_states(module, states)
+    told = checkpoint["crossreid"].get(PLAYER_STATES)
+    if told is not None and dict(told) != held:
+        lost = [name for name in held if told.get(name) != held[name]]
+        raise CheckpointError(
+            f"The checkpoint '{path}' lacks a part of the optimizer state of {', '.join(lost)}: resume from another one."
+        )
+    if module.iteration and not any(held.values()) and any(map(_remembers, optimizers)):
+        raise CheckpointError(
+            f"The optimizer states of the checkpoint '{path}' are empty after {module.iteration} iterations: resume from "
+            "another one."
+        )
+
+
+def _remembers(optimizer: Optimizer) -> bool:
+    """It keeps something of a step for the next one."""
+    return not isinstance(optimizer, SGD) or any(group["momentum"] for group in optimizer.param_groups)
+
+
+def _fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
+    """A saved state has the groups of an optimizer, and tensors of its parameters' shapes."""
+    groups = state["param_groups"]
+    if [len(group["params"]) for group in groups] != [len(group["params"]) for group in optimizer.param_groups]:
+        return False
+    parameters: dict[int, torch.Tensor] = {}
+    for ours, theirs in zip(optimizer.param_groups, groups, strict=True):
+        if set(ours) - set(theirs):
+            return False
+        parameters |= dict(zip(theirs["params"], ours["params"], strict=True))
+    for number, kept in state["state"].items():
+        if number not in parameters:
+            return False
+        for value in kept.values():
+            of_weights = isinstance(value, torch.Tensor) and value.dim() > 0
+            if of_weights and value.shape != parameters[number].shape:
+                return False
+    return True
