@@ -33,7 +33,7 @@ from crossreid.settings.protocol import ProtocolConfig
 from crossreid.settings.registry import method_class
 from crossreid.settings.run import RunConfig, run_config_from_plain
 from crossreid.training.checkpoints import read_checkpoint
-from crossreid.training.environment import check_devices, check_figures, choose_device
+from crossreid.training.environment import check_devices, check_figures, check_files, check_wandb, choose_device
 from crossreid.training.loading import checkpoint_at, method_from
 from crossreid.training.loggers import finish_wandb
 from crossreid.training.scoring import score_all
@@ -136,6 +136,8 @@ class Experiment:
         config = self.config
         check_devices(config.trainer)
         check_figures(config.report.figures, "report.figures")
+        check_wandb(config.logger)
+        check_files(config.model, config.protocol)
         config.trainer.check_players(len(method_class(config.model).OPTIMIZERS))
 
     def run(self, *, sweep_dir: Path | None = None) -> FinishedRun:

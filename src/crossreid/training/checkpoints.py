@@ -91,11 +91,18 @@ class IterationCheckpoint(pl.Callback):
         self._save(trainer, pl_module)
         self._keep(trainer, pl_module.phase)
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Let every checkpoint say how full the optimizers' states are, so that a part cannot get lost unseen."""
+        assert isinstance(pl_module, CrossModalityModule)
+        if "optimizer_states" in checkpoint:
+            states = player_states(pl_module, checkpoint["optimizer_states"])
+            pl_module.checkpoint_extras[PLAYER_STATES] = states
+
     def _save(self, trainer: pl.Trainer, module: CrossModalityModule[Any]) -> None:
         module.require_finite_losses()
         module.checkpoint_extras["training_seconds"] = self.clock.seconds
-        states = [optimizer.state_dict() for optimizer in trainer.optimizers]
-        module.checkpoint_extras[PLAYER_STATES] = player_states(module, states)
         trainer.save_checkpoint(self.folder / LAST)
         self.saved_at = module.iteration
 

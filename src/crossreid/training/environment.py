@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import platform
+from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from crossreid.errors import ConfigError
-from crossreid.settings.run import TrainerConfig
+from crossreid.evaluation import GalleryPermutations
+from crossreid.nn.pretrained import check_weights
+from crossreid.settings.networks import BackboneConfig
+from crossreid.settings.run import LoggerConfig, TrainerConfig
 
 FIGURE_PACKAGES = ("matplotlib", "sklearn")
 
@@ -20,6 +27,52 @@ def check_figures(wanted: bool, key: str = "figure") -> None:
         raise ConfigError(
             f"Figures need matplotlib and scikit-learn: pip install 'crossreid[viz]', or set {key}=false."
         )
+
+
+def check_wandb(config: LoggerConfig) -> None:
+    """Raise :class:`ConfigError` where W&B is asked for and not installed, or is to send a run and knows no account."""
+    if config.name != "wandb":
+        return
+    if find_spec("wandb") is None:
+        raise ConfigError("logger=wandb needs the package wandb: pip install wandb, or choose logger=csv.")
+    silenced = os.environ.get("WANDB_MODE") in ("offline", "dryrun", "disabled")
+    if not config.offline and not silenced and not _logged_in():
+        raise ConfigError(
+            "logger=wandb_online needs a W&B account and none is logged in: run `wandb login`, set WANDB_API_KEY, or choose "
+            "logger=wandb, which writes to the disk."
+        )
+
+
+def _logged_in() -> bool:
+    """W&B finds a key; nothing is sent, and nobody is asked."""
+    import wandb  # noqa: PLC0415 - importing it takes a second
+
+    try:
+        if "prompt" in inspect.signature(wandb.login).parameters:
+            return bool(wandb.login(prompt=False, verify=False))
+        return bool(wandb.api.api_key)
+    except wandb.errors.Error as error:
+        raise ConfigError(f"W&B cannot use the account that it knows ({' '.join(str(error).split())}).") from error
+
+
+def check_files(*settings: Any) -> None:
+    """Raise a sentence for files that settings name and that are missing or damaged: permutations, initial weights.
+
+    Args:
+        settings: of a method, of a protocol; others are looked through likewise.
+
+    Raises:
+        ConfigError: a weights file is not there.
+        DataError: a permutations file is not there, or is none.
+    """
+    for part in settings:
+        if not is_dataclass(part) or isinstance(part, type):
+            continue
+        if isinstance(part, BackboneConfig):
+            check_weights(part, "model.backbone")
+        if permutations := getattr(part, "permutations", None):
+            GalleryPermutations.from_mat(Path(permutations))
+        check_files(*(getattr(part, entry.name) for entry in fields(part)))
 
 
 def check_devices(config: TrainerConfig) -> None:

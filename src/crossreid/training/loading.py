@@ -25,7 +25,7 @@ from crossreid.settings.protocol import ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import method_class, method_settings
 from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_plain
 from crossreid.training.checkpoints import load_weights, read_checkpoint
-from crossreid.training.environment import check_devices
+from crossreid.training.environment import check_devices, check_files
 from crossreid.training.progress import IterationProgress
 from crossreid.training.trainer import make_trainer
 
@@ -146,6 +146,7 @@ def restore(
         DataError: the dataset is not there or not whole.
     """
     check_devices(trainer)
+    check_files(protocol)
     checkpoint = read_checkpoint(path)
     module = method_from(checkpoint, path)
     trained_on: DataConfig | None = None
@@ -159,6 +160,7 @@ def restore(
         label = trained.label
         scored_on = dataset_settings(data, trained.data)
         chosen = trained.protocol if isinstance(protocol, TrainedProtocolConfig) else protocol
+        check_files(chosen)
     module_data = ReIDDataModule.for_method(
         scored_on, module.config, seed=module.seed, validating=validating, progress=trainer.progress
     )

@@ -22,6 +22,7 @@ from torchvision.utils import make_grid
 
 from crossreid.console import main_process
 from crossreid.data.batches import PairedBatch
+from crossreid.errors import ConfigError
 from crossreid.files import append_whole, write_atomically
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
@@ -116,9 +117,23 @@ def make_wandb(config: RunConfig, plain: dict[str, Any], run: RunFolder, run_id:
         config=plain,
     )
     if main_process():
+        _open(logger)
         for key in ("train/*", "lr/*", "phase", "pictures/*", "validation/*", "test/*"):
             logger.experiment.define_metric(key, step_metric="iteration")
     return logger
+
+
+def _open(logger: WandbLogger) -> None:
+    """Open the W&B run; :class:`ConfigError` where W&B cannot be reached."""
+    import wandb  # noqa: PLC0415 - only with this logger
+
+    try:
+        _ = logger.experiment
+    except wandb.errors.Error as error:
+        raise ConfigError(
+            f"W&B does not take the run ({' '.join(str(error).split())}): choose logger=wandb, which writes to the disk, and "
+            "send it later by `wandb sync`."
+        ) from error
 
 
 def wandb_of(trainer: pl.Trainer) -> WandbLogger | None:
