@@ -15,6 +15,44 @@ SOURCES = "crossreid.data.datasets.sources"
 
 
 @dataclass
+class DecodingConfig(Settings):
+    """How image files come to RGB in [0, 1]; :mod:`crossreid.data.decoding` says what is done with which kind of file."""
+
+    stretch: str = setting(
+        "depth",
+        "of grey images deeper than 8 bits, what becomes 0 and 1: the ends of the file's depth, a fixed range, "
+        "percentiles of the training images, or percentiles of each image",
+        choices=("depth", "range", "percentiles", "per_image"),
+    )
+    range: list[float] | None = setting(
+        None, "with stretch=range, the file's values that become 0 and 1, such as [7000,9000]", length=2, ascending=True
+    )
+    percentiles: list[float] = setting(
+        [0.5, 99.5],
+        "with stretch=percentiles or per_image, those that become 0 and 1",
+        at_least=0,
+        at_most=100,
+        length=2,
+        ascending=True,
+    )
+    background: list[int] = setting(
+        [255, 255, 255], "colour that transparent images are laid on", at_least=0, at_most=255, length=3
+    )
+    unreadable: str = setting(
+        "refuse",
+        "what is done about an image that cannot be read: refuse the dataset, or leave the image out and say so",
+        choices=("refuse", "skip"),
+    )
+
+    def check_together(self, place: str) -> None:
+        """A range belongs to stretch=range."""
+        if (self.stretch == "range") != (self.range is not None):
+            raise ConfigError(
+                f"{place}.stretch=range and {place}.range=[low,high] belong together: say both, or neither."
+            )
+
+
+@dataclass
 class DataConfig(Settings):
     """What all datasets have.
 
@@ -33,6 +71,7 @@ class DataConfig(Settings):
     root: str = setting(REQUIRED, "the dataset's folder")
     cache: str = setting("datasets/cache", "folder of decoded images")
     evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1)
+    decoding: DecodingConfig = setting(DecodingConfig(), "how files become pixels")
 
     @property
     def folder(self) -> Path:

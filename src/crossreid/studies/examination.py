@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from crossreid.console import console
-from crossreid.data.cache import available_cores
+from crossreid.data.cache import available_cores, damaged_caches
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.datasets.sources import open_source
 from crossreid.data.doctor import Examination, examine
@@ -46,7 +47,15 @@ def examine_dataset(data: DataConfig, protocol: ProtocolConfig, *, progress: boo
         sizes = protocol_sizes(build_protocols(protocol, Scored.of(data, data, dataset)), dataset)
     except CrossReIDError as error:
         complaints = [*complaints, str(error)]
-    findings = examine(dataset, source.expected(), complaints, workers=available_cores(), progress=progress)
+    findings = examine(
+        dataset,
+        source.expected(),
+        complaints,
+        decoding=data.decoding,
+        damaged_caches=damaged_caches(dataset.root, Path(data.cache)),
+        workers=available_cores(),
+        progress=progress,
+    )
     return ExaminedDataset(findings, sizes)
 
 
@@ -82,6 +91,13 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
     console.print(table)
     for key, (probes, gallery) in examined.sizes.items():
         console.print(f"{key}: {probes} probes, {gallery} gallery images", markup=False)
+    for use in examined.findings.ranges:
+        low, high, black, white = use.grey
+        console.print(
+            f"{use.images} {use.modality} images are deeper than 8 bits: values from {low:g} to {high:g}, of which {black:g} "
+            f"becomes black and {white:g} white",
+            markup=False,
+        )
     findings = examined.findings.findings
     for finding in findings:
         style = "red" if finding.severity == "error" else "yellow"
