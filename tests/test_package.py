@@ -14,7 +14,8 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "files", "console", "randomness", "version"),
+    ("errors", "escaping", "randomness", "version"),
+    ("files", "console", "untrusted"),
     ("settings",),
     ("nn", "losses"),
     ("data",),

@@ -109,7 +109,7 @@ def _job_name() -> str:
 
 
 def _say(message: str) -> None:
-    err_console.print(f"Error: {message}", markup=False, style="red")
+    err_console.print(f"Error: {message}", style="red")
 
 
 def _fail(message: str) -> NoReturn:

@@ -13,9 +13,10 @@ import numpy as np
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
-from crossreid.runs.folder import current_config, fingerprint, raw_config, read_json
+from crossreid.runs.folder import current_config, fingerprint, raw_config
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.run import identity_of
+from crossreid.untrusted import read_json
 
 FINISHED = "finished"
 """Status of a run that was trained and scored."""

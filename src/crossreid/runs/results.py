@@ -10,7 +10,8 @@ from typing import Any
 from crossreid.console import as_text
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import PairingScore, RetrievalResult, results_table
-from crossreid.runs.folder import read_json, write_json
+from crossreid.runs.folder import write_json
+from crossreid.untrusted import read_json
 
 UNTRAINED = "untrained network"
 """The row of a network before training, in every run's results."""
