@@ -15,7 +15,8 @@ _DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u206
 """Characters that turn the direction of writing, so that a name reads as another one."""
 _HIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
 """Control characters (ANSI escapes begin with one), halves of pairs (file names that are no UTF-8), separators of lines."""
-_MARKDOWN = re.compile(r"([\\`*_\[\]{}#|~$^])")
+_MARKDOWN = re.compile(r"([\\`*\[\]{}#|~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+"""Signs that Markdown obeys; a ``_`` inside a word is none."""
 _OUTSIDE_FILE_NAMES = re.compile(r"[^\w.-]+")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With one of these a cell is a formula for a spreadsheet."""

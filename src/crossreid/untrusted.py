@@ -66,14 +66,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds an object.
+    """A JSON file that holds an object. What is no finite number (NaN, 1e999) is None, as in JSON itself.
 
     Raises:
         DataError: it is missing, damaged, too large, nested too deep, or something else.
     """
     text = _read_text(path, MOST_BYTES_OF_RESULTS)
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=lambda name: None, parse_float=_finite_or_none)
     except (ValueError, RecursionError) as error:
         raise DataError(f"'{path}' cannot be read ({_reason(error)}).") from error
     if not isinstance(content, dict):
@@ -81,6 +81,11 @@ def read_json(path: Path) -> dict[str, Any]:
     if _deeper_than(content, DEEPEST):
         raise DataError(f"'{path}' cannot be read (it is nested more than {DEEPEST} levels deep).")
     return content
+
+
+def _finite_or_none(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def _read_text(path: Path, most: int) -> str:

@@ -1,4 +1,4 @@
-"""Results as tables for a terminal: percent, mean ± population standard deviation over trials, chance first."""
+"""Results as tables for a terminal: percent, mean ± sample standard deviation over trials, chance first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import isnan
 from rich.table import Table
 
 from crossreid.console import unshortened
+from crossreid.escaping import one_line
 from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.modality_pairs import PairingScore
 from crossreid.evaluation.results import RetrievalResult
@@ -81,8 +82,15 @@ def _cells(result: RetrievalResult) -> list[str]:
     cells = []
     for name in METRICS:
         summary = summaries[name]
-        cells.append(f"{100 * summary['mean']:.2f} ± {100 * summary['std']:.2f}")
+        cells.append(percent_with_deviation(summary["mean"], summary["std"]))
     return cells
+
+
+def percent_with_deviation(mean: float, deviation: float | None) -> str:
+    """``50.00 ± 10.00`` of fractions; of a single value, which has no deviation, the value alone."""
+    if deviation is None:
+        return _percent(mean)
+    return f"{_percent(mean)} ± {_percent(deviation)}"
 
 
 def _percent(value: float | None) -> str:
@@ -92,23 +100,26 @@ def _percent(value: float | None) -> str:
 
 
 def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
-    counts = []
+    counts: list[str] = []
     for group in _by_protocol(rows).values():
         counts += [_counts(result) for _, result in group]
     rules = [f"Rank-k counts {r.labels.ranks}; not counted: {r.labels.exclusion}." for _, r in rows]
-    lines = ["Percent, mean ± standard deviation over trials."]
+    repeats = sorted({f"{result.labels.repeats}s" for _, result in rows if result.trials > 1})
+    lines = [f"Percent, mean ± sample standard deviation over {' or '.join(repeats)}." if repeats else "Percent."]
     lines += dict.fromkeys(counts)  # each sentence once, in the order of the rows
     lines += dict.fromkeys(rules)
     for name, result in rows:
         if result.near_chance:
             lines.append(f"{name} ({result.protocol}): near chance level.")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _counts(result: RetrievalResult) -> str:
-    trials = "1 trial" if result.trials == 1 else f"{result.trials} trials"
+    repeats = f"{result.trials} {result.labels.repeats}{'' if result.trials == 1 else 's'}"
+    if result.labels.repeats == "split":
+        repeats = f"mean over {result.labels.draw}"
     return (
-        f"{result.protocol}: {trials}, {_span(result.n_valid)} probes counted, "
+        f"{result.protocol}: {repeats}, {_span(result.n_valid)} probes counted, "
         f"{_span(result.n_skipped)} skipped, {_span(result.n_gallery)} gallery images."
     )
 
