@@ -27,6 +27,7 @@ FLOORS = (
     ("studies",),
     ("experiment",),
     ("launch",),
+    ("optimiser",),
     ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "__main__"),
 )
 """Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""

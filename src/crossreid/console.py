@@ -18,6 +18,8 @@ from rich.text import Text
 from crossreid.escaping import for_terminal, one_line
 
 T = TypeVar("T")
+WANDB_SWEEP = "WANDB_SWEEP_ID"
+"""Environment variable that W&B's agent sets for the runs of a sweep."""
 
 
 class PlainConsole(Console):
@@ -102,6 +104,11 @@ def track(items: Iterable[T], label: str, *, total: int | None = None, enabled: 
 def main_process() -> bool:
     """This process is not one that DDP relaunched."""
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def in_wandb_sweep() -> bool:
+    """An agent of a W&B sweep started this process."""
+    return bool(os.environ.get(WANDB_SWEEP))
 
 
 def notice(message: str) -> None:

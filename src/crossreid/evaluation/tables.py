@@ -39,13 +39,24 @@ def results_table(rows: Iterable[tuple[str, RetrievalResult]], title: str | None
     return unshortened(table)
 
 
-def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) -> Table:
-    """AlignGAN's Table 1: Rank-1, mAP and intra-class cosine similarity of the four modality pairings."""
+def pairs_table(
+    scores: Mapping[str, PairingScore], title: str | None = None, left_out: Mapping[str, str] | None = None
+) -> Table:
+    """AlignGAN's Table 1: Rank-1, mAP and intra-class cosine similarity of the four modality pairings.
+
+    Args:
+        scores: pairing -> score.
+        title: of the table.
+        left_out: pairing that cannot be scored -> why; it has a column of dashes, and its reason stands below.
+    """
+    left_out = left_out or {}
     rules = {score.result.labels.exclusion for score in scores.values()}
-    caption = "; ".join(f"not counted: {rule}" for rule in sorted(rules))
+    lines = [f"not counted: {rule}" for rule in sorted(rules)]
+    lines += [f"{pairing} cannot be scored: {reason}" for pairing, reason in left_out.items()]
+    caption = "\n".join(map(one_line, lines))
     table = Table(title=title, caption=caption, caption_justify="left", title_justify="left")
     table.add_column("query2gallery")
-    for pairing in scores:
+    for pairing in [*scores, *left_out]:
         table.add_column(pairing, justify="right", no_wrap=True)
     rows: dict[str, list[str]] = {
         "R1": [],
@@ -62,7 +73,7 @@ def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) ->
         rows["intra-class cosine similarity"].append(f"{score.similarity:.3f}")
         rows["probes counted / skipped"].append(f"{result.n_valid[0]} / {result.n_skipped[0]}")
     for heading, cells in rows.items():
-        table.add_row(heading, *cells)
+        table.add_row(heading, *cells, *["-"] * len(left_out))
     return unshortened(table)
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+import zipfile
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
+from crossreid.untrusted import archive_members
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -136,6 +138,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint '{path}': give the path of a .ckpt file that training wrote.")
     try:
+        if zipfile.is_zipfile(
+            path
+        ):  # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+            archive_members(path, stored_only=True)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise CheckpointError(

@@ -65,12 +65,27 @@ def method_from(checkpoint: Mapping[str, Any], path: Path) -> CrossModalityModul
     ours = checkpoint["crossreid"]
     try:
         settings = from_plain(method_settings(ours["method"]), ours["model"], "model")
+        settings.check("model")
+        _check_size(settings, int(ours["num_identities"]), checkpoint["state_dict"], path)
         module = make_method(settings, int(ours["num_identities"]), int(ours["seed"]))
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"The checkpoint '{path}' cannot be made a method again: {error}") from error
     load_weights(module, checkpoint["state_dict"], path)
     module.iteration = int(ours["iteration"])
     return module.eval()
+
+
+def _check_size(settings: MethodConfig, num_identities: int, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse settings of a network of another size than the weights beside them, before any memory is taken for it."""
+    with torch.device("meta"):  # shapes alone
+        outline: CrossModalityModule[Any] = method_class(settings)(settings, num_identities, 0)
+    for name, tensor in outline.state_dict().items():
+        given = weights.get(name)
+        if given is not None and given.shape != tensor.shape:
+            raise CheckpointError(
+                f"The checkpoint '{path}' is not whole for this model: it has another shape of {name}; use the checkpoint that "
+                "training wrote."
+            )
 
 
 def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torchvision.utils import make_grid
 
-from crossreid.console import main_process
+from crossreid.console import in_wandb_sweep, main_process, notice
 from crossreid.data.batches import PairedBatch
 from crossreid.errors import DataError
 from crossreid.escaping import for_csv, from_csv
@@ -27,6 +27,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.folder import RunFolder
+from crossreid.runs.results import Scores
 from crossreid.settings.run import RunConfig
 
 HEADER = ("iteration", "key", "value")
@@ -151,6 +152,32 @@ def make_wandb(config: RunConfig, plain: dict[str, Any], run: RunFolder, run_id:
 def wandb_of(trainer: pl.Trainer) -> WandbLogger | None:
     """The run's W&B logger, if it has one."""
     return next((logger for logger in trainer.loggers if isinstance(logger, WandbLogger)), None)
+
+
+def log_scores(trainer: pl.Trainer, rows: Sequence[Scores], iteration: int) -> None:
+    """Means of the test into all logs, and into W&B a table of the trials.
+
+    A W&B sweep may choose by any number that it is sent, so that its runs keep those of the test in results.json and
+    history.csv alone.
+    """
+    values: dict[str, float] = {}
+    for row in rows:
+        values |= row.flat()
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and in_wandb_sweep():
+            notice("W&B sweep: scores of the test stay in results.json, so that nothing is chosen by them.")
+            continue
+        logger.log_metrics({**values, "iteration": iteration}, step=iteration)
+    wandb_logger = wandb_of(trainer)
+    if wandb_logger is None or in_wandb_sweep():
+        return
+    for row in rows:
+        for key, result in row.keyed().items():
+            summary = result.metrics()
+            table = []
+            for trial in range(result.trials):
+                table.append([trial, *(summary[name]["per_trial"][trial] for name in summary)])
+            wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
 
 
 class PictureGrids(pl.Callback):
