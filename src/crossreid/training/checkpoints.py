@@ -7,6 +7,7 @@ import shutil
 import signal
 import threading
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -166,6 +167,16 @@ def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: 
     Raises:
         CheckpointError: names what is missing or too much.
     """
+    check_weights(module, state, path)
+    module.load_state_dict(state)
+
+
+def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are not those of a module; no value is looked at, so the module may have shapes alone.
+
+    Raises:
+        CheckpointError: names what is missing or too much.
+    """
     own = module.state_dict()
     missing, surplus = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     odd = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
@@ -175,4 +186,3 @@ def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: 
                 f"The checkpoint '{path}' is not whole for this model: it {problem} {len(names)} weights, such as "
                 f"{names[0]}; use the checkpoint that training wrote."
             )
-    module.load_state_dict(state)

@@ -24,7 +24,7 @@ from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import method_class, method_settings
 from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_plain
-from crossreid.training.checkpoints import load_weights, read_checkpoint
+from crossreid.training.checkpoints import check_weights, load_weights, read_checkpoint
 from crossreid.training.environment import check_devices
 from crossreid.training.progress import IterationProgress
 from crossreid.training.trainer import make_trainer
@@ -76,16 +76,17 @@ def method_from(checkpoint: Mapping[str, Any], path: Path) -> CrossModalityModul
 
 
 def _check_size(settings: MethodConfig, num_identities: int, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Refuse settings of a network of another size than the weights beside them, before any memory is taken for it."""
+    """Refuse settings of a network of another size than the weights beside them, before any memory is taken for it.
+
+    Raises:
+        CheckpointError: names a weight, or says that the file is smaller than what it claims to hold.
+    """
     with torch.device("meta"):  # shapes alone
         outline: CrossModalityModule[Any] = method_class(settings)(settings, num_identities, 0)
-    for name, tensor in outline.state_dict().items():
-        given = weights.get(name)
-        if given is not None and given.shape != tensor.shape:
-            raise CheckpointError(
-                f"The checkpoint '{path}' is not whole for this model: it has another shape of {name}; use the checkpoint that "
-                "training wrote."
-            )
+    check_weights(outline, weights, path)
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in outline.state_dict().values())
+    if path.is_file() and needed > 2 * path.stat().st_size + 2**20:  # a tensor may repeat one number without end
+        raise CheckpointError(f"The checkpoint '{path}' is damaged: it says that it holds more than it does.")
 
 
 def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
