@@ -93,6 +93,7 @@ class Evil:
         return __import__, ("evil",)
 
 
+@pytest.mark.slow
 def test_a_hostile_checkpoint_is_refused_before_anything_is_made_of_it(tmp_path: Path) -> None:
     path = tmp_path / "x.ckpt"
     torch.save(checkpoint_of(), path)

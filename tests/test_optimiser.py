@@ -28,7 +28,7 @@ class Choosing(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        jobs = self.launcher.launch([[*arguments, "seed=0"], [*arguments, "seed=1"]], initial_job_idx=0)
+        jobs = self.launcher.launch([list(arguments), list(arguments)], initial_job_idx=0)
         RETURNED.extend(job.return_value for job in jobs)
         return max(float(value) for value in RETURNED)
 
@@ -52,6 +52,7 @@ def choosing(monkeypatch: pytest.MonkeyPatch) -> None:
 VALIDATION = ["selection=validation", "selection.every=1"]
 
 
+@pytest.mark.slow
 def test_an_optimiser_gets_the_validation_score_and_never_that_of_the_test(
     run_here, smoke_args, tmp_path: Path
 ) -> None:
@@ -117,10 +118,3 @@ def test_a_wandb_sweep_is_not_sent_scores_of_the_test(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
     log_scores(trainer, rows, 3)
     assert sent == []
-
-
-def test_a_plain_multirun_needs_no_value(run_here, smoke_args, tmp_path: Path) -> None:
-    told = ["model=baseline", "model.phases.joint=1", "model.iterations_per_epoch=1", *smoke_args]
-    finished = run_here("train", "-m", "seed=0,1", *told)
-    assert finished.code == 0, finished.output
-    assert len(list(tmp_path.glob("multirun/*/*/results.json"))) == 2

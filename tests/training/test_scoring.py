@@ -26,11 +26,12 @@ def arguments(smoke_args: list[str], root: Path, tmp_path: Path) -> list[str]:
     return [*QUICK, *own, *kept, "scale=smoke"]
 
 
+@pytest.mark.slow
 def test_one_infrared_camera_has_scores_pictures_and_a_reason(
     run_here, smoke_args, people_root, tmp_path: Path
 ) -> None:
     root = without(people_root, tmp_path, 6)
-    finished = run_here("train", *arguments(smoke_args, root, tmp_path))
+    finished = run_here("train", *arguments(smoke_args, root, tmp_path), "protocol.draw=seeded")
     assert finished.code == 0, finished.output
     run = newest_run(tmp_path)
     (own, *_) = json.loads((run / "results.json").read_text())["rows"].values()
@@ -45,7 +46,7 @@ def test_a_test_split_of_one_modality_is_refused_before_training(
     run_here, smoke_args, people_root, tmp_path: Path
 ) -> None:
     root = without(people_root, tmp_path, 3, 6)
-    finished = run_here("train", *arguments(smoke_args, root, tmp_path))
+    finished = run_here("train", *arguments(smoke_args, root, tmp_path), "protocol.draw=seeded")
     assert finished.code == 1
     assert "Error: " in finished.output
     assert "Traceback" not in finished.output

@@ -166,7 +166,10 @@ def read_arrays(path: Path) -> dict[str, Array]:
     if not path.is_file():
         raise DataError(f"There is no embeddings file {path}.")
     if not zipfile.is_zipfile(path):
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays (it is none).")
+        with path.open("rb") as stream:
+            alone = stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+        reason = "it is a single array, not a file of named ones" if alone else "it is none, or is cut off"
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({reason}).")
     members = archive_members(path)
     arrays: dict[str, Array] = {}
     try:
