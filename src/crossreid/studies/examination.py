@@ -81,11 +81,11 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
         )
     console.print(table)
     for key, (probes, gallery) in examined.sizes.items():
-        console.print(f"{key}: {probes} probes, {gallery} gallery images", markup=False)
+        console.print(f"{key}: {probes} probes, {gallery} gallery images")
     findings = examined.findings.findings
     for finding in findings:
         style = "red" if finding.severity == "error" else "yellow"
-        console.print(f"{finding.severity} ({finding.kind}): {finding.message}", style=style, markup=False)
+        console.print(f"{finding.severity} ({finding.kind}): {finding.message}", style=style)
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
-    console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.", markup=False)
+    console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.")
