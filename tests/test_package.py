@@ -14,7 +14,8 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "files", "console", "randomness", "version"),
+    ("errors", "escaping", "randomness", "version"),
+    ("files", "console", "untrusted"),
     ("settings",),
     ("nn", "losses"),
     ("data",),
@@ -26,6 +27,7 @@ FLOORS = (
     ("studies",),
     ("experiment",),
     ("launch",),
+    ("optimiser",),
     ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "__main__"),
 )
 """Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""

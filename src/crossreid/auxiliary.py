@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossreid.console import console, notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import AuxiliaryConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -21,6 +22,7 @@ def main() -> None:
 def auxiliary(composed: Composed) -> float:
     """Score, show, keep and draw the curve; returns Rank-1 with all queries."""
     config = typed(AuxiliaryConfig, composed)
+    refuse_optimiser("auxiliary")
     from crossreid.evaluation import results_table  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.runs.folder import write_json  # noqa: PLC0415
     from crossreid.studies.auxiliary_set import auxiliary_curve_of  # noqa: PLC0415
@@ -30,9 +32,9 @@ def auxiliary(composed: Composed) -> float:
     curve = auxiliary_curve_of(config)
     if curve.shown_here:
         path = Path(config.checkpoint)
-        console.print(results_table(curve.rows(), f"{curve.name}: size of the auxiliary set"))
         output = Path(config.output) if config.output else path.with_name(f"{path.stem}.auxiliary.json")
         write_json(output, curve.to_json())
+        console.print(results_table(curve.rows(), f"{curve.name}: size of the auxiliary set"))
         notice(f"Results: {output}")
         if config.figure:
             from crossreid.visualization import auxiliary_curve, save  # noqa: PLC0415 - extra `viz`

@@ -26,8 +26,8 @@ def cost(composed: Composed) -> float:
     from crossreid.studies.footprint import cost_table, measure_methods  # noqa: PLC0415
 
     measured = measure_methods(config, scale=str(composed.choices["scale"]), preset=str(composed.choices["preset"]))
-    console.print(cost_table(measured, config))
     write_json(Path(config.output), measured.to_json(config))
+    console.print(cost_table(measured, config))
     notice(f"Costs: {config.output}")
     return float(len(measured.costs))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crossreid.console import notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import EvaluateConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -22,6 +23,7 @@ def main() -> None:
 def evaluate(composed: Composed) -> float:
     """Score what is named; returns the first Rank-1."""
     config = typed(EvaluateConfig, composed)
+    refuse_optimiser("evaluate")
     from crossreid.experiment import score  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.runs.results import RunResults  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
@@ -38,9 +40,9 @@ def evaluate(composed: Composed) -> float:
         results = score_checkpoint(config)
     if results is None:  # another process shows and writes
         return 0.0
-    show(results.rows, title=results.rows[0].name)
     output = Path(config.output) if config.output else path.with_name(f"{path.stem}.evaluation.json")
     write_scores(output, results.rows)
+    show(results.rows, title=results.rows[0].name)
     notice(f"Results: {output}")
     return results.headline
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from crossreid.console import notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import ImageQualityConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -25,16 +26,17 @@ def main() -> None:
 def image_quality(composed: Composed) -> float:
     """Train, score, show, write; returns JSIA's MD from real images."""
     config = typed(ImageQualityConfig, composed)
+    refuse_optimiser("image_quality")
     from crossreid.runs.folder import write_json  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.studies.generation.table import REAL, compare_generators, show  # noqa: PLC0415
 
     table = compare_generators(config)
-    show(table)
     folder = Path(config.output) if config.output else Path(config.checkpoint).parent / "image_quality"
     results = {name: asdict(row) for name, row in table.rows.items()} | {"real": asdict(table.rows[REAL])}
     del results[REAL]
     told = config.plain() | {"data": config.data.plain()}
     write_json(folder / "image_quality.json", {"rows": results, "notes": table.notes, "config": told})
+    show(table)
     if config.figure:
         from crossreid.visualization import picture_grid, save  # noqa: PLC0415 - extra `viz`
 

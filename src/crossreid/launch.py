@@ -46,7 +46,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
             if not sweeping():
                 if message is None:  # a bug: its traceback is wanted
                     raise
-                _fail(message)
+                stop(message)
             failed.append(_job_name())
             if message is None:
                 traceback.print_exc()
@@ -59,14 +59,14 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
         register()
         refuse_untold_choices(_plain_words(sys.argv[1:]))
     except CrossReIDError as error:
-        _fail(str(error))
+        stop(str(error))
     start: Any = hydra.main(version_base="1.3", config_path=str(packaged_conf()), config_name=config_name)(job)
     try:
         start()
     except (HydraException, OmegaConfBaseException) as error:
-        _fail(explain(error, known_keys(config_name, _plain_words(sys.argv[1:])), choices_of))
+        stop(explain(error, known_keys(config_name, _plain_words(sys.argv[1:])), choices_of))
     if failed:
-        _fail(f"{len(failed)} of the jobs failed: {'; '.join(failed)}.")
+        stop(f"{len(failed)} of the jobs failed: {'; '.join(failed)}.")
 
 
 def composed_by_hydra(cfg: DictConfig) -> Composed:
@@ -109,9 +109,10 @@ def _job_name() -> str:
 
 
 def _say(message: str) -> None:
-    err_console.print(f"Error: {message}", markup=False, style="red")
+    err_console.print(f"Error: {message}", style="red")
 
 
-def _fail(message: str) -> NoReturn:
+def stop(message: str) -> NoReturn:
+    """Say one sentence and end the command, a whole multirun too, with exit code 1."""
     _say(message)
     sys.exit(1)

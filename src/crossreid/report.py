@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossreid.console import console, notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -21,6 +22,7 @@ def main() -> None:
 def report(composed: Composed) -> float:
     """Gather, show, keep; returns the number of tables."""
     config = typed(ComparisonConfig, composed)
+    refuse_optimiser("report")
     folders = config.folders()
     from crossreid.studies.comparison.gathering import compare_runs, keep  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
@@ -28,13 +30,13 @@ def report(composed: Composed) -> float:
 
     check_figures(config.figure)
     comparison = compare_runs(config, folders)
+    output = Path(config.output) if config.output else folders[0] / "report"
+    keep(comparison, output, figure=config.figure)
     for table in comparison.tables:
         for shown in rich_tables(table, comparison.settings):
             console.print(shown)
     for line in problem_lines(comparison.problems):
         notice(f"Not in the tables: {line}")
-    output = Path(config.output) if config.output else folders[0] / "report"
-    keep(comparison, output, figure=config.figure)
     notice(f"Report: {output}")
     return float(len(comparison.tables))
 

@@ -147,7 +147,7 @@ def test_a_few_bytes_cannot_claim_billions_of_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"nothing"])
 def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UnreadableImageError, match="a.png' cannot be read"):
+    with pytest.raises(UnreadableImageError, match=r"a\.png' cannot be read"):
         decoded(tmp_path / "a.png")
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings, read_arrays
 
+_LARGEST = 2**53
+"""Whole numbers up to here are exact in every type that a file may hold."""
 _REQUIRED = ("features", "pids", "camids", "frames")
 
 
@@ -66,6 +68,8 @@ def _whole_numbers(path: Path, name: str, values: Array) -> Array:
         raise DataError(f"{name!r} in {path} should be N whole numbers, not {values.dtype} of shape {values.shape}.")
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise DataError(f"{name!r} in {path} has values that are no whole numbers.")
+    if len(values) and (values.min() < -_LARGEST or values.max() > _LARGEST):
+        raise DataError(f"{name!r} in {path} has values beyond {_LARGEST}, which are not told apart.")
     return values.astype(np.int64)
 
 
@@ -89,7 +93,7 @@ def _infrared(path: Path, arrays: Mapping[str, Array], camids: Array) -> Array:
 
 def _check_shapes(path: Path, arrays: Mapping[str, Array], features: Array, per_image: Sequence[Array]) -> None:
     """At least one image, features (N, D), and each of the others of length N."""
-    if features.ndim == 2 and len(features) and {len(features)} == set(map(len, per_image)):
+    if features.ndim == 2 and features.size and {len(features)} == set(map(len, per_image)):
         return
     shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_REQUIRED, "infrared") if name in arrays)
     raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")

@@ -13,11 +13,11 @@ from crossreid.runs.folder import (
     differences_from,
     open_run,
     read_config,
-    read_json,
     run_place,
     shortened,
 )
 from crossreid.runs.results import RunResults
+from crossreid.untrusted import read_json
 
 
 def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from crossreid.errors import ConfigError
-from crossreid.settings.fields import REQUIRED, Settings, setting
+from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 
 SOURCES = "crossreid.data.datasets.sources"
 
@@ -70,7 +70,7 @@ class DataConfig(Settings):
 
     root: str = setting(REQUIRED, "the dataset's folder")
     cache: str = setting("datasets/cache", "folder of decoded images")
-    evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1)
+    evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1, ceiling=100_000)
     decoding: DecodingConfig = setting(DecodingConfig(), "how files become pixels")
 
     @property
@@ -100,13 +100,15 @@ class SyntheticPeople(Settings):
 
     VERSION: ClassVar[int] = 3  # raised with every change of the pictures
 
-    train_ids: int = setting(296, "persons to train on", at_least=1)
-    val_ids: int = setting(99, "persons to select on, seen by cameras 3, 4 and 5 only, as in SYSU-MM01", at_least=0)
-    test_ids: int = setting(96, "persons to test on", at_least=1)
+    train_ids: int = setting(296, "persons to train on", at_least=1, ceiling=100_000)
+    val_ids: int = setting(
+        99, "persons to select on, seen by cameras 3, 4 and 5 only, as in SYSU-MM01", at_least=0, ceiling=100_000
+    )
+    test_ids: int = setting(96, "persons to test on", at_least=1, ceiling=100_000)
     frames: int = setting(10, "images a person and camera", at_least=1, at_most=255)
-    height: int = setting(128, "image height", unit="pixels", at_least=32)
-    width: int = setting(64, "image width", unit="pixels", at_least=16)
-    seed: int = setting(0, "of the people, not of the run", at_least=0)
+    height: int = setting(128, "image height", unit="pixels", at_least=32, ceiling=4096)
+    width: int = setting(64, "image width", unit="pixels", at_least=16, ceiling=4096)
+    seed: int = setting(0, "of the people, not of the run", at_least=0, ceiling=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         self.check("data.people")
@@ -139,12 +141,15 @@ class RegDBPeople(Settings):
     VERSION: ClassVar[int] = SyntheticPeople.VERSION
 
     ids: int = setting(
-        412, "persons, half of them to train and half to test on, other halves in each split", at_least=2
+        412,
+        "persons, half of them to train and half to test on, other halves in each split",
+        at_least=2,
+        ceiling=100_000,
     )
-    frames: int = setting(10, "pairs of images a person", at_least=1)
-    height: int = setting(128, "image height", unit="pixels", at_least=32)
-    width: int = setting(64, "image width", unit="pixels", at_least=16)
-    seed: int = setting(0, "of the people, not of the run", at_least=0)
+    frames: int = setting(10, "pairs of images a person", at_least=1, ceiling=10_000)
+    height: int = setting(128, "image height", unit="pixels", at_least=32, ceiling=4096)
+    width: int = setting(64, "image width", unit="pixels", at_least=16, ceiling=4096)
+    seed: int = setting(0, "of the people, not of the run", at_least=0, ceiling=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         self.check("data.people")
@@ -264,7 +269,7 @@ class FolderConfig(DataConfig):
     )
     modality: str | None = setting(None, "of all images, where no folder says it", choices=("visible", "infrared"))
     infrared_cameras: list[int] | None = setting(
-        None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1
+        None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1, ceiling=1_000_000
     )
 
 
@@ -282,8 +287,8 @@ class TrainedDataConfig(Settings):
 class PairSizes(Settings):
     """Sizes of the embedded set in RegDB's layout."""
 
-    ids: int = setting(REQUIRED, "persons", at_least=2)
-    frames: int = setting(REQUIRED, "pairs of images a person", at_least=1)
+    ids: int = setting(REQUIRED, "persons", at_least=2, ceiling=100_000)
+    frames: int = setting(REQUIRED, "pairs of images a person", at_least=1, ceiling=10_000)
 
 
 @dataclass
@@ -291,10 +296,10 @@ class PeopleSizes(Settings):
     """Sizes of the embedded sets, by name: ``people=small``."""
 
     name: str = setting(REQUIRED, "of the sizes, in the folder's name")
-    train_ids: int = setting(REQUIRED, "persons to train on", at_least=1)
-    val_ids: int = setting(REQUIRED, "persons to select on", at_least=0)
-    test_ids: int = setting(REQUIRED, "persons to test on", at_least=1)
-    frames: int = setting(REQUIRED, "images a person and camera", at_least=1)
+    train_ids: int = setting(REQUIRED, "persons to train on", at_least=1, ceiling=100_000)
+    val_ids: int = setting(REQUIRED, "persons to select on", at_least=0, ceiling=100_000)
+    test_ids: int = setting(REQUIRED, "persons to test on", at_least=1, ceiling=100_000)
+    frames: int = setting(REQUIRED, "images a person and camera", at_least=1, ceiling=10_000)
     pairs: PairSizes = setting(PairSizes(), "of data=synthetic_regdb")
 
 

@@ -90,18 +90,17 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
         )
     console.print(table)
     for key, (probes, gallery) in examined.sizes.items():
-        console.print(f"{key}: {probes} probes, {gallery} gallery images", markup=False)
+        console.print(f"{key}: {probes} probes, {gallery} gallery images")
     for use in examined.findings.ranges:
         low, high, black, white = use.grey
         console.print(
             f"{use.images} {use.modality} images are deeper than 8 bits: values from {low:g} to {high:g}, of which {black:g} "
-            f"becomes black and {white:g} white",
-            markup=False,
+            f"becomes black and {white:g} white"
         )
     findings = examined.findings.findings
     for finding in findings:
         style = "red" if finding.severity == "error" else "yellow"
-        console.print(f"{finding.severity} ({finding.kind}): {finding.message}", style=style, markup=False)
+        console.print(f"{finding.severity} ({finding.kind}): {finding.message}", style=style)
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
-    console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.", markup=False)
+    console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.")

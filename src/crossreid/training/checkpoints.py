@@ -6,6 +6,8 @@ import os
 import shutil
 import signal
 import threading
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +21,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
+from crossreid.untrusted import archive_members
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -136,6 +139,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint '{path}': give the path of a .ckpt file that training wrote.")
     try:
+        if zipfile.is_zipfile(
+            path
+        ):  # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+            archive_members(path, stored_only=True)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise CheckpointError(
@@ -160,6 +167,16 @@ def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: 
     Raises:
         CheckpointError: names what is missing or too much.
     """
+    check_weights(module, state, path)
+    module.load_state_dict(state)
+
+
+def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are not those of a module; no value is looked at, so the module may have shapes alone.
+
+    Raises:
+        CheckpointError: names what is missing or too much.
+    """
     own = module.state_dict()
     missing, surplus = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     odd = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
@@ -169,4 +186,3 @@ def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: 
                 f"The checkpoint '{path}' is not whole for this model: it {problem} {len(names)} weights, such as "
                 f"{names[0]}; use the checkpoint that training wrote."
             )
-    module.load_state_dict(state)

@@ -106,4 +106,4 @@ def show(generators: GeneratorTable) -> None:
         table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in values))
     console.print(table)
     for note in generators.notes:
-        console.print(note, markup=False)
+        console.print(note)
