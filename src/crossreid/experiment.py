@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.console import main_process, quiet
+from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, load_foreign
-from crossreid.evaluation.building import Scored, build_protocols, build_scorers, modalities
+from crossreid.evaluation.building import Scored, build_protocols, build_scorers, fixed_pairings, modalities
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.existing import open_or_keep
 from crossreid.runs.folder import forget_ranks, read_config
@@ -215,7 +216,9 @@ def score(
     config.check()
     held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(Path(embeddings))
     label = name or ("embeddings" if isinstance(embeddings, Embeddings) else Path(embeddings).stem)
-    protocols = build_protocols(config, Scored(modalities=modalities(held.infrared)))
+    roles = [ROLES[role] for role in held.roles]
+    divided = fixed_pairings(held.infrared, roles)
+    protocols = build_protocols(config, Scored(modalities=modalities(held.infrared), fixed_pairings=divided))
     return RunResults(score_all(label, held, protocols, build_scorers(config), pairs=pairs))
 
 

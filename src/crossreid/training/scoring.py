@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
+from crossreid.data.records import ROLES
 from crossreid.errors import NothingToScoreError, NotScoredError
 from crossreid.evaluation import (
     Embeddings,
@@ -51,6 +52,7 @@ def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) 
         frames=[r.frame for r in records],  # type: ignore[arg-type]
         rows=rows,
         paths=tuple(str(r.path) for r in records),
+        roles=[ROLES.index(r.role) for r in records],  # type: ignore[arg-type]
     )
 
 
