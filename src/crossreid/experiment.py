@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
 from crossreid.settings.fields import Settings
 from crossreid.settings.method import MethodConfig
+from crossreid.settings.overrides import as_text
 from crossreid.settings.protocol import ProtocolConfig
 from crossreid.settings.registry import method_class
 from crossreid.settings.run import RunConfig, run_config_from_plain
@@ -37,9 +37,6 @@ from crossreid.training.loading import checkpoint_at, method_from
 from crossreid.training.loggers import finish_wandb
 from crossreid.training.scoring import score_all
 from crossreid.training.session import Session
-
-_READ_AS_VALUES = ("null", "true", "false", "nan", "inf")
-"""Words that Hydra takes for something else than text."""
 
 
 @dataclass(frozen=True)
@@ -237,12 +234,7 @@ def _word(value: Any) -> str:
         return "[" + ",".join(_word(part) for part in value) + "]"
     if isinstance(value, int | float):
         return repr(value)
-    text = str(value)
-    if re.fullmatch(r"[A-Za-z_/][\w/.:-]*", text, re.ASCII) and text.lower() not in _READ_AS_VALUES:
-        return text
-    # in quotes a backslash stands for itself, but before a quote
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
-    return f"'{escaped}'"
+    return as_text(str(value))
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:

@@ -37,7 +37,12 @@ class DataConfig(Settings):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root)
+        return home_filled_in(self.root)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder of decoded images."""
+        return home_filled_in(self.cache)
 
     @property
     def split_number(self) -> int | None:
@@ -133,7 +138,7 @@ class SyntheticConfig(DataConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 @dataclass
@@ -166,7 +171,7 @@ class SyntheticRegDBConfig(RegDBSplitConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 def _counts() -> Any:
@@ -225,7 +230,12 @@ class FolderConfig(DataConfig):
     )
     modality: str | None = setting(None, "of all images, where no folder says it", choices=("visible", "infrared"))
     infrared_cameras: list[int] | None = setting(
-        None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1
+        None,
+        "the cameras that are infrared, where no folder says it, such as [3,6]",
+        at_least=1,
+        at_most=9999,
+        filled=True,
+        distinct=True,
     )
 
 
@@ -267,6 +277,14 @@ BUILT_IN_DATASETS: dict[str, type[DataConfig]] = {
 
 NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")
 """Settings that say where a dataset lies, not what is in it."""
+
+
+def home_filled_in(place: str) -> Path:
+    """A path whose ``~`` at the start stands for a user's home; it stays where there is no such user."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
 
 
 def _drawn_folder(name: str, people: SyntheticPeople | RegDBPeople) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from crossreid.console import console
 from crossreid.data.cache import available_cores
@@ -66,8 +67,8 @@ def protocol_sizes(protocols: ProtocolSet, dataset: ReIDDataset) -> dict[str, tu
 
 
 def show(examined: ExaminedDataset, data: DataConfig) -> None:
-    """A table of counts, what the protocol makes of them, then the findings, a line each."""
-    table = Table(title=f"{data.name} at {data.folder}", title_justify="left")
+    """Tables of counts, of names and of what was left out, what the protocol makes of it, then the findings, a line each."""
+    table = Table(title=Text(f"{data.name} at {data.folder}"), title_justify="left")
     for heading in ("split", "camera", "ids", "expected", "images", "expected", ""):
         table.add_column(heading, justify="left" if heading in ("split", "") else "right")
     for row in examined.findings.counts:
@@ -80,6 +81,7 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
             row.split, str(row.camera), str(row.found.ids), ids, str(row.found.images), images, mark, style=style
         )
     console.print(table)
+    show_names(examined.findings)
     for key, (probes, gallery) in examined.sizes.items():
         console.print(f"{key}: {probes} probes, {gallery} gallery images", markup=False)
     findings = examined.findings.findings
@@ -89,3 +91,25 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
     console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.", markup=False)
+
+
+def show_names(findings: Examination) -> None:
+    """What was understood of the files' names, with examples, and what was left out."""
+    for read in findings.names:
+        table = Table(title=Text(f"{read.images} images named as {read.pattern}"), title_justify="left")
+        for heading in ("file", "split", "person", "camera", "modality"):
+            table.add_column(heading, overflow="fold")
+        for example in read.examples:
+            person = "distractor" if example.role == "distractor" else str(example.pid)
+            split = example.split if example.role in ("any", "distractor") else f"{example.split} ({example.role})"
+            table.add_row(Text(example.file), split, person, str(example.camera), example.modality)
+        console.print(table)
+    if not findings.skipped:
+        return
+    table = Table(title="Not read", title_justify="left")
+    table.add_column("reason")
+    table.add_column("files", justify="right")
+    table.add_column("such as", overflow="fold")
+    for part in findings.skipped:
+        table.add_row(Text(part.reason), str(part.files), Text(str(part.example)))
+    console.print(table)
