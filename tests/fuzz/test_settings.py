@@ -172,7 +172,9 @@ def mistakes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         *sections, name = leaf.path
         section = values
         for part in sections:
-            section = section[part]
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict):  # an earlier mistake took the section's place
+            continue
         section[name] = draw(odd_values(leaf))
         if draw(st.integers(0, 9)) == 0:
             section[draw(st.sampled_from(WRONG_NAMES))] = draw(PLAIN)

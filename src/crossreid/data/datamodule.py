@@ -144,7 +144,7 @@ class ReIDDataModule(pl.LightningDataModule):
         source = open_source(data)
         return cls(
             partial(source.read, progress=progress),
-            Path(data.cache),
+            data.cache_folder,
             method.streams,
             method.iterations_per_epoch,
             seed=seed,
@@ -212,7 +212,8 @@ class ReIDDataModule(pl.LightningDataModule):
     def index(self) -> IdentityIndex:
         """Training identities and their rows."""
         if self._index is None:
-            splits = [split for split in self.train_splits if split in self.dataset.splits]  # not all sets have `val`
+            first, *others = self.train_splits
+            splits = [first, *(split for split in others if split in self.dataset.splits)]  # not all sets have `val`
             self._index = IdentityIndex(self.dataset.records, self.dataset.rows(*splits))
         return self._index
 

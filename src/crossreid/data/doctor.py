@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 
 from crossreid.console import track
-from crossreid.data.datasets import CameraCount, ReIDDataset, SplitCounts, some
+from crossreid.data.datasets import CameraCount, ReIDDataset, SkippedFiles, SplitCounts, some
 from crossreid.data.decoding import Decoder, GreyRange, UnreadableImageError, make_decoder
-from crossreid.data.records import MODALITIES, ImageRecord, Modality
+from crossreid.data.records import MODALITIES, ImageRecord, Modality, Role
 from crossreid.settings.data import DecodingConfig
 
 Severity = Literal["error", "warning"]
@@ -39,7 +39,7 @@ class Finding:
 
     Attributes:
         severity: an ``error`` makes scores wrong; a ``warning`` is odd but can be worked with.
-        kind: ``layout``, ``count``, ``unreadable``, ``size``, ``channels``, ``range``, ``modality``, ``split``,
+        kind: ``layout``, ``names``, ``count``, ``unreadable``, ``size``, ``channels``, ``range``, ``modality``, ``split``,
             ``duplicate`` or ``cache``.
         message: what it is, with the names of the files or identities.
     """
@@ -86,6 +86,27 @@ class GreyUse:
 
 
 @dataclass(frozen=True)
+class NameExample:
+    """How one file was read; ``file`` is relative to the dataset's folder."""
+
+    file: str
+    split: str
+    pid: int
+    camera: int
+    modality: Modality
+    role: Role
+
+
+@dataclass(frozen=True)
+class NamesRead:
+    """A way of naming images: how many images are named so, and how some of them were read."""
+
+    pattern: str
+    images: int
+    examples: tuple[NameExample, ...]
+
+
+@dataclass(frozen=True)
 class Examination:
     """What the doctor found.
 
@@ -94,12 +115,16 @@ class Examination:
         findings: errors first.
         images: number of images opened.
         ranges: values of images deeper than 8 bits, a row for each modality that has some.
+        names: what was understood of the files' names, with up to three examples a pattern.
+        skipped: what lies there and is not read, by reason.
     """
 
     counts: tuple[CountRow, ...]
     findings: tuple[Finding, ...]
     images: int
     ranges: tuple[GreyUse, ...] = ()
+    names: tuple[NamesRead, ...] = ()
+    skipped: tuple[SkippedFiles, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -153,6 +178,7 @@ def examine(
     ranges = tuple(_grey_ranges(readable))
     findings = [
         *(Finding("error", "layout", complaint) for complaint in complaints),
+        *(Finding("warning", "names", note) for note in dataset.notes),
         *_wrong_counts(counts),
         *_shared_identities(dataset),
         *_unreadable(pairs, decoder.config),
@@ -162,8 +188,24 @@ def examine(
         *_duplicates(readable),
         *(Finding("error", "cache", f"{path} is not what was written: remove it") for path in damaged_caches),
     ]
-    ordered = sorted(findings, key=lambda finding: finding.severity != "error")
-    return Examination(counts, tuple(ordered), len(records), ranges)
+    in_order = tuple(sorted(findings, key=lambda f: f.severity != "error"))
+    return Examination(counts, in_order, len(records), ranges, names_read(dataset), dataset.skipped)
+
+
+def names_read(dataset: ReIDDataset, examples: int = 3) -> tuple[NamesRead, ...]:
+    """What a reader understood of the files' names: of each pattern some images from its first to its last."""
+    split_of = {int(row): split for split, rows in dataset.splits.items() for row in rows}
+    read = []
+    for pattern, rows in dataset.names.items():
+        places = np.unique(np.linspace(0, len(rows) - 1, min(examples, len(rows))).astype(np.int64))
+        shown = []
+        for row in rows[places]:
+            record = dataset.records[row]
+            file = record.path.relative_to(dataset.root).as_posix()
+            split = split_of.get(int(row), "none")
+            shown.append(NameExample(file, split, record.pid, record.camid, record.modality, record.role))
+        read.append(NamesRead(pattern, len(rows), tuple(shown)))
+    return tuple(read)
 
 
 _Looks = Sequence[tuple[ImageRecord, _Look]]
@@ -206,7 +248,7 @@ def _wrong_counts(rows: Iterable[CountRow]) -> Iterator[Finding]:
 
 
 def _shared_identities(dataset: ReIDDataset) -> Iterator[Finding]:
-    people = {split: {dataset.records[row].pid for row in rows} for split, rows in dataset.splits.items()}
+    people = {split: dataset.people(split) for split in dataset.splits}
     for one, two in combinations(people, 2):
         if shared := sorted(people[one] & people[two]):
             yield Finding(

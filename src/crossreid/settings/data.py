@@ -25,7 +25,12 @@ class DecodingConfig(Settings):
         choices=("depth", "range", "percentiles", "per_image"),
     )
     range: list[float] | None = setting(
-        None, "with stretch=range, the file's values that become 0 and 1, such as [7000,9000]", length=2, ascending=True
+        None,
+        "with stretch=range, the file's values that become 0 and 1, such as [7000,9000]",
+        at_least=-(2**31),
+        at_most=2**32 - 1,
+        length=2,
+        ascending=True,
     )
     percentiles: list[float] = setting(
         [0.5, 99.5],
@@ -76,7 +81,12 @@ class DataConfig(Settings):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root)
+        return home_filled_in(self.root)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder of decoded images."""
+        return home_filled_in(self.cache)
 
     @property
     def split_number(self) -> int | None:
@@ -177,7 +187,7 @@ class SyntheticConfig(DataConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 @dataclass
@@ -210,7 +220,7 @@ class SyntheticRegDBConfig(RegDBSplitConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 def _counts() -> Any:
@@ -269,7 +279,12 @@ class FolderConfig(DataConfig):
     )
     modality: str | None = setting(None, "of all images, where no folder says it", choices=("visible", "infrared"))
     infrared_cameras: list[int] | None = setting(
-        None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1, ceiling=1_000_000
+        None,
+        "the cameras that are infrared, where no folder says it, such as [3,6]",
+        at_least=1,
+        at_most=9999,
+        filled=True,
+        distinct=True,
     )
 
 
@@ -311,6 +326,14 @@ BUILT_IN_DATASETS: dict[str, type[DataConfig]] = {
 
 NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")
 """Settings that say where a dataset lies, not what is in it."""
+
+
+def home_filled_in(place: str) -> Path:
+    """A path whose ``~`` at the start stands for a user's home; it stays where there is no such user."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
 
 
 def _drawn_folder(name: str, people: SyntheticPeople | RegDBPeople) -> Path:
