@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from rich.table import Table
@@ -52,7 +51,7 @@ def examine_dataset(data: DataConfig, protocol: ProtocolConfig, *, progress: boo
         source.expected(),
         complaints,
         decoding=data.decoding,
-        damaged_caches=damaged_caches(dataset.root, Path(data.cache)),
+        damaged_caches=damaged_caches(dataset.root, data.cache_folder),
         workers=available_cores(),
         progress=progress,
     )
