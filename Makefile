@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test test-fast test-full lint type bench clean
+.PHONY: help setup demo test test-fast test-full fuzz lint type bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,10 @@ test: setup ## the whole test-suite (at most 30 minutes on two cores)
 
 test-fast: setup ## without the long runs (at most 6 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not full"
+
+fuzz: setup ## the fuzzers with ten times as many cases and a new seed: make fuzz SEED=7 repeats one
+	@seed=$(or $(SEED),$$RANDOM); echo "fuzzing with SEED=$$seed"; \
+	CROSSREID_FUZZ=10 $(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-seed=$$seed
 
 test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference
 	$(BIN)/python -m pytest -n 2 -m full

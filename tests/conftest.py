@@ -95,8 +95,6 @@ def run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
     """Run a command's real `main` in this process, in an empty folder."""
-    from rich.console import Console
-
     from crossreid import console as shared_console
 
     def run(module: str, *args: str) -> Finished:
@@ -105,7 +103,7 @@ def run_here(
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", [f"crossreid.{module}", *args])
         for name, stderr in (("console", False), ("err_console", True)):
-            fresh = Console(stderr=stderr, highlight=False, soft_wrap=True, width=200)
+            fresh = shared_console.make_console(stderr=stderr, width=200)
             getattr(shared_console, name).__dict__.update(fresh.__dict__)
         try:
             importlib.import_module(f"crossreid.{module}").main()

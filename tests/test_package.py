@@ -14,8 +14,8 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "console", "interruption", "randomness", "version"),
-    ("files",),
+    ("errors", "escaping", "interruption", "randomness", "version"),
+    ("files", "console", "untrusted"),
     ("settings",),
     ("nn", "losses"),
     ("data",),
@@ -27,6 +27,7 @@ FLOORS = (
     ("studies",),
     ("experiment",),
     ("launch",),
+    ("optimiser",),
     ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "__main__"),
 )
 """Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""

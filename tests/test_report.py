@@ -4,22 +4,28 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from crossreid.console import as_text
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.runs.folder import fingerprint, raw_config, write_json
 from crossreid.runs.results import UNTRAINED
+from crossreid.settings.commands import ComparisonConfig
 from crossreid.settings.compose import compose, run_config
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.registry import built_in_methods, method_settings
+from crossreid.studies.comparison.gathering import compare_runs, keep
 from crossreid.studies.comparison.published import LITERATURE, PUBLISHED, published
 from crossreid.studies.comparison.recipes import augmentation, pooling
+from crossreid.studies.comparison.rendering import rich_tables
 from support import choices
 
 KEY = "sysu_mm01/all/single"
@@ -547,3 +553,81 @@ def test_the_network_before_training_is_a_row_where_asked_for(run_here, make: Ma
     assert untrained["metrics"]["rank1"]["mean"] == pytest.approx(0.1)
     assert untrained["recipe"]["iterations"] == "0"
     assert rows["lba/full"]["recipe"]["iterations"] == "300"
+
+
+ODD = (
+    None,
+    True,
+    -1,
+    3.5,
+    float("nan"),
+    float("inf"),
+    10**30,
+    "",
+    "x",
+    "[red]",
+    "\x1b[31m",
+    "${oc.env:HOME}",
+    [],
+    [[1], [2, 3]],
+    {},
+)
+"""What a value becomes."""
+
+
+def mutated(content: Any, random: Random) -> Any:
+    """One entry anywhere is taken out, renamed, made a text, or has an odd value."""
+    node = content
+    while True:
+        keys = list(node) if isinstance(node, dict) else range(len(node))
+        key = random.choice(list(keys))
+        if not isinstance(node[key], dict | list) or not node[key] or random.random() < 0.2:
+            break
+        node = node[key]
+    way = random.randrange(4)
+    if way == 0:
+        del node[key]
+    elif way == 1:
+        node[key] = str(node[key])
+    elif way == 2 and isinstance(node, dict):
+        node["=renamed"] = node.pop(key)
+    else:
+        node[key] = random.choice(ODD)
+    return content
+
+
+def damaged(raw: bytes, random: Random) -> bytes:
+    """Cut off, bytes changed, another encoding, nested deeply, or empty."""
+    place = random.randrange(len(raw))
+    flipped = bytes([*raw[:place], random.randrange(256), *raw[place + 1 :]])
+    return random.choice([raw[:place], flipped, raw.decode().encode("utf-16"), b"\xff" + raw, b"[" * 100_000, b""])
+
+
+@pytest.mark.parametrize("file", ["results.json", "run.json", "config.yaml", "multirun.yaml"])
+def test_whatever_one_run_holds_the_others_are_reported(make: Make, tmp_path: Path, file: str) -> None:
+    good = make("aligngan/full", 0)
+    bad = make("lba/full", 0)
+    plan = {"hydra": {"sweeper": {"params": {"experiment": "lba/full", "seed": "0,1"}}}}
+    (bad / "multirun.yaml").write_text(yaml.safe_dump(plan))
+    whole = {path.name: path.read_bytes() for path in bad.iterdir()}
+    random = Random(file)
+    config = ComparisonConfig(runs=str(tmp_path / "runs"), bootstrap=100, untrained=True)
+    for case in range(20):
+        for name, raw in whole.items():
+            (bad / name).write_bytes(raw)
+        if case % 4 == 0:
+            (bad / file).write_bytes(damaged(whole[file], random))
+        else:
+            in_yaml = file.endswith("yaml")
+            content = mutated(yaml.safe_load(whole[file]) if in_yaml else json.loads(whole[file]), random)
+            (bad / file).write_text(yaml.safe_dump(content, sort_keys=False) if in_yaml else json.dumps(content))
+            if file == "config.yaml":  # as somebody would who wants it read
+                with suppress(KeyError, TypeError, AttributeError, ValueError):
+                    digest = fingerprint(content)
+                    write_json(bad / "run.json", {**json.loads(whole["run.json"]), "fingerprint": digest})
+        comparison = compare_runs(config, [tmp_path / "runs"])
+        assert good.resolve() in [run.folder for run in comparison.runs]
+        keep(comparison, tmp_path / "out", figure=False)
+        for table in comparison.tables:
+            for shown in rich_tables(table, comparison.settings):
+                assert "\x1b" not in as_text(shown)

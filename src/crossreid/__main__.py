@@ -21,8 +21,8 @@ def main() -> None:
     """Print the commands."""
     console.print(f"crossreid {__version__}: person re-identification between visible and infrared cameras\n")
     for command, meaning in COMMANDS.items():
-        console.print(f"  python -m crossreid.{command:<14} {meaning}", markup=False)
-    console.print("\nStart with: python -m crossreid.train model=aligngan; each command takes --help.", markup=False)
+        console.print(f"  python -m crossreid.{command:<14} {meaning}")
+    console.print("\nStart with: python -m crossreid.train model=aligngan; each command takes --help.")
 
 
 if __name__ == "__main__":

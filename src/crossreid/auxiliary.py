@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossreid.console import console, notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import AuxiliaryConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -21,18 +22,26 @@ def main() -> None:
 def auxiliary(composed: Composed) -> float:
     """Score, show, keep and draw the curve; returns Rank-1 with all queries."""
     config = typed(AuxiliaryConfig, composed)
+    refuse_optimiser("auxiliary")
     from crossreid.evaluation import results_table  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.runs.folder import write_json  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
     from crossreid.studies.auxiliary_set import auxiliary_curve_of  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
     check_figures(config.figure)
+    path = checkpoint_at(config.checkpoint)
+    output = Path(config.output) if config.output else path.with_name(f"{path.stem}.auxiliary.json")
+    written = {"output": [output]}
+    if config.figure:
+        written["figure"] = [output.with_suffix(".png")]
+    outputs = check_outputs("auxiliary", config, written, {"checkpoint": [path]})
     curve = auxiliary_curve_of(config)
     if curve.shown_here:
-        path = Path(config.checkpoint)
+        with outputs.written():
+            write_json(output, curve.to_json())
         console.print(results_table(curve.rows(), f"{curve.name}: size of the auxiliary set"))
-        output = Path(config.output) if config.output else path.with_name(f"{path.stem}.auxiliary.json")
-        write_json(output, curve.to_json())
         notice(f"Results: {output}")
         if config.figure:
             from crossreid.visualization import auxiliary_curve, save  # noqa: PLC0415 - extra `viz`

@@ -1,51 +1,89 @@
-"""The one rich console, and a progress bar for long work."""
+"""The one rich console, and a progress bar for long work. Text is shown as it is: no name in it is markup or obeyed."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from io import StringIO
-from typing import TypeVar
+from io import StringIO, TextIOWrapper
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from crossreid.escaping import for_terminal, one_line
 
 T = TypeVar("T")
+WANDB_SWEEP = "WANDB_SWEEP_ID"
+"""Environment variable that W&B's agent sets for the runs of a sweep."""
 
-console = Console(highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """A console that takes text literally, wherever it stands: in a line, a cell, a heading, a title or a caption.
+
+    Names and paths come from other people: ``[red]`` in one is no colour, and no control character reaches the terminal.
+    Colours are given by ``style=``, or as :class:`rich.text.Text`.
+    """
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        """Text as it is; rich calls this for every string that it shows."""
+        literally = {**how, "markup": False, "emoji": False}
+        return super().render_str(for_terminal(text), **literally)
+
+
+def make_console(**how: Any) -> PlainConsole:
+    """A console as all commands use it; the arguments are those of rich's."""
+    return PlainConsole(**{"highlight": False, "soft_wrap": True, **how})
+
+
+console = make_console()
 """Where commands print results and notices."""
 
-err_console = Console(stderr=True, highlight=False, soft_wrap=True)
+err_console = make_console(stderr=True)
 """Where commands print progress and errors."""
 
 
 def unshortened(table: Table) -> Table:
-    """Fix the width that the cells need: a narrow terminal may wrap lines, but never shortens a number."""
+    """Fix the width that the cells need: a narrow terminal may wrap lines, but never shortens a number.
+
+    All text becomes literal, so that the table is safe on anybody's console, and each cell is one line.
+    """
+    for column in table.columns:
+        column.header = _literal(column.header)
+        column._cells = [_literal(cell) for cell in column.cells]
+    if isinstance(table.title, str):
+        table.title = Text(one_line(table.title), style="table.title")
     caption, table.caption = table.caption, None  # it wraps
-    table.width = Console(width=1000).measure(table).maximum
-    table.caption = caption
+    table.width = make_console(width=1000).measure(table).maximum
+    table.caption = Text(for_terminal(caption), style="table.caption") if isinstance(caption, str) else caption
     return table
+
+
+def _literal(cell: Any) -> Any:
+    """A cell's text as one line without markup."""
+    return Text(one_line(cell)) if isinstance(cell, str) else cell
 
 
 def as_text(table: Table) -> str:
     """A table as plain text, as wide as its cells need."""
     text = StringIO()
-    Console(file=text, width=1000, highlight=False).print(unshortened(table))
+    make_console(file=text, width=1000, soft_wrap=False).print(unshortened(table))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def make_progress(*, transient: bool = False) -> Progress:
     """A progress bar: label, bar, count, elapsed and remaining time."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=err_console,
         transient=transient,
     )
@@ -57,7 +95,7 @@ def track(items: Iterable[T], label: str, *, total: int | None = None, enabled: 
         yield from items
         return
     with make_progress() as progress:
-        task = progress.add_task(label, total=total, note="")
+        task = progress.add_task(one_line(label), total=total, note="")
         for item in items:
             yield item
             progress.advance(task)
@@ -68,10 +106,15 @@ def main_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
+def in_wandb_sweep() -> bool:
+    """An agent of a W&B sweep started this process."""
+    return bool(os.environ.get(WANDB_SWEEP))
+
+
 def notice(message: str) -> None:
     """Print, once and not on every rank, one line that a person should know but that stops nothing."""
     if main_process():
-        console.print(message, markup=False)
+        console.print(one_line(message))
 
 
 _CHATTY = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")
@@ -85,7 +128,13 @@ _HARMLESS = (
 
 
 def quiet() -> None:
-    """Keep start-up chatter and known harmless warnings of the libraries off the screen."""
+    """Keep start-up chatter and known harmless warnings of the libraries off the screen.
+
+    A sign that the terminal's encoding lacks is shown by its number: it must not end a run.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in _HARMLESS:

@@ -23,11 +23,15 @@ def cost(composed: Composed) -> float:
     """Measure, show, keep; returns the number of methods."""
     config = typed(CostConfig, composed)
     from crossreid.runs.folder import write_json  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
     from crossreid.studies.footprint import cost_table, measure_methods  # noqa: PLC0415
 
-    measured = measure_methods(config, scale=str(composed.choices["scale"]), preset=str(composed.choices["preset"]))
+    chosen = {name: str(composed.choices[name]) for name in ("scale", "preset")}
+    outputs = check_outputs("cost", config, {"output": [Path(config.output)]}, {}, also=chosen)
+    measured = measure_methods(config, **chosen)
+    with outputs.written():
+        write_json(Path(config.output), measured.to_json(config))
     console.print(cost_table(measured, config))
-    write_json(Path(config.output), measured.to_json(config))
     notice(f"Costs: {config.output}")
     return float(len(measured.costs))
 

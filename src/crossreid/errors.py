@@ -1,8 +1,18 @@
 """Mistakes that a person can mend: commands print them as one sentence and exit with code 1."""
 
+LONGEST_MESSAGE = 1200
+"""In characters; what lists every choice of a long list is the longest."""
+
 
 class CrossReIDError(Exception):
-    """Base of every error whose message is one clear sentence: what is wrong, and what to do."""
+    """Base of every error whose message is one clear sentence: what is wrong, and what to do.
+
+    Names of files and values of settings stand in messages, and can hold anything: line breaks become spaces, other signs
+    that cannot be printed become their codes, and what is far too long is cut.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_printable(str(message)))
 
 
 class ConfigError(CrossReIDError):
@@ -35,3 +45,11 @@ class OverBudgetError(CrossReIDError):
 
 class NotScoredError(CrossReIDError):
     """A scorer does not take these sets on: it would take hours, or cannot compare them. Commands leave its row out."""
+
+
+def _printable(text: str) -> str:
+    """One line of signs that a terminal shows."""
+    line = " ".join(text.split())
+    if not line.isprintable():
+        line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}..."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crossreid.console import notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import EvaluateConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -22,25 +23,41 @@ def main() -> None:
 def evaluate(composed: Composed) -> float:
     """Score what is named; returns the first Rank-1."""
     config = typed(EvaluateConfig, composed)
-    from crossreid.experiment import score  # noqa: PLC0415 - torch is imported behind the first checks
+    refuse_optimiser("evaluate")
+    from crossreid.evaluation.embeddings import files_of  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.experiment import score  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
     from crossreid.runs.results import RunResults  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
-    from crossreid.training.evaluation import score_checkpoint  # noqa: PLC0415
+    from crossreid.training.evaluation import figures_folder, score_checkpoint  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
     from crossreid.training.scoring import show, write_scores  # noqa: PLC0415
 
     check_figures(config.report.figures, "report.figures")
     path = Path(config.embeddings) if config.embeddings else checkpoint_at(config.checkpoint or "")
+    output = Path(config.output) if config.output else path.with_name(f"{path.stem}.evaluation.json")
+    written = {"output": [output]}
+    folders = {}
+    if config.save_embeddings:
+        written["save_embeddings"] = files_of(config.save_embeddings)
+    if config.checkpoint and config.report.figures:
+        folders["report.figures"] = figures_folder(path)
+    read = {"embeddings" if config.embeddings else "checkpoint": [path]}
+    if config.embeddings:
+        read["embeddings"] += [path.with_suffix(".json")]
+    if permutations := getattr(config.protocol, "permutations", None):
+        read["protocol.permutations"] = [Path(permutations)]
+    outputs = check_outputs("evaluate", config, written, read, folders=folders)
     results: RunResults | None
     if config.embeddings:
         results = score(path, config.protocol, pairs=config.report.modality_pairs)
+        with outputs.written():
+            write_scores(output, results.rows)
     else:
-        results = score_checkpoint(config)
+        results = score_checkpoint(config, outputs)
     if results is None:  # another process shows and writes
         return 0.0
     show(results.rows, title=results.rows[0].name)
-    output = Path(config.output) if config.output else path.with_name(f"{path.stem}.evaluation.json")
-    write_scores(output, results.rows)
     notice(f"Results: {output}")
     return results.headline
 

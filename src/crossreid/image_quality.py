@@ -13,6 +13,7 @@ from pathlib import Path
 
 from crossreid.console import notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import ImageQualityConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -25,16 +26,29 @@ def main() -> None:
 def image_quality(composed: Composed) -> float:
     """Train, score, show, write; returns JSIA's MD from real images."""
     config = typed(ImageQualityConfig, composed)
+    refuse_optimiser("image_quality")
     from crossreid.runs.folder import write_json  # noqa: PLC0415 - torch is imported behind the first checks
-    from crossreid.studies.generation.table import REAL, compare_generators, show  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.studies.generation.table import REAL, check_packages, compare_generators, show  # noqa: PLC0415
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
+    check_packages(config)
+    path = checkpoint_at(config.checkpoint)
+    folder = Path(config.output) if config.output else path.parent / "image_quality"
+    read = {"checkpoint": [path]}
+    if config.judge.checkpoint:
+        read["judge.checkpoint"] = [checkpoint_at(config.judge.checkpoint)]
+    written = [folder / "image_quality.json"]
+    if config.figure:
+        written.append(folder / "image_quality.png")
+    outputs = check_outputs("image_quality", config, {"output": written}, read)
     table = compare_generators(config)
-    show(table)
-    folder = Path(config.output) if config.output else Path(config.checkpoint).parent / "image_quality"
     results = {name: asdict(row) for name, row in table.rows.items()} | {"real": asdict(table.rows[REAL])}
     del results[REAL]
     told = config.plain() | {"data": config.data.plain()}
-    write_json(folder / "image_quality.json", {"rows": results, "notes": table.notes, "config": told})
+    with outputs.written():
+        write_json(folder / "image_quality.json", {"rows": results, "notes": table.notes, "config": told})
+    show(table)
     if config.figure:
         from crossreid.visualization import picture_grid, save  # noqa: PLC0415 - extra `viz`
 

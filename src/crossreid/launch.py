@@ -20,6 +20,7 @@ from crossreid.console import err_console, main_process, quiet
 from crossreid.errors import CrossReIDError
 from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
+from crossreid.settings.overrides import with_paths_quoted
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain, one_line
 from crossreid.settings.store import choices_of, packaged_conf, register
@@ -39,9 +40,9 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
             _run(config_name, task, interruption)
         except KeyboardInterrupt:  # of a run, which has said how to go on
             sys.exit(exit_code(signal.SIGINT) if main_process() else 0)
-        except Stopped as stop:
-            _say(f"Stopped by {name_of(stop.signum)}: the same command starts again.")
-            sys.exit(stop.code)
+        except Stopped as stopped:
+            _say(f"Stopped by {name_of(stopped.signum)}: the same command starts again.")
+            sys.exit(stopped.code)
 
 
 def _run(config_name: str, task: Callable[[Composed], float | None], interruption: Interruption) -> None:
@@ -57,7 +58,7 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
             if not sweeping():
                 if message is None:  # a bug: its traceback is wanted
                     raise
-                _fail(message)
+                stop(message)
             failed.append(_job_name())
             if message is None:
                 traceback.print_exc()
@@ -66,19 +67,20 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
             interruption.check()  # it failed while it was to stop, so the other jobs do not begin
             return None  # the other jobs go on
 
+    sys.argv[1:] = with_paths_quoted(sys.argv[1:])
     try:
         use_plugins(plugins_in(sys.argv[1:]))
         register()
         refuse_untold_choices(_plain_words(sys.argv[1:]))
     except CrossReIDError as error:
-        _fail(str(error))
+        stop(str(error))
     start: Any = hydra.main(version_base="1.3", config_path=str(packaged_conf()), config_name=config_name)(job)
     try:
         start()
     except (HydraException, OmegaConfBaseException) as error:
-        _fail(explain(error, known_keys(config_name, _plain_words(sys.argv[1:])), choices_of))
+        stop(explain(error, known_keys(config_name, _plain_words(sys.argv[1:])), choices_of))
     if failed:
-        _fail(f"{len(failed)} of the jobs failed: {'; '.join(failed)}.")
+        stop(f"{len(failed)} of the jobs failed: {'; '.join(failed)}.")
 
 
 def composed_by_hydra(cfg: DictConfig) -> Composed:
@@ -121,9 +123,10 @@ def _job_name() -> str:
 
 
 def _say(message: str) -> None:
-    err_console.print(f"Error: {message}", markup=False, style="red")
+    err_console.print(f"Error: {message}", style="red")
 
 
-def _fail(message: str) -> NoReturn:
+def stop(message: str) -> NoReturn:
+    """Say one sentence and end the command, a whole multirun too, with exit code 1."""
     _say(message)
     sys.exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crossreid.console import console, notice
 from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.settings.compose import Composed, typed
 
@@ -21,20 +22,24 @@ def main() -> None:
 def report(composed: Composed) -> float:
     """Gather, show, keep; returns the number of tables."""
     config = typed(ComparisonConfig, composed)
+    refuse_optimiser("report")
     folders = config.folders()
-    from crossreid.studies.comparison.gathering import compare_runs, keep  # noqa: PLC0415 - behind the first checks
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.studies.comparison.gathering import compare_runs, files_of, keep  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
 
     check_figures(config.figure)
+    output = Path(config.output) if config.output else folders[0] / "report"
+    outputs = check_outputs("report", config, {"output": files_of(output, figure=config.figure)}, {"runs": folders})
     comparison = compare_runs(config, folders)
+    with outputs.written():
+        keep(comparison, output, figure=config.figure)
     for table in comparison.tables:
         for shown in rich_tables(table, comparison.settings):
             console.print(shown)
     for line in problem_lines(comparison.problems):
         notice(f"Not in the tables: {line}")
-    output = Path(config.output) if config.output else folders[0] / "report"
-    keep(comparison, output, figure=config.figure)
     notice(f"Report: {output}")
     return float(len(comparison.tables))
 

@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from crossreid.errors import ConfigError
 from crossreid.launch import run_command, sweeping
+from crossreid.optimiser import check_optimiser, objective
 from crossreid.settings.compose import Composed, run_config
 from crossreid.settings.run import RunConfig
 
@@ -20,16 +21,18 @@ def main() -> None:
     run_command("train", train)
 
 
-def train(composed: Composed) -> float:
-    """One run; returns the headline score for sweepers: the Rank-1 of the first setting."""
+def train(composed: Composed) -> float | None:
+    """One run; returns what a sweeper may optimise: the mAP on the validation persons, None with ``selection=last``."""
     config = run_config(composed)
+    check_optimiser(config)
     from crossreid.experiment import Experiment  # noqa: PLC0415 - torch is imported behind the first checks
 
     experiment = Experiment.from_config(config)
     if not sweeping():
-        return experiment.run().results.headline
+        return objective(experiment.run().results.facts)
     _prepare_sweep_job(config)
-    return experiment.run(sweep_dir=Path(HydraConfig.get().runtime.output_dir)).results.headline
+    run = experiment.run(sweep_dir=Path(HydraConfig.get().runtime.output_dir))
+    return objective(run.results.facts)
 
 
 def _prepare_sweep_job(config: RunConfig) -> None:

@@ -59,7 +59,7 @@ def test_a_sweep_averages_the_splits_of_regdb(run_here: Run, people_root: Path, 
         both = [one[key]["metrics"]["rank1"]["mean"] for one in single]
         assert result["metrics"]["rank1"]["mean"] == pytest.approx(sum(both) / 2)
         assert result["metrics"]["rank1"]["per_trial"] == pytest.approx(both)
-        assert result["labels"]["draw"] == "2 splits"
+        assert result["labels"]["draw"] == "2 of 10 splits"
 
 
 def test_llcm_trains_and_is_scored_in_both_readings(run_here: Run, people_root: Path, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_damaged_files_are_named(tmp_path):
     with pytest.raises(DataError, match=r"a\.json is missing"):
         Embeddings.load(written)
     written.with_suffix(".json").write_text("{")
-    with pytest.raises(DataError, match="is not JSON"):
+    with pytest.raises(DataError, match=r"a\.json' cannot be read"):
         Embeddings.load(written)
     make().save(written)
     written.with_suffix(".json").write_text(description)

@@ -127,3 +127,23 @@ def test_further_columns_score_the_feature_and_the_cameras_that_they_name(world)
             hits.append(pids[similarity[probe].argmax()] == pid)
     assert scores["same"].result.n_valid[0] == len(hits)
     assert scores["same"].result.rank(1)[0] == pytest.approx(np.mean(hits))
+
+
+def test_a_pairing_that_cannot_be_scored_says_so_in_its_place(world):
+    from crossreid.console import as_text
+    from crossreid.evaluation import Cosine, pairs_table, possible_pairs
+
+    embeddings = world.to_embeddings(world.people(0)[0])
+    one_infrared_camera = embeddings.select(embeddings.camids != 6)
+    scores, left_out = possible_pairs(one_infrared_camera, Cosine(), {})
+    assert list(scores) == ["rgb2rgb", "ir2rgb", "rgb2ir"]
+    assert list(left_out) == ["ir2ir"]
+    text = as_text(pairs_table(scores, left_out=left_out))
+    assert "ir2ir cannot be scored: " in text
+    row = next(line for line in text.splitlines() if line.startswith("│ R1"))
+    assert [cell.strip() for cell in row.split("│")][5] == "-"
+    scores, left_out = possible_pairs(embeddings.select(embeddings.infrared), Cosine(), {})
+    assert list(scores) == ["ir2ir"]
+    assert set(left_out) == {"rgb2rgb", "ir2rgb", "rgb2ir"}
+    assert all("visible" in reason for reason in left_out.values())
+    assert "ir2rgb cannot be scored" in as_text(pairs_table({}, left_out=left_out))  # a table of reasons alone

@@ -110,19 +110,23 @@ def of_splits(world, count=10):
 def test_the_average_has_the_mean_and_the_deviation_over_splits(world):
     results = of_splits(world)
     mean = average_splits(results)
-    assert (mean.protocol, mean.trials, mean.labels.draw) == ("regdb/visible_to_thermal", 10, "10 splits")
+    assert (mean.protocol, mean.trials, mean.labels.draw) == ("regdb/visible_to_thermal", 10, "10 of 10 splits")
     rank1 = [result.cmc[0, 0] for result in results]
     maps = [result.mean_ap[0] for result in results]
     summaries = mean.metrics()
     assert summaries["rank1"]["mean"] == pytest.approx(sum(rank1) / 10)
     assert summaries["rank1"]["per_trial"] == rank1
     average = sum(maps) / 10
-    variance = sum((value - average) ** 2 for value in maps) / 10
+    variance = sum((value - average) ** 2 for value in maps) / 9
     assert summaries["mAP"]["mean"] == pytest.approx(average)
     assert summaries["mAP"]["std"] == pytest.approx(variance**0.5)
     assert mean.chance == pytest.approx(results[0].chance)
     table = results_table([("mine", mean)])
-    assert "10 splits" in list(table.columns[3].cells)
+    assert "10 of 10 splits" in [str(cell) for cell in table.columns[3].cells]
+    assert "sample standard deviation over splits" in str(table.caption)
+    few = average_splits(results[:3])
+    assert few.labels.draw == "3 of 10 splits"
+    assert "mean over 3 of 10 splits" in str(results_table([("mine", few)]).caption)
 
 
 def test_results_from_json_are_averaged_like_those_in_memory(world):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 
@@ -50,14 +51,31 @@ def shown(table, width=200):
     return out.getvalue()
 
 
-def test_metrics_have_mean_population_deviation_and_trials():
+def test_metrics_have_mean_sample_deviation_and_trials():
     metrics = make().metrics()
     assert list(metrics) == ["rank1", "rank5", "rank10", "rank20", "mAP", "mINP", "valid"]
-    assert metrics["rank1"] == {"mean": 0.5, "std": pytest.approx(0.1), "per_trial": [0.4, 0.6]}
+    assert metrics["rank1"] == {"mean": 0.5, "std": pytest.approx(0.02**0.5), "per_trial": [0.4, 0.6]}
     assert metrics["rank5"]["per_trial"] == [1.0, 1.0]  # past the end of the CMC: its last value
     assert metrics["mAP"]["mean"] == pytest.approx(0.3)
     assert metrics["valid"] == {"mean": 10.0, "std": 0.0, "per_trial": [10, 10]}
     assert make().n_skipped.tolist() == [2, 2]
+
+
+def test_one_trial_has_no_deviation_in_numbers_files_and_tables(tmp_path):
+    one = make((0.5,))
+    one = dataclasses.replace(
+        one, mean_ap=one.mean_ap[:1], mean_inp=one.mean_inp[:1], n_valid=one.n_valid[:1], n_gallery=one.n_gallery[:1]
+    )
+    assert {summary["std"] for summary in one.metrics().values()} == {None}
+    write_results_json(tmp_path / "m.json", {"one": one})
+    assert json.loads((tmp_path / "m.json").read_text())["one"]["rank1"] == {
+        "mean": 0.5,
+        "std": None,
+        "per_trial": [0.5],
+    }
+    text = shown(results_table([("AlignGAN", one)]))
+    assert "50.00" in text
+    assert "±" not in text
 
 
 def test_flat_keys_name_the_protocol():
@@ -86,7 +104,7 @@ def test_the_table_says_everything():
     assert [line.split("│")[1].strip() for line in lines] == ["chance", "AlignGAN", "untrained"]
     assert "12.50" in lines[0]
     assert "-" in lines[0].split("│")[9]  # chance of Rank-20 is not known here
-    assert "50.00 ± 10.00" in lines[1]
+    assert "50.00 ± 14.14" in lines[1]
     for word in ("main, cosine", "official", "all"):
         assert word in lines[1]
     for sentence in (
@@ -104,7 +122,7 @@ def test_the_table_says_everything():
 
 def test_a_narrow_terminal_never_shortens_a_number():
     text = shown(results_table([("AlignGAN", make())]), width=60)
-    assert "50.00 ± 10.00" in text
+    assert "50.00 ± 14.14" in text
     assert "…" not in text
 
 

@@ -30,6 +30,7 @@ def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
             times = method["milliseconds_per_image"][modality]
             assert set(times) == {"1", "2"}
             assert all(time["mean"] > 0 for time in times.values())
+            assert all(time["std"] is not None for time in times.values())
     assert found["machine"] in finished.output
     for heading in ("visible ms, 1 at a time", "infrared ms, 2 at a time"):  # on a narrow terminal too
         assert heading in finished.output
@@ -57,6 +58,7 @@ def test_sizes_of_the_networks_are_those_of_table_2(run_here, tmp_path: Path) ->
     generator = found["aligngan"]["parameters"]["visible"] - resnet
     assert round(generator / 1e6, 2) == 6.05  # 30.71 - 24.66
     assert {tuple(method["size"]) for method in found.values()} == {(64, 32)}
+    assert found["lba"]["milliseconds_per_image"]["visible"]["1"]["std"] is None  # of one run
 
 
 def test_only_parameters_that_take_part_are_counted() -> None:

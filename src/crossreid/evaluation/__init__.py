@@ -13,6 +13,7 @@ from crossreid.evaluation.modality_pairs import (
     ReportedPair,
     intra_class_cosine_similarity,
     modality_pairs,
+    possible_pairs,
     reported_pairs,
 )
 from crossreid.evaluation.protocol import RetrievalProtocol, similarities
@@ -65,6 +66,7 @@ __all__ = [
     "load_foreign",
     "modality_pairs",
     "pairs_table",
+    "possible_pairs",
     "ranked_list",
     "reported_pairs",
     "results_table",

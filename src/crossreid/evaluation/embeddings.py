@@ -17,9 +17,10 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.records import MODALITIES, ROLES, Modality
 from crossreid.errors import DataError
 from crossreid.files import write_atomically
+from crossreid.untrusted import Member, archive_members, fits, read_json
 
 Array = NDArray[Any]
 SYSU_INFRARED_CAMERAS = (3, 6)
@@ -29,7 +30,10 @@ _PER_IMAGE: dict[str, type[np.generic]] = {
     "infrared": np.bool_,
     "frames": np.int64,
     "rows": np.int64,
+    "roles": np.int8,
 }
+_OPTIONAL = ("roles",)
+"""Arrays that older files lack."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +49,11 @@ class Embeddings:
         frames: (N,) 0-based place among a person's images in a camera, ascending file order.
         rows: (N,) place of the image in its dataset's list of records.
         paths: N image files, empty strings where they are not known.
+        roles: (N,) places in :data:`~crossreid.data.records.ROLES`: whether an image may query, be found, or both; by
+            default all may do both.
 
     Raises:
-        DataError: lengths disagree, a feature is not (N, D) or not finite, or there is no ``"main"``.
+        DataError: lengths disagree, a feature is not (N, D) or not finite, there is no ``"main"``, or a role is none.
     """
 
     features: Mapping[str, Array]
@@ -57,6 +63,7 @@ class Embeddings:
     frames: Array
     rows: Array
     paths: tuple[str, ...]
+    roles: Array = None  # type: ignore[assignment] # an array once it is made
 
     def __post_init__(self) -> None:
         # the dataclass is frozen: this is the one way to put arrays of the right type in the place of what came
@@ -66,6 +73,8 @@ class Embeddings:
             features[name] = _as_feature(name, feature)
             lengths[f"features[{name}]"] = len(feature)
         object.__setattr__(self, "features", features)
+        if self.roles is None:
+            object.__setattr__(self, "roles", np.zeros(len(self.pids)))
         for name, kind in _PER_IMAGE.items():
             array = np.asarray(getattr(self, name), dtype=kind)
             object.__setattr__(self, name, array)
@@ -75,6 +84,8 @@ class Embeddings:
         if "main" not in features:
             raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(features) or 'none'}.")
         _check_lengths(lengths)
+        if not np.isin(self.roles, range(len(ROLES))).all():
+            raise DataError(f"A role of an image is 0 to {len(ROLES) - 1} ({', '.join(ROLES)}).")
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -95,6 +106,7 @@ class Embeddings:
             frames=self.frames[index],
             rows=self.rows[index],
             paths=tuple(self.paths[position] for position in positions),
+            roles=self.roles[index],
         )
 
     def save(self, path: str | Path) -> Path:
@@ -134,46 +146,81 @@ class Embeddings:
         arrays = read_arrays(source)
         description = _read_description(source.with_suffix(".json"))
         for name in (*_PER_IMAGE, "features", "token"):
-            if name not in arrays:
+            if name not in arrays and name not in _OPTIONAL:
                 raise DataError(f"{source} is no file of saved embeddings: it has no array {name!r}.")
         if description.get("token") != str(arrays["token"]) or "paths" not in description:
             raise DataError(f"{source} and {source.with_suffix('.json').name} are not from the same save.")
+        paths = description["paths"]
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise DataError(f"{source.with_suffix('.json')} does not list paths.")
         features = {_feature_name(name): array for name, array in arrays.items() if name.startswith("features")}
-        return cls(
-            features=features,
-            pids=arrays["pids"],
-            camids=arrays["camids"],
-            infrared=arrays["infrared"],
-            frames=arrays["frames"],
-            rows=arrays["rows"],
-            paths=tuple(description["paths"]),
-        )
+        try:
+            return cls(
+                features=features,
+                pids=arrays["pids"],
+                camids=arrays["camids"],
+                infrared=arrays["infrared"],
+                frames=arrays["frames"],
+                rows=arrays["rows"],
+                paths=tuple(paths),
+                roles=arrays.get("roles"),  # type: ignore[arg-type] # None where there are none
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{source} holds arrays that are no embeddings ({error}).") from error
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """The two files that :meth:`Embeddings.save` writes."""
+    target = _npz_path(path)
+    return [target, target.with_suffix(".json")]
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """All arrays of an .npz file; :class:`DataError` in one sentence where that cannot be done."""
+    """All arrays of an .npz file, by name; nothing is unpickled, and no more memory is taken than the file stands for.
+
+    Raises:
+        DataError: it is missing, damaged, no .npz file, or larger inside than it can be.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no embeddings file {path}.")
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as stream:
+            alone = stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
+        reason = "it is a single array, not a file of named ones" if alone else "it is none, or is cut off"
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({reason}).")
+    members = archive_members(path)
+    arrays: dict[str, Array] = {}
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"{path} is a single array, not an .npz file of named arrays.")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise DataError(f"There is no embeddings file {path}.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({error}).") from error
+        with zipfile.ZipFile(path) as archive:
+            for member in members:
+                with archive.open(member.name) as stream:
+                    _check_header(cast("BinaryIO", stream), member)
+                with archive.open(member.name) as stream:
+                    array = np.lib.format.read_array(stream, allow_pickle=False)
+                arrays[member.name.removesuffix(".npy")] = array
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file makes zipfile and numpy raise nearly anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({reason}).") from error
+    return arrays
+
+
+def _check_header(stream: BinaryIO, member: Member) -> None:
+    """Refuse an array whose header asks for more than there is: numpy would take the memory before it reads."""
+    version = np.lib.format.read_magic(stream)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(stream)
+    if dtype.hasobject:
+        raise ValueError(f"'{member.name}' holds Python objects")
+    if not fits(shape, dtype.itemsize, member.size):
+        raise ValueError(f"'{member.name}' says that it is larger than it is")
 
 
 def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: saved embeddings are two files, an .npz and a .json.") from None
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}).") from error
-    if not isinstance(content, dict):
-        return {}
-    return content
+    if not path.is_file():
+        raise DataError(f"{path} is missing: saved embeddings are two files, an .npz and a .json.")
+    return read_json(path)
 
 
 def _as_feature(name: str, feature: Array) -> Array:

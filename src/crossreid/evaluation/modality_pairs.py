@@ -75,9 +75,45 @@ def modality_pairs(
     scores = {}
     for pairing in PAIRINGS:
         protocol = AllPairsProtocol(pairing, dataset, removal)
-        result = protocol(embeddings, scorer, progress)
-        scores[pairing] = PairingScore(result, _similarity_within(embeddings, pairing, feature))
+        scores[pairing] = _pairing_score(embeddings, protocol, scorer, feature, progress)
     return scores
+
+
+def possible_pairs(
+    embeddings: Embeddings,
+    scorer: Scorer,
+    reported: Mapping[str, ReportedPair],
+    *,
+    dataset: str = "sysu_mm01",
+    removal: Removal = SYSU_LOCATIONS,
+    progress: Progress | None = None,
+) -> tuple[dict[str, PairingScore], dict[str, str]]:
+    """The columns of :func:`modality_pairs` and :func:`reported_pairs` that these images allow, and why others are not there.
+
+    Within a modality that one camera took nothing is left to be found, and of a modality that is not there neither.
+    The arguments are those of the two functions.
+    """
+    scores = {}
+    left_out = {}
+    columns = {pairing: ReportedPair(pairing) for pairing in PAIRINGS}
+    for name, pair in {**columns, **reported}.items():
+        try:
+            if name in PAIRINGS:
+                protocol = AllPairsProtocol(name, dataset, removal)
+                scores[name] = _pairing_score(embeddings, protocol, scorer, "main", progress)
+            else:
+                of_one = {name: pair}
+                scores |= reported_pairs(embeddings, of_one, dataset=dataset, removal=removal, progress=progress)
+        except DataError as error:
+            left_out[name] = str(error)
+    return scores, left_out
+
+
+def _pairing_score(
+    embeddings: Embeddings, protocol: AllPairsProtocol, scorer: Scorer, feature: str, progress: Progress | None
+) -> PairingScore:
+    result = protocol(embeddings, scorer, progress)
+    return PairingScore(result, _similarity_within(embeddings, protocol.pairing, feature))
 
 
 def reported_pairs(

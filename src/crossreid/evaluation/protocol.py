@@ -24,6 +24,9 @@ Progress = Callable[[Iterable[int], str], Iterable[int]]
 """Wraps the trials to show how far they are: ``progress(trials, label)``."""
 
 
+_PROBES_OF_A_CHECK = 256
+
+
 class RetrievalProtocol(ABC):
     """Base of the protocols; a subclass says which images are probes and which gallery each trial has.
 
@@ -59,6 +62,23 @@ class RetrievalProtocol(ABC):
         """Raise :class:`DataError` where these embeddings cannot be scored by this protocol."""
         if not len(embeddings):
             raise DataError(f"{self.key}: there are no embeddings to score.")
+
+    def check_matches(self, embeddings: Embeddings) -> None:
+        """As :meth:`check`, and that a probe has a true match left in the first trial's gallery; no feature is looked at.
+
+        Raises:
+            DataError: these embeddings cannot be scored.
+            NothingToScoreError: no probe has a true match.
+        """
+        self.check(embeddings)
+        probes = embeddings.select(self.queries(embeddings, 0))
+        gallery = embeddings.select(self.gallery(embeddings, 0))
+        for start in range(0, len(probes), _PROBES_OF_A_CHECK):
+            lot = probes.select(slice(start, start + _PROBES_OF_A_CHECK))
+            same_person = lot.pids[:, None] == gallery.pids[None, :]  # (lot, G)
+            if np.any(same_person & ~self.removal(lot, gallery)):
+                return
+        raise NothingToScoreError(f"{self.key}: no probe has a true match in the gallery.")
 
     def __call__(
         self, embeddings: Embeddings, scorer: Scorer | None = None, progress: Progress | None = None

@@ -19,15 +19,17 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import NothingRemoved
-from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
+from crossreid.evaluation.results import SPLITS, IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import as_ids, images_of
+from crossreid.evaluation.subsets import as_ids, images_of, may_query
 
 REGDB_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_thermal": ("visible", "infrared"),
     "thermal_to_visible": ("infrared", "visible"),
 }
 """Name -> (query, gallery)."""
+SPLITS_OF_REGDB = 10
+"""A published number is the mean over all of them."""
 
 
 class RegDBProtocol(RetrievalProtocol):
@@ -60,7 +62,7 @@ class RegDBProtocol(RetrievalProtocol):
     ) -> None:
         if direction not in REGDB_DIRECTIONS:
             raise ConfigError(f"The directions of RegDB are {' and '.join(REGDB_DIRECTIONS)}, not {direction!r}.")
-        if split not in range(1, 11):
+        if split not in range(1, SPLITS_OF_REGDB + 1):
             raise ConfigError(f"RegDB has the splits 1 to 10, not {split!r}.")
         if trained_on is not None and trained_on != split:
             raise ConfigError(
@@ -75,7 +77,7 @@ class RegDBProtocol(RetrievalProtocol):
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) all images of the query modality, by identity and frame."""
-        return images_of(embeddings, self.query_modality, self.test_ids)
+        return images_of(embeddings, self.query_modality, self.test_ids, may_query(embeddings))
 
     def gallery(self, embeddings: Embeddings, trial: int) -> Array:
         """(G,) all images of the gallery modality, by identity and frame."""
@@ -134,7 +136,7 @@ def average_splits(results: Sequence[RetrievalResult]) -> RetrievalResult:
         chance[name] = float(np.mean([result.chance[name] for result in results]))
     return RetrievalResult(
         protocol=first.protocol,
-        labels=replace(first.labels, draw=f"{len(results)} splits"),
+        labels=replace(first.labels, draw=f"{len(results)} of {SPLITS_OF_REGDB}{SPLITS}"),
         cmc=np.concatenate(curves),
         mean_ap=over_splits("mean_ap"),
         mean_inp=over_splits("mean_inp"),

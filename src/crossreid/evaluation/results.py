@@ -17,8 +17,11 @@ from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.metrics import ProbeScores
 from crossreid.files import write_atomically
 
+SPLITS = " splits"
+"""How the label ``draw`` of a mean over splits ends."""
+
 Summary = dict[str, Any]
-"""``mean``, ``std`` (population) and ``per_trial`` of one metric."""
+"""``mean``, ``std`` (of a sample; None with one trial) and ``per_trial`` of one metric."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class ProtocolLabels:
     Attributes:
         mode: which cameras: ``all``, ``indoor``, ``val``, ``rgb2ir``, ``visible_to_thermal`` ...
         shots: gallery images a person and camera: ``1``, ``10``, ``all``.
-        draw: how images were drawn: ``official``, ``seeded`` or ``none``; for RegDB the split, or how many.
+        draw: how images were drawn: ``official``, ``seeded`` or ``none``; for RegDB the split, or of how many the mean is.
         exclusion: which gallery images do not count for a probe.
         ranks: what Rank-k counts: ``identities`` or ``images``.
         feature: the scorer's label.
@@ -42,6 +45,11 @@ class ProtocolLabels:
     ranks: str
     feature: str
     inference: str
+
+    @property
+    def repeats(self) -> str:
+        """What the trials of a result with these labels are: ``trial``, or ``split`` for a mean over splits."""
+        return "split" if self.draw.endswith(SPLITS) else "trial"
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +209,7 @@ class RetrievalResult:
                 chance={name: math.nan if value is None else value for name, value in content["chance"].items()},
                 identities=IdentityScores(**{name: np.array(column) for name, column in content["identities"].items()}),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
                 f"These are no results of a protocol with all their details ({error}): score again."
             ) from error
@@ -221,4 +229,11 @@ def write_results_json(path: str | Path, results: Mapping[str, RetrievalResult],
 
 def _summary(per_trial: Array) -> Summary:
     """Of the (T,) values of a metric."""
-    return {"mean": float(per_trial.mean()), "std": float(per_trial.std()), "per_trial": per_trial.tolist()}
+    return {"mean": float(per_trial.mean()), "std": sample_deviation(per_trial), "per_trial": per_trial.tolist()}
+
+
+def sample_deviation(values: Array | Sequence[float]) -> float | None:
+    """Sample standard deviation, the one that this package shows and writes everywhere; None of fewer than two values."""
+    if len(values) < 2:
+        return None
+    return float(np.std(values, ddof=1))

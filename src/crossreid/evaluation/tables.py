@@ -1,4 +1,4 @@
-"""Results as tables for a terminal: percent, mean ± population standard deviation over trials, chance first."""
+"""Results as tables for a terminal: percent, mean ± sample standard deviation over trials, chance first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import isnan
 from rich.table import Table
 
 from crossreid.console import unshortened
+from crossreid.escaping import one_line
 from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.modality_pairs import PairingScore
 from crossreid.evaluation.results import RetrievalResult
@@ -38,13 +39,24 @@ def results_table(rows: Iterable[tuple[str, RetrievalResult]], title: str | None
     return unshortened(table)
 
 
-def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) -> Table:
-    """AlignGAN's Table 1: Rank-1, mAP and intra-class cosine similarity of the four modality pairings."""
+def pairs_table(
+    scores: Mapping[str, PairingScore], title: str | None = None, left_out: Mapping[str, str] | None = None
+) -> Table:
+    """AlignGAN's Table 1: Rank-1, mAP and intra-class cosine similarity of the four modality pairings.
+
+    Args:
+        scores: pairing -> score.
+        title: of the table.
+        left_out: pairing that cannot be scored -> why; it has a column of dashes, and its reason stands below.
+    """
+    left_out = left_out or {}
     rules = {score.result.labels.exclusion for score in scores.values()}
-    caption = "; ".join(f"not counted: {rule}" for rule in sorted(rules))
+    lines = [f"not counted: {rule}" for rule in sorted(rules)]
+    lines += [f"{pairing} cannot be scored: {reason}" for pairing, reason in left_out.items()]
+    caption = "\n".join(map(one_line, lines))
     table = Table(title=title, caption=caption, caption_justify="left", title_justify="left")
     table.add_column("query2gallery")
-    for pairing in scores:
+    for pairing in [*scores, *left_out]:
         table.add_column(pairing, justify="right", no_wrap=True)
     rows: dict[str, list[str]] = {
         "R1": [],
@@ -61,7 +73,7 @@ def pairs_table(scores: Mapping[str, PairingScore], title: str | None = None) ->
         rows["intra-class cosine similarity"].append(f"{score.similarity:.3f}")
         rows["probes counted / skipped"].append(f"{result.n_valid[0]} / {result.n_skipped[0]}")
     for heading, cells in rows.items():
-        table.add_row(heading, *cells)
+        table.add_row(heading, *cells, *["-"] * len(left_out))
     return unshortened(table)
 
 
@@ -81,8 +93,15 @@ def _cells(result: RetrievalResult) -> list[str]:
     cells = []
     for name in METRICS:
         summary = summaries[name]
-        cells.append(f"{100 * summary['mean']:.2f} ± {100 * summary['std']:.2f}")
+        cells.append(percent_with_deviation(summary["mean"], summary["std"]))
     return cells
+
+
+def percent_with_deviation(mean: float, deviation: float | None) -> str:
+    """``50.00 ± 10.00`` of fractions; of a single value, which has no deviation, the value alone."""
+    if deviation is None:
+        return _percent(mean)
+    return f"{_percent(mean)} ± {_percent(deviation)}"
 
 
 def _percent(value: float | None) -> str:
@@ -92,23 +111,26 @@ def _percent(value: float | None) -> str:
 
 
 def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
-    counts = []
+    counts: list[str] = []
     for group in _by_protocol(rows).values():
         counts += [_counts(result) for _, result in group]
     rules = [f"Rank-k counts {r.labels.ranks}; not counted: {r.labels.exclusion}." for _, r in rows]
-    lines = ["Percent, mean ± standard deviation over trials."]
+    repeats = sorted({f"{result.labels.repeats}s" for _, result in rows if result.trials > 1})
+    lines = [f"Percent, mean ± sample standard deviation over {' or '.join(repeats)}." if repeats else "Percent."]
     lines += dict.fromkeys(counts)  # each sentence once, in the order of the rows
     lines += dict.fromkeys(rules)
     for name, result in rows:
         if result.near_chance:
             lines.append(f"{name} ({result.protocol}): near chance level.")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _counts(result: RetrievalResult) -> str:
-    trials = "1 trial" if result.trials == 1 else f"{result.trials} trials"
+    repeats = f"{result.trials} {result.labels.repeats}{'' if result.trials == 1 else 's'}"
+    if result.labels.repeats == "split":
+        repeats = f"mean over {result.labels.draw}"
     return (
-        f"{result.protocol}: {trials}, {_span(result.n_valid)} probes counted, "
+        f"{result.protocol}: {repeats}, {_span(result.n_valid)} probes counted, "
         f"{_span(result.n_skipped)} skipped, {_span(result.n_gallery)} gallery images."
     )
 

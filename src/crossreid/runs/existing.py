@@ -13,12 +13,12 @@ from crossreid.runs.folder import (
     differences_from,
     open_run,
     read_config,
-    read_json,
     recover,
     run_place,
     shortened,
 )
 from crossreid.runs.results import RunResults
+from crossreid.untrusted import read_json
 
 
 def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | Path:

@@ -26,6 +26,7 @@ from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, t
 from crossreid.runs.lock import LOCK, give_up, refuse_owned, take
 from crossreid.settings.conversion import current
 from crossreid.settings.run import FORMAT, differences, identity_of
+from crossreid.untrusted import read_json, read_yaml
 from crossreid.version import __version__
 
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
@@ -93,21 +94,6 @@ def write_json(path: Path, content: object) -> None:
     write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        DataError: the file is missing, damaged, or something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"'{path}' cannot be read ({' '.join(str(error).split())}).") from error
-    if not isinstance(content, dict):
-        raise DataError(f"'{path}' holds no JSON object.")
-    return content
-
-
 def fingerprint(config: Mapping[str, Any]) -> str:
     """A digest of the settings that decide what a run computes."""
     return hashlib.sha256(json.dumps(identity_of(config), sort_keys=True).encode()).hexdigest()[:16]
@@ -128,14 +114,7 @@ def raw_config(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: it is missing or damaged.
     """
-    path = folder / CONFIG
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"'{path}' cannot be read ({type(error).__name__}).") from error
-    if not isinstance(content, dict):
-        raise DataError(f"'{path}' holds no settings.")
-    return content
+    return read_yaml(folder / CONFIG)
 
 
 def current_config(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:

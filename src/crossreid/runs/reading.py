@@ -13,13 +13,16 @@ import numpy as np
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
-from crossreid.runs.folder import current_config, fingerprint, raw_config, read_json, runs_below
+from crossreid.runs.folder import current_config, fingerprint, raw_config, runs_below
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.run import identity_of
+from crossreid.untrusted import read_json
 
 FINISHED = "finished"
 """Status of a run that was trained and scored."""
 _TRAINING_FACTS = ("training_identities", "training_seconds", "iterations")
+_MOST_IMAGES = 1e12
+_MOST_WHOLE = 2**63
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,9 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Problem]]:
             runs.append(read_run(place))
         except DataError as error:
             problems.append(Problem("unreadable", place.name, str(error), (str(place),)))
+        except Exception as error:  # whatever a damaged folder holds, the other runs are reported
+            note = f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:160]})."
+            problems.append(Problem("unreadable", place.name, note, (str(place),)))
     return runs, problems
 
 
@@ -141,8 +147,7 @@ def read_run(folder: Path) -> Run:
         results[row] = _results(row, entry)
     if not any(results.values()):
         raise DataError("results.json holds no results.")
-    trained = {key: content.get(key) for key in _TRAINING_FACTS}
-    return replace(run, results=results, trained=trained)
+    return replace(run, results=results, trained=_training_facts(content))
 
 
 def fingerprint_of_data(config: Mapping[str, Any]) -> str:
@@ -154,20 +159,22 @@ def fingerprint_of_data(config: Mapping[str, Any]) -> str:
 def _without_results(folder: Path) -> Run:
     """A run by its config.yaml and run.json alone."""
     facts = read_json(folder / "run.json")
+    check_facts(facts)
     raw = raw_config(folder)
-    config = current_config(raw, folder)
     try:
+        config = current_config(raw, folder)
+        check_shape(config)
         digest = _fingerprint_when_written(raw, config)
         run = Run(
             folder=folder,
-            name=str(config["name"]),
-            seed=int(config["seed"]),
+            name=config["name"],
+            seed=config["seed"],
             dataset=fingerprint_of_data(config),
             settings=fingerprint({**config, "seed": 0}),
             config=config,
             facts=facts,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise DataError(f"config.yaml cannot be read ({type(error).__name__}).") from error
     if facts.get("fingerprint") != digest:
         raise DataError("run.json and config.yaml are not of one run: their fingerprints differ.")
@@ -177,7 +184,7 @@ def _without_results(folder: Path) -> Run:
 def _fingerprint_when_written(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """The digest that run.json should hold, by the rule of the format that the run was kept in."""
     if "format" in raw:
-        return fingerprint(config)
+        return fingerprint(raw)  # without the defaults of settings that came since
     return fingerprint_of_format_1(raw)
 
 
@@ -190,7 +197,7 @@ def _results(row: str, entry: object) -> dict[str, RetrievalResult]:
         try:
             result = RetrievalResult.from_json(_mapping(content, key))
             usable = _usable(result, key)
-        except (DataError, ValueError, TypeError, AttributeError, IndexError) as error:
+        except (DataError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise DataError(f"{place}: not all details are there; score with this version.") from error
         if not usable:
             raise DataError(f"{place}: these are no results of that protocol.")
@@ -199,11 +206,119 @@ def _results(row: str, entry: object) -> dict[str, RetrievalResult]:
 
 
 def _usable(result: RetrievalResult, protocol: str) -> bool:
-    """It is of that protocol, labelled, and its scores are fractions."""
-    if result.protocol != protocol or not isinstance(result.labels.inference, str):
+    """It is of that protocol, labelled by text, of one number of trials, and its scores and counts can be such."""
+    if result.protocol != protocol or not all(isinstance(label, str) for label in asdict(result.labels).values()):
         return False
-    scores = np.concatenate([result.rank(1), result.mean_ap, result.mean_inp])
-    return scores.size > 0 and bool(np.all((scores >= 0) & (scores <= 1)))  # false for nan
+    trials = result.trials
+    per_trial = (result.mean_ap, result.mean_inp, result.n_valid, result.n_gallery)
+    if not trials or result.cmc.ndim != 2 or not all(values.shape == (trials,) for values in per_trial):
+        return False
+    fractions = np.concatenate([result.cmc.ravel(), result.mean_ap, result.mean_inp])
+    counts = np.concatenate([[result.n_probes], result.n_valid, result.n_gallery])
+    if not (_between(fractions, 0, 1) and _between(counts, 0, _MOST_IMAGES)):
+        return False
+    return _usable_chance(result.chance) and _usable_identities(result)
+
+
+def _usable_chance(chance: Mapping[str, Any]) -> bool:
+    """Rank-1 and mAP are there, and every value is a fraction, or not known."""
+    known = [value for value in chance.values() if not (isinstance(value, float) and np.isnan(value))]
+    return {"rank1", "mAP"} <= set(chance) and all(_is_number(value) and 0 <= value <= 1 for value in known)
+
+
+def _usable_identities(result: RetrievalResult) -> bool:
+    """A column a metric, of one length, of numbers; no more hits than probes."""
+    columns = [np.asarray(column) for column in asdict(result.identities).values()]
+    length = len(result.identities.pids)
+    if not all(column.shape == (length,) and column.dtype.kind in "iuf" for column in columns):
+        return False
+    return all(_between(column, 0, _MOST_IMAGES) for column in columns[1:])
+
+
+def _between(values: np.typing.NDArray[Any], least: float, most: float) -> bool:
+    """All are numbers of that range; false for nan and for what is no number."""
+    return values.dtype.kind in "iuf" and bool(np.all((values >= least) & (values <= most)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Refuse a run.json that is not what a run writes; what is not there is no mistake.
+
+    Raises:
+        DataError: names the key.
+    """
+    for key in ("status", "started", "resumed", "finished", "git", "python", "machine", "problem", "fingerprint"):
+        if not isinstance(facts.get(key), str | None):
+            raise DataError(f"run.json: {key} is no text.")
+    versions = facts.get("versions")
+    if versions is not None and not _is_text_to_text(versions):
+        raise DataError("run.json: versions are no names of packages with their versions.")
+
+
+def _is_text_to_text(value: object) -> bool:
+    if not isinstance(value, Mapping):
+        return False
+    return all(isinstance(part, str) for pair in value.items() for part in pair)
+
+
+def check_shape(config: Mapping[str, Any]) -> None:
+    """Refuse settings that are not those of a run, as far as tables use them; the method need not be installed here.
+
+    Raises:
+        DataError: names the key.
+    """
+    if not isinstance(config.get("name"), str):
+        raise DataError("config.yaml: name is no text.")
+    if not _is_whole(config.get("seed")):
+        raise DataError("config.yaml: seed is no whole number.")
+    for group in ("choices", "model", "data", "protocol", "trainer", "selection"):
+        if not isinstance(config.get(group), Mapping):
+            raise DataError(f"config.yaml: {group} is no group of settings.")
+    for name in ("method", "data", "protocol"):
+        if not isinstance(config["choices"].get(name), str):
+            raise DataError(f"config.yaml: choices.{name} is no text.")
+    if not isinstance(config["data"].get("split"), int | None):
+        raise DataError("config.yaml: data.split is no whole number.")
+    if not isinstance(config["selection"].get("name"), str):
+        raise DataError("config.yaml: selection.name is no text.")
+    _check_network(config["model"])
+
+
+def _check_network(model: Mapping[str, Any]) -> None:
+    """The image size and the backbone."""
+    streams = model.get("streams")
+    stream = streams.get("identity") if isinstance(streams, Mapping) else None
+    if not isinstance(stream, Mapping) or not all(_is_whole(stream.get(side)) for side in ("height", "width")):
+        raise DataError("config.yaml: model.streams.identity has no height and width.")
+    backbone = model.get("backbone")
+    if not backbone:
+        return
+    if not isinstance(backbone, Mapping) or not all(isinstance(backbone.get(key), str) for key in ("name", "weights")):
+        raise DataError("config.yaml: model.backbone has no name and weights.")
+    size = backbone.get("size")
+    if size and not (isinstance(size, list | tuple) and len(size) == 2 and all(map(_is_whole, size))):
+        raise DataError("config.yaml: model.backbone.size is no height and width.")
+
+
+def _is_whole(value: object) -> bool:
+    """A whole number that a run can have; larger ones cannot even be printed."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _MOST_WHOLE
+
+
+def _training_facts(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What results.json says of training; None for what it does not say.
+
+    Raises:
+        DataError: something of it is no number.
+    """
+    facts = {key: content.get(key) for key in _TRAINING_FACTS}
+    for key, value in facts.items():
+        if value is not None and not (_is_number(value) and 0 <= value < _MOST_WHOLE):
+            raise DataError(f"results.json: {key} is no number.")
+    return facts
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

@@ -10,10 +10,13 @@ from typing import Any
 from crossreid.console import as_text
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import PairingScore, RetrievalResult, results_table
-from crossreid.runs.folder import read_json, write_json
+from crossreid.runs.folder import write_json
+from crossreid.untrusted import read_json
 
 UNTRAINED = "untrained network"
 """The row of a network before training, in every run's results."""
+LEFT_OUT = "modality_pairs_left_out"
+"""Key of results.json."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class Scores:
         results: protocol key -> result.
         pairs: query/gallery modality pairing -> score (AlignGAN, Table 1); empty where not asked for.
         variant: which of the method's scorers; empty for the method's own row.
+        left_out: pairing that was asked for and cannot be scored -> why, in one sentence.
     """
 
     name: str
     results: Mapping[str, RetrievalResult]
     pairs: Mapping[str, PairingScore] = field(default_factory=dict)
     variant: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def row(self) -> str:
@@ -63,7 +68,11 @@ class Scores:
         pairs = {}
         for name, score in self.pairs.items():
             pairs[name] = {**score.result.to_json(), "intra_class_cosine_similarity": score.similarity}
-        return {"protocols": {key: result.to_json() for key, result in self.results.items()}, "modality_pairs": pairs}
+        content: dict[str, Any] = {"protocols": {key: result.to_json() for key, result in self.results.items()}}
+        content["modality_pairs"] = pairs
+        if self.left_out:
+            content[LEFT_OUT] = dict(self.left_out)
+        return content
 
 
 @dataclass(frozen=True)
@@ -146,11 +155,15 @@ def in_order(rows: Sequence[Scores]) -> list[tuple[str, RetrievalResult]]:
 def _read_row(name: str, entry: object, path: Path) -> Scores:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("protocols"), Mapping):
         raise DataError(f"'{path}' holds no results of {name}.")
-    results = {key: RetrievalResult.from_json(content) for key, content in entry["protocols"].items()}
+    try:
+        results = {key: RetrievalResult.from_json(content) for key, content in entry["protocols"].items()}
+        pairs = {}
+        for pairing, content in (entry.get("modality_pairs") or {}).items():
+            similarity = float(content["intra_class_cosine_similarity"])
+            pairs[pairing] = PairingScore(RetrievalResult.from_json(content), similarity)
+        left_out = {str(key): str(reason) for key, reason in (entry.get(LEFT_OUT) or {}).items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"'{path}' holds damaged results of {name} ({type(error).__name__}): score again.") from error
     if not results:
         raise DataError(f"'{path}' holds no results of {name}.")
-    pairs = {}
-    for pairing, content in (entry.get("modality_pairs") or {}).items():
-        similarity = float(content["intra_class_cosine_similarity"])
-        pairs[pairing] = PairingScore(RetrievalResult.from_json(content), similarity)
-    return Scores(name, results, pairs)
+    return Scores(name, results, pairs, left_out=left_out)

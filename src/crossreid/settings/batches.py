@@ -13,10 +13,10 @@ from crossreid.settings.fields import REQUIRED, Settings, setting
 class StreamConfig(Settings):
     """One named stream of a training batch: P identities with K visible and K infrared images each."""
 
-    identities: int = setting(REQUIRED, "P, identities in a batch of one process", at_least=2)
-    images: int = setting(REQUIRED, "K, images of each identity and modality", at_least=1)
-    height: int = setting(REQUIRED, "image height", unit="pixels", at_least=1)
-    width: int = setting(REQUIRED, "image width", unit="pixels", at_least=1)
+    identities: int = setting(REQUIRED, "P, identities in a batch of one process", at_least=2, ceiling=10_000)
+    images: int = setting(REQUIRED, "K, images of each identity and modality", at_least=1, ceiling=10_000)
+    height: int = setting(REQUIRED, "image height", unit="pixels", at_least=1, ceiling=4096)
+    width: int = setting(REQUIRED, "image width", unit="pixels", at_least=1, ceiling=4096)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,7 +39,9 @@ class ErasingConfig(Settings):
     area: list[float] = setting(
         [0.02, 0.4], "smallest and largest share of the image that is erased", length=2, above=0, at_most=1
     )
-    ratio: list[float] = setting([0.3, 3.3], "smallest and largest height / width of what is erased", length=2, above=0)
+    ratio: list[float] = setting(
+        [0.3, 3.3], "smallest and largest height / width of what is erased", length=2, above=0, ceiling=100
+    )
 
     def check_together(self, place: str) -> None:
         """The smallest comes first."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
-from crossreid.settings.fields import REQUIRED, Settings, setting
+from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.run import ReportConfig, TrainerConfig
 
 GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
@@ -67,6 +67,7 @@ class AuxiliaryConfig(ScoringConfig):
         [1, 4, 10, 50, 100, 200, 300, 500, 1000, 2000],
         "queries in a group; sizes above all queries are left out, all are added",
         at_least=1,
+        ceiling=1_000_000_000,
         filled=True,
     )
     output: str | None = setting(None, "the JSON to write; null: NAME.auxiliary.json beside the checkpoint")
@@ -86,10 +87,11 @@ class CostConfig(Settings):
         unit="pixels",
         length=2,
         at_least=1,
+        ceiling=4096,
     )
-    batches: list[int] = setting([1, 64], "images at a time", at_least=1, filled=True, distinct=True)
-    warmup: int = setting(10, "runs that are not timed", at_least=0)
-    runs: int = setting(50, "timed runs, averaged", at_least=1)
+    batches: list[int] = setting([1, 64], "images at a time", at_least=1, ceiling=100_000, filled=True, distinct=True)
+    warmup: int = setting(10, "runs that are not timed", at_least=0, ceiling=1_000_000)
+    runs: int = setting(50, "timed runs, averaged", at_least=1, ceiling=1_000_000)
     accelerator: str = setting("auto", "where to measure", choices=("auto", "cpu", "gpu"))
     output: str = setting("cost.json", "the JSON to write")
 
@@ -110,14 +112,18 @@ class ComparisonConfig(Settings):
         distinct=True,
     )
     seeds: list[int] | None = setting(
-        None, "that every row should have; null: all that were seen, or that a sweep was told to run", filled=True
+        None,
+        "that every row should have; null: all that were seen, or that a sweep was told to run",
+        filled=True,
+        at_least=0,
+        ceiling=LARGEST_SEED,
     )
     rows: list[str] | None = setting(
         None, "names of runs that should be there, such as [lba/full, jsia/full]; null: as seeds", filled=True
     )
     untrained: bool = setting(False, "rows of the networks before training too")
-    bootstrap: int = setting(2000, "resamples of persons for the 95 % intervals", at_least=100)
-    seed: int = setting(0, "of the resamples", at_least=0)
+    bootstrap: int = setting(2000, "resamples of persons for the 95 % intervals", at_least=100, ceiling=1_000_000)
+    seed: int = setting(0, "of the resamples", at_least=0, ceiling=LARGEST_SEED)
     figure: bool = setting(True, "draw comparison.png")
 
     def folders(self) -> list[Path]:
@@ -136,11 +142,13 @@ class ComparisonConfig(Settings):
 class GeneratorSizes(Settings):
     """Widths and depths of the compared generators, and their Adam."""
 
-    channels: int = setting(16, "width of generators and discriminators after the first convolution", at_least=1)
-    blocks: int = setting(2, "residual blocks of CycleGAN's and StarGAN's generators", at_least=1)
-    layers: int = setting(3, "strided convolutions of discriminators and of the VAE", at_least=1)
-    latent: int = setting(64, "length of the VAE's latent vector", at_least=1)
-    lr: float = setting(1e-3, "Adam's learning rate", above=0)
+    channels: int = setting(
+        16, "width of generators and discriminators after the first convolution", at_least=1, ceiling=16_384
+    )
+    blocks: int = setting(2, "residual blocks of CycleGAN's and StarGAN's generators", at_least=1, ceiling=100)
+    layers: int = setting(3, "strided convolutions of discriminators and of the VAE", at_least=1, ceiling=10)
+    latent: int = setting(64, "length of the VAE's latent vector", at_least=1, ceiling=16_384)
+    lr: float = setting(1e-3, "Adam's learning rate", above=0, ceiling=100)
 
 
 @dataclass
@@ -153,8 +161,8 @@ class JudgeConfig(Settings):
     weights: str | None = setting(
         None, "what that training starts from: imagenet, random, a state-dict file; null: as the run did"
     )
-    iterations: int = setting(300, "of that training", at_least=1)
-    lr: float = setting(7e-4, "its Adam's learning rate", above=0)
+    iterations: int = setting(300, "of that training", at_least=1, ceiling=1_000_000_000)
+    lr: float = setting(7e-4, "its Adam's learning rate", above=0, ceiling=100)
 
 
 @dataclass
@@ -168,7 +176,7 @@ class ImageQualityConfig(Settings):
     plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
     data: Any = setting(REQUIRED, "where the dataset lies now")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    seed: int = setting(0, "of weights, batches, mixtures", at_least=0)
+    seed: int = setting(0, "of weights, batches, mixtures", at_least=0, ceiling=LARGEST_SEED)
     progress: bool = setting(True, "show progress")
     figure: bool = setting(True, "draw the grid of images (needs matplotlib)")
     baselines: list[str] = setting(
@@ -177,10 +185,10 @@ class ImageQualityConfig(Settings):
         choices=tuple(GENERATORS),
         distinct=True,
     )
-    iterations: int = setting(300, "of training, each", at_least=1)
+    iterations: int = setting(300, "of training, each", at_least=1, ceiling=1_000_000_000)
     generator: GeneratorSizes = setting(GeneratorSizes(), "their sizes")
     judge: JudgeConfig = setting(JudgeConfig(), "the fixed re-ID network")
-    images: int = setting(5, "pairs a test person to score", at_least=1)
+    images: int = setting(5, "pairs a test person to score", at_least=1, ceiling=10_000)
     fid: str = setting(
         "judge", "features of the FID; inception needs torch-fidelity and a download", choices=("judge", "inception")
     )

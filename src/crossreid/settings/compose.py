@@ -6,6 +6,7 @@ global state of Hydra is touched, so it works twice in a process, in threads, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -25,12 +26,14 @@ from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import dataset_settings, method_settings, use_plugins
 from crossreid.settings.run import RunConfig
-from crossreid.settings.sentences import explain, keys_of
+from crossreid.settings.sentences import explain, keys_of, unreadable
 from crossreid.settings.store import choices_of, is_choice, packaged_conf, register
 
 PLUGINS = "plugins="
 OPTIONAL_GROUPS = ("model_preset", "model_scale", "recipe")
 """Groups of which a method may have no choice that fits."""
+_NOT_A_NAME = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|[+-]?(inf|nan)|true|false|\{.*|\[.*", re.IGNORECASE | re.DOTALL)
+"""What Hydra takes for a number, a truth value, a list or a dictionary, where the name of a choice belongs."""
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -98,15 +101,17 @@ def known_keys(command: str, overrides: Sequence[str]) -> list[str]:
 
 
 def refuse_untold_choices(overrides: Sequence[str]) -> None:
-    """Raise :class:`ConfigError` for ``GROUP=null``, and for a choice that is not there in a group where none is needed.
+    """Raise :class:`ConfigError` for ``GROUP=null`` or a number, and for a choice that is not there where none is needed.
 
-    Hydra ends the first by an error of Python's own, and takes the second without a word.
+    Hydra ends the first two by an error of Python's own, and takes the third without a word.
     """
     for word in overrides:
         key, _, value = word.lstrip("+").partition("=")
+        if not key:
+            raise ConfigError(unreadable(word))
         group = key.partition("@")[0]
         known = choices_of(group)
-        if known and value in ("null", ""):
+        if known and key and (value in ("null", "") or _NOT_A_NAME.fullmatch(value)):
             raise ConfigError(f"{group} is chosen by a name: choose from {', '.join(known)}, or leave {word} out.")
         if group in OPTIONAL_GROUPS and value not in known:
             raise ConfigError(unknown_name(group, value, known))

@@ -9,9 +9,52 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from crossreid.errors import ConfigError
-from crossreid.settings.fields import REQUIRED, Settings, setting
+from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 
 SOURCES = "crossreid.data.datasets.sources"
+
+
+@dataclass
+class DecodingConfig(Settings):
+    """How image files come to RGB in [0, 1]; :mod:`crossreid.data.decoding` says what is done with which kind of file."""
+
+    stretch: str = setting(
+        "depth",
+        "of grey images deeper than 8 bits, what becomes 0 and 1: the ends of the file's depth, a fixed range, "
+        "percentiles of the training images, or percentiles of each image",
+        choices=("depth", "range", "percentiles", "per_image"),
+    )
+    range: list[float] | None = setting(
+        None,
+        "with stretch=range, the file's values that become 0 and 1, such as [7000,9000]",
+        at_least=-(2**31),
+        at_most=2**32 - 1,
+        length=2,
+        ascending=True,
+    )
+    percentiles: list[float] = setting(
+        [0.5, 99.5],
+        "with stretch=percentiles or per_image, those that become 0 and 1",
+        at_least=0,
+        at_most=100,
+        length=2,
+        ascending=True,
+    )
+    background: list[int] = setting(
+        [255, 255, 255], "colour that transparent images are laid on", at_least=0, at_most=255, length=3
+    )
+    unreadable: str = setting(
+        "refuse",
+        "what is done about an image that cannot be read: refuse the dataset, or leave the image out and say so",
+        choices=("refuse", "skip"),
+    )
+
+    def check_together(self, place: str) -> None:
+        """A range belongs to stretch=range."""
+        if (self.stretch == "range") != (self.range is not None):
+            raise ConfigError(
+                f"{place}.stretch=range and {place}.range=[low,high] belong together: say both, or neither."
+            )
 
 
 @dataclass
@@ -32,12 +75,18 @@ class DataConfig(Settings):
 
     root: str = setting(REQUIRED, "the dataset's folder")
     cache: str = setting("datasets/cache", "folder of decoded images")
-    evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1)
+    evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1, ceiling=100_000)
+    decoding: DecodingConfig = setting(DecodingConfig(), "how files become pixels")
 
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root)
+        return home_filled_in(self.root)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder of decoded images."""
+        return home_filled_in(self.cache)
 
     @property
     def split_number(self) -> int | None:
@@ -61,13 +110,15 @@ class SyntheticPeople(Settings):
 
     VERSION: ClassVar[int] = 3  # raised with every change of the pictures
 
-    train_ids: int = setting(296, "persons to train on", at_least=1)
-    val_ids: int = setting(99, "persons to select on, seen by cameras 3, 4 and 5 only, as in SYSU-MM01", at_least=0)
-    test_ids: int = setting(96, "persons to test on", at_least=1)
+    train_ids: int = setting(296, "persons to train on", at_least=1, ceiling=100_000)
+    val_ids: int = setting(
+        99, "persons to select on, seen by cameras 3, 4 and 5 only, as in SYSU-MM01", at_least=0, ceiling=100_000
+    )
+    test_ids: int = setting(96, "persons to test on", at_least=1, ceiling=100_000)
     frames: int = setting(10, "images a person and camera", at_least=1, at_most=255)
-    height: int = setting(128, "image height", unit="pixels", at_least=32)
-    width: int = setting(64, "image width", unit="pixels", at_least=16)
-    seed: int = setting(0, "of the people, not of the run", at_least=0)
+    height: int = setting(128, "image height", unit="pixels", at_least=32, ceiling=4096)
+    width: int = setting(64, "image width", unit="pixels", at_least=16, ceiling=4096)
+    seed: int = setting(0, "of the people, not of the run", at_least=0, ceiling=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         self.check("data.people")
@@ -100,12 +151,15 @@ class RegDBPeople(Settings):
     VERSION: ClassVar[int] = SyntheticPeople.VERSION
 
     ids: int = setting(
-        412, "persons, half of them to train and half to test on, other halves in each split", at_least=2
+        412,
+        "persons, half of them to train and half to test on, other halves in each split",
+        at_least=2,
+        ceiling=100_000,
     )
-    frames: int = setting(10, "pairs of images a person", at_least=1)
-    height: int = setting(128, "image height", unit="pixels", at_least=32)
-    width: int = setting(64, "image width", unit="pixels", at_least=16)
-    seed: int = setting(0, "of the people, not of the run", at_least=0)
+    frames: int = setting(10, "pairs of images a person", at_least=1, ceiling=10_000)
+    height: int = setting(128, "image height", unit="pixels", at_least=32, ceiling=4096)
+    width: int = setting(64, "image width", unit="pixels", at_least=16, ceiling=4096)
+    seed: int = setting(0, "of the people, not of the run", at_least=0, ceiling=LARGEST_SEED)
 
     def __post_init__(self) -> None:
         self.check("data.people")
@@ -133,7 +187,7 @@ class SyntheticConfig(DataConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 @dataclass
@@ -166,7 +220,7 @@ class SyntheticRegDBConfig(RegDBSplitConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 def _counts() -> Any:
@@ -225,7 +279,12 @@ class FolderConfig(DataConfig):
     )
     modality: str | None = setting(None, "of all images, where no folder says it", choices=("visible", "infrared"))
     infrared_cameras: list[int] | None = setting(
-        None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1
+        None,
+        "the cameras that are infrared, where no folder says it, such as [3,6]",
+        at_least=1,
+        at_most=9999,
+        filled=True,
+        distinct=True,
     )
 
 
@@ -243,8 +302,8 @@ class TrainedDataConfig(Settings):
 class PairSizes(Settings):
     """Sizes of the embedded set in RegDB's layout."""
 
-    ids: int = setting(REQUIRED, "persons", at_least=2)
-    frames: int = setting(REQUIRED, "pairs of images a person", at_least=1)
+    ids: int = setting(REQUIRED, "persons", at_least=2, ceiling=100_000)
+    frames: int = setting(REQUIRED, "pairs of images a person", at_least=1, ceiling=10_000)
 
 
 @dataclass
@@ -252,10 +311,10 @@ class PeopleSizes(Settings):
     """Sizes of the embedded sets, by name: ``people=small``."""
 
     name: str = setting(REQUIRED, "of the sizes, in the folder's name")
-    train_ids: int = setting(REQUIRED, "persons to train on", at_least=1)
-    val_ids: int = setting(REQUIRED, "persons to select on", at_least=0)
-    test_ids: int = setting(REQUIRED, "persons to test on", at_least=1)
-    frames: int = setting(REQUIRED, "images a person and camera", at_least=1)
+    train_ids: int = setting(REQUIRED, "persons to train on", at_least=1, ceiling=100_000)
+    val_ids: int = setting(REQUIRED, "persons to select on", at_least=0, ceiling=100_000)
+    test_ids: int = setting(REQUIRED, "persons to test on", at_least=1, ceiling=100_000)
+    frames: int = setting(REQUIRED, "images a person and camera", at_least=1, ceiling=10_000)
     pairs: PairSizes = setting(PairSizes(), "of data=synthetic_regdb")
 
 
@@ -267,6 +326,14 @@ BUILT_IN_DATASETS: dict[str, type[DataConfig]] = {
 
 NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")
 """Settings that say where a dataset lies, not what is in it."""
+
+
+def home_filled_in(place: str) -> Path:
+    """A path whose ``~`` at the start stands for a user's home; it stays where there is no such user."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
 
 
 def _drawn_folder(name: str, people: SyntheticPeople | RegDBPeople) -> Path:

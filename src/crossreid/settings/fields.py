@@ -18,12 +18,18 @@ from copy import deepcopy
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from crossreid.errors import ConfigError
 
 REQUIRED = "???"
 """The default of a setting that a person must give (OmegaConf's sign for it)."""
+
+LARGEST_SEED = 2**32 - 1
+"""Of random numbers, as NumPy counts them."""
+
+LONGEST_TEXT = 4096
+"""Of a setting, in characters: as long as a path may be."""
 
 _KEY = "crossreid"
 SettingsT = TypeVar("SettingsT", bound="Settings")
@@ -40,6 +46,8 @@ class Meaning:
         unit: of a number, such as ``pixels``; empty for none.
         at_least, at_most: bounds that the value may reach.
         above, below: bounds that it may not reach.
+        ceiling: what no sensible value is above, of a range that has no other end: beyond it a number is a slip, and would
+            ask for more memory or time than there is.
         choices: the values it can have; none for any.
         length: of a list; None for any.
         ascending: each entry of a list is larger than the one before.
@@ -55,6 +63,7 @@ class Meaning:
     at_most: Number | None = None
     above: Number | None = None
     below: Number | None = None
+    ceiling: Number | None = None
     choices: tuple[Choice, ...] = ()
     length: int | None = None
     ascending: bool = False
@@ -90,6 +99,7 @@ class Meaning:
             self.at_most is None or value <= self.at_most,
             self.above is None or value > self.above,
             self.below is None or value < self.below,
+            self.ceiling is None or value <= self.ceiling,
         )
         return all(inside)
 
@@ -103,6 +113,7 @@ def setting(
     at_most: Number | None = None,
     above: Number | None = None,
     below: Number | None = None,
+    ceiling: Number | None = None,
     choices: Sequence[Choice] = (),
     length: int | None = None,
     ascending: bool = False,
@@ -116,7 +127,20 @@ def setting(
             or another settings object is copied for each instance.
         meaning: see :class:`Meaning`, as the rest.
     """
-    known = Meaning(meaning, unit, at_least, at_most, above, below, tuple(choices), length, ascending, distinct, filled)
+    known = Meaning(
+        text=meaning,
+        unit=unit,
+        at_least=at_least,
+        at_most=at_most,
+        above=above,
+        below=below,
+        ceiling=ceiling,
+        choices=tuple(choices),
+        length=length,
+        ascending=ascending,
+        distinct=distinct,
+        filled=filled,
+    )
     if isinstance(default, list | dict | Settings):
         return field(default_factory=lambda: deepcopy(default), metadata={_KEY: known})
     return field(default=default, metadata={_KEY: known})
@@ -208,7 +232,7 @@ def default_of(item: Field[Any]) -> Any:
 def check_choice(key: str, value: object, allowed: Sequence[Choice]) -> None:
     """Raise :class:`ConfigError` naming the choices."""
     if value not in allowed:
-        raise ConfigError(f"{key} is '{value}': choose from {', '.join(map(str, allowed))}.")
+        raise ConfigError(f"{key} is {quoted(value)}: choose from {', '.join(map(str, allowed))}.")
 
 
 def _parts(key: str, value: object) -> list[tuple[str, Settings]]:
@@ -261,19 +285,44 @@ def _check_list(key: str, values: list[Any], meaning: Meaning) -> None:
 def _check_range(key: str, value: object, meaning: Meaning) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value}: give a finite number{_explained(meaning)}.")
+    if isinstance(value, str):
+        _check_text(key, value, meaning)
     if meaning.admits(value):
         return
     if meaning.choices:
-        raise ConfigError(f"{key} is '{value}': choose {meaning.values}.")
+        raise ConfigError(f"{key} is {quoted(value)}: choose {meaning.values}.")
+    if meaning.ceiling is not None and isinstance(value, int | float) and value > meaning.ceiling:
+        raise ConfigError(f"{key} is {_shown(value)}: give {meaning.ceiling} at most{_explained(meaning)}.")
     raise ConfigError(f"{key} is {_shown(value)}: choose {meaning.values}{_explained(meaning)}.")
+
+
+def _check_text(key: str, value: str, meaning: Meaning) -> None:
+    """Text that a file of settings, a folder's name and a terminal can hold."""
+    if len(value) > LONGEST_TEXT:
+        raise ConfigError(f"{key} has {len(value)} characters: give at most {LONGEST_TEXT}{_explained(meaning)}.")
+    odd = [sign for sign in value if not sign.isprintable()]
+    if odd:
+        raise ConfigError(f"{key} is {quoted(value)}: leave out the sign {quoted(odd[0])}, which cannot be printed.")
 
 
 def _explained(meaning: Meaning) -> str:
     return f" ({meaning.text})" if meaning.text else ""
 
 
+def quoted(value: object) -> str:
+    """A value between quotes."""
+    return f"'{value}'" if isinstance(value, str) else f"'{_shown(value)}'"
+
+
 def _shown(value: object) -> str:
-    text = f"'{value}'" if isinstance(value, str) else str(value)
+    """A value in at most 80 characters, whatever it is."""
+    if isinstance(value, str):
+        text = f"'{value}'"
+    else:
+        try:
+            text = str(value)
+        except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists
+            return "too large to show"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
@@ -296,7 +345,8 @@ def _is_a(value: object, hint: Any) -> bool:
     if origin is list:
         return isinstance(value, list | tuple) and all(_is_a(entry, parts[0]) for entry in value)
     if origin is dict:
-        return isinstance(value, Mapping) and all(_is_a(entry, parts[1]) for entry in value.values())
+        named = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+        return named and all(_is_a(entry, parts[1]) for entry in cast("Mapping[str, Any]", value).values())
     if hint in (int, float):
         numbers = int if hint is int else int | float
         return isinstance(value, numbers) and not isinstance(value, bool)

@@ -43,8 +43,9 @@ class MethodConfig(Settings):
         "iterations in an epoch; null: as many as it takes to see as many images as there are for training, of the "
         "modality that has more",
         at_least=1,
+        ceiling=1_000_000,
     )
-    clip_norm: float = setting(0.0, "largest gradient norm of a player, 0 for no clipping", at_least=0)
+    clip_norm: float = setting(0.0, "largest gradient norm of a player, 0 for no clipping", at_least=0, ceiling=1e6)
     flip: float = setting(0.5, "probability of mirroring a training image", at_least=0, at_most=1)
     channel_exchange: float = setting(
         0.0,
@@ -125,7 +126,7 @@ class MethodConfig(Settings):
 class EpochsConfig(MethodConfig):
     """Settings of a method that is trained for some epochs in one phase, ``joint``."""
 
-    epochs: int = setting(81, "length of training", unit="epochs", at_least=1)
+    epochs: int = setting(81, "length of training", unit="epochs", at_least=1, ceiling=100_000)
 
     def phase_lengths(self) -> dict[str, int]:
         """``joint``."""
@@ -148,7 +149,9 @@ class RecognitionConfig(EpochsConfig):
         FeatureOptimizerConfig(), "one rate for the encoder, one (head_lr) for all else"
     )
     schedule: EpochScheduleConfig = setting(EpochScheduleConfig(), "of the learning rates, by epoch")
-    crop_padding: int = setting(10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0)
+    crop_padding: int = setting(
+        10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0, ceiling=1000
+    )
     erasing: ErasingConfig = setting(
         ErasingConfig(probability=0.0, ratio=[0.3, 3.33]), "random erasing of training images"
     )
@@ -163,7 +166,7 @@ class RecognitionConfig(EpochsConfig):
 class RankingConfig(RecognitionConfig):
     """Settings of a baseline with a ranking loss."""
 
-    margin: float = setting(0.3, "of the ranking loss", at_least=0)
+    margin: float = setting(0.3, "of the ranking loss", at_least=0, ceiling=1000)
 
 
 @dataclass

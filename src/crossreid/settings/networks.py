@@ -21,6 +21,7 @@ class BackboneConfig(Settings):
         unit="pixels",
         length=2,
         at_least=1,
+        ceiling=4096,
     )
     last_stride: int = setting(
         1, "stride of the last stage: 1 keeps its map at 1/16 of the image, 2 at 1/32", choices=(1, 2)
@@ -35,6 +36,6 @@ class HeadConfig(Settings):
         "paper", "layers of the classifier as printed or as in the authors' code", choices=("paper", "official")
     )
     dropout: float = setting(0.5, "probability in the classifier", at_least=0, below=1)
-    hidden: int = setting(256, "width of the classifier's hidden layer", at_least=1)
-    embedding: int = setting(256, "D, dimension of the triplet embedding", at_least=1)
+    hidden: int = setting(256, "width of the classifier's hidden layer", at_least=1, ceiling=16_384)
+    embedding: int = setting(256, "D, dimension of the triplet embedding", at_least=1, ceiling=16_384)
     centre: bool = setting(False, "batch-normalise V before the embedder, for training from random weights")

@@ -12,9 +12,9 @@ from crossreid.settings.fields import Settings, setting
 class AdamConfig(Settings):
     """An Adam optimizer."""
 
-    lr: float = setting(2e-4, "learning rate", above=0)
+    lr: float = setting(2e-4, "learning rate", above=0, ceiling=100)
     betas: list[float] = setting([0.9, 0.999], "decay rates of the moments", length=2, at_least=0, below=1)
-    weight_decay: float = setting(0.0, "L2 weight", at_least=0)
+    weight_decay: float = setting(0.0, "L2 weight", at_least=0, ceiling=10)
 
 
 @dataclass
@@ -26,18 +26,18 @@ class FeatureOptimizerConfig(Settings):
         "sgd (the papers'), or adam, which learns faster where there are no pre-trained weights",
         choices=("sgd", "adam"),
     )
-    encoder_lr: float = setting(0.01, "learning rate of the encoder", above=0)
-    head_lr: float = setting(0.1, "learning rate of all but the encoder", above=0)
+    encoder_lr: float = setting(0.01, "learning rate of the encoder", above=0, ceiling=100)
+    head_lr: float = setting(0.1, "learning rate of all but the encoder", above=0, ceiling=100)
     momentum: float = setting(0.9, "of SGD", above=0, below=1)
     nesterov: bool = setting(True, "Nesterov's momentum of SGD")
-    weight_decay: float = setting(5e-4, "L2 weight", at_least=0)
+    weight_decay: float = setting(5e-4, "L2 weight", at_least=0, ceiling=10)
 
 
 @dataclass
 class DecayConfig(Settings):
     """Every rate times ``factor`` once ``after`` iterations of the last phase are done."""
 
-    after: int = setting(5000, "iterations of the last phase", at_least=0)
+    after: int = setting(5000, "iterations of the last phase", at_least=0, ceiling=1_000_000_000)
     factor: float = setting(0.1, "of the cut", above=0, at_most=1)
 
 
@@ -45,7 +45,9 @@ class DecayConfig(Settings):
 class EpochStepsConfig(Settings):
     """Every rate times ``factor`` at each of the epochs ``after``."""
 
-    after: list[float] = setting([40.0, 70.0], "epochs, from 0; parts of one are allowed", at_least=0, ascending=True)
+    after: list[float] = setting(
+        [40.0, 70.0], "epochs, from 0; parts of one are allowed", at_least=0, ceiling=100_000, ascending=True
+    )
     factor: float = setting(0.1, "of a cut", above=0, at_most=1)
 
 
@@ -53,8 +55,12 @@ class EpochStepsConfig(Settings):
 class EpochScheduleConfig(Settings):
     """Learning rates by epoch (LbA, sec. 4.1): a linear warm-up, then a cut at each step; constant in an epoch."""
 
-    warmup: int = setting(10, "epochs until the full rate; epoch e < warmup has (e + 1) / warmup of it", at_least=0)
-    steps: list[int] = setting([20, 50], "epochs at which the rates are cut", at_least=0, ascending=True)
+    warmup: int = setting(
+        10, "epochs until the full rate; epoch e < warmup has (e + 1) / warmup of it", at_least=0, ceiling=100_000
+    )
+    steps: list[int] = setting(
+        [20, 50], "epochs at which the rates are cut", at_least=0, ceiling=100_000, ascending=True
+    )
     factor: float = setting(0.1, "of a cut", above=0, at_most=1)
 
     def check_together(self, place: str) -> None:

@@ -12,8 +12,10 @@ from crossreid.settings.fields import Settings, setting
 class RerankingConfig(Settings):
     """k-reciprocal re-ranking (Zhong et al., CVPR 2017), see :class:`~crossreid.evaluation.KReciprocal`."""
 
-    k1: int = setting(20, "neighbours among which reciprocal ones are sought", at_least=1)
-    k2: int = setting(6, "neighbours whose vectors are averaged, 1 for none but the image's own", at_least=1)
+    k1: int = setting(20, "neighbours among which reciprocal ones are sought", at_least=1, ceiling=10_000)
+    k2: int = setting(
+        6, "neighbours whose vectors are averaged, 1 for none but the image's own", at_least=1, ceiling=10_000
+    )
     lambda_: float = setting(0.3, "share of the original distance", at_least=0, at_most=1)
     convention: str = setting("paper", "reading of the paper", choices=("paper", "published_code"))
 
@@ -42,7 +44,9 @@ class SysuProtocolConfig(ProtocolConfig):
     modes: list[str] = setting(
         ["all", "indoor"], "gallery cameras 1, 2, 4, 5 or 1, 2", choices=("all", "indoor"), filled=True, distinct=True
     )
-    shots: list[int] = setting([1, 10], "gallery images a person and camera", at_least=1, filled=True, distinct=True)
+    shots: list[int] = setting(
+        [1, 10], "gallery images a person and camera", at_least=1, ceiling=10_000, filled=True, distinct=True
+    )
     trials: int = setting(10, "gallery draws, averaged", at_least=1, at_most=10)
     draw: str = setting(
         "official", "official (rand_perm_cam.mat) or seeded (as AGW draws)", choices=("official", "seeded")
@@ -93,7 +97,10 @@ class LLCMProtocolConfig(ProtocolConfig):
 
 @dataclass
 class AllPairsProtocolConfig(ProtocolConfig):
-    """Every image of one modality queries every image of the other, or of its own; one trial, nothing drawn."""
+    """Every image of one modality queries every image of the other, or of its own; one trial, nothing drawn.
+
+    Where a dataset keeps queries and gallery apart, that is kept, unless ``queries`` is ``all``.
+    """
 
     name: ClassVar[str] = "all_pairs"
 
@@ -103,6 +110,12 @@ class AllPairsProtocolConfig(ProtocolConfig):
         choices=("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir"),
         filled=True,
         distinct=True,
+    )
+    queries: str | None = setting(
+        None,
+        "fixed: only images in query/ query, only those in gallery/ or bounding_box_test/ are found; all: every image does "
+        "both; null: fixed where there are such folders",
+        choices=("all", "fixed"),
     )
     removal: str = setting(
         "same_person_same_camera",

@@ -9,7 +9,7 @@ from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.settings.data import NOT_PART_OF_DATA, DataConfig
-from crossreid.settings.fields import REQUIRED, Settings, from_plain, setting
+from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, from_plain, setting
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig
 
@@ -27,7 +27,9 @@ class SelectionConfig(Settings):
         "training persons, the best on the validation persons; the test gallery is never looked at before)",
         choices=("last", "validation"),
     )
-    every: int = setting(0, "epochs between two looks at the validation persons; 0 with last", at_least=0)
+    every: int = setting(
+        0, "epochs between two looks at the validation persons; 0 with last", at_least=0, ceiling=1_000_000
+    )
 
     def check_together(self, place: str) -> None:
         """``every`` goes with ``validation``."""
@@ -53,7 +55,7 @@ class TrainerConfig(Settings):
 
     accelerator: str = setting("auto", "a GPU where there is one (auto), or by name", choices=("auto", "cpu", "gpu"))
     devices: Any = setting(1, "processes on this machine, a list of GPUs, or auto")
-    num_nodes: int = setting(1, "machines", at_least=1)
+    num_nodes: int = setting(1, "machines", at_least=1, ceiling=1000)
     strategy: str = setting(
         "auto",
         "auto: DDP on several devices, by the number of players",
@@ -64,17 +66,20 @@ class TrainerConfig(Settings):
         "32-true", "of training; 16-mixed for one player only", choices=("32-true", "bf16-mixed", "16-mixed")
     )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
-    log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1)
+    log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
     checkpoint_every: int = setting(
-        100, "between checkpoints; phase ends are kept besides", unit="iterations", at_least=1
+        100, "between checkpoints; phase ends are kept besides", unit="iterations", at_least=1, ceiling=1_000_000_000
     )
-    pictures_every: int = setting(100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0)
+    pictures_every: int = setting(
+        100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0, ceiling=1_000_000_000
+    )
     progress: bool = setting(True, "show progress")
     time_budget: float | None = setting(
         None,
         "time that training may take, over all resumes; then it stops unscored; null: any",
         unit="seconds",
         above=0,
+        ceiling=1_000_000_000,
     )
 
     def check_together(self, place: str) -> None:
@@ -122,7 +127,7 @@ class TrainConfig(Settings):
     """Everything ``crossreid.train`` is told."""
 
     name: str | None = setting(None, "label of the run, in folders and as the W&B group; null: its row or method")
-    seed: int = setting(0, "of initial weights, batches and augmentation", at_least=0)
+    seed: int = setting(0, "of initial weights, batches and augmentation", at_least=0, ceiling=LARGEST_SEED)
     resume: str | None = setting(
         None, "a run folder or checkpoint to go on from; auto: the newest run with these settings"
     )

@@ -17,6 +17,13 @@ _NOT_IN = re.compile(r"Key '([^']+)' not in '(\w+)'")
 _FULL_KEY = re.compile(r"full_key: (\S+)")
 _MERGED = re.compile(r"Error merging override ([^=\s]+)\S*\s+(.*)", re.DOTALL)
 _WRONG_TYPE = re.compile(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", re.DOTALL)
+_REFERENCE = re.compile(r"[Ii]nterpolation")
+_TWICE = re.compile(r"^(\S+) appears more than once|Multiple values for (\S+)\.")
+_SEVERAL = re.compile(r"Ambiguous value for argument '(.*?)'\n|Sweep parameters '(.*?)' requires", re.DOTALL)
+_FOREIGN = re.compile(
+    r"\b(?:hydra|omegaconf|[A-Z]\w*(?:Config|Error|Exception)|DictConfig|ListConfig)\b", re.IGNORECASE
+)
+"""Words that only the libraries know."""
 PLUGGABLE = ("model", "data")
 """Groups whose choices a package of one's own may bring."""
 _KINDS = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
@@ -40,7 +47,7 @@ def explain(
     text = str(error)
     if error.__cause__ is not None and not _OVERRIDE.search(text):
         text = f"{text}\n{error.__cause__}"
-    value = _of_a_value(error, text)
+    value = _of_a_word(error, text) or _of_a_value(text)
     if value:
         return value
     missing = _OVERRIDE.search(text)
@@ -52,13 +59,37 @@ def explain(
         return _no_choice(group, name, choices(group))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
-    return " ".join(kept) if kept else type(error).__name__
+    told = _own_words(" ".join(kept)).rstrip(".")
+    return f"These settings do not fit together: {told}." if told else "These settings do not fit together."
 
 
-def _of_a_value(error: BaseException, text: str) -> str:
-    """The sentence for a value that cannot be read, or that its setting cannot have; empty for another mistake."""
+def _own_words(text: str) -> str:
+    """A library's message on one line, without the names of its parts."""
+    return one_line(_FOREIGN.sub("", text))
+
+
+def _of_a_word(error: BaseException, text: str) -> str:
+    """The sentence for a word of the command line that cannot be read; empty for another mistake."""
+    several = _SEVERAL.search(text)
+    if several:
+        word = several[1] or several[2]
+        return (
+            f"'{word}' names several values: give one, put a list into brackets (KEY=[ONE,TWO]) and text into quotes, or run "
+            "each of them by -m."
+        )
     if isinstance(error, OverrideParseException):
-        return f"'{error.override}' cannot be read: give KEY=VALUE, text with other signs than letters in quotes."
+        return unreadable(error.override)
+    if _REFERENCE.search(text):
+        return _unresolved(text)
+    twice = _TWICE.search(text)
+    if twice:
+        group = (twice[1] or twice[2]).removeprefix("schema/").partition("@")[0]
+        return f"{group} is chosen twice: choose it once, as {group}=NAME, without + before it."
+    return ""
+
+
+def _of_a_value(text: str) -> str:
+    """The sentence for a value that its setting cannot have; empty for another mistake."""
     wrong = _WRONG_TYPE.search(text)
     if wrong:
         key = _FULL_KEY.search(text)
@@ -70,21 +101,44 @@ def _of_a_value(error: BaseException, text: str) -> str:
     in_file = _IN_FILE.search(text)
     unknown = _NOT_IN.search(text)
     if in_file and unknown:
-        return f"{in_file[1]}.yaml sets '{unknown[1]}', which is no setting of {unknown[2]}."
+        return f"{in_file[1]}.yaml sets '{unknown[1]}', which is no setting of what is chosen: choose what it was written for."
     return ""
+
+
+def unreadable(word: str) -> str:
+    """The sentence for a word of the command line that is no setting at all."""
+    return f"'{word}' cannot be read: give KEY=VALUE, text with other signs than letters in quotes."
+
+
+def _unresolved(text: str) -> str:
+    """A reference, ``${...}``, to what is not there."""
+    key = _FULL_KEY.search(text)
+    place = key[1] if key else "A setting"
+    return f"{place} refers by ${{...}} to something that is not there: give the value itself, or put the text into quotes."
 
 
 def _unfitting(key: str, message: str) -> str:
     """A value that a key cannot have, from what OmegaConf says of it."""
-    if "not Optional" in message:
-        return f"{key} cannot be null: give a value."
-    if "is not a subclass of" in message:
-        return f"{key} is a group of settings: give one of them, as {key}.NAME=VALUE."
-    if "does not support deletion" in message:
-        return f"{key} cannot be left out: give it another value."
-    if "is not a ListConfig" in message:
-        return f"{key} is a list: give its entries in brackets, as {key}=[ONE,TWO]."
-    return f"{key} cannot have this value: {one_line(message.partition('full_key:')[0])}."
+    for sign, sentence in _UNFITTING.items():
+        if sign in message:
+            return sentence.replace("KEY", key)
+    return f"{key} cannot have this value: {_own_words(message.partition('full_key:')[0])}."
+
+
+_OTHER_KIND = (
+    "KEY cannot have a value of this kind: a group takes KEY.NAME=VALUE, a list [ONE,TWO], all else one value."
+)
+_UNFITTING = {
+    "not Optional": "KEY cannot be null: give a value.",
+    "is not a subclass of": "KEY is a group of settings: give one of them, as KEY.NAME=VALUE.",
+    "does not support deletion": "KEY cannot be left out: give it another value.",
+    "is not a ListConfig": "KEY is a list: give its entries in brackets, as KEY=[ONE,TWO].",
+    "is not a valid bool": "KEY cannot have this value: give true or false.",
+    "Cannot merge": _OTHER_KIND,
+    "Cannot assign": _OTHER_KIND,
+    "Cannot convert": _OTHER_KIND,
+}
+"""What OmegaConf says -> the sentence in the words of the settings."""
 
 
 def _no_setting(key: str, known: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from crossreid.console import err_console, track, unshortened
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError
+from crossreid.evaluation.results import sample_deviation
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFurtherScorers
 from crossreid.nn.backbones import ImageInput
@@ -44,13 +45,12 @@ class Cost:
     milliseconds: Mapping[Modality, Mapping[int, Sequence[float]]]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything as plain values; times as mean and standard deviation over the runs."""
-        times = {
-            modality: {
-                str(batch): {"mean": float(np.mean(runs)), "std": float(np.std(runs))} for batch, runs in each.items()
-            }
-            for modality, each in self.milliseconds.items()
-        }
+        """Everything as plain values; times as mean and sample standard deviation over the runs, None of a single run."""
+        times: dict[str, dict[str, Any]] = {}
+        for modality, each in self.milliseconds.items():
+            times[modality] = {}
+            for batch, runs in each.items():
+                times[modality][str(batch)] = {"mean": float(np.mean(runs)), "std": sample_deviation(runs)}
         return {"size": list(self.size), "parameters": dict(self.parameters), "milliseconds_per_image": times}
 
 

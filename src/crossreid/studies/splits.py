@@ -1,60 +1,154 @@
-"""What a multirun does when all its jobs are over."""
+"""What a multirun over RegDB's splits does when all its jobs are over."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from crossreid.console import console, notice
+from crossreid.console import console, err_console, notice
+from crossreid.errors import ConfigError, CrossReIDError, DataError
+from crossreid.escaping import for_file_name
 from crossreid.evaluation import RetrievalResult, average_splits, results_table, write_results_json
+from crossreid.runs.folder import fingerprint
+from crossreid.runs.reading import Run, find_runs
+from crossreid.runs.results import UNTRAINED
 
-Rows = dict[str, dict[str, list[RetrievalResult]]]
-"""Row of a table -> protocol key -> results of the splits."""
+
+@dataclass(frozen=True)
+class MeanOverSplits:
+    """The mean over splits of one row of one run's settings and seed.
+
+    Attributes:
+        label: of the row, with what tells it from the others.
+        results: protocol key -> mean, whose trials are the splits.
+    """
+
+    label: str
+    results: dict[str, RetrievalResult]
 
 
 class AverageSplits(Callback):
-    """Prints and keeps the mean over splits: standard deviations in its table are over splits.
+    """Prints and keeps the mean over splits, a mean for each seed and row: deviations in its table are over splits.
 
-    It stands in a sweep file under ``hydra.callbacks``. A split whose run did not finish is named and left out.
+    It stands in a sweep file under ``hydra.callbacks``. A split whose run did not finish is named and left out, and the
+    table says over how many splits a mean is. Where no mean can be made, the command ends with exit code 1 and says why.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Gather ``results.json`` of every job below the sweep's folder."""
-        folder = Path(config.hydra.sweep.dir)
-        rows, missing = gather(folder)
+        """Gather the results of every job below the sweep's folder."""
+        try:
+            self._show(Path(config.hydra.sweep.dir))
+        except CrossReIDError as error:
+            _fail(f"No mean over splits: {error}")
+        except Exception as error:  # Hydra would drop it and end with exit code 0
+            traceback.print_exc()
+            _fail(f"No mean over splits: {type(error).__name__}.")
+
+    def _show(self, folder: Path) -> None:
+        runs, missing = gather(folder)
+        means, refused = means_over_splits(runs)
+        for mean in means:
+            path = folder / f"mean_{for_file_name(mean.label)}.json"
+            write_results_json(path, mean.results, details=True)
+            notice(f"Results: {path}")
+        if means:
+            rows = [(mean.label, result) for mean in means for result in mean.results.values()]
+            console.print(results_table(rows, "mean over splits"))
         if missing:
             notice(f"Without results, so not in the mean: {', '.join(missing)}")
-        if not rows:
-            return
-        means = {name: {key: average_splits(found) for key, found in keys.items()} for name, keys in rows.items()}
-        console.print(
-            results_table([(name, r) for name, keys in means.items() for r in keys.values()], "mean over splits")
-        )
-        for name, results in means.items():
-            path = folder / f"mean_{name.replace('/', '_').replace(' ', '_')}.json"
-            write_results_json(path, results, details=True)
-            notice(f"Results: {path}")
+        if refused:
+            raise DataError("; ".join(refused))
+        if not means:
+            raise DataError("no job left results.")
 
 
-def gather(folder: Path) -> tuple[Rows, list[str]]:
-    """Results of the jobs below a sweep's folder, by their number, and the jobs that left none."""
-    rows: Rows = {}
-    missing = []
-    jobs = sorted(
-        (path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()), key=lambda p: int(p.name)
-    )
-    for job in jobs:
-        path = job / "results.json"
-        if not path.is_file():
+def _fail(message: str) -> None:
+    err_console.print(f"Error: {message}", style="red")
+    sys.exit(1)
+
+
+def gather(folder: Path) -> tuple[list[Run], list[str]]:
+    """Finished runs below a sweep's folder, and what is missing: jobs without a run, unfinished and unreadable runs."""
+    try:
+        runs, unreadable = find_runs([folder])
+    except ConfigError:  # no job has begun a run
+        runs, unreadable = [], []
+    missing = [f"{problem.what} ({problem.note})" for problem in unreadable]
+    missing += [f"{run.folder.name} ({run.label}: {run.status})" for run in runs if not run.finished]
+    jobs = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
+    for job in sorted(jobs, key=lambda path: int(path.name)):
+        if not (job / "run.json").is_file():
             missing.append(f"job {job.name}")
-            continue
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for name, row in content["rows"].items():
-            for key, result in row["protocols"].items():
-                rows.setdefault(name, {}).setdefault(key, []).append(RetrievalResult.from_json(result))
-    return rows, missing
+    return [run for run in runs if run.finished], missing
+
+
+def means_over_splits(runs: Sequence[Run]) -> tuple[list[MeanOverSplits], list[str]]:
+    """A mean for each row of runs that differ in the split alone, and why others have none."""
+    alike: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((_settings_but_split(run), run.seed), []).append(run)
+    labels = _labels(alike)
+    means = []
+    refused = []
+    for kind, of_kind in alike.items():
+        by_row: dict[str, dict[str, list[RetrievalResult]]] = {}
+        for run in _newest_of_each_split(of_kind):
+            for row, results in run.results.items():
+                for key, result in results.items():
+                    by_row.setdefault(_variant(row, run), {}).setdefault(key, []).append(result)
+        for variant, by_key in by_row.items():
+            label = f"{labels[kind]}/{variant}" if variant else labels[kind]
+            try:
+                means.append(MeanOverSplits(label, {key: average_splits(results) for key, results in by_key.items()}))
+            except DataError as error:
+                refused.append(f"{label}: {error}")
+    return means, refused
+
+
+def _settings_but_split(run: Run) -> str:
+    """A digest of everything that decides what a run computes, but the seed and the split."""
+    data = {**run.config["data"], "split": None}
+    return f"{run.name}/{fingerprint({**run.config, 'seed': 0, 'data': data})}"
+
+
+def _labels(kinds: dict[tuple[str, int], list[Run]]) -> dict[tuple[str, int], str]:
+    """What each mean is called: the runs' name, the seed where there are several, else a part of the settings' digest."""
+    names = {kind: runs[0].name for kind, runs in kinds.items()}
+    seeds = {seed for _, seed in kinds}
+    if len(seeds) > 1:
+        names = {kind: f"{name}, seed {kind[1]}" for kind, name in names.items()}
+    times = Counter(names.values())
+    labels = {}
+    for kind, name in names.items():
+        digest = kind[0].rpartition("/")[2][:6]
+        labels[kind] = f"{name} [{digest}]" if times[name] > 1 else name
+    return labels
+
+
+def _newest_of_each_split(runs: Sequence[Run]) -> list[Run]:
+    """Runs by their split; of several of one split the newest, saying so."""
+    by_split: dict[Any, list[Run]] = {}
+    for run in runs:
+        by_split.setdefault(run.config["data"].get("split"), []).append(run)
+    chosen = []
+    for split in sorted(by_split, key=lambda split: (split is None, split)):
+        newest = max(by_split[split], key=lambda run: (run.date, str(run.folder)))
+        if len(by_split[split]) > 1:
+            notice(f"{len(by_split[split])} runs of {newest.label}, split {split}: used is {newest.folder}")
+        chosen.append(newest)
+    return chosen
+
+
+def _variant(row: str, run: Run) -> str:
+    """What the name of a row says besides the run's name; empty for the method's own row."""
+    if row == UNTRAINED:
+        return row
+    return row.removeprefix(run.name).removeprefix("/")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +20,7 @@ from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
 from crossreid.training.resuming import PLAYER_STATES, player_states
+from crossreid.untrusted import archive_members
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -129,6 +132,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint '{path}': give the path of a .ckpt file that training wrote.")
     try:
+        if zipfile.is_zipfile(
+            path
+        ):  # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+            archive_members(path, stored_only=True)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise CheckpointError(
@@ -153,6 +160,16 @@ def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: 
     Raises:
         CheckpointError: names what is missing or too much.
     """
+    check_weights(module, state, path)
+    module.load_state_dict(state)
+
+
+def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are not those of a module; no value is looked at, so the module may have shapes alone.
+
+    Raises:
+        CheckpointError: names what is missing or too much.
+    """
     own = module.state_dict()
     missing, surplus = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     odd = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
@@ -162,4 +179,3 @@ def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: 
                 f"The checkpoint '{path}' is not whole for this model: it {problem} {len(names)} weights, such as "
                 f"{names[0]}; use the checkpoint that training wrote."
             )
-    module.load_state_dict(state)

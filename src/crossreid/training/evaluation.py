@@ -6,14 +6,24 @@ from pathlib import Path
 
 from crossreid.console import notice
 from crossreid.methods.reporting import reported_pairs_of
+from crossreid.runs.outputs import Outputs
 from crossreid.runs.results import RunResults
 from crossreid.settings.commands import EvaluateConfig
 from crossreid.training.loading import checkpoint_at, restore
-from crossreid.training.scoring import draw_figures, embed_dataset, score_all
+from crossreid.training.scoring import draw_figures, embed_dataset, score_all, write_scores
 
 
-def score_checkpoint(config: EvaluateConfig) -> RunResults | None:
+def figures_folder(checkpoint: Path) -> Path:
+    """Where the figures of a checkpoint's evaluation go."""
+    return checkpoint.parent / f"figures_{checkpoint.stem}"
+
+
+def score_checkpoint(config: EvaluateConfig, outputs: Outputs) -> RunResults | None:
     """All rows of a checkpoint's method; None on the processes that do not show and write.
+
+    Args:
+        config: the command's settings.
+        outputs: the files that it writes, checked.
 
     Raises:
         CrossReIDError: in one sentence, what went wrong.
@@ -33,10 +43,13 @@ def score_checkpoint(config: EvaluateConfig) -> RunResults | None:
     )
     if not run.trainer.is_global_zero:
         return None
-    if config.save_embeddings:
-        notice(f"Embeddings: {embeddings.save(Path(config.save_embeddings))}")
-    if config.report.figures:
-        folder = path.parent / f"figures_{path.stem}"
-        draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], scorers[""], config.report)
-        notice(f"Figures: {folder}")
-    return RunResults(scores, {"checkpoint": str(path)})
+    results = RunResults(scores, {"checkpoint": str(path)})
+    with outputs.written():
+        write_scores(outputs.paths["output"][0], results.rows)  # before anything is drawn or shown
+        if config.save_embeddings:
+            notice(f"Embeddings: {embeddings.save(Path(config.save_embeddings))}")
+        if config.report.figures:
+            folder = figures_folder(path)
+            draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], scorers[""], config.report)
+            notice(f"Figures: {folder}")
+    return results

@@ -24,7 +24,7 @@ from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import method_class, method_settings
 from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_plain
-from crossreid.training.checkpoints import load_weights, read_checkpoint
+from crossreid.training.checkpoints import check_weights, load_weights, read_checkpoint
 from crossreid.training.environment import check_devices, check_files
 from crossreid.training.progress import IterationProgress
 from crossreid.training.trainer import make_trainer
@@ -65,12 +65,28 @@ def method_from(checkpoint: Mapping[str, Any], path: Path) -> CrossModalityModul
     ours = checkpoint["crossreid"]
     try:
         settings = from_plain(method_settings(ours["method"]), ours["model"], "model")
+        settings.check("model")
+        _check_size(settings, int(ours["num_identities"]), checkpoint["state_dict"], path)
         module = make_method(settings, int(ours["num_identities"]), int(ours["seed"]))
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"The checkpoint '{path}' cannot be made a method again: {error}") from error
     load_weights(module, checkpoint["state_dict"], path)
     module.iteration = int(ours["iteration"])
     return module.eval()
+
+
+def _check_size(settings: MethodConfig, num_identities: int, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Refuse settings of a network of another size than the weights beside them, before any memory is taken for it.
+
+    Raises:
+        CheckpointError: names a weight, or says that the file is smaller than what it claims to hold.
+    """
+    with torch.device("meta"):  # shapes alone
+        outline: CrossModalityModule[Any] = method_class(settings)(settings, num_identities, 0)
+    check_weights(outline, weights, path)
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in outline.state_dict().values())
+    if path.is_file() and needed > 2 * path.stat().st_size + 2**20:  # a tensor may repeat one number without end
+        raise CheckpointError(f"The checkpoint '{path}' is damaged: it says that it holds more than it does.")
 
 
 def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:

@@ -20,14 +20,16 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torchvision.utils import make_grid
 
-from crossreid.console import main_process
+from crossreid.console import in_wandb_sweep, main_process, notice
 from crossreid.data.batches import PairedBatch
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, DataError
+from crossreid.escaping import for_csv, from_csv
 from crossreid.files import append_whole, write_atomically
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.folder import RunFolder
+from crossreid.runs.results import Scores
 from crossreid.settings.run import RunConfig
 
 HEADER = ("iteration", "key", "value")
@@ -65,16 +67,17 @@ class HistoryLogger(Logger):
         rows: list[Sequence[Any]] = [] if self.path.is_file() else [HEADER]
         for key, value in metrics.items():
             if key != "iteration":
-                rows.append((step, key, repr(float(value))))
+                rows.append((step, for_csv(key), repr(float(value))))
         append_whole(self.path, _as_csv(rows))
 
     def truncate(self, iteration: int) -> None:
         """Drop rows from ``iteration`` on, and final scores."""
         if not self.path.is_file():
             return
-        with self.path.open(newline="", encoding="utf-8") as stream:
-            rows = [row for row in csv.reader(stream) if len(row) == len(HEADER)][1:]
-        kept = [row for row in rows if int(row[0]) < iteration and not row[1].startswith("test/")]
+        kept: list[Sequence[Any]] = []
+        for step, key, value in _rows(self.path):
+            if step < iteration and not from_csv(key).startswith("test/"):
+                kept.append((step, key, value))
         write_atomically(self.path, lambda stream: stream.write(_as_csv([HEADER, *kept])))
 
 
@@ -85,12 +88,38 @@ def _as_csv(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def read_history(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """history.csv as key -> [(iteration, value), ...]."""
+    """history.csv as key -> [(iteration, value), ...]. A row that a kill has cut off is left out.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     history: dict[str, list[tuple[int, float]]] = {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            history.setdefault(row["key"], []).append((int(row["iteration"]), float(row["value"])))
+    for iteration, key, value in _rows(path):
+        history.setdefault(from_csv(key), []).append((iteration, float(value)))
     return history
+
+
+def _rows(path: Path) -> list[tuple[int, str, str]]:
+    """Whole rows of history.csv: iteration, key and value as it stands there."""
+    rows = []
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.reader(stream):
+                if len(row) == len(HEADER) and row[0].isdecimal() and _is_number(row[2]):
+                    rows.append((int(row[0]), row[1], row[2]))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"'{path}' cannot be read ({' '.join(str(error).split())[:160]}): remove it to go on."
+        ) from error
+    return rows
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def make_wandb(config: RunConfig, plain: dict[str, Any], run: RunFolder, run_id: str | None) -> WandbLogger:
@@ -139,6 +168,32 @@ def _open(logger: WandbLogger) -> None:
 def wandb_of(trainer: pl.Trainer) -> WandbLogger | None:
     """The run's W&B logger, if it has one."""
     return next((logger for logger in trainer.loggers if isinstance(logger, WandbLogger)), None)
+
+
+def log_scores(trainer: pl.Trainer, rows: Sequence[Scores], iteration: int) -> None:
+    """Means of the test into all logs, and into W&B a table of the trials.
+
+    A W&B sweep may choose by any number that it is sent, so that its runs keep those of the test in results.json and
+    history.csv alone.
+    """
+    values: dict[str, float] = {}
+    for row in rows:
+        values |= row.flat()
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger) and in_wandb_sweep():
+            notice("W&B sweep: scores of the test stay in results.json, so that nothing is chosen by them.")
+            continue
+        logger.log_metrics({**values, "iteration": iteration}, step=iteration)
+    wandb_logger = wandb_of(trainer)
+    if wandb_logger is None or in_wandb_sweep():
+        return
+    for row in rows:
+        for key, result in row.keyed().items():
+            summary = result.metrics()
+            table = []
+            for trial in range(result.trials):
+                table.append([trial, *(summary[name]["per_trial"][trial] for name in summary)])
+            wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
 
 
 class PictureGrids(pl.Callback):

@@ -53,7 +53,7 @@ class IterationProgress(ProgressBar):
             losses = {name: float(value) for name, value in pl_module.losses.items()}
             shown = ", ".join(f"{name} {value:.3f}" for name, value in list(losses.items())[:6])
             done = f"iteration {pl_module.iteration + 1}/{pl_module.config.iterations}"
-            err_console.print(f"{done}, phase {phase} {inside + 1}/{length}: {shown}", markup=False)
+            err_console.print(f"{done}, phase {phase} {inside + 1}/{length}: {shown}")
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open a bar for the images to embed."""

@@ -48,9 +48,7 @@ def player_states(module: CrossModalityModule[Any], states: Sequence[Mapping[str
     return {name: len(state["state"]) for name, state in zip(module.player_order, states, strict=True)}
 
 
-def _check_settings(
-    ours: Mapping[str, Any], path: Path, config: RunConfig, module: CrossModalityModule[Any]
-) -> None:
+def _check_settings(ours: Mapping[str, Any], path: Path, config: RunConfig, module: CrossModalityModule[Any]) -> None:
     """The checkpoint's own settings are those of the run."""
     if "config" not in ours:
         raise CheckpointError(
@@ -103,8 +101,8 @@ def _check_counters(
 
 def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossModalityModule[Any]) -> None:
     """There is a state for every optimizer, of its own parameters, as full as it was saved."""
-    optimizers: Any
-    optimizers, schedulers = module.configure_optimizers()  # type: ignore[misc]
+    made: Any = module.configure_optimizers()
+    optimizers, schedulers = made
     states = checkpoint["optimizer_states"]
     if len(states) != len(optimizers) or len(checkpoint["lr_schedulers"]) != len(schedulers):
         raise CheckpointError(

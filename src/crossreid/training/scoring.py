@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 
 from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
+from crossreid.data.records import ROLES
 from crossreid.errors import NothingToScoreError, NotScoredError
+from crossreid.escaping import for_file_name
 from crossreid.evaluation import (
     Embeddings,
     ReportedPair,
     RetrievalProtocol,
     RetrievalResult,
     Scorer,
-    modality_pairs,
     pairs_table,
+    possible_pairs,
     ranked_list,
-    reported_pairs,
     results_table,
     write_results_json,
 )
@@ -31,6 +33,8 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.results import Scores, in_order
 from crossreid.settings.run import ReportConfig
 from crossreid.training.loggers import figure_data, pictures
+
+NOTHING = "Nothing can be scored: no person is seen by two cameras, or by both modalities."
 
 
 def embed_dataset(trainer: pl.Trainer, module: CrossModalityModule[Any], data: ReIDDataModule) -> Embeddings:
@@ -51,7 +55,37 @@ def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) 
         frames=[r.frame for r in records],  # type: ignore[arg-type]
         rows=rows,
         paths=tuple(str(r.path) for r in records),
+        roles=[ROLES.index(r.role) for r in records],  # type: ignore[arg-type]
     )
+
+
+def check_scorable(dataset: ReIDDataset, protocols: ProtocolSet) -> None:
+    """Refuse, before anything is trained, a test split that the protocol could not score afterwards.
+
+    Raises:
+        DataError: a modality or a camera that it needs is not there, or no probe has a true match in the gallery.
+    """
+    possible = 0
+    for protocol in protocols.test:
+        try:
+            check_matches(dataset, "test", protocol)
+            possible += 1
+        except NothingToScoreError:
+            if not protocols.optional:
+                raise
+    if not possible:
+        raise NothingToScoreError(NOTHING)
+
+
+def check_matches(dataset: ReIDDataset, split: str, protocol: RetrievalProtocol) -> None:
+    """Refuse a split of a dataset that a protocol cannot score, whatever its features are.
+
+    Raises:
+        DataError: as :meth:`RetrievalProtocol.check_matches`.
+    """
+    rows = dataset.rows(split)
+    featureless = {"main": np.zeros((len(rows), 1), dtype=np.float32)}
+    protocol.check_matches(as_embeddings(dataset, rows, featureless))
 
 
 def score(
@@ -83,13 +117,14 @@ def score(
                 raise
             notice(f"Left out: {error}")
     if not results and not variant:
-        raise NothingToScoreError("Nothing can be scored: no person is seen by two cameras, or by both modalities.")
+        raise NothingToScoreError(NOTHING)
     removal = protocols.pair_removal
     if not pairs or removal is None:
         return Scores(name, results, {}, variant)
-    where: dict[str, Any] = {"dataset": protocols.dataset, "removal": removal, "progress": bar}
-    table = modality_pairs(embeddings, scorer, **where) | reported_pairs(embeddings, reported or {}, **where)
-    return Scores(name, results, table, variant)
+    table, left_out = possible_pairs(
+        embeddings, scorer, reported or {}, dataset=protocols.dataset, removal=removal, progress=bar
+    )
+    return Scores(name, results, table, variant, left_out)
 
 
 def score_all(
@@ -116,8 +151,8 @@ def show(scores: Sequence[Scores], *, title: str) -> None:
     """Print the results table with its chance rows, and the modality pairings of the row that has them."""
     console.print(results_table(in_order(scores), title))
     for row in scores:
-        if row.pairs:
-            console.print(pairs_table(row.pairs, f"{row.row}: query and gallery modality"))
+        if row.pairs or row.left_out:
+            console.print(pairs_table(row.pairs, f"{row.row}: query and gallery modality", row.left_out))
 
 
 def write_scores(path: Path, scores: Sequence[Scores]) -> None:
@@ -139,8 +174,11 @@ def draw_figures(
 ) -> list[Path]:
     """Write the PNGs: pictures of the method, the protocol's ranked lists, t-SNE; returns their paths.
 
-    Of images of one modality there are ranked lists only.
+    Of images of one modality there are ranked lists only. A figure that cannot be drawn is named and left out: it comes
+    after hours of training, and the scores are there already.
     """
+    from matplotlib.figure import Figure  # noqa: PLC0415 - extra `viz`
+
     from crossreid.visualization import (  # noqa: PLC0415 - extra `viz`
         embedding_map,
         method_figures,
@@ -149,19 +187,31 @@ def draw_figures(
         save,
     )
 
-    written = []
     size = data.streams["identity"].size
-    both = bool(embeddings.infrared.any() and not embeddings.infrared.all())
-    if both:
+
+    def of_method() -> Iterator[tuple[str, Figure]]:
         batch = data.sample_pairs("test", identities=5, images=3, size=size)
-        grid = picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
-        written.append(save(grid, folder / f"{module.pictures_name}.png"))
-        for name, figure in method_figures(module.config.name, figure_data(module, batch)).items():
-            written.append(save(figure, folder / f"{name}.png"))
-    probes = protocol.queries(embeddings)
-    lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
-    images = data.images(size)
-    written.append(save(ranked_gallery(lists, embeddings, images), folder / "ranked_lists.png"))
-    if both and report.tsne_identities:
-        written.append(save(embedding_map(embeddings, identities=report.tsne_identities), folder / "tsne.png"))
+        yield module.pictures_name, picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
+        yield from method_figures(module.config.name, figure_data(module, batch)).items()
+
+    def of_lists() -> Iterator[tuple[str, Figure]]:
+        probes = protocol.queries(embeddings)
+        lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
+        yield "ranked_lists", ranked_gallery(lists, embeddings, data.images(size))
+
+    def of_embeddings() -> Iterator[tuple[str, Figure]]:
+        yield "tsne", embedding_map(embeddings, identities=report.tsne_identities)
+
+    asked = {"ranked lists": of_lists}
+    if embeddings.infrared.any() and not embeddings.infrared.all():
+        asked = {"the method's pictures": of_method, **asked}
+        if report.tsne_identities:
+            asked["t-SNE"] = of_embeddings
+    written = []
+    for what, figures in asked.items():
+        try:
+            for name, figure in figures():
+                written.append(save(figure, folder / f"{for_file_name(name)}.png"))
+        except Exception as error:  # of matplotlib, scikit-learn or the disk: none of them is worth the run
+            notice(f"Left out, {what}: {type(error).__name__}: {error}")
     return written

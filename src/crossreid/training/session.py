@@ -13,9 +13,9 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers
+from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
-from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.runs.folder import BEST, LAST, RunFolder, differences_from, finish_run, shortened, start_run, tell_ranks
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
@@ -23,10 +23,18 @@ from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.loading import make_method, scorers_of
-from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, make_wandb, wandb_of
+from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
 from crossreid.training.progress import IterationProgress
 from crossreid.training.resuming import check_resumable
-from crossreid.training.scoring import draw_figures, embed_dataset, score, score_all, show
+from crossreid.training.scoring import (
+    check_matches,
+    check_scorable,
+    draw_figures,
+    embed_dataset,
+    score,
+    score_all,
+    show,
+)
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
 
@@ -74,8 +82,9 @@ class Session:
             trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
         if trainer.is_global_zero:
-            self._keep(trainer, results)
+            results.save(self.run.path / "results.json")  # before anything is shown
             embeddings.save(self.run.path / "embeddings.npz")
+            self._show(trainer, results)
             if self.config.report.figures:
                 self._now("drawing")
                 self._draw(trainer, embeddings)
@@ -134,6 +143,7 @@ class Session:
             notice(f"Initial weights: {sentence}")
         scored = Scored.of(config.data, config.data, self.data.dataset)
         self.protocols = build_protocols(config.protocol, scored)
+        check_scorable(self.data.dataset, self.protocols)
         self.selection = self._make_selection()
         self.data.sampler(world_size=world_size(config.trainer))  # refuses impossible batches
         self.data.prepare_data()
@@ -150,6 +160,7 @@ class Session:
             return None
         if self.protocols.validation is None or "val" not in self.data.dataset.splits:
             raise ConfigError(f"{self.config.data.name} has no validation identities to select on: use selection=last.")
+        check_matches(self.data.dataset, "val", self.protocols.validation)
         scorer = build_scorers(self.config.protocol, {"": self.module.scorer()})[""]
         return ValidationSelection(self.run.path, self.data, self.protocols.validation, scorer)
 
@@ -268,29 +279,14 @@ class Session:
             facts["selected"] = self.selection.best
         return facts
 
-    def _keep(self, trainer: pl.Trainer, results: RunResults) -> None:
-        """Write, show and log the scores."""
-        config, iteration = self.config, self.module.iteration
-        results.save(self.run.path / "results.json")
+    def _show(self, trainer: pl.Trainer, results: RunResults) -> None:
+        """Show and log the scores."""
+        config = self.config
         preset = f", preset {config.preset}" if config.preset else ""
         own = [row for row in results.rows if row.name != UNTRAINED]
         untrained = [row for row in results.rows if row.name == UNTRAINED]
         show([*untrained, *own], title=f"{config.label} on {config.data.name}, seed {config.seed}{preset}")
-        values: dict[str, float] = {}
-        for row in own:
-            values |= row.flat()
-        for logger in trainer.loggers:
-            logger.log_metrics({**values, "iteration": iteration}, step=iteration)
-        wandb_logger = wandb_of(trainer)
-        if wandb_logger is None:
-            return
-        for row in own:
-            for key, result in row.keyed().items():
-                summary = result.metrics()
-                table = [
-                    [trial, *(summary[name]["per_trial"][trial] for name in summary)] for trial in range(result.trials)
-                ]
-                wandb_logger.log_table(f"tables/{key}", columns=["trial", *summary], data=table)
+        log_scores(trainer, own, self.module.iteration)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
         figures = draw_figures(
@@ -318,7 +314,7 @@ def _describe(data: ReIDDataModule) -> str:
     """What was found on disk."""
     dataset, counts = data.dataset, []
     for split, rows in dataset.splits.items():
-        people = len({dataset.records[row].pid for row in rows})
+        people = len(dataset.people(split))
         infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
         counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
     unpaired = data.index.unpaired

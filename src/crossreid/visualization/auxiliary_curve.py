@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from crossreid.escaping import for_figure
 from crossreid.evaluation import RetrievalResult
 from crossreid.visualization.style import INFRARED, VISIBLE
 
 
 def auxiliary_curve(points: Mapping[int, RetrievalResult], untransferred: RetrievalResult) -> Figure:
-    """Rank-1 and mAP, mean and standard deviation over trials, beside those without transfer.
+    """Rank-1 and mAP, mean and sample standard deviation over trials (none with one trial), beside those without transfer.
 
     Args:
         points: queries in a group -> result.
@@ -28,7 +29,7 @@ def auxiliary_curve(points: Mapping[int, RetrievalResult], untransferred: Retrie
     axis.minorticks_off()
     axis.set_xlabel("queries propagated together")
     axis.set_ylabel("percent")
-    axis.set_title(untransferred.protocol, fontsize=9)
+    axis.set_title(for_figure(untransferred.protocol), fontsize=9)
     axis.legend(fontsize=8)
     return figure
 
@@ -48,7 +49,9 @@ def _draw_metric(
     for size in sizes:
         summary = points[size].metrics()[metric]
         means.append(100 * summary["mean"])
-        deviations.append(100 * summary["std"])
-    axis.errorbar(sizes, means, yerr=deviations, color=colour, marker="o", ms=4, capsize=2, label=label)
+        if summary["std"] is not None:
+            deviations.append(100 * summary["std"])
+    bars = deviations or None  # all points have the same trials: one has no bars where the others have none
+    axis.errorbar(sizes, means, yerr=bars, color=colour, marker="o", ms=4, capsize=2, label=label)
     level = 100 * untransferred.metrics()[metric]["mean"]
     axis.axhline(level, color=colour, ls="--", lw=1, label=f"{label}, untransferred")

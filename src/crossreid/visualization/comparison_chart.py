@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from crossreid.escaping import for_figure
 from crossreid.visualization.style import INFRARED, NEUTRAL, VISIBLE
 
 
@@ -71,14 +72,14 @@ def comparison_chart(panels: Sequence[Panel]) -> Figure:
 
 
 def _draw_plain(axis: Axes, panel: Panel) -> None:
-    labels = [point.label for point in panel.plain]
-    axis.set_title(f"{panel.title}, plain", fontsize=8)
+    labels = [for_figure(point.label) for point in panel.plain]
+    axis.set_title(for_figure(f"{panel.title}, plain"), fontsize=8)
     _draw_points(axis, panel.plain, labels, VISIBLE, panel.chance)
 
 
 def _draw_others(axis: Axes, panel: Panel) -> None:
-    labels = [f"{point.label} ({point.inference})" for point in panel.others]
-    axis.set_title(f"{panel.title}, not comparable with those", fontsize=8)
+    labels = [for_figure(f"{point.label} ({point.inference})") for point in panel.others]
+    axis.set_title(for_figure(f"{panel.title}, not comparable with those"), fontsize=8)
     _draw_points(axis, panel.others, labels, INFRARED, panel.chance)
 
 

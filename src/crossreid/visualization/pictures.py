@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from crossreid.escaping import for_figure
 from crossreid.visualization.style import NEUTRAL
 
 _INCHES = 0.55
@@ -45,7 +46,7 @@ def _draw_row(axis: Axes, name: str, images: Tensor) -> None:
     axis.set_yticks([])
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
-    axis.set_ylabel(name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=NEUTRAL)
+    axis.set_ylabel(for_figure(name).replace(" ", "\n"), rotation=0, ha="right", va="center", color=NEUTRAL)
 
 
 def _number_persons(axis: Axes, count: int, per_person: int, width: int) -> None:

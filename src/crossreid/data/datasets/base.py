@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from crossreid.data.records import MODALITIES, ImageRecord, Modality
+from crossreid.data.datasets.lists import SkippedFiles
+from crossreid.data.records import MODALITIES, ImageRecord, Modality, Role
 from crossreid.errors import DataError
 
 
@@ -32,6 +33,7 @@ class FoundImage(NamedTuple):
     pid: int
     camid: int
     modality: Modality
+    role: Role = "any"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class ReIDDataset:
         splits: split name -> rows (n,) into ``records``, ascending.
         shared_cameras: a camera number stands for a visible and an infrared camera (LLCM), so counts are given by
             split and modality.
+        names: a way of naming images, in words -> rows (n,) of the images that are named so.
+        skipped: what lies there and is not read, by reason.
+        notes: what else was decided in reading, a sentence each.
     """
 
     name: str
@@ -52,6 +57,9 @@ class ReIDDataset:
     records: tuple[ImageRecord, ...]
     splits: Mapping[str, npt.NDArray[np.int64]]
     shared_cameras: bool = False
+    names: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    skipped: tuple[SkippedFiles, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def rows(self, *splits: str) -> npt.NDArray[np.int64]:
         """Rows (n,) of the named splits together, ascending.
@@ -67,6 +75,23 @@ class ReIDDataset:
                 f"{self.name} at '{self.root}' has no split '{lacking}' (splits there: {there}): add its folder or list."
             )
         return np.sort(np.concatenate([self.splits[name] for name in splits]))
+
+    def without(self, rows: Collection[int]) -> ReIDDataset:
+        """The same records, of which no split has these rows."""
+        left_out = np.fromiter(rows, dtype=np.int64, count=len(rows))
+        return replace(self, splits={split: np.setdiff1d(kept, left_out) for split, kept in self.splits.items()})
+
+    def people(self, split: str) -> set[int]:
+        """The identities of a split, without distractors."""
+        records = [self.records[row] for row in self.splits[split]]
+        return {record.pid for record in records if record.role != "distractor"}
+
+    def remarks(self) -> list[str]:
+        """What a person should know of how the set was read: its notes, and what was left out; a sentence each."""
+        if not self.skipped:
+            return list(self.notes)
+        parts = [f"{part.files} x {part.reason} (such as '{part.example}')" for part in self.skipped]
+        return [*self.notes, f"Not read in '{self.root}': {'; '.join(parts)}."]
 
     def counts(self) -> dict[str, dict[int, CameraCount]]:
         """Identities and images per split and camera, as found.
@@ -89,16 +114,18 @@ def as_records(images: Iterable[FoundImage]) -> tuple[ImageRecord, ...]:
     for row, image in enumerate(order):
         person = (image.camid, image.pid, image.modality)
         frame = frames[person] = frames.get(person, -1) + 1
-        records.append(ImageRecord(image.path, image.pid, image.camid, image.modality, frame, row))
+        records.append(ImageRecord(image.path, image.pid, image.camid, image.modality, frame, row, image.role))
     return tuple(records)
 
 
 def count_cameras(images: Iterable[ImageRecord | FoundImage]) -> dict[int, CameraCount]:
-    """Identities and images per camera."""
+    """Identities and images per camera; distractors are images, and no identities."""
     pids: dict[int, set[int]] = {}
     counts: dict[int, int] = {}
     for image in images:
-        pids.setdefault(image.camid, set()).add(image.pid)
+        seen = pids.setdefault(image.camid, set())
+        if image.role != "distractor":
+            seen.add(image.pid)
         counts[image.camid] = counts.get(image.camid, 0) + 1
     return {camid: CameraCount(len(pids[camid]), counts[camid]) for camid in sorted(pids)}
 

@@ -27,17 +27,26 @@ import numpy as np
 from crossreid.data.datasets.base import CameraCount, FoundImage, ReIDDataset, SplitCounts, as_records, verify_counts
 from crossreid.data.datasets.lists import (
     Complain,
+    Skipped,
+    camera_number,
+    is_folder,
+    is_image,
+    list_entries,
     list_images,
+    person_number,
     read_ids,
     read_image_list,
     refuse,
     require_folders,
+    shortened,
     some,
 )
 from crossreid.data.records import Modality
 from crossreid.errors import DataError
 
 FOLDERS: Mapping[Modality, str] = {"visible": "vis", "infrared": "nir"}
+TRAIN_NAMES = "LLCM, training: vis/<person>/..._c<camera>_..., likewise nir"
+TEST_NAMES = "LLCM, test: test_vis/cam<camera>/<person>/<image>, likewise test_nir"
 
 LLCM_COUNTS: SplitCounts = {
     "train visible": {
@@ -113,7 +122,8 @@ def read_llcm(
     )
     train = [image for modality in FOLDERS for image in _training_images(root, modality, complain)]
     ids = read_ids(root / "idx" / "test_id.txt")
-    test = [image for modality in FOLDERS for image in _test_images(root, modality, ids)]
+    skipped = Skipped()
+    test = [image for modality in FOLDERS for image in _test_images(root, modality, ids, skipped)]
     if shared := sorted(ids & {image.pid for image in train}):
         complain(
             f"The lists in '{root / 'idx'}' do not match: {some(shared)} stand in test_id.txt and in the training lists; "
@@ -130,7 +140,15 @@ def read_llcm(
         "train": np.array([r.row for r in records if r.path not in tested], dtype=np.int64),
         "test": np.array([r.row for r in records if r.path in tested], dtype=np.int64),
     }
-    dataset = ReIDDataset(name=name, root=root, records=records, splits=splits, shared_cameras=True)
+    dataset = ReIDDataset(
+        name=name,
+        root=root,
+        records=records,
+        splits=splits,
+        shared_cameras=True,
+        names={TRAIN_NAMES: splits["train"], TEST_NAMES: splits["test"]},
+        skipped=skipped.by_reason(),
+    )
     if counts is not None:
         verify_counts(dataset.counts(), counts, advice=REQUEST)
     return dataset
@@ -139,29 +157,36 @@ def read_llcm(
 def _training_images(root: Path, modality: Modality, complain: Complain) -> list[FoundImage]:
     folder = FOLDERS[modality]
     path = root / "idx" / f"train_{folder}.txt"
-    pattern = re.compile(rf"{folder}/(\d+)/[^/]*_c(\d+)_[^/]*")
+    pattern = re.compile(rf"{folder}/(\d+)/[^/]*_c(\d+)_[^/]*", re.ASCII)
     images = []
     for name in read_image_list(path):
         match = pattern.fullmatch(name)
         if match is None:
             raise DataError(
-                f"'{path}' names '{name}' where '{folder}/<person>/<person>_c<camera>_<image>' belongs; restore it."
+                f"'{path}' names {shortened(name)} where '{folder}/<person>/<person>_c<camera>_<image>' belongs; restore it."
             )
-        if not (root / name).is_file():
+        pid, camid = person_number(match[1], path), camera_number(match[2], root / name)
+        if not is_image(root / name):
             complain(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
             continue
-        images.append(FoundImage(root / name, int(match[1]), int(match[2]), modality))
+        images.append(FoundImage(root / name, pid, camid, modality))
     return images
 
 
-def _test_images(root: Path, modality: Modality, ids: frozenset[int]) -> list[FoundImage]:
+def _test_images(root: Path, modality: Modality, ids: frozenset[int], skipped: Skipped) -> list[FoundImage]:
     cameras = root / f"test_{FOLDERS[modality]}"
     images = []
-    for camera in cameras.glob("cam*"):
-        if not camera.name.removeprefix("cam").isdecimal():
+    for camera in list_entries(cameras):
+        number = camera.name.removeprefix("cam")
+        if number == camera.name:
+            continue
+        if not (number.isascii() and number.isdecimal()):
             raise DataError(f"'{camera}' should be a camera's folder, cam1, cam2 and so on; rename or remove it.")
-        for folder in (camera / f"{pid:04d}" for pid in ids):
-            if folder.is_dir():
-                camid = int(camera.name.removeprefix("cam"))
-                images += [FoundImage(path, int(folder.name), camid, modality) for path in list_images(folder)]
+        if not is_folder(camera):
+            raise DataError(f"'{camera}' is a link that leads nowhere: restore the camera's folder, or remove it.")
+        camid = camera_number(number, camera)
+        for pid in sorted(ids):
+            folder = camera / f"{pid:04d}"
+            if is_folder(folder):
+                images += [FoundImage(path, pid, camid, modality) for path in list_images(folder, skipped)]
     return images

@@ -32,7 +32,17 @@ from crossreid.data.datasets.base import (
     count_cameras,
     verify_counts,
 )
-from crossreid.data.datasets.lists import Complain, read_image_list, refuse, require_folders, some
+from crossreid.data.datasets.lists import (
+    Complain,
+    is_image,
+    kind_of,
+    person_number,
+    read_image_list,
+    refuse,
+    require_folders,
+    shortened,
+    some,
+)
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, DataError
 
@@ -42,6 +52,7 @@ REGDB_SPLITS = range(1, 11)
 CAMERAS: Mapping[Modality, int] = {"visible": 1, "infrared": 2}
 FOLDERS: Mapping[Modality, str] = {"visible": "Visible", "infrared": "Thermal"}
 PARTS = ("train", "test")
+NAMES = "RegDB: Visible/<person>/<image> (camera 1) and Thermal/<person>/<image> (camera 2)"
 
 REGDB_COUNTS: SplitCounts = {part: {1: CameraCount(206, 2060), 2: CameraCount(206, 2060)} for part in PARTS}
 """Identities and images per split and camera of a complete copy, the same for each of the ten splits."""
@@ -93,7 +104,8 @@ def read_regdb(
         _verify(lists, len(records), counts)
     row_of = {record.path: record.row for record in records}
     rows = {part: np.sort(np.array([row_of[i.path] for i in lists[split][part]], dtype=np.int64)) for part in PARTS}
-    return ReIDDataset(name=name, root=root, records=records, splits=rows)
+    names = {NAMES: np.arange(len(records), dtype=np.int64)}
+    return ReIDDataset(name=name, root=root, records=records, splits=rows, names=names)
 
 
 def _list_path(root: Path, part: str, modality: Modality, split: int) -> Path:
@@ -101,7 +113,8 @@ def _list_path(root: Path, part: str, modality: Modality, split: int) -> Path:
 
 
 def _any_list(root: Path, split: int) -> bool:
-    return any(_list_path(root, part, modality, split).is_file() for part in PARTS for modality in MODALITIES)
+    places = [_list_path(root, part, modality, split) for part in PARTS for modality in MODALITIES]
+    return any(kind_of(place) != "nothing" for place in places)
 
 
 def _read_split(root: Path, split: int, images: dict[str, FoundImage], complain: Complain) -> _Lists:
@@ -128,19 +141,20 @@ def _read_split(root: Path, split: int, images: dict[str, FoundImage], complain:
 def _read_list(
     root: Path, path: Path, modality: Modality, images: dict[str, FoundImage], complain: Complain
 ) -> list[FoundImage]:
-    pattern = re.compile(rf"{FOLDERS[modality]}/(\d+)/[^/]+")
+    pattern = re.compile(rf"{FOLDERS[modality]}/(\d+)/[^/]+", re.ASCII)
     listed = []
     for name in read_image_list(path):
         match = pattern.fullmatch(name)
         if match is None:
             raise DataError(
-                f"'{path}' names '{name}' where '{FOLDERS[modality]}/<person>/<image>' belongs; restore it."
+                f"'{path}' names {shortened(name)} where '{FOLDERS[modality]}/<person>/<image>' belongs; restore it."
             )
         if name not in images:
-            if not (root / name).is_file():
+            pid = person_number(match[1], path)
+            if not is_image(root / name):
                 complain(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
                 continue
-            images[name] = FoundImage(root / name, int(match[1]), CAMERAS[modality], modality)
+            images[name] = FoundImage(root / name, pid, CAMERAS[modality], modality)
         listed.append(images[name])
     if not listed:
         raise DataError(f"The list '{path}' names no image; restore it.")

@@ -27,7 +27,16 @@ from crossreid.data.datasets.base import (
     count_cameras,
     verify_counts,
 )
-from crossreid.data.datasets.lists import Complain, list_images, read_ids, refuse, require_folders, some
+from crossreid.data.datasets.lists import (
+    Complain,
+    Skipped,
+    is_folder,
+    list_images,
+    read_ids,
+    refuse,
+    require_folders,
+    some,
+)
 from crossreid.data.records import ImageRecord, Modality
 
 CAMERAS: Mapping[int, Modality] = {
@@ -39,6 +48,7 @@ CAMERAS: Mapping[int, Modality] = {
     6: "infrared",
 }
 SPLITS = ("train", "val", "test")
+NAMES = "SYSU-MM01: cam<camera>/<person>/<image>"
 
 SYSU_MM01_COUNTS: SplitCounts = {
     "train": {
@@ -88,9 +98,13 @@ def read_sysu_mm01(
     """
     require_folders(root, (*(f"cam{camid}" for camid in CAMERAS), "exp"), REQUEST, complain)
     ids = _read_splits(root, complain)
-    records = _list_records(root, {pid for split in ids.values() for pid in split})
+    skipped = Skipped()
+    records = _list_records(root, {pid for split in ids.values() for pid in split}, skipped)
     splits = {split: np.array([r.row for r in records if r.pid in pids], dtype=np.int64) for split, pids in ids.items()}
-    dataset = ReIDDataset(name=name, root=root, records=records, splits=splits)
+    names = {NAMES: np.arange(len(records), dtype=np.int64)}
+    dataset = ReIDDataset(
+        name=name, root=root, records=records, splits=splits, names=names, skipped=skipped.by_reason()
+    )
     if counts is not None:
         verify_counts(dataset.counts(), counts, advice=REQUEST)
     _require_images(dataset, ids, complain)
@@ -110,14 +124,14 @@ def _read_splits(root: Path, complain: Complain) -> dict[str, frozenset[int]]:
     return ids
 
 
-def _list_records(root: Path, pids: set[int]) -> tuple[ImageRecord, ...]:
+def _list_records(root: Path, pids: set[int], skipped: Skipped) -> tuple[ImageRecord, ...]:
     """Records in the order camera, identity, file."""
     images: list[FoundImage] = []
     for camid, modality in CAMERAS.items():
         for pid in pids:
             folder = root / f"cam{camid}" / f"{pid:04d}"
-            if folder.is_dir():
-                images += [FoundImage(path, pid, camid, modality) for path in list_images(folder)]
+            if is_folder(folder):
+                images += [FoundImage(path, pid, camid, modality) for path in list_images(folder, skipped)]
     return as_records(images)
 
 

@@ -21,7 +21,8 @@ class AGWConfig(RecognitionConfig):
         "non-local blocks at the ends of residual stages 2 and 3, each behind a block of its own",
         length=2,
         at_least=0,
+        ceiling=100,
     )
     non_local_width: int | None = setting(
-        None, "inner channels of a non-local block; null: half of what comes in", at_least=1
+        None, "inner channels of a non-local block; null: half of what comes in", at_least=1, ceiling=16_384
     )

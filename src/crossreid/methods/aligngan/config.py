@@ -19,8 +19,8 @@ PHASES = ("feature", "pixel", "joint")
 class PixelGeneratorConfig(Settings):
     """Gp and Gp'."""
 
-    channels: int = setting(64, "width after the first convolution", at_least=1)
-    blocks: int = setting(4, "residual blocks", at_least=0)
+    channels: int = setting(64, "width after the first convolution", at_least=1, ceiling=16_384)
+    blocks: int = setting(4, "residual blocks", at_least=0, ceiling=100)
     running_stats: bool = setting(False, "instance norm with running averages in eval mode (official code)")
 
 
@@ -28,24 +28,31 @@ class PixelGeneratorConfig(Settings):
 class AlignGANDiscriminatorConfig(Settings):
     """All discriminators."""
 
-    channels: int = setting(64, "width of the first layer", at_least=1)
-    patch_layers: int = setting(5, "strided convolutions of image discriminators", at_least=1)
-    image_layers: int = setting(3, "strided convolutions of Dj's image branch", at_least=1)
-    joint_layers: int = setting(2, "strided convolutions after image and feature map are joined", at_least=0)
-    feature_channels: int = setting(64, "channels that the feature map is reduced to", at_least=1)
+    channels: int = setting(64, "width of the first layer", at_least=1, ceiling=16_384)
+    patch_layers: int = setting(5, "strided convolutions of image discriminators", at_least=1, ceiling=10)
+    image_layers: int = setting(3, "strided convolutions of Dj's image branch", at_least=1, ceiling=10)
+    joint_layers: int = setting(
+        2, "strided convolutions after image and feature map are joined", at_least=0, ceiling=10
+    )
+    feature_channels: int = setting(64, "channels that the feature map is reduced to", at_least=1, ceiling=16_384)
 
 
 @dataclass
 class PixelWeights(Settings):
     """Weights of the pixel module (Eq. 4), each on the sum of its two directions."""
 
-    gan: float = setting(1.0, "fooling the discriminators (Eq. 9)", at_least=0)
-    cycle: float = setting(10.0, "there and back (Eq. 1, on L1 means): lambda_cyc of Eq. 4", at_least=0)
+    gan: float = setting(1.0, "fooling the discriminators (Eq. 9)", at_least=0, ceiling=1e6)
+    cycle: float = setting(10.0, "there and back (Eq. 1, on L1 means): lambda_cyc of Eq. 4", at_least=0, ceiling=1e6)
     identity_mapping: float = setting(
-        0.0, "images of the target modality stay as they are; not in the paper, in the official code", at_least=0
+        0.0,
+        "images of the target modality stay as they are; not in the paper, in the official code",
+        at_least=0,
+        ceiling=1e6,
     )
-    id: float = setting(1.0, "classification of fake infrared (Eq. 2): lambda_id_pix of Eq. 4", at_least=0)
-    triplet: float = setting(0.5, "between fake and real infrared (Eq. 3): half of each direction", at_least=0)
+    id: float = setting(1.0, "classification of fake infrared (Eq. 2): lambda_id_pix of Eq. 4", at_least=0, ceiling=1e6)
+    triplet: float = setting(
+        0.5, "between fake and real infrared (Eq. 3): half of each direction", at_least=0, ceiling=1e6
+    )
 
 
 @dataclass
@@ -56,9 +63,12 @@ class FeatureWeights(Settings):
         0.5,
         "each classification term, of fake and of real infrared (Eq. 5: an expectation over the union of both)",
         at_least=0,
+        ceiling=1e6,
     )
-    triplet: float = setting(1.0, "each of the two directions (Eq. 5)", at_least=0)
-    gan: float = setting(0.1, "maps that the discriminator accepts (Eq. 10): lambda_gan_feat of Eq. 6", at_least=0)
+    triplet: float = setting(1.0, "each of the two directions (Eq. 5)", at_least=0, ceiling=1e6)
+    gan: float = setting(
+        0.1, "maps that the discriminator accepts (Eq. 10): lambda_gan_feat of Eq. 6", at_least=0, ceiling=1e6
+    )
 
 
 @dataclass
@@ -76,8 +86,11 @@ class AlignGANConfig(MethodConfig):
         "length of feature warm-up, pixel warm-up and joint training; 0 leaves a phase out",
         unit="iterations",
         at_least=0,
+        ceiling=1_000_000_000,
     )
-    iterations_per_epoch: int | None = setting(100, "iterations in an epoch of the trainer", at_least=1)
+    iterations_per_epoch: int | None = setting(
+        100, "iterations in an epoch of the trainer", at_least=1, ceiling=1_000_000
+    )
     backbone: BackboneConfig = setting(
         BackboneConfig(size=[384, 192]), "the encoder; (fake) infrared images are resized to its size"
     )
@@ -92,7 +105,7 @@ class AlignGANConfig(MethodConfig):
     decay: DecayConfig = setting(DecayConfig(), "of all learning rates, in iterations of the phase joint")
     pixel: PixelWeights = setting(PixelWeights(), "weights of the pixel module (Eq. 4)")
     feature: FeatureWeights = setting(FeatureWeights(), "weights of the feature module (Eq. 6)")
-    margin: float = setting(1.0, "of the triplets, in cosine similarity", at_least=0)
+    margin: float = setting(1.0, "of the triplets, in cosine similarity", at_least=0, ceiling=1000)
     pixel_alignment: bool = setting(True, "translate visible images to fake infrared; off in FeatAlign")
     discriminator: str = setting(
         "joint",

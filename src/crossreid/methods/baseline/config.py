@@ -21,8 +21,12 @@ class BaselineConfig(MethodConfig):
     module: ClassVar[str] = "crossreid.methods.baseline.module:Baseline"
 
     streams: dict[str, StreamConfig] = streams(identity=(18, 4, 128, 128))
-    phases: dict[str, int] = setting({"joint": 10000}, "length of training", unit="iterations", at_least=0)
-    iterations_per_epoch: int | None = setting(100, "iterations in an epoch of the trainer", at_least=1)
+    phases: dict[str, int] = setting(
+        {"joint": 10000}, "length of training", unit="iterations", at_least=0, ceiling=1_000_000_000
+    )
+    iterations_per_epoch: int | None = setting(
+        100, "iterations in an epoch of the trainer", at_least=1, ceiling=1_000_000
+    )
     backbone: BackboneConfig = setting(BackboneConfig(size=[384, 192]), "the encoder")
     heads: HeadConfig = setting(HeadConfig(), "classifier and embedder")
     optimizer: FeatureOptimizerConfig = setting(
@@ -31,10 +35,13 @@ class BaselineConfig(MethodConfig):
     )
     decay: DecayConfig = setting(DecayConfig(), "of the learning rates, in iterations of the phase joint")
     lambda_id: float = setting(
-        0.5, "weight of each classification term (an expectation over the union of both modalities)", at_least=0
+        0.5,
+        "weight of each classification term (an expectation over the union of both modalities)",
+        at_least=0,
+        ceiling=1e6,
     )
-    lambda_triplet: float = setting(1.0, "weight of each triplet term", at_least=0)
-    margin: float = setting(1.0, "of the triplets, in cosine similarity", at_least=0)
+    lambda_triplet: float = setting(1.0, "weight of each triplet term", at_least=0, ceiling=1e6)
+    margin: float = setting(1.0, "of the triplets, in cosine similarity", at_least=0, ceiling=1000)
     flip_test: bool = setting(False, "embed the image and its mirror image, and add")
 
     def phase_lengths(self) -> dict[str, int]:

@@ -23,16 +23,20 @@ class BDTRConfig(RankingConfig):
     specific_stages: int = setting(
         0, "residual stages with a copy for each modality besides the stem", choices=(0, 1, 2)
     )
-    margin: float = setting(0.5, "of top-ranking across modalities, in distance of unit vectors", at_least=0)
-    margin_intra: float = setting(0.1, "of top-ranking inside a modality, in distance of unit vectors", at_least=0)
+    margin: float = setting(
+        0.5, "of top-ranking across modalities, in distance of unit vectors", at_least=0, ceiling=1000
+    )
+    margin_intra: float = setting(
+        0.1, "of top-ranking inside a modality, in distance of unit vectors", at_least=0, ceiling=1000
+    )
     intra_positive: str = setting(
         "across",
         "what the nearest negative of a modality is compared to: the distance to the positive of the other modality "
         "(across), or of the same (within)",
         choices=("across", "within"),
     )
-    w_cross: float = setting(1.0, "weight of top-ranking across modalities, 0 to leave it out", at_least=0)
-    w_intra: float = setting(1.0, "weight of top-ranking inside a modality, 0 to leave it out", at_least=0)
+    w_cross: float = setting(1.0, "weight of top-ranking across modalities, 0 to leave it out", at_least=0, ceiling=1e6)
+    w_intra: float = setting(1.0, "weight of top-ranking inside a modality, 0 to leave it out", at_least=0, ceiling=1e6)
 
     def check_together(self, place: str) -> None:
         """Positives of an image's own modality need a second image of its person there."""

@@ -17,12 +17,15 @@ class CMGANConfig(RankingConfig):
     module: ClassVar[str] = "crossreid.methods.cmgan.module:CMGAN"
     settled: ClassVar[dict[str, str]] = {"preset=official": "no code of the authors was at hand, so it is as the paper"}
 
-    margin: float = setting(1.4, "of triplets across modalities, in distance of unit vectors", at_least=0)
-    w_triplet: float = setting(1.0, "weight of the triplets across modalities, 0 to leave them out", at_least=0)
+    margin: float = setting(1.4, "of triplets across modalities, in distance of unit vectors", at_least=0, ceiling=1000)
+    w_triplet: float = setting(
+        1.0, "weight of the triplets across modalities, 0 to leave them out", at_least=0, ceiling=1e6
+    )
     modality: float = setting(
         0.2,
         "weight of the modality term in the generator's turn; with 0 the discriminator only watches",
         at_least=0,
+        ceiling=1e6,
     )
     modality_generator: str = setting(
         "minimax",
@@ -31,9 +34,11 @@ class CMGANConfig(RankingConfig):
         choices=("minimax", "uniform"),
     )
     discriminator_widths: list[int] = setting(
-        [1024, 512], "widths of the modality discriminator's hidden layers", at_least=1
+        [1024, 512], "widths of the modality discriminator's hidden layers", at_least=1, ceiling=16_384
     )
-    discriminator_steps: int = setting(1, "turns of the discriminator after each one of the generator", at_least=1)
+    discriminator_steps: int = setting(
+        1, "turns of the discriminator after each one of the generator", at_least=1, ceiling=100
+    )
     discriminator_lr: float = setting(
-        1e-3, "Adam's rate for the discriminator; it follows the schedule of the others", above=0
+        1e-3, "Adam's rate for the discriminator; it follows the schedule of the others", above=0, ceiling=100
     )

@@ -23,7 +23,7 @@ UPSCALING = 16
 class CMSSFTDecoderConfig(Settings):
     """The decoders."""
 
-    width: int = setting(64, "channels after each sub-pixel convolution", at_least=1)
+    width: int = setting(64, "channels after each sub-pixel convolution", at_least=1, ceiling=4096)
     reduced: bool = setting(False, "a 1x1 convolution to that width comes first (0.85 M parameters instead of 9.9 M)")
 
 
@@ -32,7 +32,7 @@ class CMSSFTBoundsConfig(Settings):
     """What keeps the projection adversary bounded; all off is Eq. 15 and 20 as printed, which diverges."""
 
     normalise: bool = setting(True, "Theta maps unit vectors to unit vectors")
-    clip: float = setting(1.0, "largest error of an image in the network's turn, 0 for none", at_least=0)
+    clip: float = setting(1.0, "largest error of an image in the network's turn, 0 for none", at_least=0, ceiling=1e6)
     detach_shared: bool = setting(True, "in the network's turn only the specific features move")
 
 
@@ -44,15 +44,20 @@ class CMSSFTConfig(EpochsConfig):
     module: ClassVar[str] = "crossreid.methods.cmssft.module:CMSSFT"
     settled: ClassVar[dict[str, str]] = {"preset=official": "the authors published no code, so it is as the paper"}
 
-    epochs: int = setting(120, "length of training (sec. 4.1)", unit="epochs", at_least=1)
-    crop_padding: int = setting(10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0)
+    epochs: int = setting(120, "length of training (sec. 4.1)", unit="epochs", at_least=1, ceiling=100_000)
+    crop_padding: int = setting(
+        10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0, ceiling=1000
+    )
     erasing: ErasingConfig = setting(ErasingConfig(), "random erasing of training images")
     backbone: BackboneConfig = setting(BackboneConfig(), "the encoder; its size is of multiples of 16 for the decoders")
     neck: str = setting(
         "bnneck", "feature blocks: bnneck, or fc (Table 4, without augmentation)", choices=("bnneck", "fc", "none")
     )
     feature_dim: int = setting(
-        2048, "width of the features of neck fc; those of bnneck are as wide as what goes in", at_least=1
+        2048,
+        "width of the features of neck fc; those of bnneck are as wide as what goes in",
+        at_least=1,
+        ceiling=16_384,
     )
     specific: bool = setting(True, "modality-specific streams (SpL)")
     transfer: list[str] = setting(
@@ -61,18 +66,20 @@ class CMSSFTConfig(EpochsConfig):
         choices=SEGMENTS,
         distinct=True,
     )
-    transfer_dim: int = setting(2048, "width after W", at_least=1)
-    k: int = setting(4, "neighbours of each row of each block (Eq. 8, 22)", at_least=1)
+    transfer_dim: int = setting(2048, "width after W", at_least=1, ceiling=16_384)
+    k: int = setting(4, "neighbours of each row of each block (Eq. 8, 22)", at_least=1, ceiling=10_000)
     decoder: CMSSFTDecoderConfig = setting(CMSSFTDecoderConfig(), "the decoders")
     discriminator_widths: list[int] = setting(
-        [1024, 512], "widths of the modality discriminator's hidden layers", at_least=1
+        [1024, 512], "widths of the modality discriminator's hidden layers", at_least=1, ceiling=16_384
     )
-    reconstruction: float = setting(1.0, "lambda_1, weight of the reconstruction (RE); 0 for no decoders", at_least=0)
+    reconstruction: float = setting(
+        1.0, "lambda_1, weight of the reconstruction (RE); 0 for no decoders", at_least=0, ceiling=1e6
+    )
     modality: float = setting(
-        0.2, "lambda_2, weight of modality adaptation (MoA); 0 for no modality discriminator", at_least=0
+        0.2, "lambda_2, weight of modality adaptation (MoA); 0 for no modality discriminator", at_least=0, ceiling=1e6
     )
     projection: float = setting(
-        0.2, "lambda_3, weight of the projection adversary (PA); 0 for no projections", at_least=0
+        0.2, "lambda_3, weight of the projection adversary (PA); 0 for no projections", at_least=0, ceiling=1e6
     )
     modality_generator: str = setting(
         "minimax",
@@ -82,8 +89,8 @@ class CMSSFTConfig(EpochsConfig):
     projection_bounds: CMSSFTBoundsConfig = setting(
         CMSSFTBoundsConfig(), "keep Eq. 20 bounded; all off is as printed, and diverges"
     )
-    margin_across: float = setting(0.3, "rho_1, of triplets across modalities", at_least=0)
-    margin_within: float = setting(0.3, "rho_2, of triplets inside a modality", at_least=0)
+    margin_across: float = setting(0.3, "rho_1, of triplets across modalities", at_least=0, ceiling=1000)
+    margin_within: float = setting(0.3, "rho_2, of triplets inside a modality", at_least=0, ceiling=1000)
     optimizer: AdamConfig = setting(
         AdamConfig(lr=3.5e-4, betas=[0.9, 0.999], weight_decay=5e-4), "Adam, one for each player (sec. 4.1)"
     )
@@ -94,6 +101,7 @@ class CMSSFTConfig(EpochsConfig):
         2_000_000,
         "most query-gallery pairs a trial that single queries are scored on without a GPU; null for any number",
         at_least=0,
+        ceiling=1_000_000_000_000,
     )
 
     def check_together(self, place: str) -> None:

@@ -27,11 +27,11 @@ class HOGConfig(MethodConfig):
     }
 
     streams: dict[str, StreamConfig] = streams(identity=(2, 1, 128, 64))
-    iterations_per_epoch: int | None = setting(1, "plays no part: nothing is trained", at_least=1)
+    iterations_per_epoch: int | None = setting(1, "plays no part: nothing is trained", at_least=1, ceiling=1_000_000)
     flip: float = setting(0.0, "stays 0: nothing is trained", at_least=0, at_most=1)
-    cell: int = setting(8, "a cell's side", unit="pixels", at_least=1)
-    block: int = setting(2, "a block's side", unit="cells", at_least=1)
-    bins: int = setting(9, "directions over half a turn", at_least=1)
+    cell: int = setting(8, "a cell's side", unit="pixels", at_least=1, ceiling=4096)
+    block: int = setting(2, "a block's side", unit="cells", at_least=1, ceiling=100)
+    bins: int = setting(9, "directions over half a turn", at_least=1, ceiling=360)
 
     def check_together(self, place: str) -> None:
         """Nothing asks for training, and an image has a block."""

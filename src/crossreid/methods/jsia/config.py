@@ -31,41 +31,49 @@ class JSIAGeneratorConfig(Settings):
         32,
         "width of a style encoder's first convolution; the later ones have twice and four times that",
         at_least=1,
+        ceiling=16_384,
     )
-    style_halvings: int = setting(2, "strided convolutions of a style encoder", at_least=1)
-    style: int = setting(128, "length of the style vector", at_least=1)
-    blocks: int = setting(4, "AdaIN residual blocks of a decoder", at_least=0)
+    style_halvings: int = setting(2, "strided convolutions of a style encoder", at_least=1, ceiling=10)
+    style: int = setting(128, "length of the style vector", at_least=1, ceiling=16_384)
+    blocks: int = setting(4, "AdaIN residual blocks of a decoder", at_least=0, ceiling=100)
     upsamplings: int = setting(
-        2, "x2 steps of a decoder: generated images have 2^upsamplings / 4 of the encoder's size", at_least=0
+        2,
+        "x2 steps of a decoder: generated images have 2^upsamplings / 4 of the encoder's size",
+        at_least=0,
+        ceiling=10,
     )
-    hidden: int = setting(256, "width of the layers that turn a style into AdaIN parameters", at_least=1)
+    hidden: int = setting(
+        256, "width of the layers that turn a style into AdaIN parameters", at_least=1, ceiling=16_384
+    )
 
 
 @dataclass
 class JSIADiscriminatorConfig(Settings):
     """Multi-scale discriminators, one a modality."""
 
-    channels: int = setting(32, "width of the first layer, doubled by each further one", at_least=1)
-    layers: int = setting(4, "strided convolutions at each scale", at_least=1)
-    scales: int = setting(2, "each scale sees the image at half the size of the one before", at_least=1)
+    channels: int = setting(32, "width of the first layer, doubled by each further one", at_least=1, ceiling=16_384)
+    layers: int = setting(4, "strided convolutions at each scale", at_least=1, ceiling=10)
+    scales: int = setting(2, "each scale sees the image at half the size of the one before", at_least=1, ceiling=10)
 
 
 @dataclass
 class VariationConfig(Settings):
     """V (sec. 3.2); the paper gives neither layers nor sizes nor weights."""
 
-    channels: int = setting(256, "width of its convolutions", at_least=1)
-    halvings: int = setting(3, "strided convolutions between map and latent", at_least=1)
-    latent: int = setting(32, "channels of the latent; its height and width are the map's / 2^halvings", at_least=1)
+    channels: int = setting(256, "width of its convolutions", at_least=1, ceiling=16_384)
+    halvings: int = setting(3, "strided convolutions between map and latent", at_least=1, ceiling=10)
+    latent: int = setting(
+        32, "channels of the latent; its height and width are the map's / 2^halvings", at_least=1, ceiling=16_384
+    )
     norms: str = setting(
         "mean",
         "Eq. 10 as means (mean: L1 of the map, squares of u and tau - 1) or as the printed norms of each image (plain)",
         choices=("mean", "plain"),
     )
     detach: bool = setting(True, "V does not train the shared encoder")
-    reconstruction: float = setting(1.0, "weight of the map's reconstruction", at_least=0)
-    mean: float = setting(0.01, "weight of the penalty on u", at_least=0)
-    deviation: float = setting(0.01, "weight of the penalty on tau - 1", at_least=0)
+    reconstruction: float = setting(1.0, "weight of the map's reconstruction", at_least=0, ceiling=1e6)
+    mean: float = setting(0.01, "weight of the penalty on u", at_least=0, ceiling=1e6)
+    deviation: float = setting(0.01, "weight of the penalty on tau - 1", at_least=0, ceiling=1e6)
 
 
 @dataclass
@@ -96,13 +104,15 @@ class UnseenConfig(Settings):
 class GenerationWeights(Settings):
     """Weights of the generation module (Eq. 8; numbers of the AAAI paper), each on the sum of both modalities."""
 
-    image: float = setting(1.0, "images from their own content and style (Eq. 4), on L1 means", at_least=0)
-    cycle: float = setting(10.0, "there and back (Eq. 5), on L1 means", at_least=0)
+    image: float = setting(1.0, "images from their own content and style (Eq. 4), on L1 means", at_least=0, ceiling=1e6)
+    cycle: float = setting(10.0, "there and back (Eq. 5), on L1 means", at_least=0, ceiling=1e6)
     content: float = setting(
-        0.0, "the content of a fake is the content it was made from (authors' code only)", at_least=0
+        0.0, "the content of a fake is the content it was made from (authors' code only)", at_least=0, ceiling=1e6
     )
-    style: float = setting(0.0, "the style of a fake is the style it was made from (authors' code only)", at_least=0)
-    gan: float = setting(1.0, "fooling the discriminators (Eq. 7)", at_least=0)
+    style: float = setting(
+        0.0, "the style of a fake is the style it was made from (authors' code only)", at_least=0, ceiling=1e6
+    )
+    gan: float = setting(1.0, "fooling the discriminators (Eq. 7)", at_least=0, ceiling=1e6)
 
     def check_together(self, place: str) -> None:
         """Something teaches the decoders."""
@@ -130,8 +140,11 @@ class JSIAConfig(MethodConfig):
         "iterations",
         unit="iterations",
         at_least=0,
+        ceiling=1_000_000_000,
     )
-    iterations_per_epoch: int | None = setting(200, "iterations in an epoch of the trainer", at_least=1)
+    iterations_per_epoch: int | None = setting(
+        200, "iterations in an epoch of the trainer", at_least=1, ceiling=1_000_000
+    )
     backbone: BackboneConfig = setting(
         BackboneConfig(size=[256, 128]),
         "a ResNet whose stem and stage 1 are E_sl, stages 2 to 4 E_il; images are resized before E_sl",
@@ -162,18 +175,20 @@ class JSIAConfig(MethodConfig):
         choices=("none", "paired", "unpaired"),
     )
     unseen_ids: bool = setting(True, "images of mixed identities (UI, Eq. 15), and V, which mixes them")
-    parts: int = setting(4, "n, horizontal stripes of LR", at_least=1)
-    lambda_il: float = setting(0.1, "weight of IL (Eq. 11); best in the AAAI paper's Fig. 5", at_least=0)
-    lambda_lr: float = setting(0.1, "weight of LR (Eq. 12)", at_least=0)
-    lambda_ui: float = setting(0.1, "weight of UI (Eq. 15)", at_least=0)
+    parts: int = setting(4, "n, horizontal stripes of LR", at_least=1, ceiling=100)
+    lambda_il: float = setting(0.1, "weight of IL (Eq. 11); best in the AAAI paper's Fig. 5", at_least=0, ceiling=1e6)
+    lambda_lr: float = setting(0.1, "weight of LR (Eq. 12)", at_least=0, ceiling=1e6)
+    lambda_ui: float = setting(0.1, "weight of UI (Eq. 15)", at_least=0, ceiling=1e6)
     local_id: float = setting(
-        1.0, "weight of the classification of real images by the stripes' classifiers", at_least=0
+        1.0, "weight of the classification of real images by the stripes' classifiers", at_least=0, ceiling=1e6
     )
-    lambda_modality: float = setting(0.1, "weight of the modality GAN with set_level=adversarial", at_least=0)
+    lambda_modality: float = setting(
+        0.1, "weight of the modality GAN with set_level=adversarial", at_least=0, ceiling=1e6
+    )
     smoothing: float = setting(
         0.0, "label smoothing of the classification (Eq. 13: plain cross-entropy)", at_least=0, below=1
     )
-    margin: float = setting(0.3, "of the triplets, in Euclidean distance", at_least=0)
+    margin: float = setting(0.3, "of the triplets, in Euclidean distance", at_least=0, ceiling=1000)
     divergence: str = setting(
         "printed",
         "Eq. 11's KL(infrared member || visible member) (printed), or both directions summed (symmetric)",

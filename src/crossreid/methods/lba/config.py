@@ -18,7 +18,7 @@ class LbAConfig(EpochsConfig):
     name: ClassVar[str] = "lba"
     module: ClassVar[str] = "crossreid.methods.lba.module:LbA"
 
-    epochs: int = setting(80, "length of training", unit="epochs", at_least=1)
+    epochs: int = setting(80, "length of training", unit="epochs", at_least=1, ceiling=100_000)
     backbone: BackboneConfig = setting(BackboneConfig(), "the two-stream ResNet")
     specific_stages: int = setting(
         0,
@@ -36,7 +36,7 @@ class LbAConfig(EpochsConfig):
         distinct=True,
         filled=True,
     )
-    beta: float = setting(50.0, "factor of similarities in the matching probabilities (Eq. 2)", above=0)
+    beta: float = setting(50.0, "factor of similarities in the matching probabilities (Eq. 2)", above=0, ceiling=1e6)
     coattention: str = setting(
         "per_image",
         "what weighs the dense triplet loss: the map of each image (per_image, Eq. 10), the mean map of the batch "
@@ -49,7 +49,9 @@ class LbAConfig(EpochsConfig):
         "modalities (Eq. 10)",
         choices=("mean", "sum"),
     )
-    margin: float = setting(0.3, "of the batch-hard triplet loss, in Euclidean distance", at_least=0)
-    alpha: float = setting(0.3, "margin of the dense triplet loss (Eq. 10), in Euclidean distance", at_least=0)
-    w_ic: float = setting(1.0, "weight of the ID-consistency loss (Eq. 8), 0 to leave it out", at_least=0)
-    w_dt: float = setting(0.5, "weight of the dense triplet loss (Eq. 8), 0 to leave it out", at_least=0)
+    margin: float = setting(0.3, "of the batch-hard triplet loss, in Euclidean distance", at_least=0, ceiling=1000)
+    alpha: float = setting(
+        0.3, "margin of the dense triplet loss (Eq. 10), in Euclidean distance", at_least=0, ceiling=1000
+    )
+    w_ic: float = setting(1.0, "weight of the ID-consistency loss (Eq. 8), 0 to leave it out", at_least=0, ceiling=1e6)
+    w_dt: float = setting(0.5, "weight of the dense triplet loss (Eq. 8), 0 to leave it out", at_least=0, ceiling=1e6)

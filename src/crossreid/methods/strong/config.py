@@ -24,7 +24,7 @@ class StrongConfig(RankingConfig):
     }
 
     streams: dict[str, StreamConfig] = streams(identity=(8, 4, 256, 128))
-    epochs: int = setting(120, "length of training", unit="epochs", at_least=1)
+    epochs: int = setting(120, "length of training", unit="epochs", at_least=1, ceiling=100_000)
     backbone: BackboneConfig = setting(BackboneConfig(size=[256, 128]), "the encoder")
     optimizer: FeatureOptimizerConfig = setting(
         FeatureOptimizerConfig(kind="adam", encoder_lr=3.5e-4, head_lr=3.5e-4),
@@ -33,4 +33,4 @@ class StrongConfig(RankingConfig):
     schedule: EpochScheduleConfig = setting(EpochScheduleConfig(steps=[40, 70]), "of the learning rates, by epoch")
     erasing: ErasingConfig = setting(ErasingConfig(ratio=[0.3, 3.33]), "random erasing of training images")
     label_smoothing: float = setting(0.1, "of the classification loss", at_least=0, below=1)
-    margin: float = setting(0.3, "of the batch-hard triplets, in Euclidean distance", at_least=0)
+    margin: float = setting(0.3, "of the batch-hard triplets, in Euclidean distance", at_least=0, ceiling=1000)

@@ -20,37 +20,43 @@ TEACHING = ("cross_domain", "real_ir", "fake_ir")
 class TSGANGeneratorConfig(Settings):
     """G_I and G_R, as in CycleGAN."""
 
-    channels: int = setting(64, "width after the first convolution", at_least=1)
-    blocks: int = setting(6, "residual blocks", at_least=0)
+    channels: int = setting(64, "width after the first convolution", at_least=1, ceiling=16_384)
+    blocks: int = setting(6, "residual blocks", at_least=0, ceiling=100)
 
 
 @dataclass
 class TSGANDiscriminatorConfig(Settings):
     """All discriminators."""
 
-    channels: int = setting(64, "width of the first layer", at_least=1)
+    channels: int = setting(64, "width of the first layer", at_least=1, ceiling=16_384)
     patch_layers: int = setting(
         4,
         "convolutions of D_R and the ordinary D_I before their output; 4 look at patches of 70x70",
         at_least=1,
+        ceiling=10,
     )
     image_layers: int = setting(
         4,
         "strided convolutions of the joint D_I's image branch; 4 meet the map at a sixteenth of the image",
         at_least=1,
+        ceiling=10,
     )
-    feature_channels: int = setting(128, "channels that the joint D_I reduces the feature map to", at_least=1)
+    feature_channels: int = setting(
+        128, "channels that the joint D_I reduces the feature map to", at_least=1, ceiling=16_384
+    )
 
 
 @dataclass
 class TSGANScheduleConfig(Settings):
     """Learning rate of student or teacher: a linear warm-up, then a cut at each step (sec. IV-B)."""
 
-    passes: int = setting(120, "equal parts that the phase is counted in", at_least=1)
-    warmup: int = setting(10, "until the full rate, rising every iteration", unit="passes", at_least=0)
+    passes: int = setting(120, "equal parts that the phase is counted in", at_least=1, ceiling=1_000_000)
+    warmup: int = setting(
+        10, "until the full rate, rising every iteration", unit="passes", at_least=0, ceiling=1_000_000
+    )
     start: float = setting(0.1, "share of the full rate at the first iteration", above=0, at_most=1)
-    steps: list[int] = setting([40, 70], "where the rate is cut", unit="passes", at_least=0)
-    factor: float = setting(0.3, "of a cut", above=0)
+    steps: list[int] = setting([40, 70], "where the rate is cut", unit="passes", at_least=0, ceiling=1_000_000)
+    factor: float = setting(0.3, "of a cut", above=0, at_most=1)
 
     def iterations(self, passes: int, length: int) -> int:
         """Passes as iterations of a phase of ``length`` iterations."""
@@ -82,17 +88,17 @@ class FallingAdamConfig(AdamConfig):
 class ReIDWeights(Settings):
     """Weights of the student's losses (Eq. 8)."""
 
-    id: float = setting(3.0, "lambda_1, classification (Eq. 9)", at_least=0)
-    triplet: float = setting(1.0, "lambda_2, batch-hard triplets (Eq. 11)", at_least=0)
-    gan: float = setting(0.1, "lambda_3, maps that the joint discriminator accepts (Eq. 12)", at_least=0)
+    id: float = setting(3.0, "lambda_1, classification (Eq. 9)", at_least=0, ceiling=1e6)
+    triplet: float = setting(1.0, "lambda_2, batch-hard triplets (Eq. 11)", at_least=0, ceiling=1e6)
+    gan: float = setting(0.1, "lambda_3, maps that the joint discriminator accepts (Eq. 12)", at_least=0, ceiling=1e6)
 
 
 @dataclass
 class TeacherWeights(Settings):
     """Weights of the teacher's losses; the paper gives none."""
 
-    id: float = setting(1.0, "classification", at_least=0)
-    triplet: float = setting(1.0, "batch-hard triplets", at_least=0)
+    id: float = setting(1.0, "classification", at_least=0, ceiling=1e6)
+    triplet: float = setting(1.0, "batch-hard triplets", at_least=0, ceiling=1e6)
 
 
 @dataclass
@@ -105,8 +111,8 @@ class TeachingConfig(Settings):
         choices=TEACHING,
         distinct=True,
     )
-    cross_domain: float = setting(0.006, "alpha_c, weight of the first", at_least=0)
-    same_domain: float = setting(0.003, "alpha_s, weight of each of the others", at_least=0)
+    cross_domain: float = setting(0.006, "alpha_c, weight of the first", at_least=0, ceiling=1e6)
+    same_domain: float = setting(0.003, "alpha_s, weight of each of the others", at_least=0, ceiling=1e6)
     reduction: str = setting(
         "channel_sum",
         "of the squared distance of two maps: over the channels at a position, mean over positions and images "
@@ -133,8 +139,11 @@ class TSGANConfig(MethodConfig):
         "in 65 epochs), of the generators' warm-up (0: Algorithm 1 from the first iteration), and of Algorithm 1",
         unit="epochs",
         at_least=0,
+        ceiling=100_000,
     )
-    crop_padding: int = setting(10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0)
+    crop_padding: int = setting(
+        10, "black around an image before a random crop, 0 for none", unit="pixels", at_least=0, ceiling=1000
+    )
     backbone: BackboneConfig = setting(BackboneConfig(size=[256, 128]), "of student and teacher")
     neck: str = setting(
         "bnneck",
@@ -175,9 +184,9 @@ class TSGANConfig(MethodConfig):
     reid: ReIDWeights = setting(ReIDWeights(), "weights of the student's losses (Eq. 8)")
     teacher: TeacherWeights = setting(TeacherWeights(), "weights of the teacher's losses")
     teaching: TeachingConfig = setting(TeachingConfig(), "teacher-student losses (Eq. 13 to 16)")
-    cycle: float = setting(10.0, "omega, weight of cycle consistency (Eq. 7), on L1 means", at_least=0)
+    cycle: float = setting(10.0, "omega, weight of cycle consistency (Eq. 7), on L1 means", at_least=0, ceiling=1e6)
     label_smoothing: float = setting(0.1, "epsilon (Eq. 10)", at_least=0, below=1)
-    margin: float = setting(0.3, "of the triplets, in Euclidean distance", at_least=0)
+    margin: float = setting(0.3, "of the triplets, in Euclidean distance", at_least=0, ceiling=1000)
     single_modality: str | None = setting(
         None,
         "Table III: train the teacher's network alone, on infrared or visible images, and score it; null: the whole method",

@@ -62,10 +62,10 @@ def _versions(runs: Sequence[Run]) -> list[str]:
     """A sentence for each package of which the runs had different versions."""
     packages: set[str] = set()
     for run in runs:
-        packages.update(run.facts.get("versions", {}))
+        packages.update(run.facts.get("versions") or {})
     lines = []
     for package in sorted(packages):
-        versions = {str(run.facts.get("versions", {}).get(package)) for run in runs}
+        versions = {str((run.facts.get("versions") or {}).get(package)) for run in runs}
         if len(versions) > 1:
             lines.append(f"The runs are of different versions of {package}: {', '.join(sorted(versions))}.")
     return lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import isnan
 
-from crossreid.evaluation.tables import METRICS
+from crossreid.evaluation.tables import METRICS, percent_with_deviation
 from crossreid.studies.comparison.published import Published
 from crossreid.studies.comparison.recipes import INFERENCE, TRAINING
 from crossreid.studies.comparison.rows import INTERVALS, Interval, Mean, Row, TableSettings
@@ -75,9 +75,9 @@ def _published(row: Row) -> list[str]:
 
 
 def _mean(mean: Mean) -> str:
-    if mean.deviation is None:
-        return _percent(mean.value)
-    return f"{_percent(mean.value)} ± {_percent(mean.deviation)}"
+    if mean.value is None:
+        return MISSING
+    return percent_with_deviation(mean.value, mean.deviation)
 
 
 def _interval(interval: Interval | str | None) -> str:

@@ -57,6 +57,14 @@ def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Compariso
     return Comparison(tables, [*problems, *missing], usable, settings)
 
 
+def files_of(output: Path, *, figure: bool) -> list[Path]:
+    """The files that :func:`keep` writes."""
+    names = ["comparison.md", "comparison.json"]
+    if figure:
+        names.append("comparison.png")
+    return [output / name for name in names]
+
+
 def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
     """Write comparison.md, .json and, if asked for, .png."""
     settings = comparison.settings

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.errors import HydraException
 
+from crossreid.errors import DataError
 from crossreid.runs.reading import Problem, Run
+from crossreid.untrusted import read_yaml
 
-_UNREADABLE = (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException, OverrideParseException)
+_MOST_JOBS = 10_000
+"""Values of one key that are listed; a file that asks for more is not taken for a plan."""
 
 
 @dataclass(frozen=True)
@@ -47,29 +50,57 @@ def find_plans(folders: Iterable[Path]) -> tuple[list[Plan], list[Problem]]:
     for file in sorted(files):
         try:
             plans.append(_read_plan(file))
-        except _UNREADABLE as error:
+        except Exception as error:  # Hydra's grammar raises nearly anything, and a plan is no reason to lose the tables
             note = f"multirun.yaml cannot be read ({type(error).__name__}): jobs that never began are not named."
             problems.append(Problem("unreadable", file.parent.name, note, (str(file.parent),)))
     return plans, problems
 
 
 def _read_plan(file: Path) -> Plan:
-    sweep = OmegaConf.load(file)
-    parameters = OmegaConf.select(sweep, "hydra.sweeper.params") or {}
-    overrides = [f"{key}={value}" for key, value in parameters.items()]
-    overrides += OmegaConf.select(sweep, "hydra.overrides.task") or []  # the command line, which wins
-    values = _override_values(overrides)
+    """The file as text: what it would look up in the environment is not resolved."""
+    hydra = _group(read_yaml(file).get("hydra"))
+    parameters = _group(_group(hydra.get("sweeper")).get("params"))
+    told = _group(hydra.get("overrides")).get("task") or []  # the command line, which wins
+    if not isinstance(told, list) or not all(isinstance(word, str) for word in told):
+        raise DataError("hydra.overrides.task is no list of texts.")
+    values = _override_values([*(f"{key}={value}" for key, value in parameters.items()), *told])
     rows = [row for row in values.get("experiment", []) if row != "null"]
     seeds = map(int, values.get("seed", []))
     return Plan(file.parent, tuple(rows), tuple(seeds))
 
 
+def _group(value: object) -> Mapping[str, Any]:
+    """A group of settings; empty where nothing is said."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise DataError("it holds a value where a group of settings belongs.")
+    return value
+
+
 def _override_values(overrides: Sequence[str]) -> dict[str, list[str]]:
     """Key -> its values; a later override replaces an earlier one, as in Hydra."""
+    parser = OverridesParser.create()
     values = {}
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        if override.is_sweep_override():
-            values[override.key_or_group] = list(override.sweep_string_iterator())
-        else:
-            values[override.key_or_group] = [override.get_value_element_as_str()]
+    for word in overrides:
+        if word.partition("=")[0].lstrip("+") not in ("experiment", "seed"):
+            continue
+        try:
+            (override,) = parser.parse_overrides([word])
+        except HydraException as error:
+            raise DataError(f"'{word[:80]}' cannot be read.") from error
+        values[override.key_or_group] = _values_of(override)
     return values
+
+
+def _values_of(override: Override) -> list[str]:
+    """All values that one key is to have."""
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    sweep = override.value()
+    if isinstance(sweep, RangeSweep):
+        sweep.shuffle = False  # Hydra makes a list of what it shuffles, however long; here the order is nothing
+    listed = list(islice(override.sweep_string_iterator(), _MOST_JOBS + 1))
+    if len(listed) > _MOST_JOBS:
+        raise DataError("it asks for too many jobs.")
+    return listed

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from crossreid.console import unshortened
+from crossreid.escaping import for_markdown, one_line
 from crossreid.runs.reading import Problem
 from crossreid.studies.comparison.captions import caption
 from crossreid.studies.comparison.cells import chance_cells, headings, score_cells, training_cells
@@ -29,7 +30,7 @@ def rich_tables(table: ComparisonTable, settings: TableSettings) -> list[Table]:
     for row in table.rows:
         training.append([row.label, *training_cells(row)])
     networks = _rich_table(f"{title}: how the networks came about", ["method", *TRAINING], training)
-    networks.caption = "\n".join(caption(table, settings))
+    networks.caption = "\n".join(map(one_line, caption(table, settings)))
     networks.caption_justify = "left"
     return [*tables, networks]
 
@@ -59,7 +60,7 @@ def _section(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """One table in Markdown, with its caption."""
     head = [*headings(settings), *TRAINING]
     chance = [*chance_cells(table, settings), *[""] * len(TRAINING)]
-    lines = [f"## {table.dataset}: {table.protocol}", ""]
+    lines = [f"## {for_markdown(f'{table.dataset}: {table.protocol}')}", ""]
     lines += _markdown_table(head, [chance, *map(_cells, table.plain)])
     if table.others:
         lines += [f"### {NOT_COMPARABLE}", ""]
@@ -72,7 +73,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _bullets(lines: Iterable[str]) -> list[str]:
-    return [f"- {line}" for line in lines]
+    return [f"- {for_markdown(line)}" for line in lines]
 
 
 def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -81,8 +82,7 @@ def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[
 
 
 def _markdown_row(cells: Iterable[str]) -> str:
-    escaped = [cell.replace("|", "\\|") for cell in cells]  # a name may hold the sign that separates cells
-    return f"| {' | '.join(escaped)} |"
+    return f"| {' | '.join(map(for_markdown, cells))} |"
 
 
 def _rich_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

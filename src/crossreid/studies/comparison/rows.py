@@ -11,6 +11,7 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import identity_interval
+from crossreid.evaluation.results import sample_deviation
 from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
 from crossreid.runs.results import UNTRAINED
@@ -129,9 +130,7 @@ class Row:
         values = self.values(metric)
         if not values:
             return Mean()
-        if len(values) == 1:
-            return Mean(values[0])
-        return Mean(float(np.mean(values)), float(np.std(values, ddof=1)))
+        return Mean(float(np.mean(values)), sample_deviation(values))
 
     @cached_property
     def intervals(self) -> dict[str, Interval | str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from crossreid.evaluation import RetrievalResult
+from crossreid.evaluation.regdb import SPLITS_OF_REGDB
 from crossreid.runs.reading import Problem, Run
 from crossreid.studies.comparison.expected import Expectations, Expected
 from crossreid.studies.comparison.grouping import group_by
@@ -92,7 +93,8 @@ def _dataset_name(run: Run) -> str:
         name += f", people={people}"
     split = run.config["data"].get("split")
     if split is not None:
-        name += f", split {split}"
+        of_how_many = f" of {SPLITS_OF_REGDB}" if run.config["choices"]["protocol"] == "regdb" else ""
+        name += f", split {split}{of_how_many}"
     return name
 
 

@@ -120,7 +120,7 @@ class Study:
             ConfigError: it is the one whose images are judged, or initial weights cannot be had.
         """
         asked = self.config.judge
-        return self._other_run(Path(asked.checkpoint)) if asked.checkpoint else self._trained_judge()
+        return self._other_run(checkpoint_at(asked.checkpoint)) if asked.checkpoint else self._trained_judge()
 
     def _other_run(self, path: Path) -> Judge:
         module = method_from(read_checkpoint(path), path).to(self.device)

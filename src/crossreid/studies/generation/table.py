@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from rich.table import Table
 from torch import Tensor
@@ -53,6 +54,9 @@ def check_packages(config: ImageQualityConfig) -> None:
     """Raise :class:`ConfigError` for packages that are asked for and not installed."""
     if config.fid == "inception" and find_spec("torch_fidelity") is None:
         raise ConfigError("fid=inception needs torch-fidelity: pip install torch-fidelity, or choose fid=judge.")
+    weights = config.judge.weights
+    if weights not in (None, "random", "imagenet") and not Path(weights).is_file():
+        raise ConfigError(f"There is no weights file '{weights}': set judge.weights to 'imagenet', 'random' or a file.")
     if config.figure and find_spec("matplotlib") is None:
         raise ConfigError("The figure needs matplotlib: pip install 'crossreid[viz]', or set figure=false.")
 
@@ -106,4 +110,4 @@ def show(generators: GeneratorTable) -> None:
         table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in values))
     console.print(table)
     for note in generators.notes:
-        console.print(note, markup=False)
+        console.print(note)
