@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,3 +44,23 @@ def smoke_settings(people_root: Path, shared_folder: Path) -> list[str]:
         "report.figures=false",
         "protocol.trials=2",
     ]
+
+
+@contextmanager
+def disk_of(size: int) -> Iterator[None]:
+    """Inside, no file of this process grows beyond ``size`` bytes, as on a full disk: writing fails with a system error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder by its path inside, hidden ones too."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found

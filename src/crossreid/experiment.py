@@ -179,7 +179,7 @@ class Experiment:
             if stopped:
                 notice(session.farewell(stopped))
             if main_process() and session.began:
-                run.note_problem(error, interrupted=stopped is not None)
+                run.note_problem(error, interrupted=isinstance(error, Stopped | KeyboardInterrupt))
             finish_wandb(exit_code=1)
             raise
         finally:

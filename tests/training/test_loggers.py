@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from crossreid.errors import CheckpointError
+from crossreid.errors import CheckpointError, WriteError
 from crossreid.settings.run import FORMAT
 from crossreid.training.checkpoints import AtomicCheckpointIO, read_checkpoint
 from crossreid.training.loggers import HistoryLogger, read_history
+from support import disk_of
 
 
 def test_history_is_appended_and_cut_where_a_run_resumes(tmp_path: Path) -> None:
@@ -24,21 +25,14 @@ def test_history_is_appended_and_cut_where_a_run_resumes(tmp_path: Path) -> None
     assert read_history(logger.path)["train/a"][-1] == (4, 7.0)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     ours = {"format": FORMAT, "iteration": 1}
     whole = {"state_dict": {}, "optimizer_states": [], "loops": {}, "crossreid": ours}
     AtomicCheckpointIO().save_checkpoint(whole, path)
 
-    def killed(checkpoint: object, target: Path, options: object = None) -> None:
-        Path(target).write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr("lightning_fabric.plugins.io.torch_io._atomic_save", killed)
-    with pytest.raises(OSError, match="disk full"):
-        AtomicCheckpointIO().save_checkpoint({}, path)
+    with disk_of(1000), pytest.raises(WriteError, match=r"last\.ckpt' could not be written \(File too large\)"):
+        AtomicCheckpointIO().save_checkpoint({"state_dict": torch.zeros(10_000)}, path)
     assert read_checkpoint(path)["crossreid"]["iteration"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 

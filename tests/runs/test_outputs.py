@@ -1,0 +1,147 @@
+"""What commands write: no two outputs share a path, none is an input, and what something else wrote is never replaced."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crossreid.errors import ConfigError
+from crossreid.runs.outputs import check_outputs, origin_file
+from crossreid.settings.commands import CostConfig
+from support import files_in
+
+COLLISIONS = {
+    "evaluate: scores and the embeddings' description": (
+        ["evaluate", "checkpoint=x.ckpt", "output=a.json", "save_embeddings=a.npz"],
+        "output and save_embeddings would both write 'a.json': choose other names.",
+    ),
+    "evaluate: scores and embeddings": (
+        ["evaluate", "checkpoint=x.ckpt", "output=a.npz", "save_embeddings=./a"],
+        "output and save_embeddings would both write",
+    ),
+    "evaluate: over its checkpoint": (
+        ["evaluate", "checkpoint=x.ckpt", "output=x.ckpt"],
+        "output would write over 'x.ckpt', which checkpoint reads: choose another output.",
+    ),
+    "evaluate: over its checkpoint by another name": (
+        ["evaluate", "checkpoint=x.ckpt", "output=link.ckpt"],
+        "output would write over 'link.ckpt', which checkpoint reads",
+    ),
+    "evaluate: over its embeddings": (
+        ["evaluate", "embeddings=e.npz", "protocol=sysu_mm01", "output=e.npz"],
+        "output would write over 'e.npz', which embeddings reads",
+    ),
+    "evaluate: over its embeddings' description": (
+        ["evaluate", "embeddings=e.npz", "protocol=sysu_mm01", "output=e.json"],
+        "output would write over 'e.json', which embeddings reads",
+    ),
+    "evaluate: over its permutations": (
+        ["evaluate", "embeddings=e.npz", "protocol=sysu_mm01", "protocol.permutations=p.mat", "output=p.mat"],
+        "output would write over 'p.mat', which protocol.permutations reads",
+    ),
+    "evaluate: over somebody's file": (
+        ["evaluate", "checkpoint=x.ckpt", "output=thesis.json"],
+        "'thesis.json' is there, and nothing says that crossreid.evaluate wrote it: choose another output, or remove it.",
+    ),
+    "evaluate: over somebody's embeddings": (
+        ["evaluate", "checkpoint=x.ckpt", "save_embeddings=e.npz"],
+        "'e.npz' is there, and nothing says that crossreid.evaluate wrote it: choose another save_embeddings",
+    ),
+    "evaluate: a folder of figures": (
+        ["evaluate", "checkpoint=x.ckpt", "report.figures=true"],
+        "'figures_x' is there, and nothing says that crossreid.evaluate wrote it: choose another report.figures",
+    ),
+    "evaluate: a folder": (["evaluate", "checkpoint=x.ckpt", "output=figures_x"], "output is to be the file 'figures_x'"),
+    "evaluate: a file as a folder": (
+        ["evaluate", "checkpoint=x.ckpt", "output=e.npz/a.json"],
+        "output is to be 'e.npz/a.json', and",
+    ),
+    "auxiliary: the figure and the scores": (
+        ["auxiliary", "checkpoint=x.ckpt", "output=curve.png"],
+        "output and figure would both write 'curve.png'",
+    ),
+    "auxiliary: over its checkpoint": (
+        ["auxiliary", "checkpoint=x.ckpt", "output=x.ckpt", "figure=false"],
+        "output would write over 'x.ckpt', which checkpoint reads",
+    ),
+    "cost": (["cost", "output=thesis.json"], "nothing says that crossreid.cost wrote it"),
+    "check": (["check", "data=folder", "data.root=.", "output=thesis.json"], "that crossreid.check wrote it"),
+    "report": (["report", "runs=.", "output=others"], "'others/comparison.md' is there, and nothing says that"),
+    "image_quality": (
+        ["image_quality", "checkpoint=x.ckpt", "output=others"],
+        "'others/image_quality.json' is there, and nothing says that crossreid.image_quality wrote it",
+    ),
+    "image_quality: a judge's weights": (
+        ["image_quality", "checkpoint=x.ckpt", "judge.weights=gone.pth"],
+        "There is no weights file 'gone.pth': set judge.weights to",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COLLISIONS)
+def test_collisions_are_refused_before_any_work(
+    run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    def at_work(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("the work had begun")
+
+    for place in ("crossreid.data.datasets.sources.open_source", "torch.load", "numpy.load"):
+        monkeypatch.setattr(place, at_work)
+    (tmp_path / "figures_x").mkdir()
+    (tmp_path / "others").mkdir()
+    for name in ("x.ckpt", "e.npz", "e.json", "p.mat", "thesis.json"):
+        (tmp_path / name).write_bytes(b"precious")
+    for name in ("comparison.md", "image_quality.json"):
+        (tmp_path / "others" / name).write_bytes(b"precious")
+    (tmp_path / "link.ckpt").hardlink_to(tmp_path / "x.ckpt")
+    before = files_in(tmp_path)
+    (module, *arguments), message = COLLISIONS[case]
+    if module == "evaluate" and "report.figures=true" not in arguments:
+        arguments.append("report.figures=false")
+    refused = run_here(module, *arguments)
+    assert refused.code == 1, refused.output
+    assert message in refused.output
+    assert "Traceback" not in refused.output
+    assert files_in(tmp_path) == before
+
+
+def test_the_same_command_replaces_its_own_output_and_others_do_not(run_here, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for name in ("one", "two"):
+        arrays = {"pids": np.repeat([1, 2, 3], 8), "camids": np.tile([1, 2, 3, 6], 6), "frames": np.arange(24)}
+        features = generator.normal(size=(24, 4)).astype(np.float32)
+        np.savez(tmp_path / f"{name}.npz", features=features, **arrays)
+    command = ["evaluate", "protocol=sysu_mm01", "protocol.draw=seeded", "protocol.trials=1", "output=scores.json"]
+    first = run_here(*command, "embeddings=one.npz")
+    assert first.code == 0, first.output
+    written = (tmp_path / "scores.json").read_bytes()
+    again = run_here(*command, "embeddings=./one.npz", "trainer.progress=false")
+    assert again.code == 0, again.output
+    assert (tmp_path / "scores.json").read_bytes() == written
+
+    other = run_here(*command, "embeddings=two.npz")
+    assert other.code == 1
+    assert "'scores.json' was written from other inputs or settings (settings.embeddings is" in other.output
+    changed = run_here(*command, "embeddings=one.npz", "protocol.trials=2")
+    assert changed.code == 1
+    assert "(settings.protocol.trials is 1 there and 2 here): choose another output, or remove it." in changed.output
+    assert (tmp_path / "scores.json").read_bytes() == written
+    (tmp_path / "scores.json").unlink()
+    assert run_here(*command, "embeddings=two.npz").code == 0
+
+
+def test_another_command_does_not_replace_it(tmp_path: Path) -> None:
+    config, path = CostConfig(), tmp_path / "cost.json"
+    outputs = check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "paper"})
+    assert not origin_file(path).exists()  # nothing is written before the work is done
+    with outputs.written():
+        path.write_text("{}")
+    check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "paper"})
+    with pytest.raises(ConfigError, match="command is cost there and check here"):
+        check_outputs("check", config, {"output": [path]}, {}, also={"scale": "paper"})
+    with pytest.raises(ConfigError, match=r"settings\.scale is paper there and small here"):
+        check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "small"})
+    origin_file(path).write_text("{")
+    with pytest.raises(ConfigError, match=r"nothing says that crossreid\.cost wrote it"):
+        check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "paper"})

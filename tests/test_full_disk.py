@@ -1,0 +1,125 @@
+"""A full disk at each file that a run writes: one sentence, the previous state whole, nothing half-written left."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from crossreid.errors import WriteError
+from crossreid.evaluation import Embeddings
+from crossreid.files import append_whole, check_writable, write_atomically
+from crossreid.runs.folder import RunFolder, write_json
+from crossreid.training.checkpoints import AtomicCheckpointIO
+from crossreid.training.loggers import HistoryLogger
+from support import disk_of, files_in
+
+FULL = r"could not be written \(File too large\): free some space, or choose another place; what was there before is unchanged"
+
+
+def save_checkpoint(folder: Path, size: int) -> None:
+    AtomicCheckpointIO().save_checkpoint({"state_dict": torch.zeros(size, 100)}, folder / "last.ckpt")
+
+
+def save_embeddings(folder: Path, size: int) -> None:
+    rows = np.arange(size)
+    embeddings = Embeddings(
+        features={"main": np.ones((size, 100), np.float32)},
+        pids=rows,
+        camids=rows,
+        infrared=rows > 0,
+        frames=rows,
+        rows=rows,
+        paths=tuple(map(str, rows)),
+    )
+    embeddings.save(folder / "embeddings.npz")
+
+
+def save_results(folder: Path, size: int) -> None:
+    write_json(folder / "results.json", {"rows": list(range(size * 10))})
+
+
+def save_history(folder: Path, size: int) -> None:
+    HistoryLogger(folder / "history.csv").log_metrics({f"train/{i}": 0.5 for i in range(size * 10)}, step=size)
+
+
+def save_facts(folder: Path, size: int) -> None:
+    RunFolder(folder).note(status="x" * size * 50)
+
+
+def save_figure(folder: Path, size: int) -> None:
+    from matplotlib.figure import Figure
+
+    from crossreid.visualization import save
+
+    figure = Figure(figsize=(2, 2))
+    figure.add_subplot().imshow(np.random.default_rng(size).random((size + 2, size + 2)))
+    save(figure, folder / "figures" / "x.png")
+
+
+@pytest.mark.parametrize(
+    "write", [save_checkpoint, save_embeddings, save_results, save_history, save_facts, save_figure]
+)
+def test_a_full_disk_leaves_the_previous_state(tmp_path: Path, write: Callable[[Path, int], Any]) -> None:
+    write(tmp_path, 1)
+    before = files_in(tmp_path)
+    with disk_of(max(map(len, before.values())) // 2), pytest.raises(WriteError, match=FULL):
+        write(tmp_path, 1000)
+    assert files_in(tmp_path) == before
+    write(tmp_path, 2)  # there is room again
+    assert files_in(tmp_path) != before
+
+
+def test_nothing_goes_to_the_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "nowhere"
+    monkeypatch.setenv("TMPDIR", str(elsewhere))
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    save_checkpoint(tmp_path, 1)
+    assert list(files_in(tmp_path)) == ["last.ckpt"]
+
+
+def test_a_bug_while_writing_stays_a_bug(tmp_path: Path) -> None:
+    def broken(stream: Any) -> None:
+        raise TypeError("no such thing")
+
+    with pytest.raises(TypeError, match="no such thing"):
+        write_atomically(tmp_path / "x", broken)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_added_is_added_whole(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    append_whole(path, b"a" * 60)
+    with disk_of(100), pytest.raises(WriteError, match=FULL):  # 40 bytes would fit
+        append_whole(path, b"b" * 60)
+    assert path.read_bytes() == b"a" * 60
+
+
+def test_places_are_tried_without_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    before = files_in(tmp_path)
+    check_writable(tmp_path / "new" / "folder" / "x.json", "output")
+    with pytest.raises(WriteError, match=r"output is to be .*file/x\.json', and '.*file' is a file, not a folder"):
+        check_writable(tmp_path / "file" / "x.json", "output")
+    with pytest.raises(WriteError, match="output is to be the file '.*', and a folder is there"):
+        check_writable(tmp_path, "output")
+    with pytest.raises(WriteError, match=r"output cannot be written to '/proc' \(.*\): choose another place"):
+        check_writable(Path("/proc/x.json"), "output")
+    assert files_in(tmp_path) == before
+
+
+def test_a_run_on_a_full_disk_says_one_sentence(run_here, smoke_args: list[str], tmp_path: Path) -> None:
+    with disk_of(20_000_000):  # the decoded images fit in
+        finished = run_here("train", "model=baseline", *smoke_args, "run_dir=run", "report.untrained=false")
+    assert finished.code == 1
+    errors = [line for line in finished.output.splitlines() if line.startswith("Error: ")]
+    assert errors == [
+        "Error: 'run/last.ckpt' could not be written (File too large): free some space, or choose another place; what was "
+        "there before is unchanged."
+    ]
+    assert "Traceback" not in finished.output
+    assert sorted(files_in(tmp_path / "run")) == ["config.yaml", "history.csv", "run.json"]
+    assert '"status": "failed"' in (tmp_path / "run" / "run.json").read_text()
