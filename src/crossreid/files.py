@@ -75,11 +75,26 @@ def check_writable(path: Path, key: str) -> None:
     """
     if path.is_dir():
         raise WriteError(f"{key} is to be the file '{path}', and a folder is there: choose another name.")
-    folder = path.absolute().parent
+    check_folder(path.absolute().parent, key, path)
+
+
+def check_folder(folder: Path, key: str, path: Path | None = None) -> None:
+    """Try whether files can be made in a folder, which may be missing, and leave nothing behind.
+
+    Args:
+        folder: to write to later.
+        key: the setting that names it, for the message.
+        path: what it names, where that is a file inside.
+
+    Raises:
+        WriteError: it cannot; the sentence names the setting.
+    """
+    named = path or folder
+    folder = folder.absolute()
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir():
-        raise WriteError(f"{key} is to be '{path}', and '{folder}' is a file, not a folder: choose another place.")
+        raise WriteError(f"{key} is to be '{named}', and '{folder}' is a file, not a folder: choose another place.")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass

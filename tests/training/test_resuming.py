@@ -106,7 +106,7 @@ CHANGES = {
     "its own seed": (setting("crossreid/seed", 7), "seed is 7 there and 0 here"),
     "flip": (setting("crossreid/config/model/flip", 0.1), "model.flip is 0.1 there and"),
     "its own flip": (setting("crossreid/model/flip", 0.1), "model.flip is 0.1 there and"),
-    "learning rate": (setting("crossreid/config/model/pixel_lr", 1.0), "model.pixel_lr is 1.0 there and"),
+    "learning rate": (setting("crossreid/config/model/gan_optimizer/lr", 1.0), "model.gan_optimizer.lr is 1.0 there and"),
     "method": (setting("crossreid/method", "lba"), "method is lba there and aligngan here"),
     "no run": (lambda checkpoint: checkpoint["crossreid"].pop("config"), "was not written by a run of crossreid"),
     "identities": (setting("crossreid/num_identities", 3), None),

@@ -21,7 +21,7 @@ import yaml
 
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
-from crossreid.files import check_writable, unwritable, write_atomically
+from crossreid.files import check_folder, unwritable, write_atomically
 from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, tidy
 from crossreid.runs.lock import LOCK, give_up, refuse_owned, take
 from crossreid.settings.conversion import current
@@ -190,7 +190,7 @@ def owned(run: RunFolder, *, overwrite: bool) -> Iterator[RunFolder]:
         ConfigError: a run has come to lie there meanwhile.
         WriteError: nothing can be written there.
     """
-    check_writable(run.path / LOCK, "run_dir")
+    check_folder(run.path, "output_root" if run.fresh else "run_dir")
     missing = [folder for folder in (run.path, *run.path.parents) if not folder.exists()]
     if run.fresh:
         run = replace(run, path=_make_fresh(run.path))

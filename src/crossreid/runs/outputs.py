@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError, DataError
-from crossreid.files import check_writable
+from crossreid.files import check_folder, check_writable
 from crossreid.runs.folder import shortened, write_json
 from crossreid.settings.data import NOT_PART_OF_DATA
 from crossreid.settings.fields import Settings
@@ -90,7 +90,10 @@ def check_outputs(
     outputs = Outputs(origin, paths, folders or {})
     _refuse_collisions(outputs, inputs)
     for key, path in outputs.each():
-        check_writable(path / "x" if key in outputs.folders else path, key)
+        if key in outputs.folders:
+            check_folder(path, key)
+        else:
+            check_writable(path, key)
         _refuse_foreign(outputs, key, path)
     return outputs
 
