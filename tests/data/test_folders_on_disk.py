@@ -275,7 +275,7 @@ def test_a_missing_split_is_named(tmp_path: Path, splits) -> None:
     if "train" in splits:
         assert data.num_identities == 2
         with pytest.raises(DataError, match=r"has no split 'test' \(splits there: train\): add its folder or list"):
-            data.test_dataloader()
+            data.dataset.rows("test")
     else:
         with pytest.raises(DataError, match="has no split 'train'"):
             _ = data.num_identities
