@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,34 @@ def test_two_processes_stop_together_at_the_time_budget_and_go_on_together(
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert status() == "finished"
     assert (tmp_path / "run" / "results.json").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_when_one_is_asked_to(
+    tmp_path: Path, people_root: Path, shared_folder: Path
+) -> None:
+    data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
+    settings = ["model=baseline", "scale=smoke", *data, "report.figures=false", "report.untrained=false", "run_dir=run"]
+    length = ["model.phases.joint=2000", "trainer.checkpoint_every=1000", "trainer.log_every=1"]
+    command = [sys.executable, "-m", "crossreid.train", *settings, *length, "trainer=ddp_cpu", "trainer.progress=false"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+        history = tmp_path / "run" / "history.csv"
+        for _ in range(1500):
+            if history.is_file() and "\n10,phase" in history.read_text():
+                break
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        process.terminate()  # the first process alone: the other one hears of it at its iteration
+        assert process.wait(timeout=120) == 143
+    told = (tmp_path / "log").read_text()
+    assert "by SIGTERM, which is saved: go on with the same command and resume=run" in told
+    assert "Traceback" not in told
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "config.yaml",
+        "history.csv",
+        "last.ckpt",
+        "run.json",
+    ]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from crossreid.errors import ConfigError, OverBudgetError
 from crossreid.runs.existing import open_or_keep
-from crossreid.runs.folder import RunFolder, fingerprint, start_run
+from crossreid.runs.folder import RunFolder, fingerprint, open_run, start_run
 from crossreid.settings.compose import compose, run_config
 from crossreid.training.budget import TrainingClock
 
@@ -155,3 +156,23 @@ def test_the_settings_that_contradict_each_other_are_refused(run_here, smoke_arg
         finished = run_here("train", "model=baseline", *smoke_args, *more)
         assert finished.code == 1
         assert message in finished.output
+
+
+def test_resume_auto_leaves_damaged_runs_out_and_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = settings(tmp_path) | {"run_dir": None, "existing": "refuse", "output_root": str(tmp_path)}
+    places = {}
+    for number, name in enumerate(("good", "half", "settings", "facts", "newest")):
+        places[name] = tmp_path / name
+        start_run(RunFolder(places[name]), config, overwrite=False)
+        RunFolder(places[name]).note(started=f"2024-01-0{number + 1}")
+        with zipfile.ZipFile(places[name] / "last.ckpt", "w") as archive:
+            archive.writestr("data", "weights")
+    (places["half"] / "last.ckpt").write_bytes((places["half"] / "last.ckpt").read_bytes()[:40])
+    (places["settings"] / "config.yaml").write_text("format: 2\nchoices: {data: 1}\n")
+    (places["facts"] / "run.json").write_text('{"started": ')
+    places["newest"].rename(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "last.ckpt").unlink()
+    assert open_run(config | {"resume": "auto"}) == RunFolder(places["good"], places["good"] / "last.ckpt")
+    told = " ".join(capsys.readouterr().out.split())
+    for named in ("half/last.ckpt' is damaged", "settings/config.yaml'", "facts/run.json' cannot be read"):
+        assert named in told
