@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from crossreid.console import err_console, quiet
+from crossreid.console import complain, quiet, stop
 from crossreid.errors import CrossReIDError
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
 from crossreid.settings.overrides import with_paths_quoted
@@ -52,7 +52,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
             if message is None:
                 traceback.print_exc()
                 message = f"{type(error).__name__}: {one_line(error)}"
-            _say(f"Job {failed[-1]} failed: {message}")
+            complain(f"Job {failed[-1]} failed: {message}")
             return None  # the other jobs go on
 
     sys.argv[1:] = with_paths_quoted(sys.argv[1:])
@@ -108,13 +108,3 @@ def _job_name() -> str:
     hydra_config = HydraConfig.get()
     told = [word for word in hydra_config.overrides.task if not word.startswith(_UNTOLD)]
     return f"{hydra_config.job.num} ({' '.join(told)})"
-
-
-def _say(message: str) -> None:
-    err_console.print(f"Error: {message}", style="red")
-
-
-def stop(message: str) -> NoReturn:
-    """Say one sentence and end the command, a whole multirun too, with exit code 1."""
-    _say(message)
-    sys.exit(1)
