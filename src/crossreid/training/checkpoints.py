@@ -139,9 +139,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint '{path}': give the path of a .ckpt file that training wrote.")
     try:
-        if zipfile.is_zipfile(
-            path
-        ):  # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+        # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+        if zipfile.is_zipfile(path):
             archive_members(path, stored_only=True)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
