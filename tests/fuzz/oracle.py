@@ -122,12 +122,6 @@ def digest(folder: Path) -> dict[str, str]:
     return found
 
 
-def reach(path: Path) -> Path:
-    """A path that is there."""
-    assert path.exists(), path
-    return path
-
-
 @st.composite
 def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
     """Bytes with some flipped, zeroed, cut off, taken out, repeated or put in."""
