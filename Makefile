@@ -49,4 +49,4 @@ bench: setup ## speed of data, training and scoring as JSON under benchmarks/
 	$(BIN)/python benchmarks/bench.py benchmarks/cpu.json
 
 clean: ## remove the environment, runs, the drawn people and the cache; no dataset of yours
-	rm -rf $(VENV) outputs multirun datasets/synthetic-* datasets/cache .pytest_cache .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) outputs multirun datasets/synthetic-* datasets/cache .pytest_cache .hypothesis .mypy_cache .ruff_cache dist build

@@ -28,7 +28,9 @@ def check(composed: Composed) -> None:
     findings = examined.findings
     if config.output:
         facts = {"dataset": config.data.name, "root": str(config.data.folder), "healthy": findings.healthy}
-        write_json(Path(config.output), {**facts, "protocols": examined.sizes, **asdict(findings)})
+        skipped = [part._asdict() | {"example": str(part.example)} for part in findings.skipped]
+        told = {**asdict(findings), "skipped": skipped}
+        write_json(Path(config.output), {**facts, "protocols": examined.sizes, **told})
         notice(f"Findings: {config.output}")
     if not findings.healthy:
         sys.exit(1)

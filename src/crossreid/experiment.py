@@ -9,16 +9,16 @@ Example:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from crossreid.console import main_process, quiet
+from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, load_foreign
-from crossreid.evaluation.building import Scored, build_protocols, build_scorers, modalities
+from crossreid.evaluation.building import Scored, build_protocols, build_scorers, fixed_pairings, modalities
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.existing import open_or_keep
 from crossreid.runs.folder import forget_ranks, read_config
@@ -27,6 +27,7 @@ from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
 from crossreid.settings.fields import Settings
 from crossreid.settings.method import MethodConfig
+from crossreid.settings.overrides import as_text
 from crossreid.settings.protocol import ProtocolConfig
 from crossreid.settings.registry import method_class
 from crossreid.settings.run import RunConfig, run_config_from_plain
@@ -36,9 +37,6 @@ from crossreid.training.loading import checkpoint_at, method_from
 from crossreid.training.loggers import finish_wandb
 from crossreid.training.scoring import score_all
 from crossreid.training.session import Session
-
-_READ_AS_VALUES = ("null", "true", "false", "nan", "inf")
-"""Words that Hydra takes for something else than text."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,9 @@ def score(
     config.check()
     held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(Path(embeddings))
     label = name or ("embeddings" if isinstance(embeddings, Embeddings) else Path(embeddings).stem)
-    protocols = build_protocols(config, Scored(modalities=modalities(held.infrared)))
+    roles = [ROLES[role] for role in held.roles]
+    divided = fixed_pairings(held.infrared, roles)
+    protocols = build_protocols(config, Scored(modalities=modalities(held.infrared), fixed_pairings=divided))
     return RunResults(score_all(label, held, protocols, build_scorers(config), pairs=pairs))
 
 
@@ -234,12 +234,7 @@ def _word(value: Any) -> str:
         return "[" + ",".join(_word(part) for part in value) + "]"
     if isinstance(value, int | float):
         return repr(value)
-    text = str(value)
-    if re.fullmatch(r"[A-Za-z_/][\w/.:-]*", text, re.ASCII) and text.lower() not in _READ_AS_VALUES:
-        return text
-    # in quotes a backslash stands for itself, but before a quote
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
-    return f"'{escaped}'"
+    return as_text(str(value))
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:

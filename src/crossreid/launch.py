@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from crossreid.console import err_console, quiet
 from crossreid.errors import CrossReIDError
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
+from crossreid.settings.overrides import with_paths_quoted
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain, one_line
 from crossreid.settings.store import choices_of, packaged_conf, register
@@ -54,6 +55,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
             _say(f"Job {failed[-1]} failed: {message}")
             return None  # the other jobs go on
 
+    sys.argv[1:] = with_paths_quoted(sys.argv[1:])
     try:
         use_plugins(plugins_in(sys.argv[1:]))
         register()

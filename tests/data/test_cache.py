@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossreid.data import cache as cache_module
 from crossreid.data.cache import open_cache
+from crossreid.data.decoding import Decoder
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
 
@@ -36,7 +36,7 @@ def listed(root: Path) -> list[ImageRecord]:
 
 def test_pixels_are_the_resized_images_in_order(tmp_path: Path) -> None:
     records = write_images(tmp_path / "set")
-    images = open_cache(records, tmp_path / "set", tmp_path / "cache", (16, 8), progress=False)
+    images = open_cache(records, tmp_path / "set", tmp_path / "cache", (16, 8), progress=False).pixels
     assert (images.shape, images.dtype, images.flags.writeable) == ((5, 16, 8, 3), np.uint8, False)
     for record in records:
         expected = Image.open(record.path).convert("RGB").resize((8, 16), Image.Resampling.BICUBIC)
@@ -50,8 +50,10 @@ def test_it_is_built_once_and_again_when_source_or_size_changes(
     root, folder = tmp_path / "set", tmp_path / "cache"
     records = write_images(root)
     decoded: list[Path] = []
-    decode = cache_module._decode
-    monkeypatch.setattr(cache_module, "_decode", lambda path, size: decoded.append(path) or decode(path, size))
+    decode = Decoder.decode
+    monkeypatch.setattr(
+        Decoder, "decode", lambda self, path, modality: decoded.append(path) or decode(self, path, modality)
+    )
     open_cache(records, root, folder, (16, 8), progress=False)
     open_cache(records, root, folder, (16, 8), progress=False)
     assert len(decoded) == 5
@@ -59,7 +61,7 @@ def test_it_is_built_once_and_again_when_source_or_size_changes(
     assert len(decoded) == 10
     Image.new("RGB", (10, 20), (255, 0, 0)).save(records[2].path)
     os.utime(records[2].path, ns=(1, 1))
-    again = open_cache(records, root, folder, (16, 8), progress=False)
+    again = open_cache(records, root, folder, (16, 8), progress=False).pixels
     assert len(decoded) == 15
     assert (again[2] == (255, 0, 0)).all()
     assert len(list(folder.glob("16x8-*.npy"))) == 1  # the stale one is gone
@@ -83,4 +85,4 @@ def test_two_processes_may_build_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert [path.suffix for path in sorted((tmp_path / "cache").iterdir())] == [".npy", ".lock"]
+    assert [path.suffix for path in sorted((tmp_path / "cache").iterdir())] == [".json", ".npy", ".lock"]

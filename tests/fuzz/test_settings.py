@@ -111,11 +111,18 @@ def ends(meaning: Meaning, kind: type) -> tuple[list[Any], list[Any]]:
     return inside, outside
 
 
+def _as_list(value: Any, meaning: Meaning) -> list[Any]:
+    """A list with this entry in every place; where entries must ascend, with the range's end beside it."""
+    if not meaning.ascending or meaning.length is None:
+        return [value] * (meaning.length or 1)
+    return [value, meaning.at_most] if value < meaning.at_most else [meaning.at_least, value]
+
+
 def fits(leaf: Leaf, value: Any) -> None:
     """The check of one setting alone; of lists, one with this entry in every place."""
     _, hint = _without_none(leaf.hint)
     if get_origin(hint) is list:
-        value = [value] * (leaf.meaning.length or 1)
+        value = _as_list(value, leaf.meaning)
     if get_origin(hint) is dict:
         value = dict.fromkeys(leaf.value, value)
     changed = deepcopy(leaf.holder)
@@ -172,7 +179,9 @@ def mistakes(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
         *sections, name = leaf.path
         section = values
         for part in sections:
-            section = section[part]
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict):  # an earlier mistake took the section's place
+            continue
         section[name] = draw(odd_values(leaf))
         if draw(st.integers(0, 9)) == 0:
             section[draw(st.sampled_from(WRONG_NAMES))] = draw(PLAIN)
@@ -259,7 +268,7 @@ def accepted_ends(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     value = draw(st.sampled_from(inside))
     _, hint = _without_none(leaf.hint)
     if get_origin(hint) is list:
-        value = [value] * (leaf.meaning.length or 1)
+        value = _as_list(value, leaf.meaning)
     values = tiny(name)
     section = values
     for part in leaf.path[:-1]:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -138,3 +139,18 @@ def test_a_folder_that_is_not_there_is_one_sentence(run_here, tmp_path: Path) ->
     finished = run_here("check", "data=sysu_mm01", f"data.root={tmp_path / 'none'}")
     assert finished.code == 1
     assert "There is no dataset folder" in finished.output
+
+
+def test_deep_images_are_shown_with_the_range_that_they_use(run_here, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(7000, 9000, (4, 20, 10)).astype(np.uint16)
+    for number, values in enumerate(pixels):
+        modality = "infrared" if number % 2 else "visible"
+        path = tmp_path / "set" / modality / "anna" / f"c{1 + number % 2}_{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values).save(path)
+    of_folder = ("check", "data=folder", f"data.root={tmp_path / 'set'}", "progress=false")
+    flat = run_here(*of_folder)
+    assert "2 infrared images are deeper than 8 bits: values from 70" in flat.output
+    assert "warning (range): the 2 deep infrared images hold values from 70" in flat.output
+    stretched = run_here(*of_folder, "data.decoding.stretch=range", "data.decoding.range=[7000,9000]")
+    assert "warning (range)" not in stretched.output

@@ -2,27 +2,53 @@
 
 Decoding a JPEG costs far more than reading its pixels, and every epoch reads every image: so they are decoded and
 resized once per size. The file is written under another name and renamed when whole; a lock lets one process build while
-the others wait; its name holds a digest of the sources, so a changed source is another file.
+the others wait; its name holds a digest of the sources and of how they are decoded, so a changed source is another file.
+Beside it stands a note with a checksum of each image, since disks fill up and copies break.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
-from collections.abc import Sequence
+import shutil
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from crossreid.console import track
+from crossreid.console import notice, track
+from crossreid.data.decoding import DECODER_VERSION, Decoder, UnreadableImageError, make_decoder
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
+from crossreid.files import write_atomically
+from crossreid.settings.data import DecodingConfig
 
-_VERSION = 1  # bump when the same source would give other pixels
+_VERIFIED_ON_OPENING = 512  # images, evenly spread: some ten milliseconds
+_BYTES_PER_GIB = 2**30
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DecodedImages:
+    """All images of a dataset in one size.
+
+    Attributes:
+        pixels: (N, H, W, 3) RGB uint8 in [0, 255], a read-only memory map; black where an image is unreadable.
+        unreadable: row -> why the image could not be read; empty unless ``unreadable=skip``.
+    """
+
+    pixels: Pixels
+    unreadable: Mapping[int, str]
 
 
 def open_cache(
@@ -31,10 +57,12 @@ def open_cache(
     folder: Path,
     size: tuple[int, int],
     *,
+    decoding: DecodingConfig | None = None,
+    reference: Iterable[int] | None = None,
     workers: int | None = None,
     progress: bool = True,
-) -> npt.NDArray[np.uint8]:
-    """Images of ``records`` (N, H, W, 3), RGB uint8 in [0, 255], as a read-only memory map; built when it is not there.
+) -> DecodedImages:
+    """The images of ``records``; decoded when they are not there, or not whole.
 
     Infrared images are repeated to three channels. Resizing is bicubic.
 
@@ -43,24 +71,40 @@ def open_cache(
         root: folder of the dataset; paths are digested relative to it.
         folder: where cache files live.
         size: height and width in pixels.
+        decoding: how files become pixels.
+        reference: rows that percentiles of a dataset are taken from (its training images); None for all.
         workers: decoding threads; by default one per core that this process may use.
         progress: show a progress bar while building.
 
     Raises:
-        DataError: an image cannot be read (it is named); nothing is left on disk.
+        DataError: an image cannot be read (it is named), or the disk is full; nothing is left on disk.
     """
-    height, width = size
-    stem = f"{height}x{width}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:8]}"
-    target = folder / f"{stem}-{_digest(records, root, size)}.npy"
-    if not target.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+    decoding = decoding or DecodingConfig()
+    rows = None if reference is None else sorted(int(row) for row in reference)
+    stem = _stem(root, size)
+    target = folder / f"{stem}-{_digest(records, root, size, decoding, rows)}.npy"
+    opened = _open(target, len(records), size)
+    if opened is None:
+        _make_folder(folder)
         with FileLock(folder / f"{stem}.lock"):
-            if not target.is_file():  # another process may have built it while this one waited
-                for stale in (*folder.glob(f"{stem}-*.npy"), *folder.glob(f"{stem}-*.partial")):
-                    stale.unlink()  # of another source, or of a process that was killed
-                _build(records, target, size, workers or available_cores(), progress)
-    cached: npt.NDArray[np.uint8] = np.load(target, mmap_mode="r")
-    return cached
+            opened = _open(target, len(records), size)  # another process may have built it while this one waited
+            if opened is None:
+                for stale in folder.glob(f"{stem}-*"):
+                    stale.unlink()  # of another source, damaged, or of a process that was killed
+                threads = workers or available_cores()
+                decoder = make_decoder(decoding, records, rows, workers=threads)
+                _say_what_floats_mean(decoder)
+                _build(records, target, size, decoder, threads, progress)
+                opened = _open(target, len(records), size)
+    if opened is None:
+        raise DataError(f"The decoded images '{target}' are damaged as soon as they are written: check the disk.")
+    return opened
+
+
+def damaged_caches(root: Path, folder: Path) -> list[Path]:
+    """Cache files of a dataset in any size whose content is not what was written; every byte is read."""
+    stem = _stem(root, None)
+    return [path for path in sorted(folder.glob(f"*-{stem}-*.npy")) if not _whole(path)]
 
 
 def available_cores(most: int = 8) -> int:
@@ -68,40 +112,172 @@ def available_cores(most: int = 8) -> int:
     return min(most, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
-def _digest(records: Sequence[ImageRecord], root: Path, size: tuple[int, int]) -> str:
-    digest = hashlib.sha256(f"{_VERSION} {size}".encode())
+def _stem(root: Path, size: tuple[int, int] | None) -> str:
+    """What the names of a dataset's cache files begin with; without a size, what stands behind it."""
+    of_root = hashlib.sha256(str(root.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
+    return of_root if size is None else f"{size[0]}x{size[1]}-{of_root}"
+
+
+def _digest(
+    records: Sequence[ImageRecord],
+    root: Path,
+    size: tuple[int, int],
+    decoding: DecodingConfig,
+    reference: Sequence[int] | None,
+) -> str:
+    settings: dict[str, Any] = asdict(decoding)
+    if decoding.stretch == "percentiles":
+        settings["reference"] = reference
+    digest = hashlib.sha256(f"{DECODER_VERSION} {size} {json.dumps(settings, sort_keys=True)}\n".encode())
     for record in records:
         try:
             stat = record.path.stat()
         except FileNotFoundError:
             raise DataError(f"The image '{record.path}' vanished while the dataset was read; restore it.") from None
-        digest.update(f"{record.path.relative_to(root)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        line = f"{record.path.relative_to(root)} {record.modality} {stat.st_size} {stat.st_mtime_ns}\n"
+        digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
-def _build(records: Sequence[ImageRecord], target: Path, size: tuple[int, int], workers: int, progress: bool) -> None:
-    partial = target.with_suffix(f".{os.getpid()}.partial")
+def _make_folder(folder: Path) -> None:
     try:
-        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=(len(records), *size, 3))
-        with ThreadPoolExecutor(workers) as pool:
-            decoded = pool.map(lambda record: _decode(record.path, size), records)
-            label = f"decoding images at {size[0]}x{size[1]}"
-            for row, pixels in enumerate(track(decoded, label, total=len(records), enabled=progress)):
-                images[row] = pixels
-        images.flush()
-        del images
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The folder '{folder}' for decoded images cannot be made ({error.strerror}): set data.cache."
+        ) from error
+
+
+def _build(
+    records: Sequence[ImageRecord],
+    target: Path,
+    size: tuple[int, int],
+    decoder: Decoder,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Decode everything into ``target`` and its note, or leave neither."""
+    partial = target.with_suffix(f".{os.getpid()}.partial")
+    checksums: list[int] = []
+    unreadable: dict[int, str] = {}
+    black = np.zeros((*size, 3), dtype=np.uint8)
+    label = f"decoding images at {size[0]}x{size[1]}"
+    try:
+        with partial.open("wb") as stream, ThreadPoolExecutor(workers) as pool:
+            _write_header(stream, (len(records), *size, 3))
+            decoded = pool.map(lambda record: _pixels(record, size, decoder), records)
+            try:
+                for row, pixels in enumerate(track(decoded, label, total=len(records), enabled=progress)):
+                    if isinstance(pixels, str):
+                        unreadable[row] = pixels
+                    content = (black if isinstance(pixels, str) else pixels).tobytes()
+                    checksums.append(zlib.crc32(content))
+                    stream.write(content)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # the first damaged image is enough
+                raise
+            stream.flush()
+            os.fsync(stream.fileno())
+        note = {"crc32": checksums, "unreadable": {str(row): reason for row, reason in unreadable.items()}}
+        write_atomically(_note(target), lambda stream: stream.write(json.dumps(note).encode()))
         partial.replace(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise DataError(
+            f"The decoded images do not fit into '{target.parent}': they need "
+            f"{len(records) * size[0] * size[1] * 3 / _BYTES_PER_GIB:.2f} GiB, and "
+            f"{shutil.disk_usage(target.parent).free / _BYTES_PER_GIB:.2f} GiB are free there; make room, or set data.cache to "
+            "another disk."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _decode(path: Path, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """One image as (H, W, 3) uint8 RGB."""
+def _write_header(stream: Any, shape: tuple[int, ...]) -> None:
+    """The start of an .npy file, and the room for the rest: a full disk is met before anything is decoded."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+    stream.flush()
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, stream.tell() + int(np.prod(shape)))
+
+
+def _pixels(record: ImageRecord, size: tuple[int, int], decoder: Decoder) -> Pixels | str:
+    """One image as (H, W, 3) uint8 RGB; or, where it may be left out, why it cannot be read."""
     try:
-        with Image.open(path) as image:
-            resized = image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BICUBIC)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise DataError(
-            f"The image '{path}' cannot be read ({' '.join(str(error).split())}); restore it from the original archive."
-        ) from error
-    return np.asarray(resized, dtype=np.uint8)
+        image = decoder.decode(record.path, record.modality).image
+    except UnreadableImageError as error:
+        if decoder.config.unreadable == "refuse":
+            raise
+        return str(error)
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
+def _say_what_floats_mean(decoder: Decoder) -> None:
+    if decoder.float_white is not None:
+        notice(f"Floating-point images: 0 is black and {decoder.float_white:g} is white, by their largest value.")
+
+
+def _note(target: Path) -> Path:
+    """What stands beside a cache file."""
+    return target.with_suffix(".json")
+
+
+_verified: dict[Path, tuple[int, int]] = {}
+"""Files that this process has verified: size and time of change, since every loader opens them anew."""
+
+
+def _open(target: Path, images: int, size: tuple[int, int]) -> DecodedImages | None:
+    """The cache that is there; None where there is none, or it is damaged."""
+    if not target.is_file():
+        return None
+    content = _read(target)
+    if content is None or content.pixels.shape != (images, *size, 3):
+        _say_damaged(target)
+        return None
+    stat = target.stat()
+    stamp = (stat.st_size, stat.st_mtime_ns)
+    if _verified.get(target.absolute()) != stamp:
+        chosen = np.unique(np.linspace(0, images - 1, min(images, _VERIFIED_ON_OPENING)).astype(int))
+        if not content.holds(chosen):
+            _say_damaged(target)
+            return None
+        _verified[target.absolute()] = stamp
+    return DecodedImages(content.pixels, content.unreadable)
+
+
+def _say_damaged(target: Path) -> None:
+    notice(f"The decoded images '{target}' are damaged: decoding them again.")
+
+
+@dataclass(frozen=True)
+class _Content:
+    """A cache file and its note."""
+
+    pixels: Pixels
+    checksums: Sequence[int]
+    unreadable: Mapping[int, str]
+
+    def holds(self, rows: Iterable[int]) -> bool:
+        """These images are what was written."""
+        return all(zlib.crc32(self.pixels[row].tobytes()) == self.checksums[row] for row in rows)
+
+
+def _read(target: Path) -> _Content | None:
+    """A cache file and its note; None where they do not fit together."""
+    try:
+        pixels: Pixels = np.load(target, mmap_mode="r", allow_pickle=False)
+        note = json.loads(_note(target).read_text(encoding="utf-8"))
+        checksums = note["crc32"]
+        unreadable = {int(row): str(reason) for row, reason in note["unreadable"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+        return None
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(checksums) != len(pixels):
+        return None
+    return _Content(pixels, checksums, unreadable)
+
+
+def _whole(target: Path) -> bool:
+    content = _read(target)
+    return content is not None and content.holds(range(len(content.pixels)))

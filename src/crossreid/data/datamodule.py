@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from crossreid.console import notice
 from crossreid.data.batches import EvaluationBatch, PairedBatch, TrainingBatch
-from crossreid.data.cache import open_cache
+from crossreid.data.cache import DecodedImages, open_cache
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.datasets.sources import open_source
 from crossreid.data.records import MODALITIES, Modality
@@ -23,7 +24,7 @@ from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentityS
 from crossreid.data.transforms import exchange_channels, random_flip, to_float
 from crossreid.randomness import numpy_generator, torch_generator
 from crossreid.settings.batches import StreamConfig
-from crossreid.settings.data import DataConfig
+from crossreid.settings.data import DataConfig, DecodingConfig
 from crossreid.settings.method import MethodConfig
 
 Images = npt.NDArray[np.uint8]
@@ -80,6 +81,7 @@ class ReIDDataModule(pl.LightningDataModule):
         flip: probability of mirroring a training image, in [0, 1].
         channel_exchange: probability of copying one channel of a visible training image to all three, in [0, 1].
         evaluation_batch: images in an evaluation batch.
+        decoding: how files become pixels, and what is done about those that cannot.
         train_splits: splits to train on.
         validation_splits: splits to embed for model selection; none for no selection.
         test_splits: splits to embed for scoring.
@@ -97,6 +99,7 @@ class ReIDDataModule(pl.LightningDataModule):
         flip: float = 0.5,
         channel_exchange: float = 0.0,
         evaluation_batch: int = 64,
+        decoding: DecodingConfig | None = None,
         train_splits: Sequence[str] = ("train", "val"),
         validation_splits: Sequence[str] = (),
         test_splits: Sequence[str] = ("test",),
@@ -111,6 +114,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self.flip = flip
         self.channel_exchange = channel_exchange
         self.evaluation_batch = evaluation_batch
+        self.decoding = decoding or DecodingConfig()
         self.train_splits = tuple(train_splits)
         self.validation_splits = tuple(validation_splits)
         self.test_splits = tuple(test_splits)
@@ -140,13 +144,14 @@ class ReIDDataModule(pl.LightningDataModule):
         source = open_source(data)
         return cls(
             partial(source.read, progress=progress),
-            Path(data.cache),
+            data.cache_folder,
             method.streams,
             method.iterations_per_epoch,
             seed=seed,
             flip=method.flip,
             channel_exchange=method.channel_exchange,
             evaluation_batch=data.evaluation_batch,
+            decoding=data.decoding,
             train_splits=("train",) if validating else ("train", "val"),
             validation_splits=("val",) if validating else (),
             progress=progress,
@@ -172,16 +177,43 @@ class ReIDDataModule(pl.LightningDataModule):
 
     @property
     def dataset(self) -> ReIDDataset:
-        """The verified dataset; read on first use."""
+        """The verified dataset; read on first use. Of images that cannot be read and may be left out, no split knows."""
         if self._dataset is None:
-            self._dataset = self._read()
+            dataset = self._read()
+            if self.decoding.unreadable == "skip":
+                dataset = dataset.without(self._unreadable(dataset))
+            self._dataset = dataset
         return self._dataset
+
+    def _unreadable(self, dataset: ReIDDataset) -> list[int]:
+        """Rows of images that cannot be read; says how many there are."""
+        unreadable = self._decoded(dataset, self.streams["identity"].size).unreadable
+        if unreadable:
+            first = next(iter(unreadable.values()))
+            notice(
+                f"Left out, {len(unreadable)} of {len(dataset.records)} images that cannot be read. The first: {first}"
+            )
+        return list(unreadable)
+
+    def _decoded(self, dataset: ReIDDataset, size: tuple[int, int]) -> DecodedImages:
+        """All images of a dataset in one size; percentiles of a dataset are those of its training images."""
+        training = [split for split in ("train", "val") if split in dataset.splits]
+        return open_cache(
+            dataset.records,
+            dataset.root,
+            self.cache_folder,
+            size,
+            decoding=self.decoding,
+            reference=dataset.rows(*training) if training else None,
+            progress=self.progress,
+        )
 
     @property
     def index(self) -> IdentityIndex:
         """Training identities and their rows."""
         if self._index is None:
-            splits = [split for split in self.train_splits if split in self.dataset.splits]  # not all sets have `val`
+            first, *others = self.train_splits
+            splits = [first, *(split for split in others if split in self.dataset.splits)]  # not all sets have `val`
             self._index = IdentityIndex(self.dataset.records, self.dataset.rows(*splits))
         return self._index
 
@@ -192,7 +224,7 @@ class ReIDDataModule(pl.LightningDataModule):
 
     def images(self, size: tuple[int, int]) -> Images:
         """All decoded images (N, H, W, 3), in the order of the records."""
-        return open_cache(self.dataset.records, self.dataset.root, self.cache_folder, size, progress=self.progress)
+        return self._decoded(self.dataset, size).pixels
 
     def sampler(self, rank: int = 0, world_size: int = 1) -> PairedIdentitySampler:
         """The training sampler of one rank.

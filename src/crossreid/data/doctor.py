@@ -18,14 +18,17 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from crossreid.console import track
-from crossreid.data.datasets import CameraCount, ReIDDataset, SplitCounts, some
-from crossreid.data.records import MODALITIES, ImageRecord, Modality
+from crossreid.data.datasets import CameraCount, ReIDDataset, SkippedFiles, SplitCounts, some
+from crossreid.data.decoding import Decoder, GreyRange, UnreadableImageError, make_decoder
+from crossreid.data.records import MODALITIES, ImageRecord, Modality, Role
+from crossreid.settings.data import DecodingConfig
 
 Severity = Literal["error", "warning"]
 
+FLAT = 0.25  # share of [0, 1] below which deep images are nearly flat
 SMALLEST = (16, 8)  # height and width in pixels below which an image is odd
 _THUMB = (16, 32)  # width and height at which colour is measured: sensor noise averages out
 
@@ -36,7 +39,8 @@ class Finding:
 
     Attributes:
         severity: an ``error`` makes scores wrong; a ``warning`` is odd but can be worked with.
-        kind: ``layout``, ``count``, ``unreadable``, ``size``, ``channels``, ``modality``, ``split`` or ``duplicate``.
+        kind: ``layout``, ``names``, ``count``, ``unreadable``, ``size``, ``channels``, ``range``, ``modality``, ``split``,
+            ``duplicate`` or ``cache``.
         message: what it is, with the names of the files or identities.
     """
 
@@ -61,6 +65,48 @@ class CountRow:
 
 
 @dataclass(frozen=True)
+class GreyUse:
+    """Images of one modality that are deeper than 8 bits.
+
+    Attributes:
+        modality: theirs.
+        images: how many there are.
+        grey: their smallest and largest value, and what becomes 0 and 1.
+    """
+
+    modality: Modality
+    images: int
+    grey: GreyRange
+
+    @property
+    def share(self) -> float:
+        """The part of [0, 1] that their values take up."""
+        low, high, black, white = self.grey
+        return (min(high, white) - max(low, black)) / max(white - black, 1e-9)
+
+
+@dataclass(frozen=True)
+class NameExample:
+    """How one file was read; ``file`` is relative to the dataset's folder."""
+
+    file: str
+    split: str
+    pid: int
+    camera: int
+    modality: Modality
+    role: Role
+
+
+@dataclass(frozen=True)
+class NamesRead:
+    """A way of naming images: how many images are named so, and how some of them were read."""
+
+    pattern: str
+    images: int
+    examples: tuple[NameExample, ...]
+
+
+@dataclass(frozen=True)
 class Examination:
     """What the doctor found.
 
@@ -68,11 +114,17 @@ class Examination:
         counts: a row for each split and camera.
         findings: errors first.
         images: number of images opened.
+        ranges: values of images deeper than 8 bits, a row for each modality that has some.
+        names: what was understood of the files' names, with up to three examples a pattern.
+        skipped: what lies there and is not read, by reason.
     """
 
     counts: tuple[CountRow, ...]
     findings: tuple[Finding, ...]
     images: int
+    ranges: tuple[GreyUse, ...] = ()
+    names: tuple[NamesRead, ...] = ()
+    skipped: tuple[SkippedFiles, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -81,12 +133,13 @@ class Examination:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Look:
     """What one image is like. ``problem`` is None where it can be read; ``chroma`` is in [0, 255], 0 for grey."""
 
     problem: str | None
     size: tuple[int, int] = (0, 0)
     mode: str = ""
+    grey: GreyRange | None = None
     chroma: float = 0.0
     digest: bytes = b""
 
@@ -96,6 +149,8 @@ def examine(
     expected: SplitCounts | None,
     complaints: Sequence[str] = (),
     *,
+    decoding: DecodingConfig | None = None,
+    damaged_caches: Sequence[Path] = (),
     workers: int = 1,
     progress: bool = False,
 ) -> Examination:
@@ -105,40 +160,68 @@ def examine(
         dataset: as a reader listed it, without verifying.
         expected: what a complete copy holds; None where that is not known.
         complaints: what the reader complained of.
+        decoding: how files become pixels.
+        damaged_caches: files of decoded images that are not what was written.
         workers: decoding threads.
         progress: show a bar.
     """
     records = dataset.records
+    training = [split for split in ("train", "val") if split in dataset.splits]
+    reference = dataset.rows(*training) if training else None
+    decoder = make_decoder(decoding or DecodingConfig(), records, reference, workers=workers)
     with ThreadPoolExecutor(workers) as pool:
-        looked = pool.map(lambda record: _look(record.path), records)
-        seen = list(track(looked, "examining images", total=len(records), enabled=progress))
+        looked = pool.map(lambda record: _look(record, decoder), records)
+        looks = list(track(looked, "examining images", total=len(records), enabled=progress))
     counts = tuple(_count_rows(dataset.counts(), expected))
-    pairs = list(zip(records, seen, strict=True))
+    pairs = list(zip(records, looks, strict=True))
+    readable = [(record, look) for record, look in pairs if look.problem is None]
+    ranges = tuple(_grey_ranges(readable))
     findings = [
         *(Finding("error", "layout", complaint) for complaint in complaints),
+        *(Finding("warning", "names", note) for note in dataset.notes),
         *_wrong_counts(counts),
         *_shared_identities(dataset),
-        *_unreadable(pairs),
-        *_odd_images([(record, look) for record, look in pairs if look.problem is None]),
-        *_swapped([(record, look) for record, look in pairs if look.problem is None]),
-        *_duplicates([(record, look) for record, look in pairs if look.problem is None]),
+        *_unreadable(pairs, decoder.config),
+        *_odd_images(readable),
+        *_flat(ranges),
+        *_swapped(readable),
+        *_duplicates(readable),
+        *(Finding("error", "cache", f"{path} is not what was written: remove it") for path in damaged_caches),
     ]
-    return Examination(counts, tuple(sorted(findings, key=lambda f: f.severity != "error")), len(records))
+    in_order = tuple(sorted(findings, key=lambda f: f.severity != "error"))
+    return Examination(counts, in_order, len(records), ranges, names_read(dataset), dataset.skipped)
 
 
-_Looks = Sequence[tuple[ImageRecord, _Seen]]
+def names_read(dataset: ReIDDataset, examples: int = 3) -> tuple[NamesRead, ...]:
+    """What a reader understood of the files' names: of each pattern some images from its first to its last."""
+    split_of = {int(row): split for split, rows in dataset.splits.items() for row in rows}
+    read = []
+    for pattern, rows in dataset.names.items():
+        places = np.unique(np.linspace(0, len(rows) - 1, min(examples, len(rows))).astype(np.int64))
+        shown = []
+        for row in rows[places]:
+            record = dataset.records[row]
+            file = record.path.relative_to(dataset.root).as_posix()
+            split = split_of.get(int(row), "none")
+            shown.append(NameExample(file, split, record.pid, record.camid, record.modality, record.role))
+        read.append(NamesRead(pattern, len(rows), tuple(shown)))
+    return tuple(read)
 
 
-def _look(path: Path) -> _Seen:
+_Looks = Sequence[tuple[ImageRecord, _Look]]
+
+
+def _look(record: ImageRecord, decoder: Decoder) -> _Look:
     try:
-        content = path.read_bytes()
-        with Image.open(path) as image:
-            image.load()
-            thumb = np.asarray(image.convert("RGB").resize(_THUMB, Image.Resampling.BOX), dtype=np.int16)
-            chroma = float((thumb.max(2) - thumb.min(2)).mean())
-            return _Seen(None, (image.height, image.width), image.mode, chroma, hashlib.sha256(content).digest())
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        return _Seen(" ".join(str(error).split()).replace(f"'{path}'", "the file"))
+        content = record.path.read_bytes()
+        image, mode, grey = decoder.decode(record.path, record.modality)
+    except UnreadableImageError as error:
+        return _Look(error.reason)
+    except OSError as error:
+        return _Look(error.strerror or type(error).__name__)
+    thumb = np.asarray(image.resize(_THUMB, Image.Resampling.BOX), dtype=np.int16)
+    chroma = float((thumb.max(2) - thumb.min(2)).mean())
+    return _Look(None, (image.height, image.width), mode, grey, chroma, hashlib.sha256(content).digest())
 
 
 def _count_rows(found: SplitCounts, expected: SplitCounts | None) -> Iterator[CountRow]:
@@ -165,7 +248,7 @@ def _wrong_counts(rows: Iterable[CountRow]) -> Iterator[Finding]:
 
 
 def _shared_identities(dataset: ReIDDataset) -> Iterator[Finding]:
-    people = {split: {dataset.records[row].pid for row in rows} for split, rows in dataset.splits.items()}
+    people = {split: dataset.people(split) for split in dataset.splits}
     for one, two in combinations(people, 2):
         if shared := sorted(people[one] & people[two]):
             yield Finding(
@@ -173,10 +256,33 @@ def _shared_identities(dataset: ReIDDataset) -> Iterator[Finding]:
             )
 
 
-def _unreadable(looks: _Looks) -> Iterator[Finding]:
+def _unreadable(looks: _Looks, decoding: DecodingConfig) -> Iterator[Finding]:
+    severity: Severity = "error" if decoding.unreadable == "refuse" else "warning"
     for record, look in looks:
         if look.problem is not None:
-            yield Finding("error", "unreadable", f"{record.path} cannot be read ({look.problem})")
+            yield Finding(severity, "unreadable", f"{record.path} cannot be read ({look.problem})")
+
+
+def _grey_ranges(looks: _Looks) -> Iterator[GreyUse]:
+    """What the deep images of each modality use of [0, 1], together."""
+    for modality in MODALITIES:
+        ranges = [look.grey for record, look in looks if look.grey is not None and record.modality == modality]
+        if ranges:
+            lows, highs, blacks, whites = zip(*ranges, strict=True)
+            yield GreyUse(modality, len(ranges), GreyRange(min(lows), max(highs), min(blacks), max(whites)))
+
+
+def _flat(ranges: Iterable[GreyUse]) -> Iterator[Finding]:
+    for use in ranges:
+        if use.share < FLAT:
+            low, high, black, white = use.grey
+            yield Finding(
+                "warning",
+                "range",
+                f"the {use.images} deep {use.modality} images hold values from {low:g} to {high:g} where {black:g} is black "
+                f"and {white:g} is white, {use.share:.0%} of it, so they are nearly flat: say "
+                f"data.decoding.stretch=percentiles, or data.decoding.stretch=range data.decoding.range=[{low:g},{high:g}]",
+            )
 
 
 def _odd_images(looks: _Looks) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import Removal, SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import images_of
+from crossreid.evaluation.subsets import images_of, may_be_found, may_query
 from crossreid.evaluation.sysu import SYSU_LOCATIONS
 
 PAIRINGS: Mapping[str, tuple[Modality, Modality]] = {
@@ -38,28 +38,34 @@ class AllPairsProtocol(RetrievalProtocol):
         pairing: ``rgb2rgb``, ``ir2ir``, ``ir2rgb`` or ``rgb2ir``.
         dataset: start of the key.
         removal: which gallery images do not count; it must leave out the probe itself.
+        fixed: images that are there to query are the probes, and those to be found the gallery (as Market-1501 keeps
+            ``query`` and ``bounding_box_test`` apart); the key is then ``all/fixed/rgb2rgb``. Else every image is both,
+            but for distractors, which never query.
     """
 
     probes_at_a_time: ClassVar[int | None] = 1024
 
-    def __init__(self, pairing: str, dataset: str = "sysu_mm01", removal: Removal = SYSU_LOCATIONS) -> None:
+    def __init__(
+        self, pairing: str, dataset: str = "sysu_mm01", removal: Removal = SYSU_LOCATIONS, *, fixed: bool = False
+    ) -> None:
         if pairing not in PAIRINGS:
             raise ConfigError(f"The modality pairings are {', '.join(PAIRINGS)}, not {pairing!r}.")
-        super().__init__(f"{dataset}/pairs/{pairing}", 1, removal)
+        super().__init__(f"{dataset}/{'fixed' if fixed else 'pairs'}/{pairing}", 1, removal)
         self.pairing = pairing
+        self.fixed = fixed
         self.query_modality, self.gallery_modality = PAIRINGS[pairing]
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
-        """(Q,) all images of the query modality, by camera, identity and frame."""
-        return images_of(embeddings, self.query_modality)
+        """(Q,) all images of the query modality that may query, by camera, identity and frame."""
+        return images_of(embeddings, self.query_modality, among=may_query(embeddings, fixed=self.fixed))
 
     def gallery(self, embeddings: Embeddings, trial: int) -> Array:
-        """(G,) all images of the gallery modality, by camera, identity and frame."""
-        return images_of(embeddings, self.gallery_modality)
+        """(G,) all images of the gallery modality that may be found, by camera, identity and frame."""
+        return images_of(embeddings, self.gallery_modality, among=may_be_found(embeddings, fixed=self.fixed))
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
         """The pairing as mode; all images, no draw."""
-        return self.labels_of(scorer, mode=self.pairing, shots="all", draw="none")
+        return self.labels_of(scorer, mode=self.pairing, shots="all", draw="fixed queries" if self.fixed else "none")
 
 
 def score_all_pairs(

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from crossreid.console import notice
 from crossreid.data.datasets import ReIDDataset
-from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.records import MODALITIES, Modality, Role
 from crossreid.errors import ConfigError
 from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol
 from crossreid.evaluation.draws import GalleryPermutations
@@ -48,12 +48,15 @@ class Scored:
         split: the dataset's split that is scored, where it has several.
         trained_split: the split that the model was trained on; None where that is not known.
         modalities: of the images to score.
+        fixed_pairings: pairings in which some images are there to query and others to be found; none where the images
+            are not divided so.
     """
 
     root: Path | None = None
     split: int | None = None
     trained_split: int | None = None
     modalities: frozenset[Modality] = frozenset(MODALITIES)
+    fixed_pairings: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, data: DataConfig, trained_on: DataConfig | None, dataset: ReIDDataset) -> Scored:
@@ -61,13 +64,38 @@ class Scored:
         trained_split = None
         if trained_on is not None and trained_on.name == data.name:
             trained_split = trained_on.split_number
-        infrared = [dataset.records[row].modality == "infrared" for row in dataset.rows("test")]
-        return cls(data.folder, data.split_number, trained_split, modalities(infrared))
+        test = [dataset.records[row] for row in dataset.rows("test")]
+        infrared = [record.modality == "infrared" for record in test]
+        roles = [record.role for record in test]
+        return cls(data.folder, data.split_number, trained_split, modalities(infrared), fixed_pairings(infrared, roles))
 
 
 def modalities(infrared: Iterable[bool]) -> frozenset[Modality]:
     """Which modalities there are, from a flag for each image."""
     return frozenset(MODALITIES[int(flag)] for flag in infrared)
+
+
+def fixed_pairings(infrared: Iterable[bool], roles: Iterable[Role]) -> frozenset[str]:
+    """Pairings that images kept apart as queries and gallery allow; none where they are not kept apart.
+
+    Args:
+        infrared: a flag for each image.
+        roles: of each image.
+    """
+    queries: set[Modality] = set()
+    gallery: set[Modality] = set()
+    divided: set[Role] = set()
+    for flag, role in zip(infrared, roles, strict=True):
+        modality = MODALITIES[int(flag)]
+        divided.add(role)
+        if role in ("any", "query"):
+            queries.add(modality)
+        if role != "query":
+            gallery.add(modality)
+    if not divided >= {"query", "gallery"}:
+        return frozenset()
+    possible = [name for name, (probe, found) in PAIRINGS.items() if probe in queries and found in gallery]
+    return frozenset(possible)
 
 
 @dataclass(frozen=True)
@@ -156,11 +184,18 @@ def _(config: LLCMProtocolConfig, scored: Scored) -> ProtocolSet:
 def _(config: AllPairsProtocolConfig, scored: Scored) -> ProtocolSet:
     """Every pairing; across modalities first."""
     removal = REMOVALS[config.removal]
+    fixed = config.queries == "fixed" or (config.queries is None and bool(scored.fixed_pairings))
+    if fixed and not scored.fixed_pairings:
+        raise ConfigError(
+            "protocol.queries=fixed needs images that are there to query and others to be found: folders query and gallery "
+            "(or bounding_box_test), or an array roles beside embeddings."
+        )
     chosen = config.pairings
     if chosen is None:
         across_first = ("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir")
-        chosen = [name for name in across_first if scored.modalities >= {*PAIRINGS[name]}]
-    test = tuple(AllPairsProtocol(name, "all", removal) for name in chosen)
+        possible = scored.fixed_pairings if fixed else frozenset(PAIRINGS)
+        chosen = [name for name in across_first if name in possible and scored.modalities >= {*PAIRINGS[name]}]
+    test = tuple(AllPairsProtocol(name, "all", removal, fixed=fixed) for name in chosen)
     return ProtocolSet("all", test, None, None, optional=config.pairings is None)
 
 

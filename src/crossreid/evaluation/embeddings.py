@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.records import MODALITIES, ROLES, Modality
 from crossreid.errors import DataError
 from crossreid.files import write_atomically
 from crossreid.untrusted import Member, archive_members, fits, read_json
@@ -30,7 +30,10 @@ _PER_IMAGE: dict[str, type[np.generic]] = {
     "infrared": np.bool_,
     "frames": np.int64,
     "rows": np.int64,
+    "roles": np.int8,
 }
+_OPTIONAL = ("roles",)
+"""Arrays that older files lack."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +49,11 @@ class Embeddings:
         frames: (N,) 0-based place among a person's images in a camera, ascending file order.
         rows: (N,) place of the image in its dataset's list of records.
         paths: N image files, empty strings where they are not known.
+        roles: (N,) places in :data:`~crossreid.data.records.ROLES`: whether an image may query, be found, or both; by
+            default all may do both.
 
     Raises:
-        DataError: lengths disagree, a feature is not (N, D) or not finite, or there is no ``"main"``.
+        DataError: lengths disagree, a feature is not (N, D) or not finite, there is no ``"main"``, or a role is none.
     """
 
     features: Mapping[str, Array]
@@ -58,6 +63,7 @@ class Embeddings:
     frames: Array
     rows: Array
     paths: tuple[str, ...]
+    roles: Array = None  # type: ignore[assignment] # an array once it is made
 
     def __post_init__(self) -> None:
         # the dataclass is frozen: this is the one way to put arrays of the right type in the place of what came
@@ -67,6 +73,8 @@ class Embeddings:
             features[name] = _as_feature(name, feature)
             lengths[f"features[{name}]"] = len(feature)
         object.__setattr__(self, "features", features)
+        if self.roles is None:
+            object.__setattr__(self, "roles", np.zeros(len(self.pids)))
         for name, kind in _PER_IMAGE.items():
             array = np.asarray(getattr(self, name), dtype=kind)
             object.__setattr__(self, name, array)
@@ -76,6 +84,8 @@ class Embeddings:
         if "main" not in features:
             raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(features) or 'none'}.")
         _check_lengths(lengths)
+        if not np.isin(self.roles, range(len(ROLES))).all():
+            raise DataError(f"A role of an image is 0 to {len(ROLES) - 1} ({', '.join(ROLES)}).")
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -96,6 +106,7 @@ class Embeddings:
             frames=self.frames[index],
             rows=self.rows[index],
             paths=tuple(self.paths[position] for position in positions),
+            roles=self.roles[index],
         )
 
     def save(self, path: str | Path) -> Path:
@@ -135,7 +146,7 @@ class Embeddings:
         arrays = read_arrays(source)
         description = _read_description(source.with_suffix(".json"))
         for name in (*_PER_IMAGE, "features", "token"):
-            if name not in arrays:
+            if name not in arrays and name not in _OPTIONAL:
                 raise DataError(f"{source} is no file of saved embeddings: it has no array {name!r}.")
         if description.get("token") != str(arrays["token"]) or "paths" not in description:
             raise DataError(f"{source} and {source.with_suffix('.json').name} are not from the same save.")
@@ -152,6 +163,7 @@ class Embeddings:
                 frames=arrays["frames"],
                 rows=arrays["rows"],
                 paths=tuple(paths),
+                roles=arrays.get("roles"),  # type: ignore[arg-type] # None where there are none
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{source} holds arrays that are no embeddings ({error}).") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crossreid.data.records import ROLES
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings, read_arrays
 
@@ -20,7 +21,8 @@ def load_foreign(path: str | Path) -> Embeddings:
 
     ``frames`` is the place of an image among that person's images in that camera and modality, in ascending file order.
     ``infrared`` is 1 or True where an image is infrared; without it the images are those of SYSU-MM01, with cameras 1 to
-    6, of which 3 and 6 are infrared. Rows may be in any order. Features need not be normalised.
+    6, of which 3 and 6 are infrared. Rows may be in any order. Features need not be normalised. ``roles``, if there, are
+    places in :data:`~crossreid.data.records.ROLES`.
 
     Raises:
         DataError: an array is missing, lengths disagree, a value is no whole number, cameras or frames are out of
@@ -36,7 +38,8 @@ def load_foreign(path: str | Path) -> Embeddings:
     frames = _whole_numbers(path, "frames", arrays["frames"])
     features = _real_numbers(path, arrays["features"])
     infrared = _infrared(path, arrays, camids)
-    _check_shapes(path, arrays, features, (pids, camids, frames, infrared))
+    roles = _roles(path, arrays, len(pids))
+    _check_shapes(path, arrays, features, (pids, camids, frames, infrared, roles))
     _check_ranges(path, pids, camids, frames, infrared)
     count = len(features)
     try:
@@ -48,6 +51,7 @@ def load_foreign(path: str | Path) -> Embeddings:
             frames=frames,
             rows=np.arange(count),
             paths=("",) * count,
+            roles=roles,
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -91,11 +95,21 @@ def _infrared(path: Path, arrays: Mapping[str, Array], camids: Array) -> Array:
     return np.isin(camids, SYSU_INFRARED_CAMERAS)
 
 
+def _roles(path: Path, arrays: Mapping[str, Array], count: int) -> Array:
+    """(N,) roles as the file has them; 0, which is any, where it has none."""
+    if "roles" not in arrays:
+        return np.zeros(count, dtype=np.int64)
+    roles = _whole_numbers(path, "roles", arrays["roles"])
+    if not np.isin(roles, range(len(ROLES))).all():
+        raise DataError(f"'roles' in {path} should be 0 to {len(ROLES) - 1}, that is {', '.join(ROLES)}.")
+    return roles
+
+
 def _check_shapes(path: Path, arrays: Mapping[str, Array], features: Array, per_image: Sequence[Array]) -> None:
     """At least one image, features (N, D), and each of the others of length N."""
     if features.ndim == 2 and features.size and {len(features)} == set(map(len, per_image)):
         return
-    shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_REQUIRED, "infrared") if name in arrays)
+    shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_REQUIRED, "infrared", "roles") if name in arrays)
     raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")
 
 

@@ -29,7 +29,7 @@ from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import PersonInCamera, as_ids, images_by_person
+from crossreid.evaluation.subsets import PersonInCamera, as_ids, images_by_person, may_be_found, may_query
 
 LLCM_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_infrared": ("visible", "infrared"),
@@ -76,33 +76,33 @@ class LLCMProtocol(RetrievalProtocol):
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) the probes, by identity and camera; those of a trial where they are drawn."""
         if self.roles == "sampled_query":
-            return self._sample(embeddings, trial)
-        return self._all_images(embeddings)
+            return self._sample(embeddings, trial, may_query(embeddings))
+        return self._all_images(embeddings, may_query(embeddings))
 
     def gallery(self, embeddings: Embeddings, trial: int) -> Array:
         """(G,) the gallery, by identity and camera; that of a trial where it is drawn."""
         if self.roles == "sampled_query":
-            return self._all_images(embeddings)
-        return self._sample(embeddings, trial)
+            return self._all_images(embeddings, may_be_found(embeddings))
+        return self._sample(embeddings, trial, may_be_found(embeddings))
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
         """Direction and reading as mode; shots are those of the gallery."""
         shots = "all" if self.roles == "sampled_query" else "1"
         return self.labels_of(scorer, mode=f"{self.direction}, {self.roles}", shots=shots, draw="seeded")
 
-    def _all_images(self, embeddings: Embeddings) -> Array:
-        """Every image of the modality that is taken whole."""
-        people = self._people(embeddings, self.whole_modality)
+    def _all_images(self, embeddings: Embeddings, among: Array) -> Array:
+        """Every image of the modality that is taken whole, among those of a mask (N,)."""
+        people = self._people(embeddings, self.whole_modality, among)
         return np.concatenate(list(people.values()))
 
-    def _sample(self, embeddings: Embeddings, trial: int) -> Array:
-        """One image of each person in each camera of the modality that is drawn."""
-        people = self._people(embeddings, self.drawn_modality)
+    def _sample(self, embeddings: Embeddings, trial: int, among: Array) -> Array:
+        """One image of each person in each camera of the modality that is drawn, among those of a mask (N,)."""
+        people = self._people(embeddings, self.drawn_modality, among)
         return draw_images(people, seeded_draw, trial, shots=1)
 
-    def _people(self, embeddings: Embeddings, modality: Modality) -> dict[PersonInCamera, Array]:
+    def _people(self, embeddings: Embeddings, modality: Modality, among: Array) -> dict[PersonInCamera, Array]:
         """(camera, pid) -> places of the images; identities ascend, then cameras."""
-        people = images_by_person(embeddings, None, self.test_ids, modality)
+        people = images_by_person(embeddings, None, self.test_ids, modality, among)
         if not people:
             raise DataError(f"{self.key}: there are no {modality} images among the embeddings.")
         return {person: people[person] for person in sorted(people, key=identity_first)}

@@ -21,7 +21,7 @@ from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import NothingRemoved
 from crossreid.evaluation.results import SPLITS, IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import as_ids, images_of
+from crossreid.evaluation.subsets import as_ids, images_of, may_query
 
 REGDB_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_thermal": ("visible", "infrared"),
@@ -77,7 +77,7 @@ class RegDBProtocol(RetrievalProtocol):
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) all images of the query modality, by identity and frame."""
-        return images_of(embeddings, self.query_modality, self.test_ids)
+        return images_of(embeddings, self.query_modality, self.test_ids, may_query(embeddings))
 
     def gallery(self, embeddings: Embeddings, trial: int) -> Array:
         """(G,) all images of the gallery modality, by identity and frame."""

@@ -14,7 +14,7 @@ from crossreid.evaluation.protocol import RetrievalProtocol
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import as_ids, images_by_person
+from crossreid.evaluation.subsets import as_ids, images_by_person, may_query
 
 DrawName = Literal["official", "seeded"]
 
@@ -72,7 +72,7 @@ class SampledGalleryProtocol(RetrievalProtocol):
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) all images of the query cameras, the same in each trial, by camera, identity and frame."""
-        people = images_by_person(embeddings, self.query_cameras, self.test_ids)
+        people = images_by_person(embeddings, self.query_cameras, self.test_ids, among=may_query(embeddings))
         if not people:
             raise DataError(f"{self.key}: there are no probes, that is images of the cameras {self.query_cameras}.")
         return np.concatenate(list(people.values()))

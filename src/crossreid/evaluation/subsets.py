@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from crossreid.data.records import Modality
+from crossreid.data.records import ROLES, Modality
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
 
@@ -21,17 +21,36 @@ def as_ids(ids: Sequence[int] | None) -> tuple[int, ...] | None:
     return tuple(map(int, ids))
 
 
-def images_of(embeddings: Embeddings, modality: Modality, ids: Sequence[int] | None = None) -> Array:
-    """Places of all images of a modality (and of these identities), by camera, identity and frame.
+def may_query(embeddings: Embeddings, *, fixed: bool = False) -> Array:
+    """(N,) bool, True where an image may be a probe: no distractor, and with ``fixed`` queries none of the gallery's."""
+    barred = ("distractor", "gallery") if fixed else ("distractor",)
+    return ~np.isin(embeddings.roles, [ROLES.index(role) for role in barred])
+
+
+def may_be_found(embeddings: Embeddings, *, fixed: bool = False) -> Array:
+    """(N,) bool, True where an image may be in a gallery: any, but with ``fixed`` queries none of those."""
+    if not fixed:
+        return np.ones(len(embeddings), dtype=np.bool_)
+    return np.asarray(embeddings.roles != ROLES.index("query"))
+
+
+def images_of(
+    embeddings: Embeddings, modality: Modality, ids: Sequence[int] | None = None, among: Array | None = None
+) -> Array:
+    """Places of all images of a modality (of these identities, among those of a mask), by camera, identity and frame.
 
     Raises:
         DataError: there is none.
     """
     mask = embeddings.infrared == (modality == "infrared")
-    if ids is not None:
-        mask &= np.isin(embeddings.pids, ids)
     if not mask.any():
         raise DataError(f"There are no {modality} images among the embeddings.")
+    if ids is not None:
+        mask &= np.isin(embeddings.pids, ids)
+    if among is not None:
+        mask &= among
+    if not mask.any():
+        raise DataError(f"None of the {modality} images among the embeddings can take this part in the test.")
     return _in_order(embeddings, np.flatnonzero(mask))
 
 
@@ -40,10 +59,11 @@ def images_by_person(
     cameras: Sequence[int] | None,
     ids: Sequence[int] | None,
     modality: Modality | None = None,
+    among: Array | None = None,
 ) -> dict[PersonInCamera, Array]:
     """Places in ``embeddings`` of each (camera, pid)'s images, by ascending frame; cameras, then pids ascend.
 
-    ``None`` takes all cameras, identities or modalities.
+    ``None`` takes all cameras, identities, modalities or images.
     """
     mask = np.ones(len(embeddings), dtype=np.bool_)
     if cameras is not None:
@@ -52,6 +72,8 @@ def images_by_person(
         mask &= np.isin(embeddings.pids, ids)
     if modality is not None:
         mask &= embeddings.infrared == (modality == "infrared")
+    if among is not None:
+        mask &= among
     places = _in_order(embeddings, np.flatnonzero(mask))
     if not len(places):
         return {}

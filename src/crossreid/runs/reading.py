@@ -184,7 +184,7 @@ def _without_results(folder: Path) -> Run:
 def _fingerprint_when_written(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     """The digest that run.json should hold, by the rule of the format that the run was kept in."""
     if "format" in raw:
-        return fingerprint(config)
+        return fingerprint(raw)  # without the defaults of settings that came since
     return fingerprint_of_format_1(raw)
 
 

@@ -26,10 +26,18 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     version = config.get("format", 1)
     if version == FORMAT:
-        return dict(config)
+        return _with_newer_settings(config)
     if version == 1:
         return _from_format_1(config)
     raise ConfigError(f"These settings were written by a newer version (format {version}; this one reads {FORMAT}).")
+
+
+def _with_newer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of this format with the defaults of those that came since; of a method that is not known here, as they are."""
+    try:
+        return run_config_from_plain(config).to_plain()
+    except (ConfigError, KeyError, TypeError, AttributeError):
+        return dict(config)
 
 
 def _from_format_1(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,49 @@ SOURCES = "crossreid.data.datasets.sources"
 
 
 @dataclass
+class DecodingConfig(Settings):
+    """How image files come to RGB in [0, 1]; :mod:`crossreid.data.decoding` says what is done with which kind of file."""
+
+    stretch: str = setting(
+        "depth",
+        "of grey images deeper than 8 bits, what becomes 0 and 1: the ends of the file's depth, a fixed range, "
+        "percentiles of the training images, or percentiles of each image",
+        choices=("depth", "range", "percentiles", "per_image"),
+    )
+    range: list[float] | None = setting(
+        None,
+        "with stretch=range, the file's values that become 0 and 1, such as [7000,9000]",
+        at_least=-(2**31),
+        at_most=2**32 - 1,
+        length=2,
+        ascending=True,
+    )
+    percentiles: list[float] = setting(
+        [0.5, 99.5],
+        "with stretch=percentiles or per_image, those that become 0 and 1",
+        at_least=0,
+        at_most=100,
+        length=2,
+        ascending=True,
+    )
+    background: list[int] = setting(
+        [255, 255, 255], "colour that transparent images are laid on", at_least=0, at_most=255, length=3
+    )
+    unreadable: str = setting(
+        "refuse",
+        "what is done about an image that cannot be read: refuse the dataset, or leave the image out and say so",
+        choices=("refuse", "skip"),
+    )
+
+    def check_together(self, place: str) -> None:
+        """A range belongs to stretch=range."""
+        if (self.stretch == "range") != (self.range is not None):
+            raise ConfigError(
+                f"{place}.stretch=range and {place}.range=[low,high] belong together: say both, or neither."
+            )
+
+
+@dataclass
 class DataConfig(Settings):
     """What all datasets have.
 
@@ -33,11 +76,17 @@ class DataConfig(Settings):
     root: str = setting(REQUIRED, "the dataset's folder")
     cache: str = setting("datasets/cache", "folder of decoded images")
     evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1, ceiling=100_000)
+    decoding: DecodingConfig = setting(DecodingConfig(), "how files become pixels")
 
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root)
+        return home_filled_in(self.root)
+
+    @property
+    def cache_folder(self) -> Path:
+        """Folder of decoded images."""
+        return home_filled_in(self.cache)
 
     @property
     def split_number(self) -> int | None:
@@ -138,7 +187,7 @@ class SyntheticConfig(DataConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 @dataclass
@@ -171,7 +220,7 @@ class SyntheticRegDBConfig(RegDBSplitConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return Path(self.root) if self.root else _drawn_folder(self.name, self.people)
+        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
 
 
 def _counts() -> Any:
@@ -230,7 +279,12 @@ class FolderConfig(DataConfig):
     )
     modality: str | None = setting(None, "of all images, where no folder says it", choices=("visible", "infrared"))
     infrared_cameras: list[int] | None = setting(
-        None, "the cameras that are infrared, where no folder says it, such as [3,6]", at_least=1, ceiling=1_000_000
+        None,
+        "the cameras that are infrared, where no folder says it, such as [3,6]",
+        at_least=1,
+        at_most=9999,
+        filled=True,
+        distinct=True,
     )
 
 
@@ -272,6 +326,14 @@ BUILT_IN_DATASETS: dict[str, type[DataConfig]] = {
 
 NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")
 """Settings that say where a dataset lies, not what is in it."""
+
+
+def home_filled_in(place: str) -> Path:
+    """A path whose ``~`` at the start stands for a user's home; it stays where there is no such user."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
 
 
 def _drawn_folder(name: str, people: SyntheticPeople | RegDBPeople) -> Path:

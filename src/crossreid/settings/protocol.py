@@ -97,7 +97,10 @@ class LLCMProtocolConfig(ProtocolConfig):
 
 @dataclass
 class AllPairsProtocolConfig(ProtocolConfig):
-    """Every image of one modality queries every image of the other, or of its own; one trial, nothing drawn."""
+    """Every image of one modality queries every image of the other, or of its own; one trial, nothing drawn.
+
+    Where a dataset keeps queries and gallery apart, that is kept, unless ``queries`` is ``all``.
+    """
 
     name: ClassVar[str] = "all_pairs"
 
@@ -107,6 +110,12 @@ class AllPairsProtocolConfig(ProtocolConfig):
         choices=("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir"),
         filled=True,
         distinct=True,
+    )
+    queries: str | None = setting(
+        None,
+        "fixed: only images in query/ query, only those in gallery/ or bounding_box_test/ are found; all: every image does "
+        "both; null: fixed where there are such folders",
+        choices=("all", "fixed"),
     )
     removal: str = setting(
         "same_person_same_camera",

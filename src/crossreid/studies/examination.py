@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from crossreid.console import console
-from crossreid.data.cache import available_cores
+from crossreid.data.cache import available_cores, damaged_caches
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.datasets.sources import open_source
 from crossreid.data.doctor import Examination, examine
@@ -46,7 +46,15 @@ def examine_dataset(data: DataConfig, protocol: ProtocolConfig, *, progress: boo
         sizes = protocol_sizes(build_protocols(protocol, Scored.of(data, data, dataset)), dataset)
     except CrossReIDError as error:
         complaints = [*complaints, str(error)]
-    findings = examine(dataset, source.expected(), complaints, workers=available_cores(), progress=progress)
+    findings = examine(
+        dataset,
+        source.expected(),
+        complaints,
+        decoding=data.decoding,
+        damaged_caches=damaged_caches(dataset.root, data.cache_folder),
+        workers=available_cores(),
+        progress=progress,
+    )
     return ExaminedDataset(findings, sizes)
 
 
@@ -66,7 +74,7 @@ def protocol_sizes(protocols: ProtocolSet, dataset: ReIDDataset) -> dict[str, tu
 
 
 def show(examined: ExaminedDataset, data: DataConfig) -> None:
-    """A table of counts, what the protocol makes of them, then the findings, a line each."""
+    """Tables of counts, of names and of what was left out, what the protocol makes of it, then the findings, a line each."""
     table = Table(title=f"{data.name} at {data.folder}", title_justify="left")
     for heading in ("split", "camera", "ids", "expected", "images", "expected", ""):
         table.add_column(heading, justify="left" if heading in ("split", "") else "right")
@@ -80,8 +88,15 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
             row.split, str(row.camera), str(row.found.ids), ids, str(row.found.images), images, mark, style=style
         )
     console.print(table)
+    show_names(examined.findings)
     for key, (probes, gallery) in examined.sizes.items():
         console.print(f"{key}: {probes} probes, {gallery} gallery images")
+    for use in examined.findings.ranges:
+        low, high, black, white = use.grey
+        console.print(
+            f"{use.images} {use.modality} images are deeper than 8 bits: values from {low:g} to {high:g}, of which {black:g} "
+            f"becomes black and {white:g} white"
+        )
     findings = examined.findings.findings
     for finding in findings:
         style = "red" if finding.severity == "error" else "yellow"
@@ -89,3 +104,25 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = len(findings) - errors
     console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.")
+
+
+def show_names(findings: Examination) -> None:
+    """What was understood of the files' names, with examples, and what was left out."""
+    for read in findings.names:
+        table = Table(title=f"{read.images} images named as {read.pattern}", title_justify="left")
+        for heading in ("file", "split", "person", "camera", "modality"):
+            table.add_column(heading, overflow="fold")
+        for example in read.examples:
+            person = "distractor" if example.role == "distractor" else str(example.pid)
+            split = example.split if example.role in ("any", "distractor") else f"{example.split} ({example.role})"
+            table.add_row(example.file, split, person, str(example.camera), example.modality)
+        console.print(table)
+    if not findings.skipped:
+        return
+    table = Table(title="Not read", title_justify="left")
+    table.add_column("reason")
+    table.add_column("files", justify="right")
+    table.add_column("such as", overflow="fold")
+    for part in findings.skipped:
+        table.add_row(part.reason, str(part.files), str(part.example))
+    console.print(table)

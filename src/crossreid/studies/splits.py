@@ -23,7 +23,7 @@ from crossreid.runs.results import UNTRAINED
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanOverSplits:
     """The mean over splits of one row of one run's settings and seed.
 
     Attributes:
@@ -90,7 +90,7 @@ def gather(folder: Path) -> tuple[list[Run], list[str]]:
     return [run for run in runs if run.finished], missing
 
 
-def means_over_splits(runs: Sequence[Run]) -> tuple[list[Mean], list[str]]:
+def means_over_splits(runs: Sequence[Run]) -> tuple[list[MeanOverSplits], list[str]]:
     """A mean for each row of runs that differ in the split alone, and why others have none."""
     alike: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
@@ -107,7 +107,7 @@ def means_over_splits(runs: Sequence[Run]) -> tuple[list[Mean], list[str]]:
         for variant, by_key in by_row.items():
             label = f"{labels[kind]}/{variant}" if variant else labels[kind]
             try:
-                means.append(Mean(label, {key: average_splits(results) for key, results in by_key.items()}))
+                means.append(MeanOverSplits(label, {key: average_splits(results) for key, results in by_key.items()}))
             except DataError as error:
                 refused.append(f"{label}: {error}")
     return means, refused

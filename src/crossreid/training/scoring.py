@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from crossreid.console import console, err_console, notice, track
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
+from crossreid.data.records import ROLES
 from crossreid.errors import NothingToScoreError, NotScoredError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import (
@@ -54,6 +55,7 @@ def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) 
         frames=[r.frame for r in records],  # type: ignore[arg-type]
         rows=rows,
         paths=tuple(str(r.path) for r in records),
+        roles=[ROLES.index(r.role) for r in records],  # type: ignore[arg-type]
     )
 
 

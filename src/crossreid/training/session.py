@@ -257,7 +257,7 @@ def _describe(data: ReIDDataModule) -> str:
     """What was found on disk."""
     dataset, counts = data.dataset, []
     for split, rows in dataset.splits.items():
-        people = len({dataset.records[row].pid for row in rows})
+        people = len(dataset.people(split))
         infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
         counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
     unpaired = data.index.unpaired

@@ -2,7 +2,7 @@
 
 from crossreid.data.datasets.base import CameraCount, ReIDDataset, SplitCounts, verify_counts
 from crossreid.data.datasets.folder import read_folder
-from crossreid.data.datasets.lists import Complain, refuse, some
+from crossreid.data.datasets.lists import Complain, SkippedFiles, refuse, some
 from crossreid.data.datasets.llcm import LLCM_COUNTS, read_llcm
 from crossreid.data.datasets.regdb import REGDB_COUNTS, REGDB_SPLITS, read_regdb
 from crossreid.data.datasets.sysu_mm01 import SYSU_MM01_COUNTS, read_sysu_mm01
@@ -15,6 +15,7 @@ __all__ = [
     "CameraCount",
     "Complain",
     "ReIDDataset",
+    "SkippedFiles",
     "SplitCounts",
     "read_folder",
     "read_llcm",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +75,11 @@ class ReIDDataset:
                 f"{self.name} at '{self.root}' has no split '{lacking}' (splits there: {there}): add its folder or list."
             )
         return np.sort(np.concatenate([self.splits[name] for name in splits]))
+
+    def without(self, rows: Collection[int]) -> ReIDDataset:
+        """The same records, of which no split has these rows."""
+        left_out = np.fromiter(rows, dtype=np.int64, count=len(rows))
+        return replace(self, splits={split: np.setdiff1d(kept, left_out) for split, kept in self.splits.items()})
 
     def people(self, split: str) -> set[int]:
         """The identities of a split, without distractors."""

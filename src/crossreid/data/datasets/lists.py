@@ -242,7 +242,7 @@ def read_image_list(path: Path) -> list[str]:
     """
     names: list[str] = []
     for number, line in enumerate(read_text(path, "image list").splitlines(), start=1):
-        words = line.rsplit(maxsplit=1)
+        words = line.strip().rsplit(maxsplit=1)
         if words and (len(words) != 2 or not words[1].isdecimal()):
             raise DataError(
                 f"Line {number} of '{path}' is {shortened(line.strip())} where 'path label' belongs; restore it."

@@ -8,10 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+from crossreid.console import notice
 from crossreid.data.cache import available_cores
 from crossreid.data.datasets.base import CameraCount, ReIDDataset, SplitCounts
 from crossreid.data.datasets.folder import read_folder
-from crossreid.data.datasets.lists import Complain, refuse
+from crossreid.data.datasets.lists import Complain, read_text, refuse
 from crossreid.data.datasets.llcm import LLCM_COUNTS, read_llcm
 from crossreid.data.datasets.regdb import REGDB_COUNTS, read_regdb
 from crossreid.data.datasets.sysu_mm01 import SYSU_MM01_COUNTS, read_sysu_mm01
@@ -45,11 +46,16 @@ class DataSource(ABC, Generic[DataConfigT]):
     def read(self, *, progress: bool = False) -> ReIDDataset:
         """Verify the dataset on disk and list its records; a generated one is made first where it is not there.
 
+        Says what was left out, and what was decided in reading.
+
         Raises:
             DataError: something is missing, too much or damaged.
         """
         self.prepare(progress=progress)
-        return self.list_records(self.expected(), refuse)
+        dataset = self.list_records(self.expected(), refuse)
+        for remark in dataset.remarks():
+            notice(remark)
+        return dataset
 
     def survey(self, *, progress: bool = False) -> tuple[ReIDDataset, list[str]]:
         """The dataset as far as it can be read, not verified, and what its reader complains of.
@@ -187,11 +193,16 @@ def read_manifest(root: Path) -> SplitCounts:
         raise DataError(
             f"'{path}' is missing, so the set cannot be verified: remove '{root}' and let it be made again."
         )
-    manifest = json.loads(path.read_text(encoding="utf-8"))["counts"]
     counts: dict[str, dict[int, CameraCount]] = {}
-    for split, cameras in manifest.items():
-        counts[split] = {}
-        for camid, count in cameras.items():
-            if count["images"]:
-                counts[split][int(camid)] = CameraCount(count["ids"], count["images"])
+    try:
+        manifest = json.loads(read_text(path, "manifest"))["counts"]
+        for split, cameras in manifest.items():
+            counts[split] = {}
+            for camid, count in cameras.items():
+                if count["images"]:
+                    counts[split][int(camid)] = CameraCount(int(count["ids"]), int(count["images"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"'{path}' is damaged, so the set cannot be verified: remove '{root}' and let it be made again."
+        ) from error
     return counts

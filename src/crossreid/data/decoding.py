@@ -1,0 +1,328 @@
+"""From an image file of any kind to RGB: the one decoder of training, scoring and the doctor.
+
+What is done with which file, in this order:
+
+* Only still images are read: a file with several pages or frames is refused, but for the preview that cameras append
+  (MPO).
+* **Orientation** that a camera noted (EXIF) is applied.
+* **Transparency** of any kind is laid on ``background``: colours under transparent pixels play no part.
+* **8 bits a channel** (grey, palette, RGB, CMYK, YCbCr, HSV, LAB, one bit): converted to sRGB values, 255 being 1. CMYK
+  is converted without a colour profile. Of colour images with 16 bits a channel the upper eight are taken.
+* **Deeper grey** is stretched as ``stretch`` says. ``depth``: the largest number that the file's depth can hold is 1
+  (65535 of 16 bits, 4095 of a 12-bit TIFF); floating point holds [0, 1] or [0, 255], which the largest value among all
+  such files decides; integers of 32 bits, and signed ones, do not say what is white and are refused. ``range``: the two
+  values are 0 and 1. ``percentiles``: of the training images of one modality together (of all images, where none
+  trains), from up to 4,096 pixels an image. ``per_image``: of each image for itself. Values outside become 0 or 1.
+
+The result has 8 bits a channel, so stretching comes first, and resizing after it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageOps
+
+from crossreid.data.records import ImageRecord, Modality
+from crossreid.errors import DataError
+from crossreid.settings.data import DecodingConfig
+
+DECODER_VERSION = 2  # bump when the same file would give other pixels
+LARGEST = 64_000_000
+"""Pixels above which a file is refused: a picture of a person has thousands, and a few bytes can claim billions."""
+
+_SHALLOW_SUFFIXES = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})  # can hold no deep pixels
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+_SAMPLES, _FEWEST_SAMPLES = 4096, 64  # pixels of an image that percentiles are taken from,
+_ALL_SAMPLES = 2**24  # and of all images together
+_BITS_PER_SAMPLE, _ORIENTATION = 258, 274  # TIFF and EXIF tags
+
+Result = TypeVar("Result")
+Range = tuple[float, float]
+Values = npt.NDArray[np.float32]
+
+# Pillow warns of the size that this module refuses, in any thread and once more for each file
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class UnreadableImageError(DataError):
+    """One image file cannot be read, or does not say what its values mean.
+
+    Args:
+        path: the file.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The image '{path}' cannot be read ({reason}); restore it from the original archive, or leave such images out "
+            "by data.decoding.unreadable=skip."
+        )
+        self.reason = reason
+
+
+class GreyRange(NamedTuple):
+    """Values of an image deeper than 8 bits.
+
+    Attributes:
+        low, high: its smallest and largest value.
+        black, white: what became 0 and 1.
+    """
+
+    low: float
+    high: float
+    black: float
+    white: float
+
+
+class Decoded(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        image: RGB, 8 bits a channel, in the file's size, upright.
+        mode: Pillow's name of the file's channels.
+        grey: where the file is deeper than 8 bits, its values; else None.
+    """
+
+    image: Image.Image
+    mode: str
+    grey: GreyRange | None
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Files to RGB pixels, with what had to be learned from all files together.
+
+    Attributes:
+        config: the settings.
+        percentiles: modality -> values that become 0 and 1, with ``stretch=percentiles``.
+        float_white: the value of floating-point files that becomes 1, with ``stretch=depth``; None where there is none.
+    """
+
+    config: DecodingConfig = field(default_factory=DecodingConfig)
+    percentiles: Mapping[Modality, Range] = field(default_factory=dict)
+    float_white: float | None = None
+
+    def decode(self, path: Path, modality: Modality) -> Decoded:
+        """The picture in a file.
+
+        Raises:
+            UnreadableImageError: the file is damaged, larger than :data:`LARGEST`, or does not say what its values mean.
+        """
+
+        def decoded(image: Image.Image) -> Decoded:
+            if image.mode in _DEEP_MODES:
+                return self._deep(image, modality)
+            return Decoded(self._shallow(image), image.mode, None)
+
+        return _reading(path, decoded)
+
+    def _shallow(self, image: Image.Image) -> Image.Image:
+        """RGB of an image of 8 bits a channel."""
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            background = Image.new("RGBA", upright.size, (*self.config.background, 255))
+            return Image.alpha_composite(background, upright.convert("RGBA")).convert("RGB")
+        if upright.mode == "LAB":
+            return _lab_to_rgb(upright)
+        return upright.convert("RGB")
+
+    def _deep(self, image: Image.Image, modality: Modality) -> Decoded:
+        """RGB of a deeper, grey image."""
+        values = _deep_values(image)
+        black, white = self._ends(image, values, modality)
+        grey = _stretched(values, black, white)
+        coloured = _over_background(grey, _transparent(image, values), self.config.background)
+        upright = ImageOps.exif_transpose(_oriented_as(image, Image.fromarray(coloured)))
+        used = GreyRange(float(values.min()), float(values.max()), black, white)
+        return Decoded(upright.convert("RGB"), image.mode, used)
+
+    def _ends(self, image: Image.Image, values: Values, modality: Modality) -> Range:
+        """The values that become 0 and 1."""
+        if self.config.range is not None:
+            low, high = self.config.range
+            return low, high
+        if self.config.stretch == "percentiles":
+            return self.percentiles[modality]
+        if self.config.stretch == "per_image":
+            return _percentiles(values, self.config)
+        if image.mode == "F":
+            return 0.0, self._white(values)
+        return 0.0, float(2 ** _bits(image) - 1)
+
+    def _white(self, values: Values) -> float:
+        """What is white in floating point, refused where the values are in neither range."""
+        if values.min() < 0 or values.max() > 255:
+            raise ValueError(
+                f"its floating-point values reach from {values.min():g} to {values.max():g}, which is neither [0, 1] nor "
+                "[0, 255]: say data.decoding.stretch=range data.decoding.range=[low,high]"
+            )
+        if self.float_white is not None:
+            return self.float_white
+        return _white_of(float(values.max()))
+
+
+def make_decoder(
+    config: DecodingConfig, records: Sequence[ImageRecord], reference: Iterable[int] | None = None, *, workers: int = 1
+) -> Decoder:
+    """The decoder of a dataset; looks through its deep files where something is to be learned from them.
+
+    Args:
+        config: the settings.
+        records: all images.
+        reference: rows whose pixels percentiles are taken from; None for all.
+        workers: threads.
+
+    Files that cannot be read play no part here.
+    """
+    candidates = [record for record in records if record.path.suffix.lower() not in _SHALLOW_SUFFIXES]
+    if config.stretch == "depth":
+        return Decoder(config, float_white=_common_white(candidates, workers))
+    if config.stretch == "percentiles":
+        chosen = set() if reference is None else set(reference)
+        training = [record for record in candidates if record.row in chosen]
+        ends = _common_percentiles(training, config, workers) or _common_percentiles(candidates, config, workers)
+        return Decoder(config, percentiles=ends)
+    return Decoder(config)
+
+
+def _reading(path: Path, use: Callable[[Image.Image], Result]) -> Result:
+    """What ``use`` makes of an opened, loaded image; whatever goes wrong names the file."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > LARGEST:
+                raise ValueError(f"it claims {image.width} x {image.height} pixels")
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":
+                raise ValueError(f"it holds {frames} pictures: keep the one that is meant")
+            image.load()
+            return use(image)
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        reason = " ".join(str(error).split()).replace(f"'{path}'", "the file") or type(error).__name__
+        raise UnreadableImageError(path, reason[:200]) from error
+
+
+def _deep_values(image: Image.Image) -> Values:
+    """Grey values (H, W) of an image deeper than 8 bits, as the file has them."""
+    values = np.asarray(image)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError("it holds values that are no numbers")
+    return values.astype(np.float32)
+
+
+def _bits(image: Image.Image) -> int:
+    """Bits of an unsigned grey value."""
+    if image.mode == "I":
+        raise ValueError(
+            "integers of 32 bits, or signed ones, do not say what is white: say data.decoding.stretch=range "
+            "data.decoding.range=[low,high]"
+        )
+    tags = getattr(image, "tag_v2", {})
+    return int(tags[_BITS_PER_SAMPLE][0]) if _BITS_PER_SAMPLE in tags else 16
+
+
+def _stretched(values: Values, low: float, high: float) -> npt.NDArray[np.uint8]:
+    """[low, high] to 0 ... 255, the nearest; what lies outside is clipped."""
+    span = max(high - low, 1e-30)  # a flat image is black
+    share = np.clip((values - low) / span, 0, 1)
+    return np.asarray(np.rint(share * 255), dtype=np.uint8)
+
+
+def _transparent(image: Image.Image, values: Values) -> npt.NDArray[np.bool_] | None:
+    """Where a grey PNG says that pixels are transparent, by their value."""
+    value = image.info.get("transparency")
+    return values == value if isinstance(value, int) else None
+
+
+def _over_background(
+    grey: npt.NDArray[np.uint8], transparent: npt.NDArray[np.bool_] | None, background: Sequence[int]
+) -> npt.NDArray[np.uint8]:
+    """Grey (H, W), or colour (H, W, 3) where a background shows."""
+    if transparent is None:
+        return grey
+    colour = np.repeat(grey[..., None], 3, axis=2)
+    colour[transparent] = background
+    return colour
+
+
+def _oriented_as(image: Image.Image, pixels: Image.Image) -> Image.Image:
+    """Pixels that carry the orientation of the image that they were made from."""
+    orientation = image.getexif().get(_ORIENTATION)
+    if orientation is not None:
+        pixels.getexif()[_ORIENTATION] = orientation
+    return pixels
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    assert converted is not None  # only None when converted in place
+    return converted
+
+
+def _white_of(largest: float) -> float:
+    """1 where no value is larger, else 255."""
+    return 1.0 if largest <= 1 else 255.0
+
+
+def _percentiles(values: Values, config: DecodingConfig) -> Range:
+    low, high = np.percentile(values, config.percentiles)
+    return float(low), float(high)
+
+
+def _common_white(records: Sequence[ImageRecord], workers: int) -> float | None:
+    """What is white in all floating-point files together; None where there are none."""
+
+    def largest(image: Image.Image) -> float | None:
+        return float(_deep_values(image).max()) if image.mode == "F" else None
+
+    found = [value for value in _of_each(records, largest, workers) if value is not None]
+    return _white_of(max(found)) if found else None
+
+
+def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, workers: int) -> dict[Modality, Range]:
+    """What becomes 0 and 1 in each modality's deep files.
+
+    A modality without such files takes the other's: it may have some in the test alone.
+    """
+    each = max(_FEWEST_SAMPLES, min(_SAMPLES, _ALL_SAMPLES // max(1, len(records))))
+
+    def spread(image: Image.Image) -> Values | None:
+        if image.mode not in _DEEP_MODES:
+            return None
+        values = _deep_values(image).ravel()
+        step = max(1, values.size // each)
+        return values[::step]
+
+    pixels: dict[Modality, list[Values]] = {}
+    for record, values in zip(records, _of_each(records, spread, workers), strict=True):
+        if values is not None:
+            pixels.setdefault(record.modality, []).append(values)
+    ends = {modality: _percentiles(np.concatenate(parts), config) for modality, parts in pixels.items()}
+    if not ends:
+        return {}
+    first = next(iter(ends.values()))
+    return {"visible": ends.get("visible", first), "infrared": ends.get("infrared", first)}
+
+
+def _of_each(
+    records: Sequence[ImageRecord], measure: Callable[[Image.Image], Result | None], workers: int
+) -> list[Result | None]:
+    """What is measured of each file; None for one that cannot be read."""
+
+    def measured(record: ImageRecord) -> Result | None:
+        try:
+            return _reading(record.path, measure)
+        except UnreadableImageError:
+            return None
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(measured, records))

@@ -1,0 +1,53 @@
+"""Words of a command line in Hydra's grammar: text with signs of that grammar goes into quotes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+PLACES = (
+    "data.root",
+    "data.cache",
+    "protocol.permutations",
+    "run_dir",
+    "output_root",
+    "output",
+    "save_embeddings",
+    "embeddings",
+    "checkpoint",
+    "resume",
+)
+"""Settings that are one path each: what a person types there is meant as it stands."""
+
+_READ_AS_VALUES = ("null", "true", "false", "nan", "inf")
+"""Words that Hydra takes for something else than text."""
+
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.:-]*", re.ASCII)
+
+
+def as_text(text: str) -> str:
+    """Text as Hydra's grammar takes it for text: as it is where that works, else in quotes."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_VALUES:
+        return text
+    # in quotes a backslash stands for itself, but before a quote
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
+    return f"'{escaped}'"
+
+
+def with_paths_quoted(words: Sequence[str]) -> list[str]:
+    """A command line whose paths are in quotes where they have signs of the grammar: ``~``, brackets, spaces, commas, ``=``.
+
+    Left as they are: what is in quotes already, ``null``, interpolations, and in a multirun commas, which part its jobs.
+    """
+    sweeping = any(word in ("-m", "--multirun") for word in words)
+    return [_quoted(word, sweeping) for word in words]
+
+
+def _quoted(word: str, sweeping: bool) -> str:
+    key, sign, value = word.partition("=")
+    if not sign or key.lstrip("+") not in PLACES:
+        return word
+    said_in_grammar = value[:1] in ("'", '"') or value.lower() in ("", "null") or "${" in value
+    if said_in_grammar or (sweeping and "," in value):
+        return word
+    return f"{key}={as_text(value)}"
