@@ -85,9 +85,9 @@ _LEAST = {"num_identities": 1, "seed": 0, "iteration": 0}
 def _check_counters(ours: Mapping[str, Any], path: Path) -> None:
     """Refuse counters that are no whole numbers, or none that training writes."""
     for name, least in _LEAST.items():
-        value = ours.get(name)
+        value: Any = ours.get(name)
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not least <= value < 2**63:
+        if not (whole and least <= value < 2**63):
             raise CheckpointError(
                 f"The checkpoint '{path}' is damaged: its {name} is no whole number from {least}; use another one."
             )
