@@ -86,7 +86,7 @@ def _changed(
             content.pop(name, None)
     elif how == "shape":
         content[name] = draw(
-            st.sampled_from([array[None], array[..., None], array.reshape(-1), array[:0], np.array(3)])
+            st.sampled_from([array[None], array[..., None], array.reshape(-1), array.reshape(-1)[:0], np.array(3)])
         )
     elif how in ("value", "all"):
         return _with_value(draw, content, name, how)
