@@ -25,17 +25,17 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
 	$(BIN)/python -m crossreid.train model=aligngan logger=wandb run_dir=outputs/demo overwrite=true
 
-test: setup ## the whole test-suite (at most 30 minutes on two cores)
+test: setup ## the whole test-suite (some 45 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not full"
 
-test-fast: setup ## without the long runs (at most 6 minutes on two cores)
+test-fast: setup ## without the long runs (some 13 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not full"
 
 fuzz: setup ## the fuzzers with ten times as many cases and a new seed: make fuzz SEED=7 repeats one
 	@seed=$(or $(SEED),$$RANDOM); echo "fuzzing with SEED=$$seed"; \
 	CROSSREID_FUZZ=10 $(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-seed=$$seed
 
-test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference
+test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference, the other baselines on two processes
 	$(BIN)/python -m pytest -n 2 -m full
 
 lint: setup ## ruff: style and format

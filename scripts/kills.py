@@ -118,8 +118,8 @@ def moment_has_come(moment: str, run: Path, iterations: int, at: float) -> Calla
         "random": lambda: time.monotonic() - began >= at,
         "saving": lambda: any(run.glob(".*.ckpt.*.tmp")),
         "last iteration": lambda: logged(iterations - 1),
-        "scoring": lambda: (run / "joint.ckpt").is_file(),
-        "drawing": lambda: (run / "embeddings.json").is_file(),
+        "scoring": (run / "joint.ckpt").is_file,
+        "drawing": (run / "embeddings.json").is_file,
     }
     return questions[moment]
 
@@ -282,7 +282,7 @@ def run_kills(
 
     Every second kill is at a random moment, the others at the chosen ones in turn. After ``seconds`` no further one begins.
     """
-    import crossreid.experiment  # noqa: F401 - once for all forks
+    import crossreid.experiment
     import crossreid.train
     import crossreid.visualization  # noqa: F401
 

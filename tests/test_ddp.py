@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,8 +45,17 @@ def _check_weights(folder: Path) -> None:
     assert all(torch.equal(one[name], changed[name]) for name in parameters)
 
 
+ALWAYS = ("aligngan", "cmssft", "jsia", "lba", "tsgan", "cmgan", "xmodality", "strong")
+"""The five papers' methods, the baselines with several optimizers, and one with a single one."""
+
+
+def methods_under_ddp() -> list[Any]:
+    """All methods; the baselines outside :data:`ALWAYS` in `make test-full` only, for their 45 seconds each."""
+    return [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.full) for name in choices("model")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", choices("model"))
+@pytest.mark.parametrize("model", methods_under_ddp())
 def test_ranks_keep_equal_parameters_and_score_as_one_process(
     tmp_path: Path, people_root: Path, shared_folder: Path, model: str
 ) -> None:

@@ -104,7 +104,7 @@ def test_places_are_tried_without_a_trace(tmp_path: Path) -> None:
     check_writable(tmp_path / "new" / "folder" / "x.json", "output")
     with pytest.raises(WriteError, match=r"output is to be .*file/x\.json', and '.*file' is a file, not a folder"):
         check_writable(tmp_path / "file" / "x.json", "output")
-    with pytest.raises(WriteError, match="output is to be the file '.*', and a folder is there"):
+    with pytest.raises(WriteError, match=r"output is to be the file '.*', and a folder is there"):
         check_writable(tmp_path, "output")
     with pytest.raises(WriteError, match=r"output cannot be written to '/proc' \(.*\): choose another place"):
         check_writable(Path("/proc/x.json"), "output")

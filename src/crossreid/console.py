@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from io import StringIO, TextIOWrapper
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -115,6 +115,17 @@ def notice(message: str) -> None:
     """Print, once and not on every rank, one line that a person should know but that stops nothing."""
     if main_process():
         console.print(one_line(message))
+
+
+def complain(message: str) -> None:
+    """Print a mistake."""
+    err_console.print(f"Error: {message}", style="red")
+
+
+def stop(message: str) -> NoReturn:
+    """Say one sentence and end the command, a whole multirun too, with exit code 1."""
+    complain(message)
+    sys.exit(1)
 
 
 _CHATTY = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")

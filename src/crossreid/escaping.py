@@ -1,11 +1,11 @@
-"""Names and paths that others chose, made harmless where they are shown: terminal, Markdown, HTML, CSV, figures, file names.
+"""Names and paths that others chose, made harmless where they are shown: terminal, Markdown, CSV, figures, file names.
 
 What is escaped stays readable: a control character is shown by its number, nothing is dropped.
 """
 
 from __future__ import annotations
 
-import html as standard_html
+import html
 import re
 import unicodedata
 
@@ -50,17 +50,10 @@ def one_line(text: object) -> str:
     return _visible(str(text), "")
 
 
-def for_html(text: object) -> str:
-    """A name or path as text of an HTML page, or inside an attribute's quotes."""
-    return standard_html.escape(one_line(text), quote=True)
-
-
 def for_markdown(text: object) -> str:
     """A name or path as text of a Markdown page: it makes no table, no link and no emphasis, and no HTML either."""
-    plain = one_line(text)
-    without_marks = _MARKDOWN.sub(r"\\\1", plain)
-    # a page is turned into HTML, where these three have a meaning
-    return without_marks.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    without_marks = _MARKDOWN.sub(r"\\\1", one_line(text))
+    return html.escape(without_marks, quote=False)  # a page is turned into HTML
 
 
 def for_csv(cell: object) -> object:

@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from crossreid.console import err_console, main_process, quiet
+from crossreid.console import complain, main_process, notice, quiet, stop
 from crossreid.errors import CrossReIDError
 from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
@@ -41,7 +41,7 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
         except KeyboardInterrupt:  # of a run, which has said how to go on
             sys.exit(exit_code(signal.SIGINT) if main_process() else 0)
         except Stopped as stopped:
-            _say(f"Stopped by {name_of(stopped.signum)}: the same command starts again.")
+            notice(f"Stopped by {name_of(stopped.signum)}: the same command starts again.")
             sys.exit(stopped.code)
 
 
@@ -63,7 +63,7 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
             if message is None:
                 traceback.print_exc()
                 message = f"{type(error).__name__}: {one_line(error)}"
-            _say(f"Job {failed[-1]} failed: {message}")
+            complain(f"Job {failed[-1]} failed: {message}")
             interruption.check()  # it failed while it was to stop, so the other jobs do not begin
             return None  # the other jobs go on
 
@@ -120,13 +120,3 @@ def _job_name() -> str:
     hydra_config = HydraConfig.get()
     told = [word for word in hydra_config.overrides.task if not word.startswith(_UNTOLD)]
     return f"{hydra_config.job.num} ({' '.join(told)})"
-
-
-def _say(message: str) -> None:
-    err_console.print(f"Error: {message}", style="red")
-
-
-def stop(message: str) -> NoReturn:
-    """Say one sentence and end the command, a whole multirun too, with exit code 1."""
-    _say(message)
-    sys.exit(1)

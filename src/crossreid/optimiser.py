@@ -13,8 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from crossreid.console import WANDB_SWEEP, in_wandb_sweep
-from crossreid.launch import stop
+from crossreid.console import WANDB_SWEEP, in_wandb_sweep, stop
 from crossreid.settings.run import RunConfig
 
 PLAIN_SWEEPER = "basic"

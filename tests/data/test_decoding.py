@@ -1,5 +1,6 @@
 """The one decoder: every kind of file comes to the same pixels, or is refused by name."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from crossreid.data.cache import damaged_caches, open_cache
 from crossreid.data.decoding import Decoder, UnreadableImageError, make_decoder
 from crossreid.data.records import ImageRecord
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, DataError
 from crossreid.settings.data import DecodingConfig
 
 GREY = np.random.default_rng(0).integers(0, 256, (20, 10), dtype=np.uint8)
@@ -201,3 +202,27 @@ def test_a_damaged_cache_is_found_and_made_again(
     assert (open_cache(records, root, folder, (8, 4), progress=False).pixels == whole).all()
     assert "damaged: decoding them again" in capsys.readouterr().out
     assert damaged_caches(root, folder) == []
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_there(tmp_path: Path) -> None:
+    root, folder = tmp_path / "set", tmp_path / "cache"
+    records = some_records(root)
+    before = open_cache(records, root, folder, (8, 4), progress=False).pixels.copy()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, limits[1]))  # Python ignores the signal, and writing fails
+    try:
+        with pytest.raises(DataError, match=r"do not fit into .* need 0\.00 GiB, .* set data\.cache"):
+            open_cache(records, root, folder, (512, 256), progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(folder.glob("512x256-*.npy")) + list(folder.glob("*.partial")) + list(folder.glob(".*"))
+    assert (open_cache(records, root, folder, (8, 4), progress=False).pixels == before).all()
+
+
+def test_only_headers_of_shallow_files_are_read_to_learn_what_is_white(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = some_records(tmp_path / "set")
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda self: pytest.fail("decoded twice"))
+    assert make_decoder(DecodingConfig(), records).float_white is None
+    assert make_decoder(DecodingConfig(stretch="percentiles"), records).percentiles == {}

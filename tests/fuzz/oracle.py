@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, currently_in_test_context, event, settings
 from hypothesis import strategies as st
 
 from crossreid.errors import LONGEST_MESSAGE, CrossReIDError
@@ -70,11 +70,20 @@ def ends_well(case: Callable[[], Any], *, seconds: int = 60) -> tuple[Any, str]:
     """What a case gave, and ``""``; or None and the sentence that refused it. Anything else is raised."""
     try:
         with time_limit(seconds):
-            return case(), ""
+            given = case()
+        _count("a correct answer")
+        return given, ""
     except CrossReIDError as error:
         sentence = str(error)
     check_sentence(sentence)
+    _count("a sentence")
     return None, sentence
+
+
+def _count(outcome: str) -> None:
+    """For --hypothesis-show-statistics: how many cases ended which way."""
+    if currently_in_test_context():
+        event(outcome)
 
 
 def check_sentence(sentence: str) -> None:
@@ -120,12 +129,6 @@ def digest(folder: Path) -> dict[str, str]:
         name = str(path.relative_to(folder))
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
     return found
-
-
-def reach(path: Path) -> Path:
-    """A path that is there."""
-    assert path.exists(), path
-    return path
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Killed at every moment and gone on with: nothing is lost, nothing lives on, nothing is left (scripts/kills.py does it by tens)."""
+"""Killed at every moment and gone on with: nothing is lost, nothing lives on, nothing is left."""
 
 import json
 import subprocess
@@ -24,7 +24,11 @@ print(json.dumps(run_kills(["baseline"], len(moments), moments=moments, signals=
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("moments", "signals"),
-    [("last iteration,scoring", "SIGKILL,SIGTERM,SIGINT"), ("saving,drawing", "SIGKILL,SIGTERM"), ("random", "SIGKILL")],
+    [
+        ("last iteration,scoring", "SIGKILL,SIGTERM,SIGINT"),
+        ("saving,drawing", "SIGKILL,SIGTERM"),
+        ("random", "SIGKILL"),
+    ],
 )
 def test_kills_lose_nothing(tmp_path: Path, people_root: Path, shared_folder: Path, moments: str, signals: str) -> None:
     places = [str(ROOT / "scripts"), moments, str(people_root), str(shared_folder / "cache"), signals]

@@ -100,7 +100,9 @@ def test_a_zombie_is_dead(sleeper: subprocess.Popen) -> None:
 def test_of_another_machine_nobody_knows(tmp_path: Path, settings: dict[str, Any]) -> None:
     place = tmp_path / "run"
     locked(place, replace(Owner.me(), host="node17", pid=4))
-    with pytest.raises(OwnedError, match=r"belongs to process 4 on node17 since .*; if it runs no more, remove '.*lock"):
+    with pytest.raises(
+        OwnedError, match=r"belongs to process 4 on node17 since .*; if it runs no more, remove '.*lock"
+    ):
         open_run(settings | {"run_dir": str(place)})
     (place / LOCK).write_text('{"pid": ')
     with pytest.raises(OwnedError, match=r"lock\.json' cannot be read, so nobody knows .* remove that file"):
@@ -163,9 +165,8 @@ def test_a_replaced_run_goes_when_its_successor_is_there(tmp_path: Path, setting
     (run.path / "figures").mkdir()
     (run.path / "figures" / "tsne.png").write_bytes(b"picture")
     before = files_in(run.path)
-    with owned(run, overwrite=True):
-        with disk_of(10), pytest.raises(WriteError, match="could not be written"):
-            start_run(run, settings | {"seed": 1}, overwrite=True)
+    with owned(run, overwrite=True), disk_of(10), pytest.raises(WriteError, match="could not be written"):
+        start_run(run, settings | {"seed": 1}, overwrite=True)
     assert files_in(run.path) == before
     with owned(run, overwrite=True):
         start_run(run, settings | {"seed": 1}, overwrite=True)

@@ -52,7 +52,10 @@ COLLISIONS = {
         ["evaluate", "checkpoint=x.ckpt", "report.figures=true"],
         "'figures_x' is there, and nothing says that crossreid.evaluate wrote it: choose another report.figures",
     ),
-    "evaluate: a folder": (["evaluate", "checkpoint=x.ckpt", "output=figures_x"], "output is to be the file 'figures_x'"),
+    "evaluate: a folder": (
+        ["evaluate", "checkpoint=x.ckpt", "output=figures_x"],
+        "output is to be the file 'figures_x'",
+    ),
     "evaluate: a file as a folder": (
         ["evaluate", "checkpoint=x.ckpt", "output=e.npz/a.json"],
         "output is to be 'e.npz/a.json', and",

@@ -175,3 +175,52 @@ def _outside(meaning, whole: bool) -> list[float]:
     if meaning.below is not None:
         wrong.append(meaning.below)
     return wrong
+
+
+def test_several_machines_are_told_where_they_meet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from crossreid.training.environment import check_machines
+
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "SLURM_NTASKS", "KUBERNETES_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    check_machines(1)
+    with pytest.raises(
+        ConfigError, match=r"trainer\.num_nodes=2 waits for 2 machines .* set MASTER_ADDR and NODE_RANK"
+    ):
+        check_machines(2)
+    monkeypatch.setenv("MASTER_ADDR", "10.0.0.1")
+    with pytest.raises(ConfigError, match="set NODE_RANK"):
+        check_machines(2)
+    monkeypatch.setenv("NODE_RANK", "1")
+    monkeypatch.setenv("MASTER_PORT", "4000")
+    check_machines(2)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Waiting until this command runs on 2 machines, which meet at 10.0.0.1:4000." in told
+    for name in ("MASTER_ADDR", "NODE_RANK"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    check_machines(2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer=3"], "trainer is chosen by a name"),
+        (["=3"], "'=3' cannot be read"),
+        (["model=[agw,lba]"], "model is chosen by a name"),
+        (["+logger=csv"], "logger is chosen twice"),
+        (["seed=1,2"], "'seed=1,2' names several values"),
+        (["seed=range(3)"], r"'seed=range\(3\)' names several values"),
+        (["data.root=${nowhere}"], r"refers by \$\{\.\.\.\} to something that is not there"),
+        (["model.streams=3"], "model.streams cannot have a value of this kind"),
+        (["report.figures=maybe"], "report.figures cannot have this value: give true or false"),
+        (["model_scale=agw/small"], "sets 'non_local', which is no setting of what is chosen"),
+        (["name='a\nb'"], "name is 'a b': leave out the sign"),
+    ],
+)
+def test_what_goes_wrong_while_composing_is_said_in_the_words_of_the_settings(words: list[str], message: str) -> None:
+    from crossreid.settings.compose import compose, run_config
+
+    with pytest.raises(ConfigError, match=message):
+        run_config(compose("train", words))

@@ -28,7 +28,10 @@ MISSING = {
         ["model=aligngan", "model.backbone.weights=gone.pth"],
         "There is no weights file 'gone.pth'",
     ),
-    "login": (["logger=wandb_online"], "logger=wandb_online needs a W&B account and none is logged in: run `wandb login`"),
+    "login": (
+        ["logger=wandb_online"],
+        "logger=wandb_online needs a W&B account and none is logged in: run `wandb login`",
+    ),
     "matplotlib": (["report.figures=true"], "Figures need matplotlib and scikit-learn"),
     "place": (["run_dir=text.mat/run"], "run_dir is to be 'text.mat/run', and"),
     "output_root": (["output_root=text.mat"], "output_root is to be 'text.mat/baseline/"),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import zlib
@@ -34,6 +35,8 @@ from crossreid.settings.data import DecodingConfig
 
 _VERIFIED_ON_OPENING = 512  # images, evenly spread: some ten milliseconds
 _BYTES_PER_GIB = 2**30
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says of a full disk, a quota that is used up, and a file beyond its limit."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -163,26 +166,26 @@ def _build(
     black = np.zeros((*size, 3), dtype=np.uint8)
     label = f"decoding images at {size[0]}x{size[1]}"
     try:
-        with partial.open("wb") as stream, ThreadPoolExecutor(workers) as pool:
+        with partial.open("wb") as stream:
             _write_header(stream, (len(records), *size, 3))
-            decoded = pool.map(lambda record: _pixels(record, size, decoder), records)
+            pool = ThreadPoolExecutor(workers)
             try:
+                decoded = pool.map(lambda record: _pixels(record, size, decoder), records)
                 for row, pixels in enumerate(track(decoded, label, total=len(records), enabled=progress)):
                     if isinstance(pixels, str):
                         unreadable[row] = pixels
                     content = (black if isinstance(pixels, str) else pixels).tobytes()
                     checksums.append(zlib.crc32(content))
                     stream.write(content)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # the first damaged image is enough
-                raise
+            finally:
+                pool.shutdown(cancel_futures=True)  # behind a damaged image, or Ctrl-C, the others are not wanted
             stream.flush()
             os.fsync(stream.fileno())
         note = {"crc32": checksums, "unreadable": {str(row): reason for row, reason in unreadable.items()}}
         write_atomically(_note(target), lambda stream: stream.write(json.dumps(note).encode()))
         partial.replace(target)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno not in _FULL:
             raise
         raise DataError(
             f"The decoded images do not fit into '{target.parent}': they need "
@@ -199,8 +202,16 @@ def _write_header(stream: Any, shape: tuple[int, ...]) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)
     stream.flush()
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(stream.fileno(), 0, stream.tell() + int(np.prod(shape)))
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(stream.fileno(), 0, stream.tell() + math.prod(shape))
+    except OSError as error:
+        if error.errno not in (
+            errno.EOPNOTSUPP,
+            errno.EINVAL,
+        ):  # this disk reserves nothing: it is full when it is full
+            raise
 
 
 def _pixels(record: ImageRecord, size: tuple[int, int], decoder: Decoder) -> Pixels | str:

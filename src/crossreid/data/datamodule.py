@@ -177,7 +177,7 @@ class ReIDDataModule(pl.LightningDataModule):
 
     @property
     def dataset(self) -> ReIDDataset:
-        """The verified dataset; read on first use. Of images that cannot be read and may be left out, no split knows."""
+        """The verified dataset; read on first use. With ``unreadable=skip`` no split holds the images that cannot be read."""
         if self._dataset is None:
             dataset = self._read()
             if self.decoding.unreadable == "skip":

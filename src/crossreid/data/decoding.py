@@ -20,8 +20,9 @@ The result has 8 bits a channel, so stretching comes first, and resizing after i
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -42,6 +43,7 @@ _SHALLOW_SUFFIXES = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})  # can hold no 
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _SAMPLES, _FEWEST_SAMPLES = 4096, 64  # pixels of an image that percentiles are taken from,
 _ALL_SAMPLES = 2**24  # and of all images together
+_MOST_PIXELS = (0.5, 99.5)  # percentiles
 _BITS_PER_SAMPLE, _ORIENTATION = 258, 274  # TIFF and EXIF tags
 
 Result = TypeVar("Result")
@@ -72,7 +74,7 @@ class GreyRange(NamedTuple):
     """Values of an image deeper than 8 bits.
 
     Attributes:
-        low, high: its smallest and largest value.
+        low, high: values between which 99 of 100 pixels lie: a sensor has dead pixels.
         black, white: what became 0 and 1.
     """
 
@@ -116,13 +118,10 @@ class Decoder:
         Raises:
             UnreadableImageError: the file is damaged, larger than :data:`LARGEST`, or does not say what its values mean.
         """
-
-        def decoded(image: Image.Image) -> Decoded:
+        with _opened(path) as image:
             if image.mode in _DEEP_MODES:
                 return self._deep(image, modality)
             return Decoded(self._shallow(image), image.mode, None)
-
-        return _reading(path, decoded)
 
     def _shallow(self, image: Image.Image) -> Image.Image:
         """RGB of an image of 8 bits a channel."""
@@ -141,7 +140,8 @@ class Decoder:
         grey = _stretched(values, black, white)
         coloured = _over_background(grey, _transparent(image, values), self.config.background)
         upright = ImageOps.exif_transpose(_oriented_as(image, Image.fromarray(coloured)))
-        used = GreyRange(float(values.min()), float(values.max()), black, white)
+        low, high = np.percentile(values, _MOST_PIXELS)
+        used = GreyRange(float(low), float(high), black, white)
         return Decoded(upright.convert("RGB"), image.mode, used)
 
     def _ends(self, image: Image.Image, values: Values, modality: Modality) -> Range:
@@ -193,8 +193,9 @@ def make_decoder(
     return Decoder(config)
 
 
-def _reading(path: Path, use: Callable[[Image.Image], Result]) -> Result:
-    """What ``use`` makes of an opened, loaded image; whatever goes wrong names the file."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image whose header was read, its pixels not yet; whatever goes wrong with it names the file."""
     try:
         with Image.open(path) as image:
             if image.width * image.height > LARGEST:
@@ -202,8 +203,7 @@ def _reading(path: Path, use: Callable[[Image.Image], Result]) -> Result:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":
                 raise ValueError(f"it holds {frames} pictures: keep the one that is meant")
-            image.load()
-            return use(image)
+            yield image
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         reason = " ".join(str(error).split()).replace(f"'{path}'", "the file") or type(error).__name__
         raise UnreadableImageError(path, reason[:200]) from error
@@ -281,10 +281,10 @@ def _percentiles(values: Values, config: DecodingConfig) -> Range:
 def _common_white(records: Sequence[ImageRecord], workers: int) -> float | None:
     """What is white in all floating-point files together; None where there are none."""
 
-    def largest(image: Image.Image) -> float | None:
-        return float(_deep_values(image).max()) if image.mode == "F" else None
+    def largest(image: Image.Image) -> float:
+        return float(_deep_values(image).max())
 
-    found = [value for value in _of_each(records, largest, workers) if value is not None]
+    found = [value for value in _of_each(records, ("F",), largest, workers) if value is not None]
     return _white_of(max(found)) if found else None
 
 
@@ -295,15 +295,13 @@ def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, 
     """
     each = max(_FEWEST_SAMPLES, min(_SAMPLES, _ALL_SAMPLES // max(1, len(records))))
 
-    def spread(image: Image.Image) -> Values | None:
-        if image.mode not in _DEEP_MODES:
-            return None
+    def spread(image: Image.Image) -> Values:
         values = _deep_values(image).ravel()
         step = max(1, values.size // each)
         return values[::step]
 
     pixels: dict[Modality, list[Values]] = {}
-    for record, values in zip(records, _of_each(records, spread, workers), strict=True):
+    for record, values in zip(records, _of_each(records, _DEEP_MODES, spread, workers), strict=True):
         if values is not None:
             pixels.setdefault(record.modality, []).append(values)
     ends = {modality: _percentiles(np.concatenate(parts), config) for modality, parts in pixels.items()}
@@ -314,13 +312,15 @@ def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, 
 
 
 def _of_each(
-    records: Sequence[ImageRecord], measure: Callable[[Image.Image], Result | None], workers: int
+    records: Sequence[ImageRecord], modes: Sequence[str], measure: Callable[[Image.Image], Result], workers: int
 ) -> list[Result | None]:
-    """What is measured of each file; None for one that cannot be read."""
+    """What is measured of each file of some modes; None for others, of which the header alone is read, and for damaged
+    ones."""
 
     def measured(record: ImageRecord) -> Result | None:
         try:
-            return _reading(record.path, measure)
+            with _opened(record.path) as image:
+                return measure(image) if image.mode in modes else None
         except UnreadableImageError:
             return None
 

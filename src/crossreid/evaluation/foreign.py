@@ -72,7 +72,7 @@ def _whole_numbers(path: Path, name: str, values: Array) -> Array:
         raise DataError(f"{name!r} in {path} should be N whole numbers, not {values.dtype} of shape {values.shape}.")
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise DataError(f"{name!r} in {path} has values that are no whole numbers.")
-    if len(values) and (values.min() < -_LARGEST or values.max() > _LARGEST):
+    if len(values) and (float(values.min()) < -_LARGEST or float(values.max()) > _LARGEST):
         raise DataError(f"{name!r} in {path} has values beyond {_LARGEST}, which are not told apart.")
     return values.astype(np.int64)
 

@@ -192,12 +192,12 @@ class RetrievalResult:
         """The result that :meth:`to_json` described.
 
         Raises:
-            DataError: something is missing from the description.
+            DataError: something is missing from the description, or is no such thing.
         """
         try:
             metrics = content["metrics"]
             counts = content["counts"]
-            return cls(
+            result = cls(
                 protocol=content["protocol"],
                 labels=ProtocolLabels(**content["labels"]),
                 cmc=np.array(content["cmc"]),
@@ -209,10 +209,65 @@ class RetrievalResult:
                 chance={name: math.nan if value is None else value for name, value in content["chance"].items()},
                 identities=IdentityScores(**{name: np.array(column) for name, column in content["identities"].items()}),
             )
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            usable = _usable(result)
+        except KeyError as error:
             raise DataError(
-                f"These are no results of a protocol with all their details ({error}): score again."
+                f"These are no results of a protocol with all their details ({error} is missing): score again."
             ) from error
+        except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise DataError("These are no results of a protocol with all their details: score again.") from error
+        if not usable:
+            raise DataError(
+                "These are no results of a protocol: numbers are missing, or cannot be scores; score again."
+            )
+        return result
+
+
+_MOST_IMAGES = 10**12
+"""Of a probe set or gallery, and of the sums over trials."""
+
+
+def _usable(result: RetrievalResult) -> bool:
+    """It is labelled by text, of one number of trials, and its scores and counts can be such."""
+    texts = [result.protocol, *asdict(result.labels).values()]
+    if not all(isinstance(text, str) for text in texts):
+        return False
+    trials = result.trials
+    per_trial = (result.mean_ap, result.mean_inp, result.n_valid, result.n_gallery)
+    if not trials or result.cmc.ndim != 2 or not all(values.shape == (trials,) for values in per_trial):
+        return False
+    fractions = np.concatenate([result.cmc.ravel(), result.mean_ap, result.mean_inp])
+    counts = np.concatenate([[result.n_probes], result.n_valid, result.n_gallery])
+    if not result.cmc.size or not (_between(fractions, 0, 1) and _between(counts, 0, _MOST_IMAGES)):
+        return False
+    return _usable_chance(result.chance) and _usable_identities(result)
+
+
+def _usable_chance(chance: Mapping[str, Any]) -> bool:
+    """Rank-1 and mAP are there, and every value is a fraction, or not known."""
+    if not {"rank1", "mAP"} <= set(chance) or not all(_is_number(value) for value in chance.values()):
+        return False
+    return all(math.isnan(value) or 0 <= value <= 1 for value in chance.values())
+
+
+def _usable_identities(result: RetrievalResult) -> bool:
+    """A column a metric, of one length, of numbers."""
+    columns = [np.asarray(column) for column in asdict(result.identities).values()]
+    length = len(result.identities.pids)
+    if not all(column.shape == (length,) and (column.dtype.kind in "iuf" or not length) for column in columns):
+        return False
+    return all(_between(column, 0, _MOST_IMAGES) for column in columns[1:])
+
+
+def _between(values: Array, least: float, most: float) -> bool:
+    """All are numbers of that range; false for nan and for what is no number."""
+    if not values.size:
+        return True
+    return values.dtype.kind in "iuf" and bool(np.all((values >= least) & (values <= most)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def write_results_json(path: str | Path, results: Mapping[str, RetrievalResult], *, details: bool = False) -> None:

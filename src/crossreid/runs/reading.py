@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.runs.folder import current_config, fingerprint, raw_config, runs_below
@@ -21,7 +19,6 @@ from crossreid.untrusted import read_json
 FINISHED = "finished"
 """Status of a run that was trained and scored."""
 _TRAINING_FACTS = ("training_identities", "training_seconds", "iterations")
-_MOST_IMAGES = 1e12
 _MOST_WHOLE = 2**63
 
 
@@ -196,48 +193,12 @@ def _results(row: str, entry: object) -> dict[str, RetrievalResult]:
         place = f"results.json, {row}, {key}"
         try:
             result = RetrievalResult.from_json(_mapping(content, key))
-            usable = _usable(result, key)
-        except (DataError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        except DataError as error:
             raise DataError(f"{place}: not all details are there; score with this version.") from error
-        if not usable:
+        if result.protocol != key:
             raise DataError(f"{place}: these are no results of that protocol.")
         results[key] = result
     return results
-
-
-def _usable(result: RetrievalResult, protocol: str) -> bool:
-    """It is of that protocol, labelled by text, of one number of trials, and its scores and counts can be such."""
-    if result.protocol != protocol or not all(isinstance(label, str) for label in asdict(result.labels).values()):
-        return False
-    trials = result.trials
-    per_trial = (result.mean_ap, result.mean_inp, result.n_valid, result.n_gallery)
-    if not trials or result.cmc.ndim != 2 or not all(values.shape == (trials,) for values in per_trial):
-        return False
-    fractions = np.concatenate([result.cmc.ravel(), result.mean_ap, result.mean_inp])
-    counts = np.concatenate([[result.n_probes], result.n_valid, result.n_gallery])
-    if not (_between(fractions, 0, 1) and _between(counts, 0, _MOST_IMAGES)):
-        return False
-    return _usable_chance(result.chance) and _usable_identities(result)
-
-
-def _usable_chance(chance: Mapping[str, Any]) -> bool:
-    """Rank-1 and mAP are there, and every value is a fraction, or not known."""
-    known = [value for value in chance.values() if not (isinstance(value, float) and np.isnan(value))]
-    return {"rank1", "mAP"} <= set(chance) and all(_is_number(value) and 0 <= value <= 1 for value in known)
-
-
-def _usable_identities(result: RetrievalResult) -> bool:
-    """A column a metric, of one length, of numbers; no more hits than probes."""
-    columns = [np.asarray(column) for column in asdict(result.identities).values()]
-    length = len(result.identities.pids)
-    if not all(column.shape == (length,) and column.dtype.kind in "iuf" for column in columns):
-        return False
-    return all(_between(column, 0, _MOST_IMAGES) for column in columns[1:])
-
-
-def _between(values: np.typing.NDArray[Any], least: float, most: float) -> bool:
-    """All are numbers of that range; false for nan and for what is no number."""
-    return values.dtype.kind in "iuf" and bool(np.all((values >= least) & (values <= most)))
 
 
 def _is_number(value: object) -> bool:

@@ -163,7 +163,7 @@ def _read_row(name: str, entry: object, path: Path) -> Scores:
             pairs[pairing] = PairingScore(RetrievalResult.from_json(content), similarity)
         left_out = {str(key): str(reason) for key, reason in (entry.get(LEFT_OUT) or {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"'{path}' holds damaged results of {name} ({type(error).__name__}): score again.") from error
+        raise DataError(f"'{path}' holds damaged results of {name}: score again.") from error
     if not results:
         raise DataError(f"'{path}' holds no results of {name}.")
     return Scores(name, results, pairs, left_out=left_out)

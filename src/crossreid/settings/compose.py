@@ -111,7 +111,7 @@ def refuse_untold_choices(overrides: Sequence[str]) -> None:
             raise ConfigError(unreadable(word))
         group = key.partition("@")[0]
         known = choices_of(group)
-        if known and key and (value in ("null", "") or _NOT_A_NAME.fullmatch(value)):
+        if known and (value in ("null", "") or _NOT_A_NAME.fullmatch(value)):
             raise ConfigError(f"{group} is chosen by a name: choose from {', '.join(known)}, or leave {word} out.")
         if group in OPTIONAL_GROUPS and value not in known:
             raise ConfigError(unknown_name(group, value, known))

@@ -24,6 +24,8 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: they are of a newer version, or no settings of a run.
     """
+    if not isinstance(config, Mapping):
+        raise ConfigError("These are no settings of a run, which are a group of settings.")
     version = config.get("format", 1)
     if version == FORMAT:
         return _with_newer_settings(config)

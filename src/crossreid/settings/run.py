@@ -234,10 +234,11 @@ def run_config_from_plain(kept: Mapping[str, Any]) -> RunConfig:
     """
     from crossreid.settings.registry import dataset_settings, method_settings  # noqa: PLC0415 - it knows this module
 
-    choices = kept.get("choices")
-    if not isinstance(choices, Mapping):
-        raise ConfigError("These are no settings of a run: choices is missing.")
-    chosen = from_plain(Choices, choices, "choices")
+    for part in ("choices", "model", "data", "protocol"):
+        if not isinstance(kept.get(part), Mapping):
+            raise ConfigError(f"These are no settings of a run: {part} is missing.")
+    chosen = from_plain(Choices, kept["choices"], "choices")
+    chosen.check("choices")
     if chosen.protocol not in PROTOCOLS:
         raise ConfigError(f"The run was scored by the protocol '{chosen.protocol}', which is not known here.")
     parts: dict[str, Settings] = {

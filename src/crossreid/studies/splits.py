@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from crossreid.console import console, err_console, notice
+from crossreid.console import console, notice, stop
 from crossreid.errors import ConfigError, CrossReIDError, DataError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import RetrievalResult, average_splits, results_table, write_results_json
@@ -47,10 +46,10 @@ class AverageSplits(Callback):
         try:
             self._show(Path(config.hydra.sweep.dir))
         except CrossReIDError as error:
-            _fail(f"No mean over splits: {error}")
+            stop(f"No mean over splits: {error}")
         except Exception as error:  # Hydra would drop it and end with exit code 0
             traceback.print_exc()
-            _fail(f"No mean over splits: {type(error).__name__}.")
+            stop(f"No mean over splits: {type(error).__name__}.")
 
     def _show(self, folder: Path) -> None:
         runs, missing = gather(folder)
@@ -68,11 +67,6 @@ class AverageSplits(Callback):
             raise DataError("; ".join(refused))
         if not means:
             raise DataError("no job left results.")
-
-
-def _fail(message: str) -> None:
-    err_console.print(f"Error: {message}", style="red")
-    sys.exit(1)
 
 
 def gather(folder: Path) -> tuple[list[Run], list[str]]:

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from crossreid.errors import CheckpointError, ConfigError
+from crossreid.errors import CheckpointError, ConfigError, CrossReIDError
 from crossreid.files import write_atomically
 from crossreid.interruption import Interruption
 from crossreid.methods.base import CrossModalityModule
@@ -132,9 +132,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint '{path}': give the path of a .ckpt file that training wrote.")
     try:
-        if zipfile.is_zipfile(
-            path
-        ):  # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+        # one that torch.save wrote; what else torch reads cannot unpack to more than it is
+        if zipfile.is_zipfile(path):
             archive_members(path, stored_only=True)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
@@ -144,24 +143,40 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")
+    for part in ("state_dict", "crossreid"):
+        if not isinstance(checkpoint[part], Mapping) or not all(isinstance(name, str) for name in checkpoint[part]):
+            raise CheckpointError(
+                f"The checkpoint '{path}' is damaged: '{part}' is no group of named values; use another one."
+            )
     if "optimizer_states" not in checkpoint or "loops" not in checkpoint:
         raise CheckpointError(
             f"The checkpoint '{path}' is partial, it lacks optimizer states; use one that training wrote."
         )
     try:
         return current_checkpoint(checkpoint)
-    except (ConfigError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {error}") from error
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """What a mistake in settings is, in words; another exception, which damage raises, says no more than that."""
+    if isinstance(error, CrossReIDError):
+        return str(error)
+    missing = f"{error} is missing, so " if isinstance(error, KeyError) else ""
+    return f"{missing}it is damaged; use another one."
 
 
 def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: Path) -> None:
     """Load weights strictly.
 
     Raises:
-        CheckpointError: names what is missing or too much.
+        CheckpointError: names what is missing, too much or no number.
     """
     check_weights(module, state, path)
     module.load_state_dict(state)
+    for name, weight in module.state_dict().items():
+        if not torch.isfinite(weight).all():
+            raise CheckpointError(f"The checkpoint '{path}' is damaged: '{name}' holds nan or inf; use another one.")
 
 
 def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], path: Path) -> None:
@@ -171,6 +186,9 @@ def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], pa
         CheckpointError: names what is missing or too much.
     """
     own = module.state_dict()
+    for name, weight in state.items():
+        if not isinstance(weight, torch.Tensor) or weight.layout != torch.strided or weight.is_complex():
+            raise CheckpointError(f"The checkpoint '{path}' is damaged: '{name}' holds no weights; use another one.")
     missing, surplus = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     odd = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
     for problem, names in (("lacks", missing), ("has unknown", surplus), ("has another shape of", odd)):

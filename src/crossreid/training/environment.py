@@ -12,13 +12,18 @@ from typing import Any
 
 import torch
 
+from crossreid.console import console
 from crossreid.errors import ConfigError
+from crossreid.escaping import one_line
 from crossreid.evaluation import GalleryPermutations
 from crossreid.nn.pretrained import check_weights
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.run import LoggerConfig, TrainerConfig
 
 FIGURE_PACKAGES = ("matplotlib", "sklearn")
+_SCHEDULERS = ("SLURM_NTASKS", "LSB_JOBID", "TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_PORT")
+"""Any of these: who starts the processes tells them where they meet."""
+_MEETING_PLACE = ("MASTER_ADDR", "NODE_RANK")
 
 
 def check_figures(wanted: bool, key: str = "figure") -> None:
@@ -85,6 +90,27 @@ def check_devices(config: TrainerConfig) -> None:
         raise ConfigError(f"trainer.devices asks for {count} GPUs and there are {gpus}: ask for fewer.")
     if config.strategy != "auto" and count * config.num_nodes == 1:
         raise ConfigError(f"trainer.strategy={config.strategy} needs several processes: set trainer.devices=2 or more.")
+    check_machines(config.num_nodes)
+
+
+def check_machines(count: int) -> None:
+    """Raise :class:`ConfigError` where several machines are asked for and nothing says where they meet.
+
+    Where a cluster's own scheduler or torchrun starts the processes, it says so. What is waited for is told: a machine that
+    never comes is waited for without end.
+    """
+    if count == 1 or any(name in os.environ for name in _SCHEDULERS):
+        return
+    unsaid = [name for name in _MEETING_PLACE if name not in os.environ]
+    if unsaid:
+        raise ConfigError(
+            f"trainer.num_nodes={count} waits for {count} machines and does not know where: set {' and '.join(unsaid)} "
+            "(MASTER_ADDR: the first machine's address; NODE_RANK: 0 on it, 1 and so on elsewhere) and start this command on "
+            "each of them, or set trainer.num_nodes=1."
+        )
+    place = f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT', 'a port of its choice')}"
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # every machine says it, not only the first
+        console.print(one_line(f"Waiting until this command runs on {count} machines, which meet at {place}."))
 
 
 def device_count(config: TrainerConfig) -> int:

@@ -24,7 +24,7 @@ from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import method_class, method_settings
 from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_plain
-from crossreid.training.checkpoints import check_weights, load_weights, read_checkpoint
+from crossreid.training.checkpoints import check_weights, load_weights, read_checkpoint, reason
 from crossreid.training.environment import check_devices, check_files
 from crossreid.training.progress import IterationProgress
 from crossreid.training.trainer import make_trainer
@@ -63,16 +63,34 @@ def method_from(checkpoint: Mapping[str, Any], path: Path) -> CrossModalityModul
         CheckpointError: its settings or weights are not those of a method that is registered here.
     """
     ours = checkpoint["crossreid"]
+    _check_counters(ours, path)
     try:
-        settings = from_plain(method_settings(ours["method"]), ours["model"], "model")
+        settings = from_plain(method_settings(str(ours["method"])), ours["model"], "model")
         settings.check("model")
-        _check_size(settings, int(ours["num_identities"]), checkpoint["state_dict"], path)
-        module = make_method(settings, int(ours["num_identities"]), int(ours["seed"]))
+        _check_size(settings, ours["num_identities"], checkpoint["state_dict"], path)
+        module = make_method(settings, ours["num_identities"], ours["seed"])
+    except CheckpointError:  # it says all already
+        raise
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
-        raise CheckpointError(f"The checkpoint '{path}' cannot be made a method again: {error}") from error
+        raise CheckpointError(f"The checkpoint '{path}' cannot be made a method again: {reason(error)}") from error
     load_weights(module, checkpoint["state_dict"], path)
-    module.iteration = int(ours["iteration"])
+    module.iteration = ours["iteration"]
     return module.eval()
+
+
+_LEAST = {"num_identities": 1, "seed": 0, "iteration": 0}
+"""Counters of a checkpoint -> the smallest that there is."""
+
+
+def _check_counters(ours: Mapping[str, Any], path: Path) -> None:
+    """Refuse counters that are no whole numbers, or none that training writes."""
+    for name, least in _LEAST.items():
+        value: Any = ours.get(name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (whole and least <= value < 2**63):
+            raise CheckpointError(
+                f"The checkpoint '{path}' is damaged: its {name} is no whole number from {least}; use another one."
+            )
 
 
 def _check_size(settings: MethodConfig, num_identities: int, weights: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -102,8 +120,8 @@ def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
         )
     try:
         return run_config_from_plain(checkpoint["crossreid"]["config"])
-    except (ConfigError, KeyError, TypeError) as error:
-        raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {error}") from error
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {reason(error)}") from error
 
 
 def _has_run(checkpoint: Mapping[str, Any]) -> bool:

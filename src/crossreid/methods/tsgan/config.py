@@ -55,7 +55,9 @@ class TSGANScheduleConfig(Settings):
         10, "until the full rate, rising every iteration", unit="passes", at_least=0, ceiling=1_000_000
     )
     start: float = setting(0.1, "share of the full rate at the first iteration", above=0, at_most=1)
-    steps: list[int] = setting([40, 70], "where the rate is cut", unit="passes", at_least=0, ceiling=1_000_000)
+    steps: list[int] = setting(
+        [40, 70], "where the rate is cut", unit="passes", at_least=0, ceiling=1_000_000, ascending=True
+    )
     factor: float = setting(0.3, "of a cut", above=0, at_most=1)
 
     def iterations(self, passes: int, length: int) -> int:
