@@ -32,6 +32,24 @@ def streams(**shapes: tuple[int, int, int, int]) -> Any:
 
 
 @dataclass
+class ExchangeConfig(Settings):
+    """How the exchanged view of a training image is made (CAJ: Ye et al., ICCV 2021)."""
+
+    values: str = setting(
+        "pixels",
+        "what a channel is copied among: pixels, or normalised values (the authors' code), where the copy keeps the mean and "
+        "deviation of its source, so that brightness changes too",
+        choices=("pixels", "normalised"),
+    )
+    independent: bool = setting(False, "crop and mirror the exchanged view by draws of its own")
+    infrared: bool = setting(
+        False,
+        "exchange channels of infrared images too: red, green or blue for all three (a quarter each), grey or none (an "
+        "eighth each)",
+    )
+
+
+@dataclass
 class ErasingConfig(Settings):
     """Random erasing of training images (Zhong et al., AAAI 2020)."""
 
