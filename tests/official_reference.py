@@ -39,3 +39,55 @@ def caj_triplet(vectors: Vectors, labels: list[int]) -> float:
         sign = 1 if far <= near else -1
         terms.append(math.log(1 + math.exp(-sign * min((far - near) ** 2, 88))))
     return sum(terms) / len(terms)
+
+
+def softmax(values: list[float]) -> list[float]:
+    exponentials = [math.exp(value) for value in values]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def times(matrix: Vectors, vector: list[float]) -> list[float]:
+    return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+
+def plus(one: list[float], two: list[float]) -> list[float]:
+    return [a + b for a, b in zip(one, two, strict=True)]
+
+
+def dot(one: list[float], two: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, two, strict=True))
+
+
+def ddag_parts(
+    parts: Vectors, layers: dict[str, tuple[Vectors, list[float]]], gate: list[float], whole: list[float]
+) -> list[float]:
+    """DDAG's feature of one image before its batch norm: whole + sum of softmax(gate)_a r_a."""
+    query = [plus(times(layers["query"][0], part), layers["query"][1]) for part in parts]
+    key = [plus(times(layers["key"][0], part), layers["key"][1]) for part in parts]
+    value = [plus(times(layers["value"][0], part), layers["value"][1]) for part in parts]
+    feature = list(whole)
+    for share, asking in zip(softmax(gate), query, strict=True):
+        for weight, answer in zip(softmax([dot(asking, told) for told in key]), value, strict=True):
+            feature = plus(feature, [share * weight * entry for entry in answer])
+    return feature
+
+
+def elu(value: float) -> float:
+    return value if value > 0 else math.exp(value) - 1
+
+
+def graph_head(nodes: Vectors, labels: list[int], weight: Vectors, own: list[float], other: list[float]) -> Vectors:
+    """One head of DDAG's graph before its ELU, without dropout: what is no neighbour has a score of -9e15."""
+    projected = [times(weight, node) for node in nodes]
+    gathered = []
+    for one, label in zip(projected, labels, strict=True):
+        scores = []
+        for two, kin in zip(projected, labels, strict=True):
+            score = dot(own, one) + dot(other, two)
+            score = score if score > 0 else 0.2 * score
+            scores.append(score if kin == label else -9e15)
+        row = [0.0] * len(projected[0])
+        for share, two in zip(softmax(scores), projected, strict=True):
+            row = plus(row, [share * entry for entry in two])
+        gathered.append(row)
+    return gathered

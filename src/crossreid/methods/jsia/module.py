@@ -34,7 +34,7 @@ from crossreid.methods.jsia.generation import (
     VariationModule,
 )
 from crossreid.methods.jsia.networks import InstanceEncoder, MapModalityDiscriminator, Recognition, SetLevelEncoder
-from crossreid.methods.players import Losses
+from crossreid.methods.players import Losses, Term
 from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters, frozen_running_statistics
 from crossreid.nn.optimization import decay_schedule, make_adam
 from crossreid.settings.optimization import AdamConfig
@@ -317,7 +317,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             if value.requires_grad:  # terms that are only logged have none
                 self.losses[f"gradient/{name}"] = self._pull([(value, weight)]) / identity_pull
 
-    def _pull(self, terms: Sequence[tuple[Tensor, float]]) -> Tensor:
+    def _pull(self, terms: Sequence[Term]) -> Tensor:
         """Norm of the gradient of weighted terms at E_sl's parameters, a scalar."""
         total = torch.stack([weight * value for value, weight in terms]).sum()
         # The graph is needed again: players are trained on the same terms afterwards.
