@@ -91,3 +91,41 @@ def graph_head(nodes: Vectors, labels: list[int], weight: Vectors, own: list[flo
             row = plus(row, [share * entry for entry in two])
         gathered.append(row)
     return gathered
+
+
+def unit(vector: list[float]) -> list[float]:
+    length = math.sqrt(dot(vector, vector))
+    return [value / length for value in vector]
+
+
+def bdtr_ranking(visible: Vectors, infrared: Vectors, margin: float = 0.5, bound: float = 0.1) -> tuple[float, float]:
+    """BDTR's terms (cross, intra), both directions summed; person i has one image in each modality."""
+    cross = intra = 0.0
+    for anchors, others in ((visible, infrared), (infrared, visible)):
+        near = [unit(other) for other in others]
+        for i, anchor in enumerate(anchors):
+            apart = [distance(unit(anchor), other) for other in near]
+            k = min((place for place in range(len(others)) if place != i), key=lambda place: apart[place])
+            cross += max(0.0, margin + apart[i] - apart[k]) / len(anchors)
+            intra += max(0.0, bound - distance(near[i], near[k])) / len(anchors)
+    return cross, intra
+
+
+def x_centre_gap(one: Vectors, two: Vectors, one_labels: list[int], two_labels: list[int], margin: float) -> float:
+    """The X modality's gap between the centres of two modalities, both orders, with true distances."""
+    persons = sorted(set(one_labels))
+
+    def centre(vectors: Vectors, labels: list[int], person: int) -> list[float]:
+        own = [vector for vector, label in zip(vectors, labels, strict=True) if label == person]
+        return [sum(values) / len(own) for values in zip(*own, strict=True)]
+
+    first = [centre(one, one_labels, person) for person in persons]
+    second = [centre(two, two_labels, person) for person in persons]
+    total = 0.0
+    for rows, columns in ((first, second), (second, first)):
+        for j in range(len(persons)):
+            others = [k for k in range(len(persons)) if k != j]
+            in_row = [distance(rows[j], columns[k]) for k in others]
+            in_column = [distance(rows[k], columns[j]) for k in others]
+            total += max(0.0, margin + distance(rows[j], columns[j]) - min(in_row + in_column)) / len(persons)
+    return total
