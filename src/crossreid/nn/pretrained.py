@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from crossreid.errors import ConfigError
 from crossreid.nn.backbones import PretrainedParts, check_name
+from crossreid.nn.normalisation import AVERAGES
 from crossreid.settings.networks import BackboneConfig
 
 WRAPPERS = ("state_dict", "net", "model")
@@ -106,7 +107,8 @@ def _reference(parts: Mapping[str, Sequence[nn.Module]]) -> dict[str, Tensor]:
     reference: dict[str, Tensor] = {}
     for name, modules in parts.items():
         for key, value in modules[0].state_dict().items():  # the others are copies
-            reference[f"{name}.{key}"] = value
+            if not key.endswith(tuple(AVERAGES.values())):  # filled from the first set
+                reference[f"{name}.{key}"] = value
     return reference
 
 

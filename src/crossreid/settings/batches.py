@@ -18,6 +18,13 @@ class StreamConfig(Settings):
     height: int = setting(REQUIRED, "image height", unit="pixels", at_least=1, ceiling=4096)
     width: int = setting(REQUIRED, "image width", unit="pixels", at_least=1, ceiling=4096)
 
+    sampling: str = setting(
+        "passes",
+        "how a batch is drawn: identities in passes over all of them and images without repetition where there are enough "
+        "(passes), or identities anew for each batch and images with replacement (independent, the code of AGW, DDAG and LbA)",
+        choices=("passes", "independent"),
+    )
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""

@@ -126,7 +126,9 @@ def measure(
         images = torch.full((count, 3, height, width), 0.5, device=device)
         return lambda: module.embed(images, modality)
 
-    used = {modality: parameters_used(embed(1, modality)) for modality in MODALITIES}
+    used = {}
+    for modality in MODALITIES:
+        used[modality] = without_classifiers(parameters_used(embed(1, modality)), module)
     either = list({id(p): p for parameters in used.values() for p in parameters}.values())
     counts: dict[str, int] = {modality: count_values(parameters) for modality, parameters in used.items()}
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -147,6 +149,18 @@ def parameters_used(work: Callable[[], object]) -> list[nn.Parameter]:
     with _UsedParameters() as seen:
         work()
     return list(seen.found.values())
+
+
+def without_classifiers(parameters: Sequence[nn.Parameter], module: CrossModalityModule[Any]) -> list[nn.Parameter]:
+    """The parameters that belong to no layer with one output for each training identity, which retrieval does not need.
+
+    A network may compute logits on its way to an embedding all the same, as the baselines do.
+    """
+    classifiers: set[int] = set()
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear) and layer.out_features == module.num_identities:
+            classifiers.update(id(parameter) for parameter in layer.parameters())
+    return [parameter for parameter in parameters if id(parameter) not in classifiers]
 
 
 def count_values(parameters: Sequence[Tensor]) -> int:
@@ -209,7 +223,8 @@ def cost_table(measured: MeasuredMethods, config: CostConfig) -> Table:
     """One row a method: millions of parameters by modality, milliseconds an image by modality and batch."""
     caption = (
         f"{measured.machine}; float32; scale={measured.scale}, preset={measured.preset}; mean of {config.runs} runs "
-        f"after {config.warmup}; parameters on the path from an image to its embedding, heads of training not counted; "
+        f"after {config.warmup}; parameters on the path from an image to its embedding, classifiers and other heads of "
+        "training not counted; "
         "scoring: what is used on top of embeddings, whose time is not in here (benchmarks/transfer.py measures cm-SSFT's)."
     )
     title = "Parameters in millions, milliseconds per image"

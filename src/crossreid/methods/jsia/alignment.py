@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crossreid.methods.jsia import losses as jsia_losses
-from crossreid.methods.jsia.config import JSIAConfig
+from crossreid.methods.jsia.config import ALIGNED, JSIAConfig
 from crossreid.methods.jsia.networks import Recognition
 from crossreid.methods.players import Losses
 
@@ -35,7 +35,7 @@ def add_alignment(losses: Losses, config: JSIAConfig, real: BothModalities, fake
         fixed = [[real_visible.logits], [real_infrared.logits]]  # one entry: the whole image
         moved = [[fake_visible.logits], [fake_infrared.logits]]
         _add_beside_others(losses, config, "il", fixed, moved, config.lambda_il)
-    if config.local_regions != "none":
+    if config.local_regions in ALIGNED:
         followers = real if config.local_regions == "unpaired" else fake
         fixed = [recognition.local for recognition in real]  # one entry a stripe
         moved = [recognition.local for recognition in followers]

@@ -216,13 +216,13 @@ class GenerationModule(nn.Module):
         """Eq. 3: contents M^i and styles M^s of real images -> images in [0, 1], each with the other modality's content."""
         return self.decode(_swapped(contents), styles)
 
-    def forward(self, encode: Callable[[Tensor], Tensor], images: Pair) -> GenerationOutputs:
-        """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i."""
-        contents = Pair(encode(images.visible), encode(images.infrared))
+    def forward(self, encode: Callable[[Pair], Pair], images: Pair) -> GenerationOutputs:
+        """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i on images of both modalities."""
+        contents = encode(images)
         styles = self.styles(images)
         rebuilt = self.decode(contents, styles)
         fakes = self.fakes(contents, styles)
-        fake_contents = Pair(encode(fakes.visible), encode(fakes.infrared))
+        fake_contents = encode(fakes)
         styles_back = self.styles(fakes) if self.reencoded else styles
         cycles = self.decode(_swapped(fake_contents), styles_back)
         return GenerationOutputs(contents, styles, rebuilt, fakes, fake_contents, cycles)

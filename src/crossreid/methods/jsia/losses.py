@@ -12,6 +12,9 @@ from torch import Tensor
 from crossreid.losses import least_squares
 from crossreid.methods.jsia.generation import Latent
 
+GUARD = 1e-8
+"""What the authors' code adds to probabilities in a divergence."""
+
 
 def feature_l1(features: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute difference of contents or styles, a scalar; neither side is detached (authors' code)."""
@@ -54,6 +57,19 @@ def divergence(first: Tensor, second: Tensor) -> Tensor:
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
+def guarded_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """KL(p || q) as the authors compute it, mean over the batch: ``sum of p log(1e-8 + p / (q + 1e-8))``.
+
+    Args:
+        first: (B, classes) logits of p.
+        second: (B, classes) logits of q.
+    """
+    p = first.float().softmax(1)
+    q = second.float().softmax(1)
+    ratio = p / (q + GUARD)
+    return (p * (GUARD + ratio).log()).sum(1).mean()
+
+
 def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, kind: str) -> Tensor:
     """Eq. 11 for one kind of pair: the predictions of ``moved`` follow those of ``fixed``, which get no gradient.
 
@@ -61,7 +77,8 @@ def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, 
         fixed: (B, classes) logits of the real images.
         moved: (B, classes) logits of their pairs of the other modality.
         fixed_is_infrared: which member of the pair is infrared.
-        kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed.
+        kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed;
+            ``official`` the same of :func:`guarded_divergence`.
     """
     if fixed_is_infrared:
         infrared = fixed.detach()
@@ -69,6 +86,8 @@ def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, 
     else:
         infrared = moved
         visible = fixed.detach()
+    if kind == "official":
+        return guarded_divergence(infrared, visible) + guarded_divergence(visible, infrared)
     loss = divergence(infrared, visible)
     if kind == "symmetric":
         loss = loss + divergence(visible, infrared)
