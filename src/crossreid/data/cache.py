@@ -70,7 +70,7 @@ def open_cache(
 ) -> DecodedImages:
     """The images of ``records``; decoded when they are not there, or not whole.
 
-    Infrared images are repeated to three channels. Resizing is bicubic.
+    Infrared images are repeated to three channels. Resizing is bicubic, unless ``decoding`` says otherwise.
 
     Args:
         records: images, in the order of the rows of the result.

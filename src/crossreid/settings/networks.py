@@ -14,7 +14,9 @@ class BackboneConfig(Settings):
 
     name: str = setting("resnet50", "a torchvision ResNet: resnet18, resnet34, resnet50, ...")
     weights: str = setting(
-        "imagenet", "imagenet (downloaded by torchvision on first use), random, or the path of a state-dict file"
+        "imagenet",
+        "imagenet (downloaded by torchvision on first use), people (a stand-in, trained on embedded people of another seed on "
+        "first use, in minutes), random, or the path of a state-dict file",
     )
     size: list[int] = setting(
         [288, 144],

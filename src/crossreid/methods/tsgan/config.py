@@ -22,6 +22,13 @@ class TSGANGeneratorConfig(Settings):
 
     channels: int = setting(64, "width after the first convolution", at_least=1, ceiling=16_384)
     blocks: int = setting(6, "residual blocks", at_least=0, ceiling=100)
+    upsampling: str = setting(
+        "transposed",
+        "how maps become larger: transposed convolutions (CycleGAN), or resize, nearest neighbours and a convolution, which "
+        "leaves no checkerboard",
+        choices=("transposed", "resize"),
+    )
+    grey: bool = setting(False, "G_I makes one channel, which stands in all three, as in infrared images")
 
 
 @dataclass
