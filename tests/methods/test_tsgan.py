@@ -555,3 +555,19 @@ def test_fake_infrared_can_be_grey_and_fake_visible_stays_in_colour(make) -> Non
     changed = harness.changed(before)
     for generator in ("to_infrared", "to_visible"):
         assert any(name.startswith(generator) for name in changed)
+
+
+def test_retrieval_may_compare_v_after_the_neck(make) -> None:
+    images = torch.rand(2, 3, 32, 16)
+    for feature in ("pooled", "neck"):
+        module = make("model=tsgan", f"model.test_feature={feature}").module.eval()
+        torch.nn.init.uniform_(module.student.neck.running_mean)
+        torch.nn.init.uniform_(module.teacher.neck.running_mean)
+        with torch.no_grad():
+            gathered = module.features_to_gather(images, "visible")
+            for name, network in (("main", module.student), ("teacher", module.teacher)):
+                vectors = network.latter(network.middle(images)).mean(dim=(2, 3))
+                wanted = vectors if feature == "pooled" else network.neck(vectors)
+                assert torch.allclose(gathered[name], torch.nn.functional.normalize(wanted, dim=1), atol=1e-5)
+    with pytest.raises(ConfigError, match="needs a neck"):
+        make("model=tsgan", "model.test_feature=neck", "model.neck=none")

@@ -190,7 +190,7 @@ def test_every_trainer_and_logger_composes(trainer: str, logger: str, monkeypatc
     [
         (["trainer.precision=16-mixed"], "use trainer.precision=bf16-mixed"),
         (["trainer.strategy=fsdp"], "trainer.strategy is 'fsdp': choose from"),
-        (["protocol.draw=lucky"], "protocol.draw is 'lucky': choose from official, seeded"),
+        (["protocol.draw=lucky"], "protocol.draw is 'lucky': choose from official, descending, seeded"),
         (["protocol.trials=0"], "protocol.trials is 0: choose 1 to 10"),
         (["protocol.shots=[0]"], "protocol.shots is 0: choose 1 or more"),
         (["logger.name=tensorboard"], "choose from csv, wandb"),

@@ -306,9 +306,18 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
     # ------------------------------------------------------------------ images and embeddings
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """V (N, C) of the student alone, whatever the modality, L2-normalised; of the one network in Table III."""
+        """V (N, C) of the student alone, whatever the modality, L2-normalised; of the one network in Table III.
+
+        After the neck with ``test_feature=neck``.
+        """
         network = self.student if self.config.has_student else self.teacher
-        return {"main": F.normalize(network.vectors(images).float(), dim=1)}
+        return {"main": self._retrieval_feature(network, images)}
+
+    def _retrieval_feature(self, network: ReIDNetwork, images: Tensor) -> Tensor:
+        vectors = network.vectors(images)
+        if self.config.test_feature == "neck":
+            vectors = network.neck(vectors)
+        return F.normalize(vectors.float(), dim=1)
 
     def features_to_gather(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Those of a report besides those of retrieval."""
@@ -318,7 +327,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         """``teacher``: the teacher's V (N, C), L2-normalised, beside a student's."""
         if "teacher" not in self.feature_names:
             return {}
-        return {"teacher": F.normalize(self.teacher.vectors(images).float(), dim=1)}
+        return {"teacher": self._retrieval_feature(self.teacher, images)}
 
     def reported_pairs(self) -> dict[str, ReportedPair]:
         """Table III: the teacher within its modality; whether images of the probe's camera count is not printed."""
