@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.console import complain, main_process, notice, quiet, stop
 from crossreid.errors import CrossReIDError
+from crossreid.help.page import asks_for_help, help_page
 from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
 from crossreid.settings.overrides import with_paths_quoted
@@ -68,6 +69,12 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
             return None  # the other jobs go on
 
     sys.argv[1:] = with_paths_quoted(sys.argv[1:])
+    if asks_for_help(sys.argv[1:]):
+        try:
+            print(help_page(config_name, sys.argv[1:]))
+        except CrossReIDError as error:
+            stop(str(error))
+        return
     try:
         use_plugins(plugins_in(sys.argv[1:]))
         register()
