@@ -11,12 +11,13 @@ from crossreid.studies.comparison.rows import INTERVALS, Interval, Mean, Row, Ta
 from crossreid.studies.comparison.tables import ComparisonTable
 
 MISSING = "missing"
-_LEFT_OF_METRICS = ("method", "seeds", "feature", *INFERENCE)
+LEFT_OF_METRICS = ("method", "seeds", "feature", *INFERENCE)
+"""Columns of a row's name and of how an image is looked for."""
 
 
 def headings(settings: TableSettings) -> list[str]:
     """Columns of the scores, before those of training."""
-    columns = [*_LEFT_OF_METRICS]
+    columns = [*LEFT_OF_METRICS]
     for metric in settings.metrics:
         columns.append(METRICS[metric])
         if metric in INTERVALS:
@@ -46,7 +47,7 @@ def training_cells(row: Row) -> list[str]:
 
 def chance_cells(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """The row of a random ranking."""
-    blank = len(_LEFT_OF_METRICS) - 1
+    blank = len(LEFT_OF_METRICS) - 1
     cells = ["chance", *[""] * blank]
     for metric in settings.metrics:
         chance = table.result.chance.get(metric, float("nan"))
