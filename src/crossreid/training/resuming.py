@@ -11,7 +11,7 @@ from torch.optim import SGD, Optimizer
 
 from crossreid.errors import CheckpointError
 from crossreid.methods.base import CrossModalityModule
-from crossreid.runs.folder import shortened
+from crossreid.runs.folder import first_three
 from crossreid.settings.run import RunConfig, differences, identity_of
 
 PLAYER_STATES = "optimizer_parameters"
@@ -60,7 +60,7 @@ def _check_settings(ours: Mapping[str, Any], path: Path, config: RunConfig, modu
     found = list(dict.fromkeys([*found, *differences(here, built_by)]))
     if found:
         raise CheckpointError(
-            f"The checkpoint '{path}' is of other settings than this run ({shortened(found)}): resume from a checkpoint of "
+            f"The checkpoint '{path}' is of other settings than this run ({first_three(found)}): resume from a checkpoint of "
             "this run."
         )
     if ours["num_identities"] != module.num_identities:

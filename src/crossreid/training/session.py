@@ -16,7 +16,16 @@ from crossreid.evaluation.building import Scored, build_protocols, build_scorers
 from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
-from crossreid.runs.folder import BEST, LAST, RunFolder, differences_from, finish_run, shortened, start_run, tell_ranks
+from crossreid.runs.folder import (
+    BEST,
+    LAST,
+    RunFolder,
+    differences_from,
+    finish_run,
+    first_three,
+    start_run,
+    tell_ranks,
+)
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
@@ -171,7 +180,7 @@ class Session:
             return 0
         checkpoint = read_checkpoint(self.run.checkpoint)
         if found := differences_from(self.run.path, self.config.to_plain()):  # now that the dataset has said its part
-            raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {shortened(found)}.")
+            raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {first_three(found)}.")
         trial = self._make_module()  # a copy: the row before training keeps its weights
         check_resumable(checkpoint, self.run.checkpoint, self.config, trial)
         load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
