@@ -98,6 +98,13 @@ def check_outputs(
     return outputs
 
 
+def output_path(output: str | None, default: Path) -> Path:
+    """Where a command writes: the place that a person names, else the default."""
+    if output:
+        return Path(output)
+    return default
+
+
 def origin_file(path: Path) -> Path:
     """Where it stands what wrote an output."""
     return path.with_name(f".{path.name}.origin.json")
