@@ -34,10 +34,10 @@ class Losses:
         Raises:
             ValueError: no term has a weight.
         """
-        summands = [weight * value for value, weight in self.terms.values() if weight]
-        if not summands:
+        weighted = [weight * value for value, weight in self.terms.values() if weight]
+        if not weighted:
             raise ValueError("a turn needs a loss term with a weight other than 0")
-        return torch.stack(summands).sum()
+        return torch.stack(weighted).sum()
 
 
 def assert_disjoint(players: Mapping[str, Sequence[nn.Parameter]]) -> None:
