@@ -33,7 +33,9 @@ class RosterEntry:
 def make_roster(people: SyntheticPeople) -> list[RosterEntry]:
     """All identities in ascending order of pid; the splits are interleaved, as in SYSU-MM01."""
     rng = np.random.default_rng((people.seed, _STREAM))
-    splits: list[Split] = ["train"] * people.train_ids + ["val"] * people.val_ids + ["test"] * people.test_ids
+    splits: list[Split] = []
+    for split, size in zip(SPLITS, (people.train_ids, people.val_ids, people.test_ids), strict=True):
+        splits += [split] * size
     order = rng.permutation(len(splits))
     indoor = iter(rng.permutation(people.test_ids) < round(_INDOOR_SHARE * people.test_ids))
     roster = []
