@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import yaml
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import check_folder, unwritable, write_atomically
+from crossreid.invocation import command_line
 from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, tidy
 from crossreid.runs.lock import LOCK, give_up, refuse_owned, take
 from crossreid.settings.conversion import current
@@ -314,7 +314,7 @@ def _write_start(run: RunFolder, config: dict[str, Any]) -> None:
         choices=config["choices"],
         fingerprint=fingerprint(config),
         seed=config["seed"],
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=command_line(),
         git=git_revision(),
         python=platform.python_version(),
         versions=package_versions(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.building import Scored, build_protocols, build_scorers
+from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
 from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
@@ -79,6 +80,8 @@ class Session:
             tell_ranks(self.run)
         self.began = True
         trainer = self._make_trainer(resumed_at)
+        notice(_announce_scoring(self.config, self.protocols))
+        notice(_announce_place(self.config, self.run, machine(trainer.strategy.root_device)))
         self._now("scoring the untrained network")
         before = self._score_untrained(trainer)
         self._now("training")
@@ -321,9 +324,26 @@ class Session:
             log_image(wandb_logger, f"figures/{path.stem}", str(path), self.module.iteration)
 
     def _say_where(self) -> None:
+        place = shlex.quote(str(self.run.path))
         notice(f"Results, checkpoints and figures: {self.run.path}")
         if self.config.logger.name == "wandb" and self.config.logger.offline:
-            notice(f"W&B, offline: wandb sync {self.run.path}/wandb/offline-run-*")
+            notice(f"W&B, offline: wandb sync {place}/wandb/offline-run-*")
+        notice(f"Score it on another dataset: python -m crossreid.evaluate checkpoint={place} data=...")
+        notice(f"Beside published numbers: python -m crossreid.report runs={place}")
+
+
+def _announce_scoring(config: RunConfig, protocols: ProtocolSet) -> str:
+    """Which weights are scored at the end, and how."""
+    keys = ", ".join(protocol.key for protocol in protocols.test)
+    weights = "the last weights" if config.selection.name == "last" else "the weights that were best in validation"
+    return f"Scored at the end: {weights}, by {keys}"
+
+
+def _announce_place(config: RunConfig, run: RunFolder, where: str) -> str:
+    """Where it runs and writes."""
+    precision = "" if config.trainer.precision == "32-true" else f" in {config.trainer.precision}"
+    kept = f"; a checkpoint every {config.trainer.checkpoint_every} iterations" if config.model.trains else ""
+    return f"Runs on {where}{precision}, writes to {run.path}{kept}"
 
 
 def _describe(data: ReIDDataModule) -> str:
