@@ -208,9 +208,13 @@ def figure_data(module: CrossModalityModule[Any], batch: PairedBatch) -> dict[st
     if not isinstance(module, HasFigureData):
         return {}
     with evaluating(module):
-        visible, infrared, pids = (part.to(module.device) for part in batch[:3])
-        shown = module.figure_data(PairedBatch(visible, infrared, pids, batch.iteration))
-    return {name: value.cpu() for name, value in shown.items()}
+        on_device = batch._replace(
+            visible=batch.visible.to(module.device),
+            infrared=batch.infrared.to(module.device),
+            pids=batch.pids.to(module.device),
+        )
+        data = module.figure_data(on_device)
+    return {name: value.cpu() for name, value in data.items()}
 
 
 def finish_wandb(exit_code: int) -> None:

@@ -97,10 +97,14 @@ def _percent(value: float | None) -> str:
 
 
 def _printed_numbers(entry: Published) -> str:
-    numbers = f"{_printed(entry.rank1)} / {_printed(entry.mean_ap)}"
-    return f"{numbers} (disputed)" if entry.disputed else numbers
+    numbers = f"{_as_printed(entry.rank1)} / {_as_printed(entry.mean_ap)}"
+    if entry.disputed:
+        return f"{numbers} (disputed)"
+    return numbers
 
 
-def _printed(percent: float) -> str:
+def _as_printed(percent: float) -> str:
     """With one decimal, or with two where the second is not zero."""
-    return f"{percent:.1f}" if round(percent, 1) == percent else f"{percent:.2f}"
+    if round(percent, 1) == percent:
+        return f"{percent:.1f}"
+    return f"{percent:.2f}"
