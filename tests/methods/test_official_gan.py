@@ -8,7 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from crossreid.methods.aligngan.losses import joint_rejection
-from crossreid.methods.jsia.losses import alignment, paired_divergence
+from crossreid.methods.jsia.losses import alignment, pair_divergence
 from crossreid.nn.joint_discriminator import ImageMapPair
 from crossreid.settings.store import packaged_conf
 from methods_support import compose_model, make_batch
@@ -64,7 +64,7 @@ def test_jsias_divergence_is_that_of_the_authors_code(scale: float) -> None:
 def test_jsias_divergence_is_bounded_where_predictions_exclude_each_other() -> None:
     certain = torch.tensor([[200.0, 0.0]])
     moved = certain.flip(1).requires_grad_()
-    loss = paired_divergence(certain, moved, fixed_is_infrared=True, kind="official")
+    loss = pair_divergence(certain, moved, "official")
     loss.backward()
     assert loss.item() == pytest.approx(2 * math.log(1e8), rel=1e-3)
     assert torch.isfinite(moved.grad).all()
