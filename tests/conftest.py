@@ -11,7 +11,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import ctypes
 import gc
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +31,26 @@ def free_networks() -> Iterator[None]:
         gc.collect()
         if hasattr(ctypes.CDLL(None), "malloc_trim"):  # glibc keeps what was freed
             ctypes.CDLL(None).malloc_trim(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def narrow_networks() -> None:
+    """`resnet18` is an eighth as wide; see :mod:`thin`."""
+    import thin
+
+    thin.narrow()
+
+
+@pytest.fixture(autouse=True)
+def true_width(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The true network, for tests that ask for it by their marker."""
+    if request.node.get_closest_marker("true_width") is None:
+        yield
+        return
+    import thin
+
+    with thin.true_width():
+        yield
 
 
 def resident_gib() -> float:
@@ -112,21 +131,5 @@ def run_here(
             code = int(stop.code or 0)
         captured = capsys.readouterr()
         return Finished(code, captured.out + captured.err)
-
-    return run
-
-
-@pytest.fixture
-def run_apart(tmp_path: Path) -> Callable[..., Finished]:
-    """Run `python -m crossreid.<module>` in a process of its own, in an empty folder."""
-
-    def run(module: str, *args: str, timeout: float = 300) -> Finished:
-        command = [sys.executable, "-m", f"crossreid.{module}", *args]
-        # W&B of this process must not write for the other
-        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
-        return Finished(done.returncode, done.stdout + done.stderr)
 
     return run

@@ -155,9 +155,9 @@ def test_chunks_of_neighbours_propagate_as_the_dense_graph(dtype: torch.dtype, t
     dense = propagate(dense_affinities(gallery, queries, 4), projected)
     others, probes = nodes(gallery, projected[:23]), nodes(queries, projected[23:])
     within = nearest(others.specific, others.specific, 4, same=True, chunk=chunk)
-    group = GroupGraph(probes, others, within, 4, groups=1, chunk=chunk)
-    parts = [group.gallery(slice(start, start + chunk))[0] for start in range(0, 23, chunk)]
-    sparse = torch.cat([*parts, group.queries()[0]])
+    group = GroupGraph(probes, others, within, 4, chunk=chunk)
+    parts = [group.gallery(slice(start, start + chunk)) for start in range(0, 23, chunk)]
+    sparse = torch.cat([*parts, group.queries()])
     assert float((sparse - dense).norm() / dense.norm()) < tolerance
     assert float((sparse - dense).abs().max() / dense.abs().max()) < tolerance
 
@@ -171,9 +171,9 @@ def slow_group(gallery, queries, projected: torch.Tensor, k: int) -> torch.Tenso
     return slow_propagation(torch.cat([top, below]), projected)
 
 
-def whole(group: GroupGraph, place: int = 0) -> list[torch.Tensor]:
-    """Propagated queries and gallery of one of the groups."""
-    return [group.queries()[place], group.gallery(slice(None))[place]]
+def whole(group: GroupGraph) -> list[torch.Tensor]:
+    """Propagated queries and gallery of the group."""
+    return [group.queries(), group.gallery(slice(None))]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
@@ -183,7 +183,7 @@ def test_a_group_of_queries_is_eq_22_with_degrees_of_its_own(count: int) -> None
     expected = slow_group(gallery, queries, projected, 4)
     probes, others = nodes(queries, projected[:count]), nodes(gallery, projected[count:])
     within = nearest(others.specific, others.specific, 4, same=True, chunk=5)
-    given = torch.cat(whole(GroupGraph(probes, others, within, 4, groups=1, chunk=5)))
+    given = torch.cat(whole(GroupGraph(probes, others, within, 4, chunk=5)))
     assert torch.allclose(given, expected, atol=1e-12)
 
 
@@ -202,26 +202,6 @@ def test_the_factor_k_of_eq_22_is_there() -> None:
         projected,
     )
     assert not torch.allclose(unscaled, slow_group(gallery, queries, projected, 4), atol=1e-3)
-
-
-def test_many_single_queries_at_once_are_each_query_alone() -> None:
-    gallery, queries = graph(11, 6)
-    projected = rows(17, 9, seed=7)
-    others = nodes(gallery, projected[6:])
-    within = nearest(others.specific, others.specific, 4, same=True, chunk=5)
-    together = GroupGraph(nodes(queries, projected[:6]), others, within, 4, groups=6, chunk=5)
-    for i in range(6):
-        one = tuple(part[i : i + 1] for part in queries)
-        alone = slow_group(gallery, one, torch.cat([projected[i : i + 1], projected[6:]]), 4)
-        assert torch.allclose(torch.cat(whole(together, i)), alone, atol=1e-12)
-
-
-def test_several_groups_of_several_queries_are_refused() -> None:
-    gallery, queries = graph(5, 4)
-    others, probes = nodes(gallery, rows(5)), nodes(queries, rows(4))
-    within = nearest(others.specific, others.specific, 2, same=True, chunk=5)
-    with pytest.raises(ValueError, match="single queries"):
-        GroupGraph(probes, others, within, 2, groups=2, chunk=5)
 
 
 def test_images_equal_to_themselves_make_no_nan() -> None:
