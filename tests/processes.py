@@ -128,8 +128,13 @@ class _Rank:
         """Let it begin."""
         self._pipe.send(dict(environment))
 
+    @property
+    def returncode(self) -> int | None:
+        """As of ``subprocess.Popen``."""
+        return self._process.exitcode
+
     def poll(self) -> int | None:
-        """As of ``subprocess.Popen``: the exit code, or None."""
+        """As of ``subprocess.Popen``."""
         return self._process.exitcode
 
     def send_signal(self, signum: int) -> None:
