@@ -138,8 +138,9 @@ class _Rank:
         return self._process.exitcode
 
     def send_signal(self, signum: int) -> None:
-        """As of ``subprocess.Popen``."""
-        os.kill(self.pid or 0, signum)
+        """As of ``subprocess.Popen``: nothing to one that has ended."""
+        if self.pid and self.returncode is None:
+            os.kill(self.pid, signum)
 
 
 def _fork_where_lightning_starts(waiting: list[_Rank]) -> None:

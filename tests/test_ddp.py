@@ -99,9 +99,7 @@ def test_two_processes_stop_together_when_one_is_asked_to(
     data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
     settings = ["model=baseline", "scale=smoke", *data, "report.figures=false", "report.untrained=false", "run_dir=run"]
     length = ["model.phases.joint=2000", "trainer.checkpoint_every=1000", "trainer.log_every=1"]
-    command = Command(
-        tmp_path, "train", *settings, *length, "trainer=ddp_cpu", "trainer.progress=false", ranks=1
-    )
+    command = Command(tmp_path, "train", *settings, *length, "trainer=ddp_cpu", "trainer.progress=false", ranks=1)
     history = tmp_path / "run" / "history.csv"
     for _ in range(1500):
         if history.is_file() and "\n10,phase" in history.read_text():

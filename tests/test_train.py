@@ -54,6 +54,7 @@ def test_the_official_preset_trains(run_here, smoke_args: list[str]) -> None:
     assert run_here("train", "preset=official", *smoke_args).code == 0
 
 
+@pytest.mark.slow
 def test_figures_history_and_evaluation_of_the_checkpoint(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     arguments = [arg for arg in smoke_args if not arg.startswith("report.figures")]
     assert run_here("train", *arguments, "run_dir=run", "trainer.log_every=1").code == 0
@@ -81,6 +82,7 @@ def test_figures_history_and_evaluation_of_the_checkpoint(run_here, smoke_args: 
     assert np.allclose(kept.features["main"], Embeddings.load(run / "embeddings.npz").features["main"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_lba_draws_its_correspondences(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     arguments = [arg for arg in smoke_args if not arg.startswith("report.figures")]
     finished = run_here("train", "experiment=lba/full", *arguments, "run_dir=run", "report.tsne_identities=0")
@@ -92,6 +94,7 @@ def test_lba_draws_its_correspondences(run_here, smoke_args: list[str], tmp_path
         assert np.asarray(picture.convert("L")).std() > 10
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(
     run_here, smoke_args: list[str], tmp_path: Path
 ) -> None:
@@ -103,6 +106,7 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(
     assert histories[0] != histories[2]
 
 
+@pytest.mark.slow
 def test_a_multirun_gives_every_job_its_folder(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     finished = run_here("train", "-m", "model=baseline", "seed=0,1", *smoke_args)
     assert finished.code == 0, finished.output

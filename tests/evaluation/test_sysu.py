@@ -57,6 +57,7 @@ def test_the_order_of_rows_changes_nothing(world, draw, scorer):
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "shots"), SETTINGS)
 def test_the_real_layout_equals_the_reference_in_two_trials(sysu_test_set, sysu_lists, world, mode, shots):
     data, raw = sysu_test_set
@@ -65,6 +66,7 @@ def test_the_real_layout_equals_the_reference_in_two_trials(sysu_test_set, sysu_
     check(result, data, raw, mode, shots, trials=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "shots", "valid", "gallery"),
     [("all", 1, 3803, 301), ("all", 10, 3803, 3010), ("indoor", 1, 2208, 112), ("indoor", 10, 2208, 1120)],

@@ -26,7 +26,7 @@ PHASES = [
     ("tsgan", "gan", 4),
     pytest.param("tsgan", "joint", 8, marks=FULL),
 ]
-"""Method, phase, and the iteration after which the run is killed once the next one is logged; one phase a method in `make test`."""
+"""Method, phase, and the iteration after which the run is killed once the next is logged; `make test` has one of a method."""
 ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
     "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],

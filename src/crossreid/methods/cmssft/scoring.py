@@ -164,9 +164,7 @@ class Transfer:
             batches.append(order[first : first + size])
         return batches
 
-    def _scores(
-        self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows
-    ) -> Iterator[tuple[slice, Tensor]]:
+    def _scores(self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows) -> Iterator[tuple[slice, Tensor]]:
         """Similarities (n, r) of a group of n queries with r gallery images, and which ones, a part at a time."""
         graph = GroupGraph(queries, gallery, within_gallery, self.network.k, chunk=self.chunk)
         query_features = self._transfer(graph.queries())  # (n, D)
