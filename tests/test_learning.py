@@ -27,20 +27,20 @@ ROWS = {
         "model.feature_optimizer.kind=adam",
         "model.heads.dropout=0",
     ],
-    "jsia": ["model.phases={generation: 40, joint: 40}", "model.decay.after=30", "model.norms_in_generation=train"],
-    "cmssft": ["model.epochs=30", "model.decay.after=[25]", "model.erasing.probability=0"],
-    "lba": ["model.epochs=30", "model.schedule={warmup: 0, steps: [25]}", "model.optimizer.kind=adam"],
+    "jsia": ["model.phases={generation: 40, joint: 60}", "model.decay.after=50", "model.norms_in_generation=train"],
+    "cmssft": ["model.epochs=50", "model.decay.after=[45]", "model.erasing.probability=0"],
+    "lba": ["model.epochs=50", "model.schedule={warmup: 0, steps: [45]}", "model.optimizer.kind=adam"],
 }
 RATES = {
     "baseline": ["model.optimizer.encoder_lr=7e-4", "model.optimizer.head_lr=2e-3"],
-    "lba": ["model.optimizer.encoder_lr=7e-4", "model.optimizer.head_lr=2e-3"],
+    "lba": ["model.optimizer.encoder_lr=2e-3", "model.optimizer.head_lr=2e-3"],
     "aligngan": [
         "model.feature_optimizer.encoder_lr=7e-4",
         "model.feature_optimizer.head_lr=2e-3",
         "model.decay.after=30",
     ],
-    "jsia": ["model.reid_optimizer.lr=7e-4", "model.gan_optimizer.lr=2e-3"],
-    "cmssft": ["model.optimizer.lr=2e-3"],
+    "jsia": ["model.reid_optimizer.lr=3e-3", "model.gan_optimizer.lr=2e-3"],
+    "cmssft": ["model.optimizer.lr=4e-3"],
 }
 
 

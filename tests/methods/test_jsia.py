@@ -173,6 +173,7 @@ def test_published_parameter_counts() -> None:
     assert parameters(MultiScaleDiscriminator(JSIADiscriminatorConfig())) == 1_380_802
 
 
+@pytest.mark.true_width
 @pytest.mark.parametrize(("size", "upsamplings"), [((128, 64), 1), ((256, 128), 2)])
 def test_images_of_both_published_sizes(size: tuple[int, int], upsamplings: int) -> None:
     config = JSIAGeneratorConfig(
@@ -260,6 +261,7 @@ def test_gray_input_and_the_missing_relu_are_the_authors() -> None:
     assert (kinds[2], bare[2]) == ("ReLU", "MaxPool2d")
 
 
+@pytest.mark.true_width
 def test_stripes_see_only_their_rows() -> None:
     torch.manual_seed(0)
     encoder = InstanceEncoder(BackboneConfig("resnet18", "random", [64, 32]), 5, 2).eval()

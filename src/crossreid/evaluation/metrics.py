@@ -169,7 +169,7 @@ def _ranks_by_counting(counted: Array, probe: Array, value: Array) -> tuple[Arra
     rank = np.empty(len(probe), np.int64)
     is_tied = np.empty(len(probe), np.bool_)
     probes, starts = np.unique(probe, return_index=True)
-    ends = [*starts[1:], len(probe)]
+    ends = np.append(starts, len(probe))[1:]
     for one, start, end in zip(probes, starts, ends, strict=True):
         values = value[start:end]
         behind_or_equal = ascending[one].searchsorted(values, side="right")

@@ -156,7 +156,8 @@ class _Affine:
         length = torch.linalg.vector_norm(summed, dim=2)
         dots = scale * products + (transferred @ self.shift)[:, None]
         squared = (scale * length) ** 2 + 2 * scale * with_shift + self.squared_shift
-        return dots / squared.sqrt().clamp(min=1e-12)  # as F.normalize
+        cosines: Tensor = dots / squared.sqrt().clamp(min=1e-12)  # as F.normalize
+        return cosines
 
 
 class _Whole:
