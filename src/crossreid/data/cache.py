@@ -38,6 +38,9 @@ _BYTES_PER_GIB = 2**30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says of a full disk, a quota that is used up, and a file beyond its limit."""
 
+RESIZING = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+"""``data.decoding.resize`` -> Pillow's filter, which averages where it makes smaller."""
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -67,7 +70,7 @@ def open_cache(
 ) -> DecodedImages:
     """The images of ``records``; decoded when they are not there, or not whole.
 
-    Infrared images are repeated to three channels. Resizing is bicubic.
+    Infrared images are repeated to three channels. Resizing is bicubic, unless ``decoding`` says otherwise.
 
     Args:
         records: images, in the order of the rows of the result.
@@ -129,6 +132,8 @@ def _digest(
     reference: Sequence[int] | None,
 ) -> str:
     settings: dict[str, Any] = asdict(decoding)
+    if decoding.resize == "bicubic":  # as it was before there was a choice: older caches stay good
+        del settings["resize"]
     if decoding.stretch == "percentiles":
         settings["reference"] = reference
     digest = hashlib.sha256(f"{DECODER_VERSION} {size} {json.dumps(settings, sort_keys=True)}\n".encode())
@@ -222,7 +227,7 @@ def _pixels(record: ImageRecord, size: tuple[int, int], decoder: Decoder) -> Pix
         if decoder.config.unreadable == "refuse":
             raise
         return str(error)
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), dtype=np.uint8)
+    return np.asarray(image.resize((size[1], size[0]), RESIZING[decoder.config.resize]), dtype=np.uint8)
 
 
 def _say_what_floats_mean(decoder: Decoder) -> None:

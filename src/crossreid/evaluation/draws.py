@@ -30,7 +30,11 @@ def seeded_draw(counts: Mapping[PersonInCamera, int], trial: int, shots: int) ->
     # the generator goes on from person to person, so their order is part of the draw
     for camera, pid in sorted(counts, key=identity_first):
         files = range(counts[camera, pid])
-        places = [rng.choice(files)] if shots == 1 else rng.sample(files, min(shots, len(files)))
+        # choice, not sample of one: the two take different numbers from the generator
+        if shots == 1:
+            places = [rng.choice(files)]
+        else:
+            places = rng.sample(files, min(shots, len(files)))
         drawn[camera, pid] = np.array(places, dtype=np.int64)
     return drawn
 
@@ -112,6 +116,14 @@ class GalleryPermutations:
                 raise DataError(f"{self.source} holds {len(order)} trials, so trial {trial + 1} cannot be drawn.")
             drawn[camera, pid] = order[trial, :shots]
         return drawn
+
+    def descending(self, counts: Mapping[PersonInCamera, int], trial: int, shots: int) -> dict[PersonInCamera, Array]:
+        """As a call, for files that are counted from the last one: place p becomes n - 1 - p.
+
+        AlignGAN's and JSIA-ReID's code sorts file names in descending order before it takes the official permutation.
+        """
+        drawn = self(counts, trial, shots)
+        return {person: counts[person] - 1 - places for person, places in drawn.items()}
 
     def check(self, embeddings: Embeddings, cameras: Sequence[int], ids: Sequence[int] | None) -> None:
         """Verify that embeddings and file agree on every person's images in these cameras.

@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 Padding = Literal["zeros", "reflect"]
+Upsampling = Literal["transposed", "resize"]
 
 
 def to_gan_range(images: Tensor) -> Tensor:
@@ -61,6 +62,9 @@ class ResNetGenerator(nn.Module):
         kernel: of the strided convolutions: 4 (AlignGAN) or 3 (CycleGAN).
         padding: of the convolutions that keep the size: ``zeros`` (AlignGAN) or ``reflect`` (CycleGAN).
         in_channels: 3, and one more for each label map in [0, 1] that is stacked on the images (StarGAN).
+        upsampling: ``transposed`` convolutions, or ``resize``: each pixel four times, then a convolution 3, which leaves no
+            checkerboard (Odena et al., Distill 2016).
+        grey: the last convolution has one channel, which stands in all three of an image.
     """
 
     def __init__(
@@ -72,35 +76,50 @@ class ResNetGenerator(nn.Module):
         kernel: int = 4,
         padding: Padding = "zeros",
         in_channels: int = 3,
+        upsampling: Upsampling = "transposed",
+        grey: bool = False,
     ) -> None:
         super().__init__()
+        out_channels = 1 if grey else 3
 
-        def step(layer: nn.Module, out: int) -> list[nn.Module]:
-            return [layer, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
+        def step(convolution: nn.Module, out: int) -> list[nn.Module]:
+            return [convolution, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
 
-        def halve(width: int) -> nn.Module:
+        def halve_map(width: int) -> nn.Module:
             return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
 
-        def double(width: int) -> nn.Module:
-            odd = 4 - kernel  # a kernel of 3 would end one pixel short of twice the size
-            return nn.ConvTranspose2d(width, width // 2, kernel, stride=2, padding=1, output_padding=odd, bias=False)
+        def double_map(width: int) -> nn.Module:
+            if upsampling == "resize":
+                enlarge = nn.Upsample(scale_factor=2, mode="nearest")
+                convolution = nn.Conv2d(width, width // 2, 3, padding=1, bias=False, padding_mode=padding)
+                return nn.Sequential(enlarge, convolution)
+            # a kernel of 3 alone would end one pixel short of twice the size
+            one_more = 4 - kernel
+            return nn.ConvTranspose2d(
+                width, width // 2, kernel, stride=2, padding=1, output_padding=one_more, bias=False
+            )
 
         c = channels
-        self.body = nn.Sequential(
+        layers = [
             *step(nn.Conv2d(in_channels, c, 7, padding=3, bias=False, padding_mode=padding), c),
-            *step(halve(c), 2 * c),
-            *step(halve(2 * c), 4 * c),
-            *[ResidualBlock(4 * c, running_stats, padding) for _ in range(blocks)],
-            *step(double(4 * c), 2 * c),
-            *step(double(2 * c), c),
-            nn.Conv2d(c, 3, 7, padding=3, bias=False, padding_mode=padding),
+            *step(halve_map(c), 2 * c),
+            *step(halve_map(2 * c), 4 * c),
+        ]
+        for _ in range(blocks):
+            layers.append(ResidualBlock(4 * c, running_stats, padding))
+        layers += [
+            *step(double_map(4 * c), 2 * c),
+            *step(double_map(2 * c), c),
+            nn.Conv2d(c, out_channels, 7, padding=3, bias=False, padding_mode=padding),
             nn.Tanh(),
-        )
+        ]
+        self.body = nn.Sequential(*layers)
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) in [0, 1] -> translated images (B, 3, H, W) in [0, 1]."""
-        return from_gan_range(self.body(to_gan_range(images)))
+        translated = from_gan_range(self.body(to_gan_range(images)))
+        return translated.expand(-1, 3, -1, -1)
 
 
 class ConvStack(nn.Sequential):
@@ -114,12 +133,13 @@ class ConvStack(nn.Sequential):
     def __init__(
         self, in_channels: int, channels: int, layers: int, *, bare_first: bool = True, last_stride: int = 2
     ) -> None:
+        strides = [2] * layers
+        strides[-1] = last_stride
         steps: list[nn.Module] = []
-        for layer in range(layers):
+        for layer, stride in enumerate(strides):
             out = channels * 2**layer
-            stride = last_stride if layer == layers - 1 else 2
             steps.append(nn.Conv2d(in_channels, out, 4, stride=stride, padding=1))
-            if layer or not bare_first:
+            if layer > 0 or not bare_first:
                 steps.append(nn.InstanceNorm2d(out))
             steps.append(nn.LeakyReLU(0.2))
             in_channels = out
@@ -139,8 +159,13 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 64, layers: int = 5, *, overlapping: bool = False) -> None:
         super().__init__()
-        self.body = ConvStack(3, channels, layers, last_stride=1 if overlapping else 2)
-        self.out = nn.Conv2d(self.body.out_channels, 1, 4 if overlapping else 3, padding=1, bias=False)
+        last_stride = 2
+        kernel = 3
+        if overlapping:
+            last_stride = 1
+            kernel = 4
+        self.body = ConvStack(3, channels, layers, last_stride=last_stride)
+        self.out = nn.Conv2d(self.body.out_channels, 1, kernel, padding=1, bias=False)
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from crossreid.errors import ConfigError
 from crossreid.nn.backbones import PretrainedParts, check_name
+from crossreid.nn.normalisation import AVERAGES
 from crossreid.settings.networks import BackboneConfig
 
 WRAPPERS = ("state_dict", "net", "model")
@@ -25,21 +27,34 @@ COUNTER = "num_batches_tracked"
 """Of a batch norm; older files do not have it."""
 
 
+PEOPLE = "people"
+"""Weights that training makes itself, see :mod:`crossreid.training.people_weights`."""
+
+PeopleWeights = Callable[[BackboneConfig], Path]
+"""From a backbone's settings to the file of its weights from embedded people."""
+
+
 class Source(NamedTuple):
     """Weights of a backbone.
 
     Attributes:
         name: torchvision's name of the network.
         weights: ``imagenet``, or the path of a file.
+        origin: ``people`` where training made the file; empty elsewhere.
     """
 
     name: str
     weights: str
+    origin: str = ""
 
     @property
     def label(self) -> str:
         """In a sentence."""
-        return self.weights if self.weights == "imagenet" else f"'{self.weights}'"
+        if self.origin == PEOPLE:
+            return f"embedded people ('{self.weights}')"
+        if self.weights == "imagenet":
+            return self.weights
+        return f"'{self.weights}'"
 
 
 def check_weights(config: BackboneConfig, place: str) -> None:
@@ -53,17 +68,19 @@ def check_weights(config: BackboneConfig, place: str) -> None:
         ConfigError: torchvision has no such ResNet, or there is no such file.
     """
     check_name(config.name, place)
-    if config.weights not in ("random", "imagenet") and not Path(config.weights).is_file():
+    if config.weights not in ("random", "imagenet", PEOPLE) and not Path(config.weights).is_file():
         raise ConfigError(
-            f"There is no weights file '{config.weights}': set {place}.weights to 'imagenet', 'random' or an existing file."
+            f"There is no weights file '{config.weights}': set {place}.weights to 'imagenet', 'people', 'random' or an "
+            "existing file."
         )
 
 
-def load_pretrained(module: nn.Module) -> list[str]:
+def load_pretrained(module: nn.Module, people: PeopleWeights | None = None) -> list[str]:
     """Put the weights that their settings name into all backbones of a network.
 
     Args:
         module: with any number of :class:`PretrainedParts` inside; those whose settings say ``random`` stay as they are.
+        people: makes or finds the weights of settings that say ``people``.
 
     Returns:
         A sentence for each backbone, such as ``resnet50 from imagenet: 318 of 318 tensors``.
@@ -75,9 +92,20 @@ def load_pretrained(module: nn.Module) -> list[str]:
     for network in module.modules():
         if isinstance(network, PretrainedParts) and network.backbone.weights != "random":
             check_weights(network.backbone, "model.backbone")
-            source = Source(network.backbone.name, network.backbone.weights)
+            source = _source_of(network.backbone, people)
             networks.setdefault(source, []).append(network)
-    return [_load(source, users) for source, users in networks.items()]
+    return list(itertools.starmap(_load, networks.items()))
+
+
+def _source_of(backbone: BackboneConfig, people: PeopleWeights | None) -> Source:
+    if backbone.weights != PEOPLE:
+        return Source(backbone.name, backbone.weights)
+    if people is None:
+        raise ConfigError(
+            "model.backbone.weights=people is made by a run of crossreid.train: give the path of the file that one has made, "
+            "below its data.cache."
+        )
+    return Source(backbone.name, str(people(backbone)), PEOPLE)
 
 
 def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
@@ -87,12 +115,15 @@ def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
         for name, modules in network.pretrained_parts.items():
             parts.setdefault(name, []).extend(modules)
     reference = _reference(parts)
-    state = _downloaded(source.name) if source.weights == "imagenet" else _from_file(source, reference)
+    state: Mapping[str, object]
+    if source.weights == "imagenet":
+        state = _download(source.name)
+    else:
+        state = _read_file(source, reference)
     matches = _matches(state, reference)
     _require_same_network(source, state, reference, matches)
     for name, modules in parts.items():
-        start = f"{name}."
-        part_state = {key.removeprefix(start): value for key, value in matches.items() if key.startswith(start)}
+        part_state = _entries_under(f"{name}.", matches)
         for part in modules:
             part.load_state_dict(part_state, strict=False)  # a counter may be missing
     sentence = f"{source.name} from {source.label}: {len(matches)} of {len(reference)} tensors"
@@ -101,12 +132,22 @@ def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
     return sentence
 
 
+def _entries_under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a state dict whose keys start so, by the rest of their keys."""
+    entries: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key.startswith(prefix):
+            entries[key.removeprefix(prefix)] = value
+    return entries
+
+
 def _reference(parts: Mapping[str, Sequence[nn.Module]]) -> dict[str, Tensor]:
     """The network's own tensors by torchvision's names."""
     reference: dict[str, Tensor] = {}
     for name, modules in parts.items():
         for key, value in modules[0].state_dict().items():  # the others are copies
-            reference[f"{name}.{key}"] = value
+            if not key.endswith(tuple(AVERAGES.values())):  # filled from the first set
+                reference[f"{name}.{key}"] = value
     return reference
 
 
@@ -131,9 +172,9 @@ def _require_same_network(
             raise ConfigError(
                 f"{source.label} does not hold all weights of {source.name}: {count}, {difference}; {advice}."
             )
-    names = {key.split(".")[0] for key in reference}
+    parts = {key.split(".")[0] for key in reference}
     for key in state:
-        if key.split(".")[0] in names and key not in reference:
+        if key.split(".")[0] in parts and key not in reference:
             raise ConfigError(
                 f"{source.label} does not hold the weights of {source.name} but of a network with more layers: {count}, "
                 f"and there is {key} besides; {advice}."
@@ -148,7 +189,7 @@ def _difference(key: str, state: Mapping[str, object], reference: Mapping[str, T
     return f"{key} is {tuple(value.shape)} and not {tuple(reference[key].shape)}"
 
 
-def _downloaded(name: str) -> dict[str, Tensor]:
+def _download(name: str) -> dict[str, Tensor]:
     """Torchvision's ImageNet weights, downloaded on first use."""
     weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
@@ -161,7 +202,7 @@ def _downloaded(name: str) -> dict[str, Tensor]:
     return state
 
 
-def _from_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, object]:
+def _read_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, object]:
     """A file's entries by torchvision's names; where it holds several networks, those of the one that fits best."""
     try:
         content = torch.load(source.weights, map_location="cpu", weights_only=True)
@@ -170,14 +211,14 @@ def _from_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, obj
             f"{source.label} does not hold a state dict of {source.name} ({_one_line(error)})."
         ) from error
     networks: dict[str, dict[str, object]] = {}
-    for key, value in _unwrapped(content, source).items():
+    for key, value in _state_dict_in(content, source).items():
         bare = _without_prefixes(str(key))
         prefix = str(key).removesuffix(bare)
         networks.setdefault(prefix, {})[bare] = value
     return max(networks.values(), key=lambda state: len(_matches(state, reference)), default={})
 
 
-def _unwrapped(content: object, source: Source) -> Mapping[object, object]:
+def _state_dict_in(content: object, source: Source) -> Mapping[object, object]:
     """The state dict in what a training code has saved."""
     if not isinstance(content, Mapping):
         raise ConfigError(
@@ -185,7 +226,7 @@ def _unwrapped(content: object, source: Source) -> Mapping[object, object]:
         )
     for wrapper in WRAPPERS:
         if isinstance(content.get(wrapper), Mapping):
-            return _unwrapped(content[wrapper], source)
+            return _state_dict_in(content[wrapper], source)
     return content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from crossreid.runs.reading import Run
+from crossreid.studies.comparison.published import REACHED
 from crossreid.studies.comparison.rows import Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 
@@ -22,6 +23,8 @@ def caption(table: ComparisonTable, settings: TableSettings) -> list[str]:
     ]
     if table.dataset.startswith("synthetic") and any(row.published for row in table.rows):
         lines.append(ORIENTATION)
+    if table.protocol in REACHED:
+        lines.append(f"What the field reaches on the real dataset: {REACHED[table.protocol]}.")
     lines += _budgets(table.runs)
     lines += _revisions(table.runs)
     lines += _versions(table.runs)
@@ -65,7 +68,10 @@ def _versions(runs: Sequence[Run]) -> list[str]:
         packages.update(run.facts.get("versions") or {})
     lines = []
     for package in sorted(packages):
-        versions = {str((run.facts.get("versions") or {}).get(package)) for run in runs}
+        versions: set[str] = set()
+        for run in runs:
+            versions_of_run = run.facts.get("versions") or {}
+            versions.add(str(versions_of_run.get(package)))
         if len(versions) > 1:
             lines.append(f"The runs are of different versions of {package}: {', '.join(sorted(versions))}.")
     return lines
