@@ -12,17 +12,19 @@ from crossreid.version import __version__
 
 if TYPE_CHECKING:
     from crossreid.experiment import Experiment, FinishedRun, load, score
+    from crossreid.extraction.extractor import Extractor
     from crossreid.runs.results import RunResults
 
 _PLACES = {
     "Experiment": "crossreid.experiment",
+    "Extractor": "crossreid.extraction.extractor",
     "FinishedRun": "crossreid.experiment",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
     "RunResults": "crossreid.runs.results",
 }
 
-__all__ = ["Experiment", "FinishedRun", "RunResults", "__version__", "load", "score"]
+__all__ = ["Experiment", "Extractor", "FinishedRun", "RunResults", "__version__", "load", "score"]
 
 
 def __getattr__(name: str) -> Any:

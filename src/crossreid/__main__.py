@@ -12,6 +12,7 @@ COMMANDS = {
     "check": "examine a copy of a dataset",
     "cost": "parameters and milliseconds per image of every method",
     "auxiliary": "cm-SSFT: how many unlabelled queries its transfer needs",
+    "extract": "embed images of one's own",
     "image_quality": "JSIA-ReID: how consistent generated images are",
 }
 """Command -> what it does."""

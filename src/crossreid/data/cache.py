@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
-from PIL import Image
 
 from crossreid.console import notice, track
-from crossreid.data.decoding import DECODER_VERSION, Decoder, UnreadableImageError, make_decoder
+from crossreid.data.decoding import DECODER_VERSION, Decoder, UnreadableImageError, make_decoder, resized
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
 from crossreid.files import write_atomically
@@ -222,7 +221,7 @@ def _pixels(record: ImageRecord, size: tuple[int, int], decoder: Decoder) -> Pix
         if decoder.config.unreadable == "refuse":
             raise
         return str(error)
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), dtype=np.uint8)
+    return resized(image, size)
 
 
 def _say_what_floats_mean(decoder: Decoder) -> None:

@@ -169,6 +169,11 @@ class Decoder:
         return _white_of(float(values.max()))
 
 
+def resized(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """A decoded image as pixels (H, W, 3) of a height and width: bicubic, as training and scoring see it."""
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
 def make_decoder(
     config: DecodingConfig, records: Sequence[ImageRecord], reference: Iterable[int] | None = None, *, workers: int = 1
 ) -> Decoder:

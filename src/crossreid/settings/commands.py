@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.run import ReportConfig, TrainerConfig
 
@@ -201,5 +202,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "cost": CostConfig,
     "report": ComparisonConfig,
     "image_quality": ImageQualityConfig,
+    "extract": ExtractConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""

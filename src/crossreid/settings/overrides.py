@@ -16,6 +16,7 @@ PLACES = (
     "embeddings",
     "checkpoint",
     "resume",
+    "images",
 )
 """Settings that are one path each: what a person types there is meant as it stands."""
 
