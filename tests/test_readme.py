@@ -13,10 +13,13 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from crossreid.data.datasets import read_sysu_mm01
 from crossreid.settings.commands import COMMANDS
 from crossreid.settings.compose import compose, run_config, typed
+from crossreid.settings.galleries import ACTIONS
+from crossreid.settings.overrides import with_action, with_paths_quoted
 from layouts import write_small_folder, write_small_llcm, write_small_regdb
 from support import ROOT, newest_run
 
@@ -40,7 +43,8 @@ def commands(pages: list[Path]) -> list[tuple[str, str]]:
 
 def jobs(arguments: str) -> list[list[str]]:
     """The override lists of one command; -m takes them apart at commas. Hydra's own options and settings say nothing."""
-    words = [word for word in shlex.split(arguments) if not word.startswith(("hydra.", "--")) and word != "job"]
+    words = with_paths_quoted(with_action(shlex.split(arguments), ACTIONS))
+    words = [word for word in words if not word.startswith(("hydra.", "--")) and word != "job"]
     if "-m" not in words:
         return [words]
     words.remove("-m")
@@ -124,7 +128,11 @@ def write_crops(path: Path, people_root: Path) -> None:
         lines.append(
             f"{record.path},{record.modality},{record.camid},{1000 * place},{record.pid}_{record.camid},{record.pid}"
         )
+        if record.modality == "infrared":
+            night = record
     (path / "people.csv").write_text("\n".join(lines))
+    (path / "night.csv").write_text("\n".join([lines[0], lines[-1]]))
+    Image.open(night.path).save(path / "night.png")
 
 
 @pytest.fixture(scope="module")
@@ -158,10 +166,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
 NEEDS_A_RUN_OF = {"auxiliary": "cmssft/full", "image_quality": "jsia/full"}
 ONLY_COMPOSED = {"trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU"}
 """Sign of a command that is composed above and not given here -> why."""
-QUICK_MODULES = ("evaluate", "report", "check", "extract")
+QUICK_MODULES = ("evaluate", "report", "check", "extract", "index", "search")
 SHORT = {
     "check": ["progress=false"],
     "extract": ["device=cpu", "workers=0", "progress=false"],
+    "index": ["device=cpu", "workers=0", "progress=false"],
+    "search": ["device=cpu", "workers=0", "progress=false"],
     "evaluate": ["report.figures=false", "trainer=cpu", "trainer.progress=false"],
     "report": ["bootstrap=100", "figure=false"],
     "cost": ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"],

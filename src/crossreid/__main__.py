@@ -13,6 +13,8 @@ COMMANDS = {
     "cost": "parameters and milliseconds per image of every method",
     "auxiliary": "cm-SSFT: how many unlabelled queries its transfer needs",
     "extract": "embed images of one's own",
+    "index": "a gallery of embedded images: add, info, remove, build",
+    "search": "the images of a gallery that are most like a query",
     "image_quality": "JSIA-ReID: how consistent generated images are",
 }
 """Command -> what it does."""

@@ -23,7 +23,7 @@ def extract(composed: Composed) -> None:
     """Embed the images that are named, and write the embeddings."""
     config = typed(ExtractConfig, composed)
     refuse_optimiser("extract")
-    from crossreid.extraction import Extractor  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.extraction.storage import check_storable, storage_files  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
@@ -33,15 +33,7 @@ def extract(composed: Composed) -> None:
     path = checkpoint_at(config.checkpoint)
     read = {"checkpoint": [path], "images": [Path(config.images)]}
     outputs = check_outputs("extract", config, {"output": storage_files(output)}, read)
-    extractor = Extractor(
-        path,
-        config.device,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        unreadable=config.unreadable,
-        grey_range=config.range_of_grey(),
-        progress=config.progress,
-    )
+    extractor = make_extractor(path, config)
     with outputs.written():
         embeddings = extractor.to_file(config.images, output, config.modality, tracks=config.tracks, shard=config.shard)
     width = embeddings.features["main"].shape[1]

@@ -35,7 +35,7 @@ from crossreid.extraction.tracks import averaged_tracks
 from crossreid.extraction.transfer import TRANSFER, transfers
 from crossreid.extraction.video import check_videos
 from crossreid.settings.data import DecodingConfig
-from crossreid.settings.extraction import ON_UNREADABLE, TRACKS
+from crossreid.settings.extraction import ON_UNREADABLE, TRACKS, EmbeddingConfig
 from crossreid.settings.fields import check_choice
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.environment import choose_device
@@ -310,6 +310,19 @@ class Extractor:
             about={**self.about, "unreadable": _listed(job, problems)},
         )
         return averaged_tracks(embeddings) if tracks == "average" else embeddings
+
+
+def make_extractor(checkpoint: str | Path, config: EmbeddingConfig) -> Extractor:
+    """The extractor that a command's settings ask for; raises as :class:`Extractor`."""
+    return Extractor(
+        checkpoint,
+        config.device,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        unreadable=config.unreadable,
+        grey_range=config.range_of_grey(),
+        progress=config.progress,
+    )
 
 
 class _Embedded(NamedTuple):

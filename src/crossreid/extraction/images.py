@@ -26,7 +26,7 @@ _DEEPEST = 32
 """Folders inside each other; a link that leads to its own folder has no end."""
 
 
-class Box(NamedTuple):
+class PersonBox(NamedTuple):
     """Where a person is in a larger picture, in pixels from its upper left corner."""
 
     x: float
@@ -50,7 +50,7 @@ class ImageList:
     paths: tuple[Path, ...]
     modalities: tuple[Modality | None, ...]
     columns: Mapping[str, Sequence[Cell]]
-    boxes: tuple[Box | None, ...]
+    boxes: tuple[PersonBox | None, ...]
     frames: tuple[int | None, ...]
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ def list_source(source: str | Path | Sequence[str | Path], modality: str | None)
     modalities = [_modality_of(path, cell, modality) for path, cell in zip(manifest.paths, said, strict=True)]
     if "camera" not in columns:
         columns |= _cameras_of(manifest.paths)
-    boxes = tuple(None if box is None else Box(*box) for box in manifest.boxes)
+    boxes = tuple(None if box is None else PersonBox(*box) for box in manifest.boxes)
     return ImageList(manifest.paths, tuple(modalities), columns, boxes, manifest.frames)
 
 

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from crossreid.data.decoding import Decoder, UnreadableImageError, make_decoder, resized
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
-from crossreid.extraction.images import Box, ImageList
+from crossreid.extraction.images import ImageList, PersonBox
 from crossreid.extraction.video import VIDEO_SUFFIXES, VideoPictures
 from crossreid.settings.data import DecodingConfig
 
@@ -199,7 +199,7 @@ def _records_of(images: ImageList) -> list[ImageRecord]:
     return list(records.values())
 
 
-def _cut_out(picture: Image.Image, box: Box | None, path: Path) -> Image.Image:
+def _cut_out(picture: Image.Image, box: PersonBox | None, path: Path) -> Image.Image:
     """What is in a box, as far as it is in the picture."""
     if box is None:
         return picture

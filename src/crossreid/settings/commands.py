@@ -9,6 +9,7 @@ from typing import Any
 from crossreid.errors import ConfigError
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
+from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 
 GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
@@ -203,5 +204,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "report": ComparisonConfig,
     "image_quality": ImageQualityConfig,
     "extract": ExtractConfig,
+    "index": IndexConfig,
+    "search": SearchConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""
