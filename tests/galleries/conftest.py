@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +16,7 @@ import pytest
 from crossreid.evaluation import Embeddings
 from crossreid.galleries import Gallery
 
-KINDS = ("memory", "npz", "lance")
+KINDS = ("memory", "npz", "lance", "milvus")
 
 
 def make_people(count: int = 120, *, dimension: int = 16, seed: int = 0, first: int = 0, model: str = "a" * 64):
@@ -41,6 +46,34 @@ def make_people(count: int = 120, *, dimension: int = 16, seed: int = 0, first: 
     )
 
 
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Milvus Lite as a server on this machine."""
+    pytest.importorskip("pymilvus", reason="galleries on a server need the extra `milvus`")
+    pytest.importorskip("milvus_lite", reason="the test's server is the package milvus-lite")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("milvus")
+    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder), "--host", "127.0.0.1"]
+    with (folder / "log.txt").open("w") as log:
+        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while not answers(port):
+            assert server.poll() is None, (folder / "log.txt").read_text()
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+        server.terminate()
+        server.wait(30)
+
+
+def answers(port: int) -> bool:
+    """Somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture(params=KINDS)
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Gallery]:
     """Opens one gallery of each kind, again and again."""
@@ -49,5 +82,9 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Galle
         return lambda: gallery
     if request.param == "npz":
         return lambda: Gallery.open(tmp_path / "street.npz")
+    if request.param == "milvus":
+        server = request.getfixturevalue("milvus_server")
+        place = f"{server}/gallery_{uuid.uuid4().hex}"
+        return lambda: Gallery.open(place)
     pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
     return lambda: Gallery.open(tmp_path / "street.gallery")

@@ -249,8 +249,8 @@ def test_two_writers_are_one_sentence(reopen) -> None:
     gallery = reopen()
     gallery.add(PEOPLE.select(slice(10)))
     other = reopen()
-    if other is gallery:
-        pytest.skip("a gallery in memory has one process")
+    if other is gallery or "://" in gallery.info()["place"]:
+        pytest.skip("a gallery in memory has one process, and a server settles it")
     with gallery._store.writing(), pytest.raises(OwnedError, match="Another process is changing the gallery"):
         other.add(PEOPLE)
     other.add(PEOPLE)
@@ -354,6 +354,32 @@ def test_an_index_reaches_its_recall_and_says_it(tmp_path: Path, monkeypatch: py
     gallery.add(make_people(60, dimension=64, seed=4, first=50_000))  # not in the index, found all the same
     late = make_people(60, dimension=64, seed=4, first=50_000)
     assert gallery.search(late, 1).lists[5].paths == (late.paths[5],)
+
+
+@pytest.mark.slow
+def test_a_graph_on_a_server_says_its_recall(milvus_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossreid.galleries import milvus
+
+    monkeypatch.setattr(milvus, "EXACT", 500)
+    place = f"{milvus_server}/graph"
+    people = make_people(3000, dimension=32)
+    Gallery.open(place).add(people)
+    index = Gallery.open(place).build()["index"]
+    assert index["recall"] >= 0.98
+    assert Gallery.open(place).info()["index"] == index
+    found = Gallery.open(place).search(people.select(slice(20)), 1)
+    assert [entries.paths[0] for entries in found.lists] == list(people.paths[:20])
+
+
+def test_a_server_that_is_not_there_is_one_sentence(milvus_server: str) -> None:
+    with pytest.raises(DataError, match="does not do this"):
+        Gallery.open("http://127.0.0.1:9/none")
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(uri=milvus_server)
+    client.create_collection("foreign", dimension=4)
+    with pytest.raises(DataError, match="is no gallery"):
+        Gallery.open(f"{milvus_server}/foreign")
 
 
 # ---------------------------------------------------------------- what is written

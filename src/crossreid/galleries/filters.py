@@ -7,6 +7,7 @@ parentheses. ``and``, ``or``, ``not`` and parentheses join them. An image whose 
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -50,12 +51,16 @@ class Filter(ABC):
         """As a condition in SQL, true or false and never unknown; names in backticks."""
 
     @abstractmethod
+    def milvus(self) -> str:
+        """As a condition of Milvus."""
+
+    @abstractmethod
     def names(self) -> set[str]:
         """The columns that it looks at."""
 
 
 @dataclass(frozen=True)
-class Comparison(Filter):
+class Compared(Filter):
     """A column against a value."""
 
     name: str
@@ -69,6 +74,11 @@ class Comparison(Filter):
     def sql(self) -> str:
         """See the base."""
         return f"(`{self.name}` IS NOT NULL AND `{self.name}` {self.sign} {literal(self.value)})"
+
+    def milvus(self) -> str:
+        """See the base."""
+        sign = "==" if self.sign == "=" else self.sign
+        return f"(exists {self.name} and {self.name} {sign} {_quoted(self.value)})"
 
     def names(self) -> set[str]:
         """See the base."""
@@ -92,6 +102,11 @@ class OneOf(Filter):
         listed = ", ".join(literal(value) for value in self.values)
         return f"(`{self.name}` IS NOT NULL AND `{self.name}` IN ({listed}))"
 
+    def milvus(self) -> str:
+        """See the base."""
+        listed = ", ".join(_quoted(value) for value in self.values)
+        return f"(exists {self.name} and {self.name} in [{listed}])"
+
     def names(self) -> set[str]:
         """See the base."""
         return {self.name}
@@ -110,6 +125,10 @@ class Not(Filter):
     def sql(self) -> str:
         """See the base."""
         return f"(NOT {self.inner.sql()})"
+
+    def milvus(self) -> str:
+        """See the base."""
+        return f"(not {self.inner.milvus()})"
 
     def names(self) -> set[str]:
         """See the base."""
@@ -131,6 +150,10 @@ class Joined(Filter):
     def sql(self) -> str:
         """See the base."""
         return "(" + f" {self.word} ".join(part.sql() for part in self.parts) + ")"
+
+    def milvus(self) -> str:
+        """See the base."""
+        return "(" + f" {self.word.lower()} ".join(part.milvus() for part in self.parts) + ")"
 
     def names(self) -> set[str]:
         """See the base."""
@@ -167,6 +190,11 @@ def literal(value: Value) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(value)
+
+
+def _quoted(value: Value) -> str:
+    """A value as Milvus writes it: text as JSON does."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _seconds(text: str) -> float:
@@ -247,7 +275,7 @@ class _Parser:
         _, sign = self._next()
         if sign not in _COMPARISONS:
             raise self._refuse(sign)
-        return Comparison(name, "=" if sign == "==" else sign, self._value(name))
+        return Compared(name, "=" if sign == "==" else sign, self._value(name))
 
     def _list(self, name: str) -> tuple[Value, ...]:
         self._require("(")

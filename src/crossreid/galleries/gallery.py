@@ -24,10 +24,11 @@ from crossreid.galleries.entries import (
     filterable,
     header_of,
 )
-from crossreid.galleries.filters import Comparison, Filter, Joined, Not, both, parse_filter
+from crossreid.galleries.filters import Compared, Filter, Joined, Not, both, parse_filter
 from crossreid.galleries.hits import Hits
 from crossreid.galleries.lance import LanceStore
 from crossreid.galleries.memory import MemoryStore
+from crossreid.galleries.milvus import MilvusStore
 from crossreid.galleries.store import Store
 from crossreid.settings.fields import check_choice
 from crossreid.settings.galleries import LARGEST_LIST, ON_DUPLICATE
@@ -74,8 +75,8 @@ class Gallery:
         """Open a gallery, or begin one.
 
         Args:
-            place: None for one in memory; a file ``.npz`` of embeddings, searched in memory; any other path for a folder of
-                LanceDB (extra ``search``).
+            place: None for one in memory; a file ``.npz`` of embeddings, searched in memory; ``http://HOST:PORT/NAME`` for
+                a collection of Milvus (extra ``milvus``); any other path for a folder of LanceDB (extra ``search``).
             model: a run, a checkpoint or an extractor: images of other models are refused from the start, and cm-SSFT's
                 transfer needs it. None: the first images decide.
 
@@ -121,8 +122,9 @@ class Gallery:
             raise DataError("There is no image to add.")
         entries = entries_of(embeddings)
         with self._store.writing():
-            known = self._store.ids()
-            there = np.array([name in known for name in entries.columns[ID]], dtype=bool)
+            names = [str(name) for name in entries.columns[ID]]
+            known = self._store.known(names)
+            there = np.array([name in known for name in names], dtype=bool)
             if there.any() and on_duplicate == "refuse":
                 first = entries.columns[ID][int(np.argmax(there))]
                 raise DataError(f"The gallery '{self._place}' has '{first}' and {int(there.sum()) - 1} others already.")
@@ -150,7 +152,7 @@ class Gallery:
             raise ConfigError('Say which images to remove: ids=[...] or filter="camera = 3".')
         with self._store.writing():
             chosen = list(dict.fromkeys(ids))
-            known = self._store.ids()
+            known = self._store.known(chosen)
             for name in chosen:
                 if name not in known:
                     raise DataError(f"The gallery '{self._place}' has no image '{name}'.")
@@ -326,7 +328,7 @@ def _store_at(place: str | Path | None) -> Store:
     if place is None:
         return MemoryStore(None)
     if "://" in str(place):
-        raise ConfigError(f"gallery is '{place}': give a folder or an .npz.")
+        return MilvusStore(str(place))
     if Path(place).suffix == ".npz":
         return MemoryStore(Path(place))
     return LanceStore(Path(place))
@@ -359,13 +361,13 @@ def _exclusion(camera: Cell, time: Cell, seconds: float | None) -> Filter | None
     """Not of this camera; or, with a window, not of this camera at about this time. None where the query's is unknown."""
     if camera is None:
         return None
-    same_camera = Comparison("camera", "=", camera)
+    same_camera = Compared("camera", "=", camera)
     if seconds is None:
         return Not(same_camera)
     if not isinstance(time, int | float):
         return None
-    since = Comparison("time", ">=", time - seconds)
-    until = Comparison("time", "<=", time + seconds)
+    since = Compared("time", ">=", time - seconds)
+    until = Compared("time", "<=", time + seconds)
     return Not(Joined("AND", (same_camera, since, until)))
 
 

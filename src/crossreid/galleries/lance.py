@@ -87,12 +87,13 @@ class LanceStore(Store):
         table = self._table()
         return 0 if table is None else int(table.count_rows())
 
-    def ids(self) -> set[str]:
+    def known(self, ids: Sequence[str]) -> set[str]:
         """See the base."""
         table = self._table()
         if table is None:
             return set()
-        return set(self._read(lambda: table.search().select([ID]).limit(None).to_arrow())[ID].to_pylist())
+        names = self._read(lambda: table.search().select([ID]).limit(None).to_arrow())[ID]
+        return set(ids) & set(names.to_pylist())
 
     def matching(self, condition: Filter) -> list[str]:
         """See the base."""

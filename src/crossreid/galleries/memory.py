@@ -53,9 +53,9 @@ class MemoryStore(Store):
         """See the base."""
         return nullcontext() if self.path is None else one_writer(self.path)
 
-    def ids(self) -> set[str]:
+    def known(self, ids: Sequence[str]) -> set[str]:
         """See the base."""
-        return set() if self._entries is None else {str(name) for name in self._entries.columns[ID]}
+        return set() if self._entries is None else set(ids) & {str(name) for name in self._entries.columns[ID]}
 
     def add(self, entries: Embeddings, header: Header) -> None:
         """See the base."""

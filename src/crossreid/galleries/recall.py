@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,13 @@ class Probed(Protocol):
     def everything(self) -> Iterator[Embeddings]: ...  # noqa: D102
 
 
+class Graph(Protocol):
+    """A store that can search a graph more or less widely."""
+
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> list[Embeddings]: ...  # noqa: D102
+    def everything(self) -> Iterator[Embeddings]: ...  # noqa: D102
+
+
 def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     """Settings of an index that find :data:`WANTED` of the ten nearest images of a sample, and the share that they find.
 
@@ -41,12 +48,10 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     as few partitions are looked at as this allows (``probes``).
     """
     queries = _sample(store)
-    exact = _best(store.nearest_with(queries, _NEAREST, None, 0, 1), queries)
+    truth = _exact(store, queries)
 
     def recall(probes: int, refine: int) -> float:
-        found = _best(store.nearest_with(queries, _NEAREST, None, probes, refine), queries)
-        shares = [len(ours & truth) / len(truth) for ours, truth in zip(found, exact, strict=True)]
-        return float(np.mean(shares))
+        return _share(store.nearest_with(queries, _NEAREST, None, probes, refine), queries, truth)
 
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
@@ -59,7 +64,19 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(queries)}
 
 
-def _sample(store: Probed) -> Array:
+def choose_effort(store: Graph, efforts: Sequence[int]) -> dict[str, Any]:
+    """The least effort that finds :data:`WANTED` of the ten nearest images of a sample, else the last; and the share found."""
+    queries = _sample(store)
+    truth = _exact(store, queries)
+    reached, effort = 0.0, efforts[0]
+    for effort in efforts:
+        reached = _share(store.nearest_with(queries, _NEAREST, None, effort), queries, truth)
+        if reached >= WANTED:
+            break
+    return {"effort": effort, "recall": round(reached, 4), "sample": len(queries)}
+
+
+def _sample(store: Probed | Graph) -> Array:
     """Queries (S, D) like images that the gallery does not hold."""
     generator = numpy_generator(0, "recall of a gallery's index")
     vectors: list[Array] = []
@@ -74,10 +91,23 @@ def _sample(store: Probed) -> Array:
     return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True))
 
 
-def _best(found: list[Embeddings], queries: Array) -> list[set[Any]]:
-    """Names of the ten nearest of each query."""
-    names = []
-    for entries, query in zip(found, queries, strict=True):
+def _exact(store: Probed | Graph, queries: Array) -> list[set[Any]]:
+    """Names of the ten nearest of each query, by comparing it with every image."""
+    best: list[list[tuple[float, Any]]] = [[] for _ in queries]
+    for part in store.everything():
+        similarity = queries @ part.features["main"].T
+        kept = min(_NEAREST, len(part))
+        places = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
+        for row, chosen in enumerate(places):
+            best[row] += [(float(similarity[row, place]), part.columns[ID][place]) for place in chosen]
+            best[row] = sorted(best[row], key=lambda pair: -pair[0])[:_NEAREST]
+    return [{name for _, name in pairs} for pairs in best]
+
+
+def _share(found: list[Embeddings], queries: Array, truth: list[set[Any]]) -> float:
+    """The share of the ten nearest that was found."""
+    shares = []
+    for entries, query, names in zip(found, queries, truth, strict=True):
         order = np.argsort(-(entries.features["main"] @ query))[:_NEAREST]
-        names.append({entries.columns[ID][place] for place in order})
-    return names
+        shares.append(len(names & {entries.columns[ID][place] for place in order}) / len(names))
+    return float(np.mean(shares))

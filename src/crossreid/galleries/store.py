@@ -36,8 +36,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def ids(self) -> set[str]:
-        """Names of all entries."""
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of some names that entries have."""
 
     @abstractmethod
     def add(self, entries: Embeddings, header: Header) -> None:

@@ -16,7 +16,7 @@ MODALITY = (
     "of all images; auto: grey ones are infrared; null: a column modality or a folder visible or infrared says it"
 )
 MODALITIES = ("visible", "infrared", "auto")
-GALLERY = "an .npz (searched in memory), or a folder of LanceDB"
+GALLERY = "an .npz (searched in memory), a folder (LanceDB), or http://HOST:PORT/NAME (Milvus)"
 
 
 @dataclass
