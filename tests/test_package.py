@@ -14,9 +14,10 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "randomness", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
+    ("help",),
     ("nn", "losses"),
     ("data",),
     ("evaluation",),
@@ -40,6 +41,7 @@ FLOORS = (
         "extract",
         "index",
         "search",
+        "completion",
         "__main__",
     ),
 )
@@ -196,6 +198,7 @@ def test_scripts_and_versions_agree() -> None:
         "extract",
         "index",
         "search",
+        "completion",
     )
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

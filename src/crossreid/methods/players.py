@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 
 @dataclass
@@ -71,12 +72,12 @@ class PlayersMixin(pl.LightningModule):
         optimizers: Any = self.optimizers()
         if not isinstance(optimizers, list):  # Lightning returns the bare one when there is one
             optimizers = [optimizers]
-        found: LightningOptimizer = optimizers[self.player_order.index(name)]
-        return found
+        optimizer: LightningOptimizer = optimizers[self.player_order.index(name)]
+        return optimizer
 
     def owned(self, name: str) -> list[nn.Parameter]:
         """The parameters that a player's optimizer steps."""
-        return [p for group in self.player(name).optimizer.param_groups for p in group["params"]]
+        return parameters_in(self.player(name).optimizer)
 
     @contextmanager
     def turn(self, name: str) -> Iterator[Losses]:
@@ -109,21 +110,22 @@ class PlayersMixin(pl.LightningModule):
         Args:
             moves: (losses, names of the players that they train), in the order of the backward passes.
         """
-        everyone = {name: self.owned(name) for name in self.player_order}
-        kept: dict[nn.Parameter, Tensor] = {}
-        _forget(everyone)
+        owned_parameters = {name: self.owned(name) for name in self.player_order}
+        gradients: dict[nn.Parameter, Tensor] = {}  # sums over the losses that own the parameter
+        movers: set[str] = set()
+        _drop_gradients(owned_parameters)
         for losses, owners in moves:
             self.manual_backward(losses.total(), retain_graph=True)
-            for parameter in (p for name in owners for p in everyone[name] if p.grad is not None):
-                assert parameter.grad is not None
-                kept[parameter] = kept[parameter] + parameter.grad if parameter in kept else parameter.grad.clone()
-            _forget(everyone)
-        moving = [name for name in self.player_order if any(name in owners for _, owners in moves)]
-        for parameter, gradient in kept.items():
+            for name in owners:
+                movers.add(name)
+                _add_gradients(gradients, owned_parameters[name])
+            _drop_gradients(owned_parameters)  # those of the owners are in ``gradients``, the others go
+        for parameter, gradient in gradients.items():
             parameter.grad = gradient
-        for name in moving:
-            self.player(name).step()
-        _forget(everyone)
+        for name in self.player_order:
+            if name in movers:
+                self.player(name).step()
+        _drop_gradients(owned_parameters)
         for losses, owners in moves:
             self.record_losses("+".join(owners), losses)
 
@@ -131,8 +133,27 @@ class PlayersMixin(pl.LightningModule):
         """Hook: a turn is over."""
 
 
-def _forget(players: Mapping[str, Sequence[nn.Parameter]]) -> None:
-    """Drop all gradients."""
+def parameters_in(optimizer: Optimizer) -> list[nn.Parameter]:
+    """All parameters that an optimizer steps, in its order."""
+    parameters: list[nn.Parameter] = []
+    for group in optimizer.param_groups:
+        parameters.extend(group["params"])
+    return parameters
+
+
+def _add_gradients(sums: dict[nn.Parameter, Tensor], parameters: Sequence[nn.Parameter]) -> None:
+    """Add the parameters' gradients to ``sums``; a copy of the first one, since the next backward pass makes others."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        if parameter in sums:
+            sums[parameter] = sums[parameter] + parameter.grad
+        else:
+            sums[parameter] = parameter.grad.clone()
+
+
+def _drop_gradients(players: Mapping[str, Sequence[nn.Parameter]]) -> None:
+    """Of all players."""
     for parameters in players.values():
         for parameter in parameters:
             parameter.grad = None

@@ -30,9 +30,11 @@ def across_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
-    distance, same = unit_distances(anchors, others), _same(labels, other_labels)
-    nearest = distance.masked_fill(same, torch.inf).amin(1, keepdim=True)
-    return F.relu(margin + distance - nearest)[same].mean()
+    distance = unit_distances(anchors, others)  # (N, M)
+    same = _same(labels, other_labels)
+    nearest_negative = distance.masked_fill(same, torch.inf).amin(1, keepdim=True)  # (N, 1)
+    hinge = F.relu(margin + distance - nearest_negative)
+    return hinge[same].mean()
 
 
 def intra_ranking(
@@ -55,15 +57,19 @@ def intra_ranking(
     Raises:
         ValueError: an image has no positive or no negative.
     """
-    inside, kin = unit_distances(others, others), _same(other_labels, other_labels)
-    nearest = inside.masked_fill(kin, torch.inf).amin(1)  # (M,)
+    distance_within = unit_distances(others, others)  # D(o_j, o_k), (M, M)
+    same_within = _same(other_labels, other_labels)
+    nearest_negative = distance_within.masked_fill(same_within, torch.inf).amin(1)  # of each o_j, (M,)
     if positive == "within":
-        pairs = kin & ~torch.eye(len(kin), dtype=torch.bool, device=kin.device)
+        itself = torch.eye(len(others), dtype=torch.bool, device=others.device)
+        pairs = same_within & ~itself
         if not bool(pairs.any(1).all()):
             raise ValueError("every image needs another one of its identity and modality")
-        return F.relu(margin + inside - nearest[:, None])[pairs].mean()
-    same = _same(labels, other_labels)
-    return F.relu(margin + unit_distances(anchors, others) - nearest[None, :])[same].mean()
+        hinge = F.relu(margin + distance_within - nearest_negative[:, None])
+        return hinge[pairs].mean()
+    distance_across = unit_distances(anchors, others)  # D(a_i, o_j), (N, M)
+    hinge = F.relu(margin + distance_across - nearest_negative[None, :])
+    return hinge[_same(labels, other_labels)].mean()
 
 
 def _same(labels: Tensor, other_labels: Tensor) -> Tensor:
