@@ -135,7 +135,7 @@ def gallery(count: int, noise: float, folder: Path) -> dict[str, Any]:
         ),
     }
     try:
-        import faiss
+        import faiss  # noqa: PLC0415 - not needed otherwise
     except ImportError:
         return result
     flat = faiss.IndexFlatIP(DIMENSION)
