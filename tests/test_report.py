@@ -304,6 +304,27 @@ def test_published_numbers_stand_beside_rows_of_their_own_kind_only() -> None:
     assert len(published("jsia/full", "", "plain", KEY)) == 2  # the paper contradicts itself
     assert published("agw/full", "", "plain", KEY)[0].rank1 == 47.5
     assert all(entry.variant for entry in PUBLISHED if entry.inference != "plain")
+    queries = published("cmssft/queries", "all_queries", "transductive", "regdb/visible_to_thermal")
+    assert [(entry.rank1, entry.mean_ap) for entry in queries] == [(72.3, 72.9)]  # Table 5
+    (teacher,) = published("tsgan/teacher_ir", "", "plain", "sysu_mm01/pairs/ir2ir")
+    assert (teacher.rank1, teacher.mean_ap) == (98.0, 97.4)  # Table III
+
+
+def test_what_is_wrong_elsewhere_in_a_paper_marks_no_number_of_its_own() -> None:
+    """A gain in its text, a neighbour's row, another protocol: the pair itself is as all sources have it."""
+    for row, variant, inference in (
+        ("aligngan/full", "", "plain"),
+        ("bdtr", "", "plain"),
+        ("xmodality", "", "plain"),
+        ("zeropadding", "", "plain"),
+        ("cmssft/full_no_augmentation", "all_queries", "transductive"),
+    ):
+        assert [entry.disputed for entry in published(row, variant, inference, KEY)] == [""]
+    for row, protocol in (("cmgan", KEY), ("tsgan/od_single_ts", KEY), ("xmodality", "regdb/thermal_to_visible")):
+        assert all(entry.disputed for entry in published(row, "", "plain", protocol))
+    swapped = [entry for entry in PUBLISHED if entry.protocol.startswith("llcm/visible")]
+    assert swapped
+    assert all("interchanges query and gallery" in entry.disputed for entry in swapped)
 
 
 def test_published_rows_exist_and_are_percent() -> None:
@@ -311,7 +332,7 @@ def test_published_rows_exist_and_are_percent() -> None:
     keys = set()
     for entry in PUBLISHED:
         assert entry.row in experiments or entry.row in LITERATURE, entry
-        assert entry.dataset in ("sysu_mm01", "regdb")
+        assert entry.dataset in ("sysu_mm01", "regdb", "llcm")
         assert 1 < entry.rank1 < 100
         assert 1 < entry.mean_ap < 100
         assert entry.source

@@ -12,6 +12,7 @@ from crossreid.data.cache import open_cache
 from crossreid.data.decoding import Decoder
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
+from crossreid.settings.data import DecodingConfig
 
 
 def write_images(root: Path, count: int = 5) -> list[ImageRecord]:
@@ -42,6 +43,18 @@ def test_pixels_are_the_resized_images_in_order(tmp_path: Path) -> None:
         expected = Image.open(record.path).convert("RGB").resize((8, 16), Image.Resampling.BICUBIC)
         assert (images[record.row] == np.asarray(expected)).all()
     assert (images[1, ..., 0] == images[1, ..., 2]).all()
+
+
+def test_lanczos_is_another_filter_and_no_cache_of_bicubic_is_taken_for_it(tmp_path: Path) -> None:
+    records = write_images(tmp_path / "set")
+    folder = tmp_path / "cache"
+    bicubic = open_cache(records, tmp_path / "set", folder, (16, 8), progress=False).pixels
+    settings = DecodingConfig(resize="lanczos")
+    lanczos = open_cache(records, tmp_path / "set", folder, (16, 8), decoding=settings, progress=False).pixels
+    for record in records:
+        expected = Image.open(record.path).convert("RGB").resize((8, 16), Image.Resampling.LANCZOS)
+        assert (lanczos[record.row] == np.asarray(expected)).all()
+    assert (bicubic != lanczos).any()
 
 
 def test_it_is_built_once_and_again_when_source_or_size_changes(

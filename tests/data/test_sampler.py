@@ -115,3 +115,38 @@ def test_identities_with_one_modality_are_left_out_and_named() -> None:
     only_visible = np.array([r.row for r in records if r.modality == "visible"])
     with pytest.raises(DataError, match="both visible and infrared"):
         IdentityIndex(records, only_visible)
+
+
+def test_independent_batches_repeat_images_and_leave_identities_to_chance() -> None:
+    """As in the code of AGW: each batch has different identities, and 3 of 5 images with replacement."""
+    stream = StreamConfig(4, 3, 8, 8, sampling="independent")
+    _, sampler = make_sampler({"identity": stream}, iterations=400)
+    identities = np.zeros(12)
+    repeated = total = 0
+    in_a_pass = []
+    for item in sampler:
+        rows = item.streams["identity"]
+        labels = rows.labels.reshape(4, 3)[:, 0]
+        assert len(set(labels)) == 4
+        identities[labels] += 1
+        in_a_pass.append(set(labels))
+        for images in rows.visible.reshape(4, 3):
+            repeated += len(set(images)) < 3
+            total += 1
+    assert identities / 400 == pytest.approx(np.full(12, 4 / 12), abs=0.08)
+    assert repeated / total == pytest.approx(1 - 4 / 5 * 3 / 5, abs=0.05)
+    passes = [set().union(*in_a_pass[start : start + 3]) for start in range(0, 399, 3)]
+    assert min(len(seen) for seen in passes) < 12  # three batches are no pass over the twelve
+
+
+def test_independent_batches_are_drawn_by_their_number_and_apart_on_ranks() -> None:
+    stream = {"identity": StreamConfig(4, 3, 8, 8, sampling="independent")}
+    _, whole = make_sampler(stream)
+    assert (
+        whole.draw(5).streams["identity"].visible.tolist()
+        == make_sampler(stream)[1].draw(5).streams["identity"].visible.tolist()
+    )
+    ranks = [make_sampler(stream, rank=rank, world=2)[1] for rank in range(2)]
+    for iteration in range(20):
+        first, second = (set(rank.draw(iteration).streams["identity"].labels) for rank in ranks)
+        assert not first & second

@@ -34,6 +34,25 @@ def test_small_worlds_with_missing_cameras_equal_the_reference(world, seed, mode
     check(protocol(world.to_embeddings(data, order)), data, raw, mode, shots, trials=10)
 
 
+def test_the_descending_draw_is_the_official_one_of_files_counted_from_the_last(world):
+    data, raw = world.people(2)
+    counts = {}
+    for pid, camera in zip(data["pids"].tolist(), data["camids"].tolist(), strict=True):
+        counts[pid, camera] = counts.get((pid, camera), 0) + 1
+    turned = dict(data)
+    turned["frames"] = data["frames"].copy()
+    for row, (pid, camera) in enumerate(zip(data["pids"].tolist(), data["camids"].tolist(), strict=True)):
+        turned["frames"][row] = counts[pid, camera] - 1 - data["frames"][row]
+    protocol = SysuMM01Protocol("all", 1, draw="descending", permutations=world.to_permutations(raw))
+    result = protocol(world.to_embeddings(data))
+    check(result, turned, raw, "all", 1, trials=10)
+    assert result.labels.draw == "descending"
+    official = SysuMM01Protocol("all", 1, permutations=world.to_permutations(raw))(world.to_embeddings(data))
+    assert official.mean_ap.tolist() != result.mean_ap.tolist()
+    with pytest.raises(ConfigError, match="draw=descending needs the permutation file"):
+        SysuMM01Protocol("all", 1, draw="descending")
+
+
 @pytest.mark.parametrize(("mode", "shots"), SETTINGS)
 @pytest.mark.parametrize("seed", range(4))
 def test_ties_are_broken_by_the_official_order(world, seed, mode, shots):
@@ -169,7 +188,7 @@ def test_bad_settings_and_empty_sets_are_one_sentence(world):
         ({"mode": "outdoor"}, "modes all and indoor, not 'outdoor'"),
         ({"shots": 0}, "at least one shot"),
         ({"trials": 0}, "at least one trial"),
-        ({"draw": "lucky"}, "'official' or 'seeded', not 'lucky'"),
+        ({"draw": "lucky"}, "'official', 'descending' or 'seeded', not 'lucky'"),
         ({"draw": "official"}, "needs the permutation file"),
     ]:
         with pytest.raises(ConfigError, match=message):

@@ -36,7 +36,7 @@ def test_joint_rejection_by_hand() -> None:
         torch.tensor([0.9, 0.8, 0.7, 0.6]).view(4, 1, 1, 1), torch.tensor([0.3, 0.2, 0.1, 0.0]).view(4, 1, 1, 1)
     )
     ri, rm, fi, fm = (t.flatten() for t in (*real, *fake))
-    rolled = ri[[2, 3, 0, 1]]  # K = 2: every image meets a map of another identity
+    rolled = ri[[2, 3, 0, 1]]  # K = 2: every map meets an image of another identity
     others = [((a + b) ** 2).mean() for a, b in ((rolled, rm), (ri, fm), (fi, rm), (fi, fm))]
     expected = 0.5 * (((ri + rm - 1) ** 2).mean() + sum(others) / 4)
     assert joint_rejection(sums, real, fake, 2).item() == pytest.approx(expected.item())

@@ -46,7 +46,7 @@ from crossreid.settings.networks import BackboneConfig
 from methods_support import Harness, compose_model, make_batch
 from support import ROOT
 
-ROWS = ("none", "sl", "il", "sl_il", "sl_il_lr", "full", "degraded_sl", "degraded_lr")
+ROWS = ("none", "sl", "il", "sl_il", "sl_il_lr", "full", "degraded_sl", "degraded_lr", "sl_il_local")
 OFFICIAL_GENERATOR = JSIAGeneratorConfig(style_halvings=4, blocks=2, upsamplings=1)
 
 
@@ -488,6 +488,7 @@ ROW_PARTS = {
     "full": {"local", "variation"},
     "degraded_sl": {"local", "variation", "own_content", "discriminator_modality"},
     "degraded_lr": {"local", "variation"},
+    "sl_il_local": {"local"},
 }
 ROW_TERMS = {
     "none": set(),
@@ -498,6 +499,7 @@ ROW_TERMS = {
     "full": {"il", "lr", "local_id", "ui"},
     "degraded_sl": {"il", "lr", "local_id", "ui", "modality"},
     "degraded_lr": {"il", "lr", "local_id", "ui"},
+    "sl_il_local": {"il", "local_id"},
 }
 
 
@@ -549,7 +551,7 @@ def test_presets_differ_where_paper_and_code_do(make) -> None:
         make("model=jsia", "preset=official").module.config,
     )
     assert (paper.lambda_il, official.lambda_il) == (0.1, 0.01)
-    assert (paper.divergence, official.divergence) == ("printed", "symmetric")
+    assert (paper.divergence, official.divergence) == ("printed", "official")
     assert (paper.generation.image, official.generation.image) == (1.0, 10.0)
     assert (paper.generation.content, official.generation.content) == (0.0, 1.0)
     assert (paper.encoder.stem_relu, official.encoder.stem_relu) == (True, False)
@@ -735,7 +737,7 @@ def test_the_stripes_of_the_scales_divide_the_rows() -> None:
     ("overrides", "message"),
     [
         (["model.set_level=partly"], "model.set_level is 'partly': choose from shared, separate, adversarial"),
-        (["model.local_regions=some"], "choose from none, paired, unpaired"),
+        (["model.local_regions=some"], "choose from none, paired, unpaired, classified"),
         (["model.unseen={target: one_hot, direction: printed}"], "change one of them"),
         (["model.lambda_il=0"], "or set model.instance_level=false"),
         (["model.lambda_lr=0"], "or set model.local_regions=none"),

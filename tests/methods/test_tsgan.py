@@ -538,3 +538,36 @@ def test_there_is_one_stream() -> None:
     config.streams["gan"] = StreamConfig(identities=2, images=2, height=32, width=16)
     with pytest.raises(ConfigError, match=r"model\.streams of tsgan are identity, not identity, gan"):
         config.check()
+
+
+def test_fake_infrared_can_be_grey_and_fake_visible_stays_in_colour(make) -> None:
+    harness = make("model=tsgan", "model.generator={grey: true, upsampling: resize}")
+    module = harness.module
+    images = torch.rand(2, 3, 32, 16)
+    with torch.no_grad():
+        rows = module.translate(images, images)
+    fake = rows["fake infrared"]
+    assert torch.equal(fake, fake[:, :1].expand_as(fake))
+    visible = rows["fake visible"]
+    assert not torch.allclose(visible, visible[:, :1].expand_as(visible), atol=1e-4)
+    before = harness.snapshot()
+    harness.step("joint", make_batch(module))
+    changed = harness.changed(before)
+    for generator in ("to_infrared", "to_visible"):
+        assert any(name.startswith(generator) for name in changed)
+
+
+def test_retrieval_may_compare_v_after_the_neck(make) -> None:
+    images = torch.rand(2, 3, 32, 16)
+    for feature in ("pooled", "neck"):
+        module = make("model=tsgan", f"model.test_feature={feature}").module.eval()
+        torch.nn.init.uniform_(module.student.neck.running_mean)
+        torch.nn.init.uniform_(module.teacher.neck.running_mean)
+        with torch.no_grad():
+            gathered = module.features_to_gather(images, "visible")
+            for name, network in (("main", module.student), ("teacher", module.teacher)):
+                vectors = network.latter(network.middle(images)).mean(dim=(2, 3))
+                wanted = vectors if feature == "pooled" else network.neck(vectors)
+                assert torch.allclose(gathered[name], torch.nn.functional.normalize(wanted, dim=1), atol=1e-5)
+    with pytest.raises(ConfigError, match="needs a neck"):
+        make("model=tsgan", "model.test_feature=neck", "model.neck=none")

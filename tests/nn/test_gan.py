@@ -86,3 +86,58 @@ def test_norms_normalise_by_the_batch_but_keep_their_averages() -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert torch.equal(frozen, net(images))  # batch statistics both times
     assert not torch.equal(net[1].running_mean, before["1.running_mean"])
+
+
+def test_a_grey_generator_gives_three_equal_channels_with_gradients_to_its_one() -> None:
+    torch.manual_seed(0)
+    generator = ResNetGenerator(4, 1, grey=True)
+    images = generator(torch.rand(2, 3, 16, 8))
+    assert images.shape == (2, 3, 16, 8)
+    assert torch.equal(images, images[:, :1].expand_as(images))
+    assert images.min() >= 0
+    assert images.max() <= 1
+    images.mean().backward()
+    assert generator.body[-2].weight.shape[0] == 1
+    assert generator.body[-2].weight.grad.abs().sum() > 0
+
+
+def test_resizing_repeats_each_pixel_four_times_before_a_convolution() -> None:
+    torch.manual_seed(0)
+    generator = ResNetGenerator(4, 1, kernel=3, padding="reflect", upsampling="resize")
+    doublings = [layer for layer in generator.body if isinstance(layer, torch.nn.Sequential)]
+    assert len(doublings) == 2
+    assert not any(isinstance(layer, torch.nn.ConvTranspose2d) for layer in generator.modules())
+    small = torch.rand(1, 16, 3, 2)
+    with torch.no_grad():
+        made = doublings[0](small)
+    large = torch.zeros(1, 16, 6, 4)
+    for y in range(6):
+        for x in range(4):
+            large[:, :, y, x] = small[:, :, y // 2, x // 2]
+    rows = [1, *range(6), 4]  # reflected by one pixel
+    columns = [1, *range(4), 2]
+    around = large[:, :, rows][:, :, :, columns]
+    weight = doublings[0][1].weight
+    expected = torch.zeros(1, 8, 6, 4)
+    for y in range(6):
+        for x in range(4):
+            window = around[0, :, y : y + 3, x : x + 3]
+            expected[0, :, y, x] = (weight * window).sum(dim=(1, 2, 3))
+    assert torch.allclose(made, expected, atol=1e-5)
+    assert generator(torch.rand(1, 3, 16, 8)).shape == (1, 3, 16, 8)
+
+
+def test_a_flat_image_gets_no_checkerboard_by_resizing_and_one_by_transposed_convolutions() -> None:
+    """Before training, far from the border: the second difference of neighbours alternates only with the latter."""
+    torch.manual_seed(0)
+    flat = torch.ones(1, 16, 8, 8)
+    patterns = {}
+    for upsampling in ("transposed", "resize"):
+        generator = ResNetGenerator(4, 1, kernel=3, padding="reflect", upsampling=upsampling)
+        kinds = torch.nn.Sequential if upsampling == "resize" else torch.nn.ConvTranspose2d
+        layer = next(layer for layer in generator.body if isinstance(layer, kinds))
+        with torch.no_grad():
+            inside = layer(flat)[:, :, 4:12, 4:12]
+        patterns[upsampling] = float(inside.std(dim=(2, 3)).max())
+    assert patterns["resize"] < 1e-6
+    assert patterns["transposed"] > 1e-3

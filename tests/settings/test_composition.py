@@ -124,7 +124,13 @@ def test_the_full_setting_is_the_published_one() -> None:
     assert (official.streams["identity"].identities, official.streams["gan"].identities) == (18, 4)
     assert official.feature_optimizer.encoder_lr == 0.02
     paper = train_config("data=sysu_mm01", "data.root=/data", "preset=paper").model
-    assert paper.streams["gan"].plain() == {"identities": 18, "images": 4, "height": 128, "width": 128}
+    assert paper.streams["gan"].plain() == {
+        "identities": 18,
+        "images": 4,
+        "height": 128,
+        "width": 128,
+        "sampling": "passes",
+    }
 
 
 SYSU_IMAGES, LLCM_IMAGES, REGDB_IMAGES = 22258, 16946, 2060  # of the modality that has more
@@ -140,16 +146,28 @@ def test_the_full_setting_of_cmssft_is_the_published_one() -> None:
     model = train_config("model=cmssft", "data=sysu_mm01", "data.root=/data").model.with_epoch(696)
     assert model.phase_lengths() == {"joint": 120 * 696}
     assert (model.decay.after, model.decay.factor) == ([40, 70], 0.1)
-    assert model.streams["identity"].plain() == {"identities": 8, "images": 4, "height": 288, "width": 144}
+    assert model.streams["identity"].plain() == {
+        "identities": 8,
+        "images": 4,
+        "height": 288,
+        "width": 144,
+        "sampling": "passes",
+    }
     assert (model.optimizer.lr, model.k) == (3.5e-4, 4)
     assert (model.reconstruction, model.modality, model.projection) == (1.0, 0.2, 0.2)
+
+
+def values_of(key: str, values: str) -> list[str]:
+    """What a sweep gives a setting, one after the other; a value may be a group of settings with commas of its own."""
+    override = OverridesParser.create().parse_override(f"{key}={values}")
+    return list(override.sweep_string_iterator()) if override.is_sweep_override() else [values]
 
 
 @pytest.mark.parametrize("sweep", choices("sweep"))
 def test_sweeps_turn_multirun_on_and_every_job_composes(sweep: str) -> None:
     content = OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml")
     assert content.hydra.mode == "MULTIRUN"
-    options = {key: str(values).split(",") for key, values in content.hydra.sweeper.params.items()}
+    options = {key: values_of(key, str(values)) for key, values in content.hydra.sweeper.params.items()}
     first = {key: values[0] for key, values in options.items()}
     data = ["data=synthetic_regdb"] if "data.split" in options else []
     rows = choices("experiment")  # each row is composed by a test of its own
@@ -172,7 +190,7 @@ def test_every_trainer_and_logger_composes(trainer: str, logger: str, monkeypatc
     [
         (["trainer.precision=16-mixed"], "use trainer.precision=bf16-mixed"),
         (["trainer.strategy=fsdp"], "trainer.strategy is 'fsdp': choose from"),
-        (["protocol.draw=lucky"], "protocol.draw is 'lucky': choose from official, seeded"),
+        (["protocol.draw=lucky"], "protocol.draw is 'lucky': choose from official, descending, seeded"),
         (["protocol.trials=0"], "protocol.trials is 0: choose 1 to 10"),
         (["protocol.shots=[0]"], "protocol.shots is 0: choose 1 or more"),
         (["logger.name=tensorboard"], "choose from csv, wandb"),

@@ -9,9 +9,11 @@ import torch
 
 from crossreid.errors import ConfigError
 from crossreid.settings.commands import CostConfig
+from crossreid.settings.compose import compose, run_config
 from crossreid.settings.registry import method_names
-from crossreid.studies.footprint import count_values, measure_methods, parameters_used, timed
+from crossreid.studies.footprint import count_values, measure_methods, parameters_used, timed, without_classifiers
 from crossreid.training.environment import machine
+from crossreid.training.loading import make_method
 from support import choices
 
 
@@ -72,6 +74,21 @@ def test_only_parameters_that_take_part_are_counted() -> None:
     found = parameters_used(work)
     assert count_values(found) == 3 * 4 + 4 + 8
     assert not {id(p) for p in unused.parameters()} & {id(p) for p in found}
+
+
+@pytest.mark.parametrize("name", ["strong", "agw", "ddag"])
+def test_classifiers_of_the_baselines_are_not_counted(name: str) -> None:
+    """They run on the way to an embedding, which does not need them."""
+    settings = run_config(compose("train", ["scale=smoke", f"model={name}"])).model
+    module = make_method(settings, 11, seed=0).eval()
+    images = torch.rand(1, 3, *settings.streams["identity"].size)
+    with torch.no_grad():
+        used = without_classifiers(parameters_used(lambda: module.embed(images, "visible")), module)
+    expected = 0
+    for key, parameter in module.named_parameters():
+        if not key.startswith("graph") and "classifier" not in key and "streams.infrared" not in key:
+            expected += parameter.numel()
+    assert count_values(used) == expected
 
 
 def test_warm_up_runs_are_not_counted() -> None:

@@ -66,7 +66,7 @@ def open_cache(
 ) -> DecodedImages:
     """The images of ``records``; decoded when they are not there, or not whole.
 
-    Infrared images are repeated to three channels. Resizing is bicubic.
+    Infrared images are repeated to three channels. Resizing is bicubic, unless ``decoding`` says otherwise.
 
     Args:
         records: images, in the order of the rows of the result.
@@ -128,6 +128,8 @@ def _digest(
     reference: Sequence[int] | None,
 ) -> str:
     settings: dict[str, Any] = asdict(decoding)
+    if decoding.resize == "bicubic":  # as it was before there was a choice: older caches stay good
+        del settings["resize"]
     if decoding.stretch == "percentiles":
         settings["reference"] = reference
     digest = hashlib.sha256(f"{DECODER_VERSION} {size} {json.dumps(settings, sort_keys=True)}\n".encode())
@@ -221,7 +223,7 @@ def _pixels(record: ImageRecord, size: tuple[int, int], decoder: Decoder) -> Pix
         if decoder.config.unreadable == "refuse":
             raise
         return str(error)
-    return resized(image, size)
+    return resized(image, size, decoder.config.resize)
 
 
 def _say_what_floats_mean(decoder: Decoder) -> None:

@@ -5,6 +5,9 @@ has one identity. One pass over the data is a shuffle of all identities, cut int
 does not fill the last group is left out of that pass, and the next pass shuffles anew (AlignGAN, official code). Batches
 are a pure function of (seed, iteration): any iteration can be drawn without the ones before it, which is what makes a run
 resumable, and ranks take disjoint slices of one group, which is what keeps their identities apart.
+
+With ``sampling=independent`` each iteration shuffles anew, and images are drawn with replacement however many there are
+(AGW, DDAG and LbA, official code).
 """
 
 from __future__ import annotations
@@ -145,7 +148,11 @@ class PairedIdentitySampler(Sampler[IterationRows]):
         generator = numpy_generator(self.seed, f"images/{name}", iteration, self.rank)
         rows: dict[Modality, Rows] = {}
         for modality in MODALITIES:
-            choices = [_choose(self.index.rows[label][modality], stream.images, generator) for label in labels]
+            choices = []
+            for label in labels:
+                own = self.index.rows[label][modality]
+                repeats = stream.sampling == "independent" or len(own) < stream.images
+                choices.append(generator.choice(own, size=stream.images, replace=repeats))
             rows[modality] = np.concatenate(choices)
         return StreamRows(rows["visible"], rows["infrared"], np.repeat(labels, stream.images))
 
@@ -153,11 +160,8 @@ class PairedIdentitySampler(Sampler[IterationRows]):
         """Labels (P,) of this rank's identities."""
         group = stream.identities * self.world_size
         passed, place = divmod(iteration, len(self.index) // group)
+        if stream.sampling == "independent":
+            passed, place = iteration, 0
         shuffled = numpy_generator(self.seed, f"identities/{name}", passed).permutation(len(self.index))
         start = place * group + self.rank * stream.identities
         return shuffled[start : start + stream.identities]
-
-
-def _choose(rows: Rows, count: int, generator: np.random.Generator) -> Rows:
-    """``count`` of ``rows``, with replacement only if there are fewer."""
-    return generator.choice(rows, size=count, replace=len(rows) < count)

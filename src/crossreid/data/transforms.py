@@ -64,6 +64,29 @@ def exchange_channels(images: Tensor, generator: torch.Generator, probability: f
     return torch.where(chosen[:, None, None, None], copied, images)
 
 
+def exchange_or_grey(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Copy red, green or blue to all three channels, a quarter of the images each; of the rest half become grey.
+
+    CAJ's authors do this to infrared images (their "adaptive grey").
+
+    Args:
+        images: (B, 3, H, W), of any range.
+        generator: on the CPU.
+    """
+    count = len(images)
+    case = torch.randint(4, (count,), generator=generator)
+    turns_grey = torch.rand(count, generator=generator) < 0.5
+    weights = images.new_tensor([0.2989, 0.5870, 0.1140]).view(1, 3, 1, 1)
+    grey = (images * weights).sum(dim=1, keepdim=True).expand_as(images)
+    changed = images
+    for channel in range(3):
+        chosen = (case == channel).to(images.device)[:, None, None, None]
+        copied = images[:, channel : channel + 1].expand_as(images)
+        changed = torch.where(chosen, copied, changed)
+    chosen = ((case == 3) & turns_grey).to(images.device)[:, None, None, None]
+    return torch.where(chosen, grey, changed)
+
+
 def to_grey(images: Tensor) -> Tensor:
     """Luminance (ITU-R BT.601) in all three channels, (B, 3, H, W) -> (B, 3, H, W); grey images stay as they are."""
     weights = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)

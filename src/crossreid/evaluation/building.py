@@ -220,11 +220,11 @@ def _find_draw(config: SysuProtocolConfig, root: Path | None) -> tuple[str, Gall
     if config.draw == "seeded":
         return "seeded", None
     if config.permutations:
-        return "official", GalleryPermutations.from_mat(Path(config.permutations))
+        return config.draw, GalleryPermutations.from_mat(Path(config.permutations))
     if root is not None:
         for name in PERMUTATION_FILES:
             if (root / name).is_file():
-                return "official", GalleryPermutations.from_mat(root / name)
+                return config.draw, GalleryPermutations.from_mat(root / name)
     notice(
         "Warning: rand_perm_cam.mat was not found, so galleries are drawn by seed (draw 'seeded', about half a "
         "point of Rank-1 from the official one): take it from wuancong/SYSU-MM01 and set protocol.permutations."

@@ -117,6 +117,14 @@ class GalleryPermutations:
             drawn[camera, pid] = order[trial, :shots]
         return drawn
 
+    def descending(self, counts: Mapping[PersonInCamera, int], trial: int, shots: int) -> dict[PersonInCamera, Array]:
+        """As a call, for files that are counted from the last one: place p becomes n - 1 - p.
+
+        AlignGAN's and JSIA-ReID's code sorts file names in descending order before it takes the official permutation.
+        """
+        drawn = self(counts, trial, shots)
+        return {person: counts[person] - 1 - places for person, places in drawn.items()}
+
     def check(self, embeddings: Embeddings, cameras: Sequence[int], ids: Sequence[int] | None) -> None:
         """Verify that embeddings and file agree on every person's images in these cameras.
 

@@ -16,7 +16,7 @@ from crossreid.evaluation.results import ProtocolLabels
 from crossreid.evaluation.scorers import Scorer
 from crossreid.evaluation.subsets import as_ids, images_by_person, may_query
 
-DrawName = Literal["official", "seeded"]
+DrawName = Literal["official", "descending", "seeded"]
 
 
 class SampledGalleryProtocol(RetrievalProtocol):
@@ -29,12 +29,13 @@ class SampledGalleryProtocol(RetrievalProtocol):
         removal: which gallery images do not count.
         shots: images of each person and camera in the gallery; where there are fewer, all of them.
         trials: galleries drawn.
-        draw: ``official`` (from ``permutations``) or ``seeded`` (see :func:`seeded_draw`).
+        draw: ``official`` (from ``permutations``), ``descending`` (likewise, see :meth:`GalleryPermutations.descending`) or
+            ``seeded`` (see :func:`seeded_draw`).
         permutations: the official draw.
         test_ids: identities to score; None takes all that the embeddings have.
 
     Raises:
-        ConfigError: shots or trials below 1, an unknown draw, or ``official`` without permutations.
+        ConfigError: shots or trials below 1, an unknown draw, or one of permutations without them.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class SampledGalleryProtocol(RetrievalProtocol):
         test_ids: Sequence[int] | None,
     ) -> None:
         super().__init__(f"{name}/{shots_name(shots)}", trials, removal)
-        if draw not in ("official", "seeded"):
-            raise ConfigError(f"The gallery draw is 'official' or 'seeded', not {draw!r}.")
-        if draw == "official" and permutations is None:
-            raise ConfigError("draw=official needs the permutation file (rand_perm_cam.mat): give it, or draw=seeded.")
+        if draw not in ("official", "descending", "seeded"):
+            raise ConfigError(f"The gallery draw is 'official', 'descending' or 'seeded', not {draw!r}.")
+        if draw != "seeded" and permutations is None:
+            raise ConfigError(f"draw={draw} needs the permutation file (rand_perm_cam.mat): give it, or draw=seeded.")
         self.mode = name.rsplit("/", 1)[-1]
         self.query_cameras = tuple(query_cameras)
         self.gallery_cameras = tuple(gallery_cameras)
@@ -66,7 +67,7 @@ class SampledGalleryProtocol(RetrievalProtocol):
     def check(self, embeddings: Embeddings) -> None:
         """Under the official draw, file and embeddings must know the same images of every camera used."""
         super().check(embeddings)
-        if self.draw == "official" and self.permutations is not None:
+        if self.draw != "seeded" and self.permutations is not None:
             cameras = sorted({*self.query_cameras, *self.gallery_cameras})
             self.permutations.check(embeddings, cameras, self.test_ids)
 
@@ -85,6 +86,8 @@ class SampledGalleryProtocol(RetrievalProtocol):
         draw: Draw = seeded_draw
         if self.draw == "official" and self.permutations is not None:
             draw = self.permutations
+        elif self.draw == "descending" and self.permutations is not None:
+            draw = self.permutations.descending
         return draw_images(people, draw, trial, self.shots)
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:

@@ -255,7 +255,7 @@ class Extractor:
         if job.pixels is None:
             return file_chunks(job.images, rows, self.decoding, self.size, workers=self.workers)
         by_colour = job.images.modalities[0] is None
-        return array_chunks(job.pixels, self.size, self.batch_size, by_colour=by_colour)
+        return array_chunks(job.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=by_colour)
 
     def _note(self, job: _Job, chunk: Chunk, problems: dict[int, str]) -> None:
         """Refuse a chunk with an image that cannot be read, or keep the reason."""

@@ -32,7 +32,6 @@ def preprocessing_of(size: tuple[int, int], decoding: DecodingConfig) -> dict[st
     return {
         "height": size[0],
         "width": size[1],
-        "resize": "bicubic",
         "decoder": DECODER_VERSION,
         "decoding": settings,
     }

@@ -71,7 +71,9 @@ class _Files(Dataset[Chunk]):
             try:
                 if last is None or last[0] != key:
                     last = (key, self._picture(row))
-                pixels[place] = resized(_cut_out(last[1], self.images.boxes[row], key[0]), self.size)
+                pixels[place] = resized(
+                    _cut_out(last[1], self.images.boxes[row], key[0]), self.size, self.decoder.config.resize
+                )
             except UnreadableImageError as error:
                 problems[row] = error.reason
         unknown = any(self.images.modalities[row] is None for row in rows)
@@ -107,13 +109,13 @@ def file_chunks(
     yield from DataLoader(files, batch_size=None, **settings)
 
 
-def array_chunks(pixels: Tensor, size: Size, chunk: int, *, by_colour: bool) -> Iterator[Chunk]:
+def array_chunks(pixels: Tensor, size: Size, resize: str, chunk: int, *, by_colour: bool) -> Iterator[Chunk]:
     """Images (N, H, W, 3) in a caller's memory, uint8 of any size, or float in [0, 1] of the model's size; whether they are
     grey is looked at where ``by_colour``."""
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk]
         if tuple(part.shape[1:3]) != size:
-            part = torch.from_numpy(np.stack([resized(Image.fromarray(image), size) for image in part.numpy()]))
+            part = torch.from_numpy(np.stack([resized(Image.fromarray(image), size, resize) for image in part.numpy()]))
         rows = torch.arange(start, start + len(part))
         grey = are_grey(_as_bytes(part)) if by_colour else np.zeros(len(part), dtype=bool)
         yield Chunk(rows, part, torch.from_numpy(grey), {})

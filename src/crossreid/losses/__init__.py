@@ -9,6 +9,8 @@ from crossreid.losses.triplet import (
     exact_distances,
     hardest_similarities,
     hardest_triplet,
+    masked_triplet_weights,
+    squared_weighted_triplet,
     triplet_weights,
     weighted_triplet,
 )
@@ -21,9 +23,11 @@ __all__ = [
     "hardest_triplet",
     "identity_loss",
     "least_squares",
+    "masked_triplet_weights",
     "modality_doubt",
     "modality_loss",
     "pixel_l1",
+    "squared_weighted_triplet",
     "triplet_weights",
     "weighted_triplet",
 ]

@@ -6,6 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+LARGEST_EXPONENT = 88.0
+"""Its exponential is finite in float32; that of 89 is not."""
+
+MASKED_SOFTMAX_EPSILON = 1e-6
+"""Of the denominator of the softmax in AGW's code."""
+
 
 def hardest_similarities(
     anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor
@@ -96,7 +102,7 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
     return F.relu(violation).mean()
 
 
-def weighted_triplet(vectors: Tensor, labels: Tensor) -> Tensor:
+def weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out") -> Tensor:
     """Weighted regularised triplet loss (AGW: Ye et al., TPAMI 2021, Eq. 10 and 11), without a margin.
 
     ``mean over anchors of softplus(P - N)``, P the mean distance to positives weighted by their softmax, so that far ones
@@ -104,7 +110,9 @@ def weighted_triplet(vectors: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         vectors: (N, D), not normalised.
-        labels: (N,) identities; every anchor needs another image of its own.
+        labels: (N,) identities; every anchor needs another image of its own where masking is ``left_out``.
+        masking: what a softmax makes of pairs that are not of its kind: ``left_out`` (as printed,
+            :func:`triplet_weights`) or ``zero`` (the authors' code, :func:`masked_triplet_weights`).
 
     Returns:
         A scalar > 0 in float32.
@@ -112,11 +120,56 @@ def weighted_triplet(vectors: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: an anchor has no positive or no negative.
     """
-    positive_weight, negative_weight = triplet_weights(vectors, labels)  # Eq. 11, (N, N) each
+    to_positives, to_negatives = _weighted_distances(vectors, labels, masking)
+    return F.softplus(to_positives - to_negatives).mean()  # Eq. 10: softplus(x) = log(1 + exp(x))
+
+
+def squared_weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out") -> Tensor:
+    """Weighted triplet loss on the squared gap (CAJ: Ye et al., ICCV 2021, and its authors' code).
+
+    ``mean over anchors of softplus(-s min((P - N)^2, 88))``, P and N as in :func:`weighted_triplet`, s = 1 where P <= N
+    and -1 elsewhere. The bound keeps the exponential finite in float32; where it holds there is no gradient.
+
+    Args:
+        vectors: as in :func:`weighted_triplet`, as the rest.
+        labels: likewise.
+        masking: likewise.
+    """
+    to_positives, to_negatives = _weighted_distances(vectors, labels, masking)
+    gap = to_positives - to_negatives
+    bounded = gap.square().clamp(max=LARGEST_EXPONENT)
+    signed = torch.where(gap <= 0, -bounded, bounded)
+    return F.softplus(signed).mean()
+
+
+def _weighted_distances(vectors: Tensor, labels: Tensor, masking: str) -> tuple[Tensor, Tensor]:
+    """Weighted distances to positives and to negatives, (N,) each, in float32."""
+    weights = masked_triplet_weights if masking == "zero" else triplet_weights
+    positive_weight, negative_weight = weights(vectors, labels)  # Eq. 11, (N, N) each
     distance = _float32_distances(vectors, vectors)
     to_positives = (positive_weight * distance).sum(1)
     to_negatives = (negative_weight * distance).sum(1)
-    return F.softplus(to_positives - to_negatives).mean()  # Eq. 10: softplus(x) = log(1 + exp(x))
+    return to_positives, to_negatives
+
+
+def masked_triplet_weights(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of positives and negatives as AGW's authors compute them, (N, N) each.
+
+    Distances are multiplied by a mask of 0 and 1 before the softmax, an image is a positive of itself, and 1e-6 is added to
+    the denominators. So the largest negated distance that the softmax of negatives subtracts is always the 0 of a masked
+    entry: far negatives get weights whose sum is below 1, 0.2 at a distance of 20.
+    """
+    distance = _float32_distances(vectors, vectors)
+    positive = (labels[:, None] == labels[None, :]).float()
+    negative = 1 - positive
+    return _masked_softmax(distance * positive, positive), _masked_softmax(-distance * negative, negative)
+
+
+def _masked_softmax(values: Tensor, mask: Tensor) -> Tensor:
+    """Softmax of the rows of (N, M) over the entries where ``mask`` is 1; the maximum is that of all entries."""
+    largest = values.amax(1, keepdim=True)
+    exponentials = (values - largest).exp() * mask
+    return exponentials / (exponentials.sum(1, keepdim=True) + MASKED_SOFTMAX_EPSILON)
 
 
 def triplet_weights(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ from crossreid.errors import CheckpointError
 from crossreid.methods.embedding import EmbeddingModule
 from crossreid.methods.phases import ConfigT, PhasedModule, Schedule
 from crossreid.methods.players import assert_disjoint, parameters_in
-from crossreid.nn.pretrained import load_pretrained
+from crossreid.nn.pretrained import PeopleWeights, load_pretrained
 from crossreid.settings.fields import from_plain
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.run import FORMAT
@@ -64,8 +64,11 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
 
     # ------------------------------------------------------------------ weights and optimizers
 
-    def load_pretrained(self) -> list[str]:
+    def load_pretrained(self, people: PeopleWeights | None = None) -> list[str]:
         """Put the weights that ``backbone.weights`` names into every part that has a backbone of its own.
+
+        Args:
+            people: makes or finds the weights of ``backbone.weights=people``; a run of the experiment brings it.
 
         Returns:
             What was loaded, a sentence for each backbone; nothing where weights are to be random.
@@ -73,7 +76,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         Raises:
             ConfigError: they cannot be had, or are another network's.
         """
-        return load_pretrained(self)
+        return load_pretrained(self, people)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """All players' optimizers and schedules, in the order of ``OPTIMIZERS``."""

@@ -27,11 +27,13 @@ class EmbeddingModule(pl.LightningModule):
         feature_names: names of the features that :meth:`embed` gives; ``main`` always.
         pooling: how the feature that retrieval uses is pooled, for comparisons.
         pictures_name: what the figure of :meth:`translate` is called.
+        norms_by_modality: tests go by batch-norm averages of each modality instead of those of both (``test_norm``).
     """
 
     feature_names: tuple[str, ...] = ("main",)
     pooling: ClassVar[str] = "average"
     pictures_name: ClassVar[str] = "translation"
+    norms_by_modality: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,8 +45,8 @@ class EmbeddingModule(pl.LightningModule):
         """Images (B, 3, H, W) in [0, 1] -> named features (B, D), float32, each L2-normalised; ``main`` always."""
 
     def scorer(self) -> Scorer:
-        """How retrieval compares two images; cosine of ``main`` by default."""
-        return Cosine()
+        """How retrieval compares two images; cosine of ``main`` by default, with averages of batch norms in its label."""
+        return Cosine(name="main, norms by modality") if self.norms_by_modality else Cosine()
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default."""

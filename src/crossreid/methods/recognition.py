@@ -7,7 +7,7 @@ A baseline gives its network, :meth:`RecognitionModule.describe` and what it add
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
@@ -17,11 +17,11 @@ from torch.optim import Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
-from crossreid.data.transforms import exchange_channels, random_crop, random_erasing
+from crossreid.data.transforms import exchange_channels, exchange_or_grey, random_crop, random_erasing, random_flip
 from crossreid.losses import identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule
 from crossreid.methods.players import Losses
-from crossreid.nn.backbones import erasing_fill
+from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, erasing_fill
 from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.mirror import mirrored_sum
 from crossreid.nn.optimization import epoch_schedule, make_feature_optimizer
@@ -116,20 +116,38 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         """Random crops and erasing, and the exchanged view; the data module has mirrored the images."""
         cfg = self.config
         generator = torch_generator(self.seed, f"augment/{cfg.name}", self.iteration, self.global_rank)
-        visible = random_crop(batch.visible, generator, cfg.crop_padding)
-        infrared = random_crop(batch.infrared, generator, cfg.crop_padding)
+        visible = batch.visible
         visible_pids = batch.pids
+        independent_views = cfg.exchanged_view and cfg.exchange.independent
+        if independent_views:
+            visible = torch.cat([visible, random_flip(visible, generator, cfg.flip)])
+        visible = random_crop(visible, generator, cfg.crop_padding)
+        infrared = random_crop(batch.infrared, generator, cfg.crop_padding)
         if cfg.exchanged_view:
-            visible = torch.cat([visible, visible])
             visible_pids = torch.cat([visible_pids, visible_pids])
+            if not independent_views:
+                visible = torch.cat([visible, visible])
         if cfg.erasing.probability:
             fill = erasing_fill()
             visible = random_erasing(visible, generator, cfg.erasing, fill)
             infrared = random_erasing(infrared, generator, cfg.erasing, fill)
         if cfg.exchanged_view:  # after erasing, so that the patch has one channel too
             original, duplicate = visible.chunk(2)
-            visible = torch.cat([original, exchange_channels(duplicate, generator)])
+            visible = torch.cat([original, self._in_exchange_range(exchange_channels, duplicate, generator)])
+            if cfg.exchange.infrared:
+                infrared = self._in_exchange_range(exchange_or_grey, infrared, generator)
         return Views({"visible": visible, "infrared": infrared}, {"visible": visible_pids, "infrared": batch.pids})
+
+    def _in_exchange_range(
+        self, exchange: Callable[[Tensor, torch.Generator], Tensor], images: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Exchange channels of images in [0, 1], as pixels or as normalised values; the latter may leave the range a bit."""
+        if self.config.exchange.values == "pixels":
+            return exchange(images, generator)
+        mean = images.new_tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
+        deviation = images.new_tensor(IMAGENET_STD).view(1, 3, 1, 1)
+        normalised = (images - mean) / deviation
+        return exchange(normalised, generator) * deviation + mean
 
     # ------------------------------------------------------------------ retrieval
 

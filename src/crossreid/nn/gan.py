@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 Padding = Literal["zeros", "reflect"]
+Upsampling = Literal["transposed", "resize"]
 
 
 def to_gan_range(images: Tensor) -> Tensor:
@@ -61,6 +62,9 @@ class ResNetGenerator(nn.Module):
         kernel: of the strided convolutions: 4 (AlignGAN) or 3 (CycleGAN).
         padding: of the convolutions that keep the size: ``zeros`` (AlignGAN) or ``reflect`` (CycleGAN).
         in_channels: 3, and one more for each label map in [0, 1] that is stacked on the images (StarGAN).
+        upsampling: ``transposed`` convolutions, or ``resize``: each pixel four times, then a convolution 3, which leaves no
+            checkerboard (Odena et al., Distill 2016).
+        grey: the last convolution has one channel, which stands in all three of an image.
     """
 
     def __init__(
@@ -72,8 +76,11 @@ class ResNetGenerator(nn.Module):
         kernel: int = 4,
         padding: Padding = "zeros",
         in_channels: int = 3,
+        upsampling: Upsampling = "transposed",
+        grey: bool = False,
     ) -> None:
         super().__init__()
+        out_channels = 1 if grey else 3
 
         def step(convolution: nn.Module, out: int) -> list[nn.Module]:
             return [convolution, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
@@ -82,6 +89,10 @@ class ResNetGenerator(nn.Module):
             return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
 
         def double_map(width: int) -> nn.Module:
+            if upsampling == "resize":
+                enlarge = nn.Upsample(scale_factor=2, mode="nearest")
+                convolution = nn.Conv2d(width, width // 2, 3, padding=1, bias=False, padding_mode=padding)
+                return nn.Sequential(enlarge, convolution)
             # a kernel of 3 alone would end one pixel short of twice the size
             one_more = 4 - kernel
             return nn.ConvTranspose2d(
@@ -99,7 +110,7 @@ class ResNetGenerator(nn.Module):
         layers += [
             *step(double_map(4 * c), 2 * c),
             *step(double_map(2 * c), c),
-            nn.Conv2d(c, 3, 7, padding=3, bias=False, padding_mode=padding),
+            nn.Conv2d(c, out_channels, 7, padding=3, bias=False, padding_mode=padding),
             nn.Tanh(),
         ]
         self.body = nn.Sequential(*layers)
@@ -107,7 +118,8 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) in [0, 1] -> translated images (B, 3, H, W) in [0, 1]."""
-        return from_gan_range(self.body(to_gan_range(images)))
+        translated = from_gan_range(self.body(to_gan_range(images)))
+        return translated.expand(-1, 3, -1, -1)
 
 
 class ConvStack(nn.Sequential):

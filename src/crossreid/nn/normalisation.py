@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,6 +31,50 @@ def frozen_running_statistics(module: nn.Module, enabled: bool = True) -> Iterat
         for norm, momentum, counter in originals:
             norm.momentum = momentum
             norm.num_batches_tracked = counter
+
+
+AVERAGES = {"running_mean": "infrared_mean", "running_var": "infrared_var"}
+"""Averages of a batch norm -> the second set of them, of infrared images."""
+
+
+def add_infrared_averages(module: nn.Module) -> None:
+    """Give the batch norms of ``module`` a second set of running averages, which :func:`averages_of` chooses.
+
+    Their own averages are then those of visible images. Weights that hold one set only fill both.
+    """
+    for norm in module.modules():
+        if isinstance(norm, _BatchNorm) and norm.track_running_stats:
+            for own, second in AVERAGES.items():
+                norm.register_buffer(second, norm.get_buffer(own).clone())
+            norm.register_load_state_dict_pre_hook(_fill_both_sets)  # type: ignore[no-untyped-call]
+
+
+def _fill_both_sets(norm: nn.Module, state_dict: dict[str, Any], prefix: str, *_: object) -> None:
+    """Before weights are loaded: one set of averages serves for two."""
+    for own, second in AVERAGES.items():
+        if prefix + own in state_dict:
+            state_dict.setdefault(prefix + second, state_dict[prefix + own])
+
+
+@contextmanager
+def averages_of(module: nn.Module, modality: str) -> Iterator[None]:
+    """Inside, batch norms of ``module`` use and update the running averages of a modality, where they have two sets.
+
+    Forwards outside go by those of visible images. Without :func:`add_infrared_averages` nothing changes.
+    """
+    norms = []
+    if modality == "infrared":
+        norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and hasattr(norm, "infrared_mean")]
+    kept = [(norm, norm.running_mean, norm.running_var) for norm in norms]
+    for norm in norms:
+        norm.running_mean = norm.get_buffer("infrared_mean")
+        norm.running_var = norm.get_buffer("infrared_var")
+    try:
+        yield
+    finally:
+        for norm, mean, variance in kept:
+            norm.running_mean = mean
+            norm.running_var = variance
 
 
 @contextmanager

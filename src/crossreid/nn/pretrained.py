@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from crossreid.errors import ConfigError
 from crossreid.nn.backbones import PretrainedParts, check_name
+from crossreid.nn.normalisation import AVERAGES
 from crossreid.settings.networks import BackboneConfig
 
 WRAPPERS = ("state_dict", "net", "model")
@@ -26,20 +27,31 @@ COUNTER = "num_batches_tracked"
 """Of a batch norm; older files do not have it."""
 
 
+PEOPLE = "people"
+"""Weights that training makes itself, see :mod:`crossreid.training.people_weights`."""
+
+PeopleWeights = Callable[[BackboneConfig], Path]
+"""From a backbone's settings to the file of its weights from embedded people."""
+
+
 class Source(NamedTuple):
     """Weights of a backbone.
 
     Attributes:
         name: torchvision's name of the network.
         weights: ``imagenet``, or the path of a file.
+        origin: ``people`` where training made the file; empty elsewhere.
     """
 
     name: str
     weights: str
+    origin: str = ""
 
     @property
     def label(self) -> str:
         """In a sentence."""
+        if self.origin == PEOPLE:
+            return f"embedded people ('{self.weights}')"
         if self.weights == "imagenet":
             return self.weights
         return f"'{self.weights}'"
@@ -56,17 +68,19 @@ def check_weights(config: BackboneConfig, place: str) -> None:
         ConfigError: torchvision has no such ResNet, or there is no such file.
     """
     check_name(config.name, place)
-    if config.weights not in ("random", "imagenet") and not Path(config.weights).is_file():
+    if config.weights not in ("random", "imagenet", PEOPLE) and not Path(config.weights).is_file():
         raise ConfigError(
-            f"There is no weights file '{config.weights}': set {place}.weights to 'imagenet', 'random' or an existing file."
+            f"There is no weights file '{config.weights}': set {place}.weights to 'imagenet', 'people', 'random' or an "
+            "existing file."
         )
 
 
-def load_pretrained(module: nn.Module) -> list[str]:
+def load_pretrained(module: nn.Module, people: PeopleWeights | None = None) -> list[str]:
     """Put the weights that their settings name into all backbones of a network.
 
     Args:
         module: with any number of :class:`PretrainedParts` inside; those whose settings say ``random`` stay as they are.
+        people: makes or finds the weights of settings that say ``people``.
 
     Returns:
         A sentence for each backbone, such as ``resnet50 from imagenet: 318 of 318 tensors``.
@@ -78,9 +92,20 @@ def load_pretrained(module: nn.Module) -> list[str]:
     for network in module.modules():
         if isinstance(network, PretrainedParts) and network.backbone.weights != "random":
             check_weights(network.backbone, "model.backbone")
-            source = Source(network.backbone.name, network.backbone.weights)
+            source = _source_of(network.backbone, people)
             networks.setdefault(source, []).append(network)
     return list(itertools.starmap(_load, networks.items()))
+
+
+def _source_of(backbone: BackboneConfig, people: PeopleWeights | None) -> Source:
+    if backbone.weights != PEOPLE:
+        return Source(backbone.name, backbone.weights)
+    if people is None:
+        raise ConfigError(
+            "model.backbone.weights=people is made by a run of crossreid.train: give the path of the file that one has made, "
+            "below its data.cache."
+        )
+    return Source(backbone.name, str(people(backbone)), PEOPLE)
 
 
 def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
@@ -121,7 +146,8 @@ def _reference(parts: Mapping[str, Sequence[nn.Module]]) -> dict[str, Tensor]:
     reference: dict[str, Tensor] = {}
     for name, modules in parts.items():
         for key, value in modules[0].state_dict().items():  # the others are copies
-            reference[f"{name}.{key}"] = value
+            if not key.endswith(tuple(AVERAGES.values())):  # filled from the first set
+                reference[f"{name}.{key}"] = value
     return reference
 
 

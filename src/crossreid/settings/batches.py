@@ -18,6 +18,13 @@ class StreamConfig(Settings):
     height: int = setting(REQUIRED, "image height", unit="pixels", at_least=1, ceiling=4096)
     width: int = setting(REQUIRED, "image width", unit="pixels", at_least=1, ceiling=4096)
 
+    sampling: str = setting(
+        "passes",
+        "how a batch is drawn: identities in passes over all of them and images without repetition where there are enough "
+        "(passes), or identities anew for each batch and images with replacement (independent, the code of AGW, DDAG and LbA)",
+        choices=("passes", "independent"),
+    )
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
@@ -30,6 +37,24 @@ def streams(**shapes: tuple[int, int, int, int]) -> Any:
     for name, (identities, images, height, width) in shapes.items():
         by_name[name] = StreamConfig(identities, images, height, width)
     return setting(by_name, "streams of a training batch, by name")
+
+
+@dataclass
+class ExchangeConfig(Settings):
+    """How the exchanged view of a training image is made (CAJ: Ye et al., ICCV 2021)."""
+
+    values: str = setting(
+        "pixels",
+        "what a channel is copied among: pixels, or normalised values (the authors' code), where the copy keeps the mean and "
+        "deviation of its source, so that brightness changes too",
+        choices=("pixels", "normalised"),
+    )
+    independent: bool = setting(False, "crop and mirror the exchanged view by draws of its own")
+    infrared: bool = setting(
+        False,
+        "exchange channels of infrared images too: red, green or blue for all three (a quarter each), grey or none (an "
+        "eighth each)",
+    )
 
 
 @dataclass

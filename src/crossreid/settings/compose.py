@@ -30,7 +30,7 @@ from crossreid.settings.sentences import explain, keys_of, unreadable
 from crossreid.settings.store import choices_of, is_choice, packaged_conf, register
 
 PLUGINS = "plugins="
-OPTIONAL_GROUPS = ("model_preset", "model_scale", "recipe")
+OPTIONAL_GROUPS = ("model_preset", "protocol_preset", "model_scale", "recipe", "row_preset")
 """Groups of which a method may have no choice that fits."""
 _NOT_A_NAME = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|[+-]?(inf|nan)|true|false|\{.*|\[.*", re.IGNORECASE | re.DOTALL)
 """What Hydra takes for a number, a truth value, a list or a dictionary, where the name of a choice belongs."""

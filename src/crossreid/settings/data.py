@@ -43,6 +43,11 @@ class DecodingConfig(Settings):
     background: list[int] = setting(
         [255, 255, 255], "colour that transparent images are laid on", at_least=0, at_most=255, length=3
     )
+    resize: str = setting(
+        "bicubic",
+        "filter that images are brought to their size with; the code of AGW, DDAG, LbA and DEEN has lanczos",
+        choices=("bicubic", "lanczos"),
+    )
     unreadable: str = setting(
         "refuse",
         "what is done about an image that cannot be read: refuse the dataset, or leave the image out and say so",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from crossreid.errors import ConfigError
-from crossreid.settings.batches import ErasingConfig, StreamConfig, streams
+from crossreid.settings.batches import ErasingConfig, ExchangeConfig, StreamConfig, streams
 from crossreid.settings.fields import Settings, setting
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.optimization import EpochScheduleConfig, FeatureOptimizerConfig
@@ -158,8 +158,18 @@ class RecognitionConfig(EpochsConfig):
     exchanged_view: bool = setting(
         False, "train on a second copy of each visible image with one channel in all three (CAJ's joint learning)"
     )
+    exchange: ExchangeConfig = setting(ExchangeConfig(), "how that copy is made")
     label_smoothing: float = setting(0.0, "of the classification loss", at_least=0, below=1)
     flip_test: bool = setting(False, "embed the image and its mirror image, and add")
+
+    def check_together(self, place: str) -> None:
+        """Two mirrorings on top of each other are independent draws only where each is a coin's."""
+        super().check_together(place)
+        if self.exchanged_view and self.exchange.independent and self.flip not in (0, 0.5):
+            raise ConfigError(
+                f"{place}.exchange.independent mirrors the second view once more, which is a draw of its own only where "
+                f"{place}.flip is 0 or 0.5, not {self.flip}."
+            )
 
 
 @dataclass

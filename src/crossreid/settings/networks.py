@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from crossreid.settings.fields import Settings, setting
 
@@ -13,7 +14,9 @@ class BackboneConfig(Settings):
 
     name: str = setting("resnet50", "a torchvision ResNet: resnet18, resnet34, resnet50, ...")
     weights: str = setting(
-        "imagenet", "imagenet (downloaded by torchvision on first use), random, or the path of a state-dict file"
+        "imagenet",
+        "imagenet (downloaded by torchvision on first use), people (a stand-in, trained on embedded people of another seed on "
+        "first use, in minutes), random, or the path of a state-dict file",
     )
     size: list[int] = setting(
         [288, 144],
@@ -25,6 +28,16 @@ class BackboneConfig(Settings):
     )
     last_stride: int = setting(
         1, "stride of the last stage: 1 keeps its map at 1/16 of the image, 2 at 1/32", choices=(1, 2)
+    )
+
+
+def test_norm() -> Any:
+    """The setting ``test_norm`` of methods that send the modalities through batch norm in separate forwards."""
+    return setting(
+        "mixed",
+        "running averages of batch norms, which tests go by: of both modalities (mixed, as all public codes have it), or a set "
+        "for each (per_modality)",
+        choices=("mixed", "per_modality"),
     )
 
 

@@ -49,7 +49,10 @@ class SysuProtocolConfig(ProtocolConfig):
     )
     trials: int = setting(10, "gallery draws, averaged", at_least=1, at_most=10)
     draw: str = setting(
-        "official", "official (rand_perm_cam.mat) or seeded (as AGW draws)", choices=("official", "seeded")
+        "official",
+        "official (rand_perm_cam.mat), descending (the same permutations of files in descending order, as the code of AlignGAN "
+        "and JSIA-ReID has them) or seeded (as AGW draws)",
+        choices=("official", "descending", "seeded"),
     )
     permutations: str | None = setting(None, "path of rand_perm_cam.mat; null: looked for in the dataset's folder")
 

@@ -129,7 +129,7 @@ def measure(
     counts: dict[str, int] = {}
     either: set[nn.Parameter] = set()
     for modality in MODALITIES:
-        parameters = parameters_used(embed(1, modality))
+        parameters = without_classifiers(parameters_used(embed(1, modality)), module)
         counts[modality] = count_values(parameters)
         either.update(parameters)
     counts["either"] = count_values(list(either))
@@ -152,6 +152,18 @@ def parameters_used(work: Callable[[], object]) -> list[nn.Parameter]:
     with _ParameterUse() as use:
         work()
     return list(use.parameters.values())
+
+
+def without_classifiers(parameters: Sequence[nn.Parameter], module: CrossModalityModule[Any]) -> list[nn.Parameter]:
+    """The parameters that belong to no layer with one output for each training identity, which retrieval does not need.
+
+    A network may compute logits on its way to an embedding all the same, as the baselines do.
+    """
+    classifiers: set[int] = set()
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear) and layer.out_features == module.num_identities:
+            classifiers.update(id(parameter) for parameter in layer.parameters())
+    return [parameter for parameter in parameters if id(parameter) not in classifiers]
 
 
 def count_values(parameters: Sequence[Tensor]) -> int:
@@ -214,7 +226,8 @@ def cost_table(measured: MeasuredMethods, config: CostConfig) -> Table:
     """One row a method: millions of parameters by modality, milliseconds an image by modality and batch."""
     caption = (
         f"{measured.machine}; float32; scale={measured.scale}, preset={measured.preset}; mean of {config.runs} runs "
-        f"after {config.warmup}; parameters on the path from an image to its embedding, heads of training not counted; "
+        f"after {config.warmup}; parameters on the path from an image to its embedding, classifiers and other heads of "
+        "training not counted; "
         "scoring: what is used on top of embeddings, whose time is not in here (benchmarks/transfer.py measures cm-SSFT's)."
     )
     title = "Parameters in millions, milliseconds per image"

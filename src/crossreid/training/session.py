@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -34,6 +35,7 @@ from crossreid.training.checkpoints import IterationCheckpoint, load_weights, re
 from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
+from crossreid.training.people_weights import people_weights
 from crossreid.training.progress import IterationProgress
 from crossreid.training.resuming import check_resumable
 from crossreid.training.scoring import (
@@ -154,7 +156,14 @@ class Session:
                 "scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first."
             )
         self.module = self._make_module()
-        for sentence in self.module.load_pretrained():
+        people = partial(
+            people_weights,
+            data=config.data,
+            device=choose_device(config.trainer.accelerator),
+            progress=config.trainer.progress,
+            check=self.interruption.check,
+        )
+        for sentence in self.module.load_pretrained(people):
             notice(f"Initial weights: {sentence}")
         scored = Scored.of(config.data, config.data, self.data.dataset)
         self.protocols = build_protocols(config.protocol, scored)

@@ -23,6 +23,17 @@ class AGWConfig(RecognitionConfig):
         at_least=0,
         ceiling=100,
     )
+    triplet: str = setting(
+        "weighted",
+        "the ranking loss: the weighted regularised triplet, or the same on the squared gap (CAJ's authors' code)",
+        choices=("weighted", "squared"),
+    )
+    triplet_masking: str = setting(
+        "left_out",
+        "what the softmax over positives or negatives makes of other pairs: leaves them out (as printed), or takes their "
+        "distance for 0 (the authors' code)",
+        choices=("left_out", "zero"),
+    )
     non_local_width: int | None = setting(
         None, "inner channels of a non-local block; null: half of what comes in", at_least=1, ceiling=16_384
     )

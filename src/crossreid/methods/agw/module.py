@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from crossreid.data.records import Modality
-from crossreid.losses import weighted_triplet
+from crossreid.losses import squared_weighted_triplet, weighted_triplet
 from crossreid.methods.agw.config import AGWConfig
 from crossreid.methods.recognition import RecognitionModule, Views
 from crossreid.nn.feature_block import BlockOutput
@@ -50,4 +50,5 @@ class AGW(RecognitionModule[AGWConfig]):
 
     def ranking(self, output: BlockOutput, views: Views) -> Tensor:
         """Weighted regularised triplets on the vectors before the neck, whatever the modality."""
-        return weighted_triplet(output.vector, views.labels)
+        loss = squared_weighted_triplet if self.config.triplet == "squared" else weighted_triplet
+        return loss(output.vector, views.labels, self.config.triplet_masking)

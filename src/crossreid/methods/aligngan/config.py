@@ -9,7 +9,7 @@ from crossreid.errors import ConfigError
 from crossreid.settings.batches import StreamConfig, streams
 from crossreid.settings.fields import Settings, setting
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.networks import BackboneConfig, HeadConfig
+from crossreid.settings.networks import BackboneConfig, HeadConfig, test_norm
 from crossreid.settings.optimization import AdamConfig, DecayConfig, FeatureOptimizerConfig
 
 PHASES = ("feature", "pixel", "joint")
@@ -139,6 +139,7 @@ class AlignGANConfig(MethodConfig):
         False, "batch-norm averages of the encoder follow the pixel steps' batches too"
     )
     flip_test: bool = setting(False, "embed the (fake) infrared image and its mirror image, and add")
+    test_norm: str = test_norm()
 
     def phase_lengths(self) -> dict[str, int]:
         """``phases``."""

@@ -40,14 +40,14 @@ def joint_rejection(
         discriminator: Dj.
         real: real infrared and its maps.
         fake: fake infrared and its maps, row by row the same identities as ``real``.
-        images_per_identity: K; shifting the batch by K rows pairs every image with another identity.
+        images_per_identity: K; shifting the batch by K rows pairs every map with an image of the next identity.
 
     Returns:
         0.5 * (real term + mean of the four fake terms), 0 for a perfect discriminator.
     """
     real = real.detach()
     fake = fake.detach()
-    of_other_identities = real.images.roll(images_per_identity, dims=0)
+    of_other_identities = real.images.roll(-images_per_identity, dims=0)  # the next one's, as in the authors' code
     fake_kinds = [
         ImageMapPair(of_other_identities, real.maps),
         ImageMapPair(real.images, fake.maps),

@@ -30,7 +30,7 @@ from crossreid.nn.feature_generator import FeatureGenerator, Features
 from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
 from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
 from crossreid.nn.mirror import mirrored_sum
-from crossreid.nn.normalisation import frozen_running_statistics
+from crossreid.nn.normalisation import add_infrared_averages, averages_of, frozen_running_statistics
 from crossreid.nn.optimization import decay_schedule, make_adam
 
 
@@ -61,6 +61,9 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     def __init__(self, config: AlignGANConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
         self.feature = FeatureGenerator(self.config.backbone, self.config.heads, num_identities)
+        self.norms_by_modality = self.config.test_norm == "per_modality"
+        if self.norms_by_modality:  # fake infrared is made of visible images, and goes by their averages
+            add_infrared_averages(self.feature)
         if self.config.pixel_alignment:
             self._add_pixel_networks()
         self._add_feature_discriminators()
@@ -153,7 +156,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     def _feature_warmup(self, batch: PairedBatch) -> None:
         """Classification and triplet on real infrared alone."""
         with self.turn("feature") as losses:
-            real = self.feature(batch.infrared)
+            real = self._real_features(batch.infrared)
             losses.add("id_real", identity_loss(real.logits, batch.pids))
             triplet = hardest_triplet(real.embedding, real.embedding, batch.pids, batch.pids, self.config.margin)
             losses.add("triplet_real", triplet)
@@ -164,7 +167,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         with self.turn("feature") as losses:
             fake_images = self._fake_infrared(batch.visible)  # constants here: Gp has its own turn
             fake = self.feature(fake_images)
-            real = self.feature(batch.infrared)
+            real = self._real_features(batch.infrared)
             losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 5
             losses.add("id_real", identity_loss(real.logits, batch.pids), weights.id)
             self._add_triplets(losses, fake, real, batch.pids, weights.triplet)  # Eq. 5
@@ -191,7 +194,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             fake_infrared = self.to_infrared(batch.visible)
             fake_visible = self.to_visible(batch.infrared)
             with torch.no_grad():  # nothing here leads to a generator
-                real = self.feature(batch.infrared)
+                real = self._real_features(batch.infrared)
             fake = self.feature(fake_infrared)  # gradients pass through Gf, which stays as it is
             real_pair = ImageMapPair(batch.infrared, real.map)
             fake_pair = ImageMapPair(fake_infrared, fake.map)
@@ -278,6 +281,12 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
 
     # ------------------------------------------------------------------ images and embeddings
 
+    def _real_features(self, infrared: Tensor) -> Features:
+        """Of real infrared images, by batch-norm averages of their own where there are two sets."""
+        with averages_of(self.feature, "infrared"):
+            features: Features = self.feature(infrared)
+        return features
+
     @torch.no_grad()
     def _fake_infrared(self, visible: Tensor) -> Tensor:
         """Fake infrared for the feature generator, or the visible images themselves without pixel alignment."""
@@ -290,7 +299,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     def _untranslated_outputs(self, batch: PairedBatch) -> PixelOutputs:
         """FeatAlign: what a pixel turn would leave, with visible images in the place of fake infrared."""
         with frozen_running_statistics(self.feature, not self.config.update_norms_in_pixel_step):
-            infrared = self.feature(batch.infrared)
+            infrared = self._real_features(batch.infrared)
             visible = self.feature(batch.visible)
         real_pair = ImageMapPair(batch.infrared, infrared.map)
         fake_pair = ImageMapPair(batch.visible, visible.map)
@@ -302,10 +311,11 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         infrared = images
         if modality == "visible":
             infrared = self._fake_infrared(images)
-        if self.config.flip_test:
-            vectors = mirrored_sum(self.feature.vectors, infrared)
-        else:
-            vectors = self.feature.vectors(infrared)
+        with averages_of(self.feature, modality):
+            if self.config.flip_test:
+                vectors = mirrored_sum(self.feature.vectors, infrared)
+            else:
+                vectors = self.feature.vectors(infrared)
         return {"main": F.normalize(vectors.float(), dim=1)}
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from crossreid.errors import ConfigError
 from crossreid.settings.batches import StreamConfig, streams
 from crossreid.settings.fields import setting
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.networks import BackboneConfig, HeadConfig
+from crossreid.settings.networks import BackboneConfig, HeadConfig, test_norm
 from crossreid.settings.optimization import DecayConfig, FeatureOptimizerConfig
 
 
@@ -43,6 +43,7 @@ class BaselineConfig(MethodConfig):
     lambda_triplet: float = setting(1.0, "weight of each triplet term", at_least=0, ceiling=1e6)
     margin: float = setting(1.0, "of the triplets, in cosine similarity", at_least=0, ceiling=1000)
     flip_test: bool = setting(False, "embed the image and its mirror image, and add")
+    test_norm: str = test_norm()
 
     def phase_lengths(self) -> dict[str, int]:
         """``phases``."""

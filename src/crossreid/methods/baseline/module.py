@@ -23,6 +23,7 @@ from crossreid.methods.base import CrossModalityModule, Schedule
 from crossreid.methods.baseline.config import BaselineConfig
 from crossreid.nn.feature_generator import FeatureGenerator
 from crossreid.nn.mirror import mirrored_sum
+from crossreid.nn.normalisation import add_infrared_averages, averages_of
 from crossreid.nn.optimization import decay_schedule
 
 
@@ -35,6 +36,9 @@ class Baseline(CrossModalityModule[BaselineConfig]):
     def __init__(self, config: BaselineConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
         self.feature = FeatureGenerator(self.config.backbone, self.config.heads, num_identities)
+        self.norms_by_modality = self.config.test_norm == "per_modality"
+        if self.norms_by_modality:
+            add_infrared_averages(self.feature)
 
     def make_optimizers(self) -> Mapping[str, Optimizer]:
         """SGD on everything."""
@@ -51,7 +55,8 @@ class Baseline(CrossModalityModule[BaselineConfig]):
         pids = stream.pids
         with self.turn("feature") as losses:
             visible = self.feature(stream.visible)
-            infrared = self.feature(stream.infrared)
+            with averages_of(self.feature, "infrared"):
+                infrared = self.feature(stream.infrared)
             losses.add("id_visible", identity_loss(visible.logits, pids), cfg.lambda_id)
             losses.add("id_infrared", identity_loss(infrared.logits, pids), cfg.lambda_id)
             to_infrared = hardest_triplet(visible.embedding, infrared.embedding, pids, pids, cfg.margin)
@@ -61,8 +66,9 @@ class Baseline(CrossModalityModule[BaselineConfig]):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """V (B, C) of the image, plus that of its mirror image with ``flip_test``; L2-normalised."""
-        if self.config.flip_test:
-            vectors = mirrored_sum(self.feature.vectors, images)
-        else:
-            vectors = self.feature.vectors(images)
+        with averages_of(self.feature, modality):
+            if self.config.flip_test:
+                vectors = mirrored_sum(self.feature.vectors, images)
+            else:
+                vectors = self.feature.vectors(images)
         return {"main": F.normalize(vectors.float(), dim=1)}

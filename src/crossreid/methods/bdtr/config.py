@@ -17,7 +17,6 @@ class BDTRConfig(RankingConfig):
 
     name: ClassVar[str] = "bdtr"
     module: ClassVar[str] = "crossreid.methods.bdtr.module:BDTR"
-    settled: ClassVar[dict[str, str]] = {"preset=official": "no code of the authors was at hand, so it is as the paper"}
 
     backbone: BackboneConfig = setting(BackboneConfig(last_stride=2), "the encoder")
     specific_stages: int = setting(
@@ -31,9 +30,10 @@ class BDTRConfig(RankingConfig):
     )
     intra_positive: str = setting(
         "across",
-        "what the nearest negative of a modality is compared to: the distance to the positive of the other modality "
-        "(across), or of the same (within)",
-        choices=("across", "within"),
+        "what ranking inside a modality compares: the nearest negative there with the positive of the other modality (across) "
+        "or of the same (within); or the negative that is nearest across modalities with the margin alone (bound, the "
+        "authors' code)",
+        choices=("across", "within", "bound"),
     )
     w_cross: float = setting(1.0, "weight of top-ranking across modalities, 0 to leave it out", at_least=0, ceiling=1e6)
     w_intra: float = setting(1.0, "weight of top-ranking inside a modality, 0 to leave it out", at_least=0, ceiling=1e6)

@@ -72,6 +72,28 @@ def intra_ranking(
     return hinge[_same(labels, other_labels)].mean()
 
 
+def bound_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float) -> Tensor:
+    """The positive of an anchor and its nearest negative, both of the other modality, are farther apart than a constant.
+
+    ``mean over pairs (i, j) of one identity of max(0, margin - D(o_j, o_k))``, k the image of another identity that is
+    nearest to the anchor a_i (BDTR's authors' code).
+
+    Args:
+        anchors: as in :func:`across_ranking`.
+        others: likewise.
+        labels: likewise.
+        other_labels: likewise.
+        margin: in distance of unit vectors.
+
+    Raises:
+        ValueError: an anchor has no positive or no negative.
+    """
+    same = _same(labels, other_labels)
+    nearest = unit_distances(anchors, others).masked_fill(same, torch.inf).argmin(1)  # (N,), places among the others
+    apart = unit_distances(others[nearest], others)  # (N, M), of each anchor's negative to all others
+    return F.relu(margin - apart)[same].mean()
+
+
 def _same(labels: Tensor, other_labels: Tensor) -> Tensor:
     """(N, M) bool; every row has a positive and a negative."""
     same = labels[:, None] == other_labels[None, :]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from crossreid.data.records import Modality
 from crossreid.losses import identity_loss
 from crossreid.methods.bdtr.config import BDTRConfig
-from crossreid.methods.bdtr.losses import across_ranking, intra_ranking
+from crossreid.methods.bdtr.losses import across_ranking, bound_ranking, intra_ranking
 from crossreid.methods.players import Losses
 from crossreid.methods.recognition import RecognitionModule, Views
 from crossreid.nn.feature_block import BlockOutput
@@ -58,6 +58,10 @@ class BDTR(RecognitionModule[BDTRConfig]):
             back = across_ranking(*from_infrared, cfg.margin)
             losses.add("cross", there + back, cfg.w_cross)
         if cfg.w_intra:
-            there = intra_ranking(*from_visible, cfg.margin_intra, cfg.intra_positive)
-            back = intra_ranking(*from_infrared, cfg.margin_intra, cfg.intra_positive)
+            if cfg.intra_positive == "bound":
+                there = bound_ranking(*from_visible, cfg.margin_intra)
+                back = bound_ranking(*from_infrared, cfg.margin_intra)
+            else:
+                there = intra_ranking(*from_visible, cfg.margin_intra, cfg.intra_positive)
+                back = intra_ranking(*from_infrared, cfg.margin_intra, cfg.intra_positive)
             losses.add("intra", there + back, cfg.w_intra)

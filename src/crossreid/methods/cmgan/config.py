@@ -17,7 +17,12 @@ class CMGANConfig(RankingConfig):
     module: ClassVar[str] = "crossreid.methods.cmgan.module:CMGAN"
     settled: ClassVar[dict[str, str]] = {"preset=official": "no code of the authors was at hand, so it is as the paper"}
 
-    margin: float = setting(1.4, "of triplets across modalities, in distance of unit vectors", at_least=0, ceiling=1000)
+    margin: float = setting(1.4, "of triplets across modalities, in Euclidean distance", at_least=0, ceiling=1000)
+    triplet_vectors: str = setting(
+        "unit",
+        "what the triplets compare: features scaled to length 1, or as they are (plain)",
+        choices=("unit", "plain"),
+    )
     w_triplet: float = setting(
         1.0, "weight of the triplets across modalities, 0 to leave them out", at_least=0, ceiling=1e6
     )
@@ -37,7 +42,10 @@ class CMGANConfig(RankingConfig):
         [1024, 512], "widths of the modality discriminator's hidden layers", at_least=1, ceiling=16_384
     )
     discriminator_steps: int = setting(
-        1, "turns of the discriminator after each one of the generator", at_least=1, ceiling=100
+        1, "turns of the discriminator in a row, when it has its turn", at_least=1, ceiling=100
+    )
+    generator_steps: int = setting(
+        1, "turns of the generator, one an iteration, before the discriminator has its own", at_least=1, ceiling=100
     )
     discriminator_lr: float = setting(
         1e-3, "Adam's rate for the discriminator; it follows the schedule of the others", above=0, ceiling=100

@@ -61,7 +61,7 @@ class CMGAN(RecognitionModule[CMGANConfig]):
         }
 
     def training_step(self, batch: TrainingBatch) -> None:
-        """The generator's turn, then the discriminator's, on the features that the generator has just made."""
+        """The generator's turn, then the discriminator's where it is due, on the features that the generator has just made."""
         cfg = self.config
         views = self.augmented(batch["identity"])
         with self.turn("generator") as losses:
@@ -74,6 +74,8 @@ class CMGAN(RecognitionModule[CMGANConfig]):
                 losses.add("modality", modality_loss(visible_logits, infrared_logits), -cfg.modality)
             else:
                 losses.add("modality", modality_doubt(visible_logits, infrared_logits), cfg.modality)
+        if (self.iteration + 1) % cfg.generator_steps:
+            return
         visible, infrared = views.split(output.feature.detach())
         for _ in range(cfg.discriminator_steps):
             with self.turn("discriminator") as losses:
@@ -82,10 +84,13 @@ class CMGAN(RecognitionModule[CMGANConfig]):
                 losses.add("modality", modality_loss(visible_logits, infrared_logits))
 
     def _add_feature_losses(self, losses: Losses, output: BlockOutput, views: Views) -> None:
-        """Classification, and batch-hard triplets of unit vectors with anchors of each modality and the rest of the other."""
+        """Classification, and batch-hard triplets with anchors of each modality and the rest of the other."""
         losses.add("id", identity_loss(output.logits, views.labels, self.config.label_smoothing))
         if self.config.w_triplet:
-            visible, infrared = views.split(F.normalize(output.feature, dim=1))
+            compared = output.feature
+            if self.config.triplet_vectors == "unit":
+                compared = F.normalize(compared, dim=1)
+            visible, infrared = views.split(compared)
             visible_pids = views.pids["visible"]
             infrared_pids = views.pids["infrared"]
             margin = self.config.margin

@@ -39,10 +39,12 @@ class DDAG(RecognitionModule[DDAGConfig]):
     def __init__(self, config: DDAGConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
         cfg = self.config
-        self.network = DDAGNetwork(cfg.backbone, num_identities, cfg.parts, cfg.part_width)
+        self.network = DDAGNetwork(cfg, num_identities)
         if cfg.graph:
             channels = self.network.encoder.channels
-            self.graph = GraphClassifier(channels, cfg.graph_dim, cfg.heads, num_identities)
+            self.graph = GraphClassifier(
+                channels, cfg.graph_dim, cfg.heads, num_identities, cfg.graph_dropout, cfg.graph_start
+            )
             self.register_buffer("part_losses", torch.zeros(2, 2))
 
     def encoder(self) -> nn.Module:
@@ -70,7 +72,8 @@ class DDAG(RecognitionModule[DDAGConfig]):
         if cfg.graph:
             part_loss = torch.stack(list(terms.values())).sum().detach().clone()  # L_P
             self._note(self.trainer.strategy.reduce(part_loss, reduce_op="mean"))
-            graph_loss = identity_loss(self.graph(output.feature, labels), labels)  # L_g
+            nodes = vectors if cfg.graph_input == "vector" else output.feature
+            graph_loss = identity_loss(self.graph(nodes, labels), labels)  # L_g
             losses.add("graph", graph_loss, self.graph_weight())
 
     def _note(self, loss: Tensor) -> None:
@@ -81,8 +84,12 @@ class DDAG(RecognitionModule[DDAGConfig]):
         self.part_losses[1, 0] += loss
         self.part_losses[1, 1] += 1
 
-    def graph_weight(self) -> float:
-        """``1 / (1 + E)``; in the first epoch E is the mean so far, this iteration included."""
-        previous_epoch, this_epoch = self.part_losses.tolist()
-        total, count = previous_epoch if previous_epoch[1] else this_epoch
-        return float(1 / (1 + total / count))
+    def graph_weight(self) -> Tensor:
+        """``1 / (1 + E)``, a scalar; in the first epoch E is the mean so far, this iteration included, or the weight is 0."""
+        previous_epoch, this_epoch = self.part_losses.double()
+        first_is_over = previous_epoch[1] > 0
+        total, count = torch.where(first_is_over, previous_epoch, this_epoch)
+        weight: Tensor = 1 / (1 + total / count)
+        if self.config.graph_first_epoch == "zero":
+            weight = torch.where(first_is_over, weight, 0)
+        return weight.float()

@@ -9,10 +9,12 @@ from crossreid.errors import ConfigError
 from crossreid.settings.batches import StreamConfig, streams
 from crossreid.settings.fields import Settings, setting
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.networks import BackboneConfig
+from crossreid.settings.networks import BackboneConfig, test_norm
 from crossreid.settings.optimization import AdamConfig, DecayConfig
 
 PHASES = ("generation", "joint")
+ALIGNED = ("paired", "unpaired")
+"""Values of ``local_regions`` with LR."""
 
 
 @dataclass
@@ -171,8 +173,9 @@ class JSIAConfig(MethodConfig):
     instance_level: bool = setting(True, "KL between the predictions of paired images (IL, Eq. 11)")
     local_regions: str = setting(
         "paired",
-        "KL between stripes (LR, Eq. 12) of paired images, of unpaired real ones (degraded LR), or none",
-        choices=("none", "paired", "unpaired"),
+        "KL between stripes (LR, Eq. 12) of paired images, of unpaired real ones (degraded LR), or none; classified: stripes "
+        "have classifiers, as with LR, and nothing is aligned",
+        choices=("none", "paired", "unpaired", "classified"),
     )
     unseen_ids: bool = setting(True, "images of mixed identities (UI, Eq. 15), and V, which mixes them")
     parts: int = setting(4, "n, horizontal stripes of LR", at_least=1, ceiling=100)
@@ -191,8 +194,15 @@ class JSIAConfig(MethodConfig):
     margin: float = setting(0.3, "of the triplets, in Euclidean distance", at_least=0, ceiling=1000)
     divergence: str = setting(
         "printed",
-        "Eq. 11's KL(infrared member || visible member) (printed), or both directions summed (symmetric)",
-        choices=("printed", "symmetric"),
+        "Eq. 11's KL(infrared member || visible member) (printed), or both directions summed (symmetric); official: the latter "
+        "with 1e-8 in quotient and logarithm, as in the authors' code",
+        choices=("printed", "symmetric", "official"),
+    )
+    alignment_order: str = setting(
+        "reals_first",
+        "order of the forwards of Eq. 11 and 12, which batch-norm averages follow: both real images and then both fakes, or "
+        "alternating, each real image and then its fake (the authors' code)",
+        choices=("reals_first", "alternating"),
     )
     cycle_style: str = setting(
         "original",
@@ -208,6 +218,7 @@ class JSIAConfig(MethodConfig):
     test_feature: str = setting(
         "pooled", "V as pooled (Eq. 17), or after the classifier's batch norm (neck)", choices=("pooled", "neck")
     )
+    test_norm: str = test_norm()
 
     def phase_lengths(self) -> dict[str, int]:
         """``phases``."""
@@ -227,7 +238,7 @@ class JSIAConfig(MethodConfig):
     def _check_weights(self, place: str) -> None:
         """What is switched on is trained."""
         self._require_weight(place, "lambda_il", self.instance_level, "instance_level=false")
-        self._require_weight(place, "lambda_lr", self.local_regions != "none", "local_regions=none")
+        self._require_weight(place, "lambda_lr", self.local_regions in ALIGNED, "local_regions=none")
         self._require_weight(place, "lambda_ui", self.unseen_ids, "unseen_ids=false")
         self._require_weight(place, "lambda_modality", self.set_level == "adversarial", "set_level=separate")
         variation = self.variation

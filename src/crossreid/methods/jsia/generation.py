@@ -223,13 +223,13 @@ class GenerationModule(nn.Module):
         """
         return self.decode(_exchange(contents), styles)
 
-    def forward(self, encode: Callable[[Tensor], Tensor], images: Pair) -> GenerationOutputs:
-        """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i."""
-        contents = Pair(encode(images.visible), encode(images.infrared))  # Eq. 2
+    def forward(self, encode: Callable[[Pair], Pair], images: Pair) -> GenerationOutputs:
+        """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i on images of both modalities."""
+        contents = encode(images)  # Eq. 2
         styles = self.styles(images)  # Eq. 1
         reconstructions = self.decode(contents, styles)  # the images of Eq. 4
         fakes = self.fakes(contents, styles)  # Eq. 3
-        fake_contents = Pair(encode(fakes.visible), encode(fakes.infrared))
+        fake_contents = encode(fakes)
         cycle_styles = styles
         if self.reencoded:
             cycle_styles = self.styles(fakes)

@@ -12,6 +12,9 @@ from torch import Tensor
 from crossreid.losses import least_squares
 from crossreid.methods.jsia.generation import Latent
 
+GUARD = 1e-8
+"""What the authors' code adds to probabilities in a divergence."""
+
 
 def feature_l1(features: Tensor, targets: Tensor) -> Tensor:
     """Mean absolute difference of contents or styles, a scalar; neither side is detached (authors' code)."""
@@ -50,6 +53,19 @@ def divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
+def guarded_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """KL(p || q) as the authors compute it, mean over the batch: ``sum of p log(1e-8 + p / (q + 1e-8))``.
+
+    Args:
+        first: (B, classes) logits of p.
+        second: (B, classes) logits of q.
+    """
+    p = first.float().softmax(1)
+    q = second.float().softmax(1)
+    ratio = p / (q + GUARD)
+    return (p * (GUARD + ratio).log()).sum(1).mean()
+
+
 def alignment(real: Sequence[Sequence[Tensor]], pairs: Sequence[Sequence[Tensor]], kind: str) -> Tensor:
     """Eq. 11, and Eq. 12 where there are several regions: the predictions of ``pairs`` follow those of ``real``.
 
@@ -61,7 +77,8 @@ def alignment(real: Sequence[Sequence[Tensor]], pairs: Sequence[Sequence[Tensor]
             (Eq. 11), or n stripes (Eq. 12).
         pairs: logits of the visible images that are paired with the real infrared ones (X_ir2rgb), and of the infrared
             ones that are paired with the real visible ones (X_rgb2ir).
-        kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed.
+        kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed;
+            ``official`` the same of :func:`guarded_divergence`.
 
     Returns:
         A scalar >= 0: the sum over both lines of the equation, each the mean over regions and rows.
@@ -85,6 +102,8 @@ def pair_divergence(infrared: Tensor, visible: Tensor, kind: str) -> Tensor:
         visible: (B, classes) logits of the visible ones.
         kind: see :func:`alignment`.
     """
+    if kind == "official":
+        return guarded_divergence(infrared, visible) + guarded_divergence(visible, infrared)
     loss = divergence(infrared, visible)
     if kind == "symmetric":
         loss = loss + divergence(visible, infrared)

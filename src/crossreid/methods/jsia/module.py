@@ -34,8 +34,15 @@ from crossreid.methods.jsia.generation import (
     VariationModule,
 )
 from crossreid.methods.jsia.networks import InstanceEncoder, MapModalityDiscriminator, Recognition, SetLevelEncoder
-from crossreid.methods.players import Losses
-from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters, frozen_running_statistics
+from crossreid.methods.players import Losses, Term
+from crossreid.nn.normalisation import (
+    add_infrared_averages,
+    averages_of,
+    batch_statistics,
+    evaluating,
+    frozen_parameters,
+    frozen_running_statistics,
+)
 from crossreid.nn.optimization import decay_schedule, make_adam
 from crossreid.settings.optimization import AdamConfig
 
@@ -68,6 +75,12 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             self.variation = VariationModule(channels, cfg.variation)
         self.discriminator_visible = MultiScaleDiscriminator(cfg.discriminators)
         self.discriminator_infrared = MultiScaleDiscriminator(cfg.discriminators)
+        self.norms_by_modality = cfg.test_norm == "per_modality"
+        if self.norms_by_modality:
+            add_infrared_averages(self.set_level)
+            add_infrared_averages(self.instance)
+            if cfg.set_level != "shared":
+                add_infrared_averages(self.own_content)
         if cfg.set_level == "adversarial":
             self.discriminator_modality = MapModalityDiscriminator(channels, cfg.discriminators.channels)
 
@@ -125,16 +138,16 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         images = Pair(batch.visible, batch.infrared)
         fixed_norms = evaluating(self.content, self.config.norms_in_generation == "eval")
         with frozen_parameters(self.content), fixed_norms:
-            outputs = self.generation(self.content, images)
+            outputs = self.generation(self._contents, images)
         self.simultaneous(self._generation_moves(images, outputs, encoder=[]))
 
     def _joint_step(self, identity: PairedBatch, gan: PairedBatch) -> None:
         """Generation and alignment on images of the stream ``gan``, identities on those of ``identity``."""
         images = Pair(gan.visible, gan.infrared)
         with self._norms_of_gan_batches():
-            outputs = self.generation(self.content, images)
+            outputs = self.generation(self._contents, images)
             alignment = self._alignment_terms(gan, outputs)
-        maps = Pair(self.set_level(identity.visible), self.set_level(identity.infrared))
+        maps = self._by_modality(self.set_level, Pair(identity.visible, identity.infrared))
         recognition = self._identity_terms(maps, identity.pids)
         if self.iteration % self.log_every == 0:
             self._log_gradient_ratios(recognition, alignment)
@@ -228,7 +241,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         cfg = self.config
         losses = Losses()
         visible = self.instance(maps.visible)
-        infrared = self.instance(maps.infrared)
+        with averages_of(self.instance, "infrared"):
+            infrared = self.instance(maps.infrared)
         id_visible = identity_loss(visible.logits, pids, cfg.smoothing)
         id_infrared = identity_loss(infrared.logits, pids, cfg.smoothing)
         losses.add("id", torch.stack([id_visible, id_infrared]).mean())
@@ -264,11 +278,14 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         if not (paired or unpaired or cfg.unseen_ids):
             return losses
         # Degraded LR has real images follow each other; otherwise they only set targets.
-        with torch.set_grad_enabled(unpaired):
-            real = self._recognise_both(Pair(batch.visible, batch.infrared))
-        fake = real  # where no term looks at fakes, they need no forward
-        if paired:
-            fake = self._recognise_both(outputs.fakes.detach())
+        if paired and cfg.alignment_order == "alternating":
+            real, fake = self._recognise_in_turn(Pair(batch.visible, batch.infrared), outputs.fakes.detach(), unpaired)
+        else:
+            with torch.set_grad_enabled(unpaired):
+                real = self._recognise_both(Pair(batch.visible, batch.infrared))
+            fake = real  # where no term looks at fakes, they need no forward
+            if paired:
+                fake = self._recognise_both(outputs.fakes.detach())
         add_alignment(losses, cfg, real, fake)
         if cfg.unseen_ids:
             self._add_unseen(losses, batch, outputs, real)
@@ -299,11 +316,35 @@ class JSIA(CrossModalityModule[JSIAConfig]):
 
     def _recognise_both(self, images: Pair) -> tuple[Recognition, Recognition]:
         """The re-ID path on visible images, then on infrared ones: batch norms see each modality alone."""
-        return self._recognise(images.visible), self._recognise(images.infrared)
+        return self._recognise(images.visible, "visible"), self._recognise(images.infrared, "infrared")
 
-    def _recognise(self, images: Tensor) -> Recognition:
-        recognition: Recognition = self.instance(self.set_level(images))
+    def _recognise_in_turn(
+        self, real: Pair, fakes: Pair, real_learns: bool
+    ) -> tuple[tuple[Recognition, Recognition], tuple[Recognition, Recognition]]:
+        """Real visible, fake infrared, real infrared, fake visible -> real ones and fakes, visible first in each."""
+        with torch.set_grad_enabled(real_learns):
+            real_visible = self._recognise(real.visible, "visible")
+        fake_infrared = self._recognise(fakes.infrared, "infrared")
+        with torch.set_grad_enabled(real_learns):
+            real_infrared = self._recognise(real.infrared, "infrared")
+        fake_visible = self._recognise(fakes.visible, "visible")
+        return (real_visible, real_infrared), (fake_visible, fake_infrared)
+
+    def _recognise(self, images: Tensor, modality: Modality) -> Recognition:
+        with averages_of(self.set_level, modality), averages_of(self.instance, modality):
+            recognition: Recognition = self.instance(self.set_level(images))
         return recognition
+
+    def _by_modality(self, encoder: SetLevelEncoder, images: Pair) -> Pair:
+        """Maps of both modalities, each by batch-norm averages of its own where there are two sets."""
+        visible = encoder(images.visible)
+        with averages_of(encoder, "infrared"):
+            infrared = encoder(images.infrared)
+        return Pair(visible, infrared)
+
+    def _contents(self, images: Pair) -> Pair:
+        """E_i of images of both modalities, real or fake."""
+        return self._by_modality(self.content, images)
 
     @contextmanager
     def _norms_of_gan_batches(self) -> Iterator[None]:
@@ -319,7 +360,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             if value.requires_grad:  # terms that are only logged have none
                 self.losses[f"gradient/{name}"] = self._gradient_norm([(value, weight)]) / identity_norm
 
-    def _gradient_norm(self, terms: Sequence[tuple[Tensor, float]]) -> Tensor:
+    def _gradient_norm(self, terms: Sequence[Term]) -> Tensor:
         """Norm of the gradient of weighted terms at E_sl's parameters, a scalar."""
         total = torch.stack([weight * value for value, weight in terms]).sum()
         # The graph is needed again: players are trained on the same terms afterwards.
@@ -360,9 +401,10 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Eq. 17: V (B, D) of either modality by the same path, L2-normalised; after the classifier's batch norm with
         ``test_feature=neck``."""
-        vectors = self.instance.vectors(self.set_level(images))
-        if self.config.test_feature == "neck":
-            vectors = self.instance.classifier.norm(vectors)
+        with averages_of(self.set_level, modality), averages_of(self.instance, modality):
+            vectors = self.instance.vectors(self.set_level(images))
+            if self.config.test_feature == "neck":
+                vectors = self.instance.classifier.norm(vectors)
         return {"main": F.normalize(vectors.float(), dim=1)}
 
     def picture_content(self, images: Tensor) -> Tensor:
@@ -374,6 +416,10 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             content: Tensor = self.content(images)
         return content
 
+    def _picture_contents(self, images: Pair) -> Pair:
+        """As :meth:`picture_content`, of both modalities."""
+        return Pair(self.picture_content(images.visible), self.picture_content(images.infrared))
+
     @torch.no_grad()
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Fig. 6 and 7: real and fake images, and below them each person changing into another one by V.
@@ -383,7 +429,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """
         gan_size = self.config.streams["gan"].size
         images = Pair(_resize(visible, gan_size), _resize(infrared, gan_size))
-        outputs: GenerationOutputs = self.generation(self.picture_content, images)
+        outputs: GenerationOutputs = self.generation(self._picture_contents, images)
         rows = {
             "real visible": visible,
             "real infrared": infrared,

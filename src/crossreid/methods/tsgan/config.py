@@ -22,6 +22,13 @@ class TSGANGeneratorConfig(Settings):
 
     channels: int = setting(64, "width after the first convolution", at_least=1, ceiling=16_384)
     blocks: int = setting(6, "residual blocks", at_least=0, ceiling=100)
+    upsampling: str = setting(
+        "transposed",
+        "how maps become larger: transposed convolutions (CycleGAN), or resize, nearest neighbours and a convolution, which "
+        "leaves no checkerboard",
+        choices=("transposed", "resize"),
+    )
+    grey: bool = setting(False, "G_I makes one channel, which stands in all three, as in infrared images")
 
 
 @dataclass
@@ -195,6 +202,12 @@ class TSGANConfig(MethodConfig):
         choices=("visible", "infrared"),
     )
 
+    test_feature: str = setting(
+        "pooled",
+        "what retrieval compares: V as pooled (the paper), or after the neck's batch norm",
+        choices=("pooled", "neck"),
+    )
+
     @property
     def has_student(self) -> bool:
         """There is a student, and not the network of Table III alone."""
@@ -240,6 +253,8 @@ class TSGANConfig(MethodConfig):
             raise ConfigError(f"An untrained teacher has nothing to teach: give {place}.epochs.teacher epochs.")
         if self.has_student and not self.epochs["joint"]:
             raise ConfigError(f"The student is trained in the joint phase: give {place}.epochs.joint epochs.")
+        if self.test_feature == "neck" and self.neck == "none":
+            raise ConfigError(f"{place}.test_feature=neck needs a neck: set {place}.neck=bnneck.")
         self._check_losses(place)
         if self.generates:
             self._check_sizes(place)

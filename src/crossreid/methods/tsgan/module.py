@@ -31,7 +31,7 @@ from crossreid.methods.reporting import ReportsFurtherFeatures
 from crossreid.methods.tsgan.config import ReIDWeights, TeacherWeights, TSGANConfig
 from crossreid.methods.tsgan.losses import GAN_LOSSES, joint_acceptance, joint_rejection, teaching_distance
 from crossreid.methods.tsgan.networks import ReIDNetwork, ReIDOutputs
-from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
+from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator, Upsampling
 from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
 from crossreid.nn.normalisation import evaluating
 from crossreid.nn.optimization import make_adam
@@ -77,8 +77,8 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
     def _add_generation(self) -> None:
         cfg = self.config
         disc = cfg.discriminators
-        self.to_infrared = self._make_generator()  # G_I
-        self.to_visible = self._make_generator()  # G_R
+        self.to_infrared = self._make_generator(grey=cfg.generator.grey)  # G_I
+        self.to_visible = self._make_generator(grey=False)  # G_R
         self.discriminator_visible = self._make_patch_discriminator()  # D_R
         if cfg.discriminator == "ordinary" or cfg.epochs["gan"]:
             self.discriminator_infrared = self._make_patch_discriminator()  # D_I, ordinary
@@ -90,9 +90,12 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
                 channels, disc.channels, disc.image_layers, 0, disc.feature_channels
             )
 
-    def _make_generator(self) -> ResNetGenerator:
+    def _make_generator(self, *, grey: bool) -> ResNetGenerator:
         config = self.config.generator
-        return ResNetGenerator(config.channels, config.blocks, kernel=3, padding="reflect")
+        upsampling: Upsampling = "resize" if config.upsampling == "resize" else "transposed"
+        return ResNetGenerator(
+            config.channels, config.blocks, kernel=3, padding="reflect", upsampling=upsampling, grey=grey
+        )
 
     def _make_patch_discriminator(self) -> PatchDiscriminator:
         config = self.config.discriminators
@@ -303,9 +306,18 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
     # ------------------------------------------------------------------ images and embeddings
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """V (N, C) of the student alone, whatever the modality, L2-normalised; of the one network in Table III."""
+        """V (N, C) of the student alone, whatever the modality, L2-normalised; of the one network in Table III.
+
+        After the neck with ``test_feature=neck``.
+        """
         network = self.student if self.config.has_student else self.teacher
-        return {"main": F.normalize(network.vectors(images).float(), dim=1)}
+        return {"main": self._retrieval_feature(network, images)}
+
+    def _retrieval_feature(self, network: ReIDNetwork, images: Tensor) -> Tensor:
+        vectors = network.vectors(images)
+        if self.config.test_feature == "neck":
+            vectors = network.neck(vectors)
+        return F.normalize(vectors.float(), dim=1)
 
     def features_to_gather(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Those of a report besides those of retrieval."""
@@ -315,7 +327,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         """``teacher``: the teacher's V (N, C), L2-normalised, beside a student's."""
         if "teacher" not in self.feature_names:
             return {}
-        return {"teacher": F.normalize(self.teacher.vectors(images).float(), dim=1)}
+        return {"teacher": self._retrieval_feature(self.teacher, images)}
 
     def reported_pairs(self) -> dict[str, ReportedPair]:
         """Table III: the teacher within its modality; whether images of the probe's camera count is not printed."""

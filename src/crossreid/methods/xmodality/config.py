@@ -15,14 +15,22 @@ class XModalityConfig(RankingConfig):
 
     name: ClassVar[str] = "xmodality"
     module: ClassVar[str] = "crossreid.methods.xmodality.module:XModality"
-    settled: ClassVar[dict[str, str]] = {"preset=official": "no code of the authors was at hand, so it is as the paper"}
 
-    margin: float = setting(
-        0.3, "of triplets between X and infrared images, in Euclidean distance", at_least=0, ceiling=1000
+    generator_values: str = setting(
+        "pixels",
+        "what the generator sees: pixels, and starts as their mean; or normalised values (the authors' code), and starts as a "
+        "third of the positive part of theirs",
+        choices=("pixels", "normalised"),
     )
-    w_gap: float = setting(
-        1.0, "weight of triplets between X and infrared images (CMG), 0 to leave them out", at_least=0, ceiling=1e6
+    gap: str = setting(
+        "triplets",
+        "what brings modalities together (CMG): batch-hard triplets between X and infrared images, or centres of persons, of "
+        "infrared and X and of infrared and visible images (the authors' code)",
+        choices=("triplets", "centres"),
     )
+    margin: float = setting(0.3, "of CMG, in Euclidean distance", at_least=0, ceiling=1000)
+    w_id: float = setting(1.0, "weight of classification, the mean over three modalities", above=0, ceiling=1e6)
+    w_gap: float = setting(1.0, "weight of CMG, 0 to leave it out", at_least=0, ceiling=1e6)
     w_respective: float = setting(
         1.0, "weight of triplets inside each modality (MRG), 0 to leave them out", at_least=0, ceiling=1e6
     )
@@ -33,4 +41,9 @@ class XModalityConfig(RankingConfig):
         "x",
         "what retrieval makes of a visible image: the feature of its X image (x), or its own (visible)",
         choices=("x", "visible"),
+    )
+    test_feature: str = setting(
+        "neck",
+        "what retrieval compares: the feature after the neck, or the pooled vector before it (the authors' code)",
+        choices=("neck", "pooled"),
     )

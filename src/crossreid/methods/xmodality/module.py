@@ -20,6 +20,7 @@ from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.players import Losses
 from crossreid.methods.recognition import RecognitionModule, Views
 from crossreid.methods.xmodality.config import XModalityConfig
+from crossreid.methods.xmodality.losses import centre_gap, centres_of
 from crossreid.methods.xmodality.networks import XGenerator
 from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.recognition import OneStreamNetwork
@@ -34,7 +35,7 @@ class XModality(RecognitionModule[XModalityConfig]):
     def __init__(self, config: XModalityConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
         self.network = OneStreamNetwork(self.config.backbone, num_identities, "bnneck")
-        self.generator = XGenerator()
+        self.generator = XGenerator(1 / 3 if self.config.generator_values == "normalised" else 1.0)
 
     def encoder(self) -> nn.Module:
         """The ResNet, and the generator before it: both train at ``encoder_lr``."""
@@ -47,9 +48,20 @@ class XModality(RecognitionModule[XModalityConfig]):
 
     def features(self, images: Tensor, modality: Modality) -> Tensor:
         """(N, 3, h, w) -> (N, D); a visible image by way of X, unless ``visible_feature`` says otherwise."""
+        prepared = self.network.encoder.prepare(images)
         if modality == "visible" and self.config.visible_feature == "x":
-            images = self.generator(images)
-        return super().features(images, modality)
+            prepared = self._prepared_x(images)
+        output = self.network.prepared(prepared)
+        return output.vector if self.config.test_feature == "pooled" else output.feature
+
+    def _prepared_x(self, visible: Tensor) -> Tensor:
+        """Visible images (N, 3, h, w) in [0, 1] -> their X images as the encoder's first layer sees them (N, 3, H, W)."""
+        prepare = self.network.encoder.prepare
+        if self.config.generator_values == "normalised":
+            x: Tensor = self.generator(prepare(visible))
+        else:
+            x = prepare(self.generator(visible))
+        return x
 
     def add_losses(self, losses: Losses, views: Views) -> None:
         """Classification of images of three modalities, CMG and MRG."""
@@ -58,12 +70,22 @@ class XModality(RecognitionModule[XModalityConfig]):
         infrared = views.images["infrared"]
         visible_pids = views.pids["visible"]
         infrared_pids = views.pids["infrared"]
-        output = self.network(torch.cat([visible, self.generator(visible), infrared]))
+        prepare = self.network.encoder.prepare
+        x = self._prepared_x(visible)
+        output = self.network.prepared(torch.cat([prepare(visible), x, prepare(infrared)]))
         labels = torch.cat([visible_pids, visible_pids, infrared_pids])
-        losses.add("id", identity_loss(output.logits, labels, cfg.label_smoothing))
+        losses.add("id", identity_loss(output.logits, labels, cfg.label_smoothing), cfg.w_id)
         counts = [len(visible), len(visible), len(infrared)]
-        visible_vectors, x_vectors, infrared_vectors = output.vector.split(counts)
-        if cfg.w_gap:
+        visible_vectors, x_vectors, infrared_vectors = torch.split(output.vector, counts)
+        if cfg.w_gap and cfg.gap == "centres":
+            persons = infrared_pids[:: cfg.streams["identity"].images]  # rows stand identity by identity
+            infrared_centres = centres_of(infrared_vectors, infrared_pids, persons)
+            to_x = centre_gap(infrared_centres, centres_of(x_vectors, visible_pids, persons), cfg.margin)
+            to_visible = centre_gap(infrared_centres, centres_of(visible_vectors, visible_pids, persons), cfg.margin)
+            losses.add(
+                "gap", 2 * (to_x + to_visible), cfg.w_gap
+            )  # the code adds both orders of a pair, which are equal
+        elif cfg.w_gap:
             there = euclidean_triplet(x_vectors, infrared_vectors, visible_pids, infrared_pids, cfg.margin)
             back = euclidean_triplet(infrared_vectors, x_vectors, infrared_pids, visible_pids, cfg.margin)
             losses.add("gap", (there + back) / 2, cfg.w_gap)
@@ -79,4 +101,8 @@ class XModality(RecognitionModule[XModalityConfig]):
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
         """Visible images, what the generator makes of them, and infrared images."""
-        return {"real visible": visible, "X": self.generator(visible).clamp(0, 1), "real infrared": infrared}
+        prepare = self.network.encoder.prepare
+        x = self.generator(visible)
+        if self.config.generator_values == "normalised":
+            x = self.generator((visible - prepare.mean) / prepare.std) * prepare.std + prepare.mean
+        return {"real visible": visible, "X": x.clamp(0, 1), "real infrared": infrared}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from crossreid.runs.reading import Run
+from crossreid.studies.comparison.published import REACHED
 from crossreid.studies.comparison.rows import Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 
@@ -22,6 +23,8 @@ def caption(table: ComparisonTable, settings: TableSettings) -> list[str]:
     ]
     if table.dataset.startswith("synthetic") and any(row.published for row in table.rows):
         lines.append(ORIENTATION)
+    if table.protocol in REACHED:
+        lines.append(f"What the field reaches on the real dataset: {REACHED[table.protocol]}.")
     lines += _budgets(table.runs)
     lines += _revisions(table.runs)
     lines += _versions(table.runs)

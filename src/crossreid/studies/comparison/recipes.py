@@ -19,6 +19,7 @@ TRAINING = (
     "backbone",
     "last stride",
     "pooling",
+    "test norm",
     "augmentation",
     "training ids",
     "iterations",
@@ -54,6 +55,7 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
         identities = "0"
     columns = {
         "pooling": pooling(config),
+        "test norm": str(model.get("test_norm", "-")).replace("_", " "),
         "augmentation": augmentation(model),
         "training ids": f"{identities}, {config['selection']['name']} weights",
         "iterations": iterations,
