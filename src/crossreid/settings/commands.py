@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
+from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 
 GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
@@ -203,5 +205,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "cost": CostConfig,
     "report": ComparisonConfig,
     "image_quality": ImageQualityConfig,
+    "extract": ExtractConfig,
+    "index": IndexConfig,
+    "search": SearchConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""
