@@ -14,7 +14,7 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "randomness", "version"),
+    ("errors", "escaping", "interruption", "memory", "randomness", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
     ("nn", "losses"),

@@ -12,17 +12,19 @@ from crossreid.version import __version__
 
 if TYPE_CHECKING:
     from crossreid.experiment import Experiment, FinishedRun, load, score
+    from crossreid.memory import keep_memory
     from crossreid.runs.results import RunResults
 
 _PLACES = {
     "Experiment": "crossreid.experiment",
     "FinishedRun": "crossreid.experiment",
+    "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
     "RunResults": "crossreid.runs.results",
 }
 
-__all__ = ["Experiment", "FinishedRun", "RunResults", "__version__", "load", "score"]
+__all__ = ["Experiment", "FinishedRun", "RunResults", "__version__", "keep_memory", "load", "score"]
 
 
 def __getattr__(name: str) -> Any:
