@@ -9,6 +9,8 @@ from crossreid.losses.triplet import (
     exact_distances,
     hardest_similarities,
     hardest_triplet,
+    nan_without_pairs,
+    pairs_by_identity,
     triplet_weights,
     weighted_triplet,
 )
@@ -23,6 +25,8 @@ __all__ = [
     "least_squares",
     "modality_doubt",
     "modality_loss",
+    "nan_without_pairs",
+    "pairs_by_identity",
     "pixel_l1",
     "triplet_weights",
     "weighted_triplet",

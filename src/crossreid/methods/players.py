@@ -13,6 +13,10 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 
+Term = tuple[Tensor, float | Tensor]
+"""Value and weight."""
+
+
 @dataclass
 class Losses:
     """The weighted terms of one player's loss in one turn.
@@ -21,10 +25,10 @@ class Losses:
         terms: name -> (value, weight); values are logged unweighted.
     """
 
-    terms: dict[str, tuple[Tensor, float]] = field(default_factory=dict)
+    terms: dict[str, Term] = field(default_factory=dict)
 
-    def add(self, name: str, value: Tensor, weight: float = 1.0) -> None:
-        """Add ``weight * value``; a term of weight 0 is logged but not trained."""
+    def add(self, name: str, value: Tensor, weight: float | Tensor = 1.0) -> None:
+        """Add ``weight * value``; a term of the number 0 as its weight is logged but not trained."""
         self.terms[name] = (value, weight)
 
     def total(self) -> Tensor:
@@ -33,7 +37,10 @@ class Losses:
         Raises:
             ValueError: no term has a weight.
         """
-        weighted = [weight * value for value, weight in self.terms.values() if weight]
+        weighted = []
+        for value, weight in self.terms.values():
+            if isinstance(weight, Tensor) or weight:  # a weight that is computed is not looked at
+                weighted.append(weight * value)
         if not weighted:
             raise ValueError("a turn needs a loss term with a weight other than 0")
         return torch.stack(weighted).sum()

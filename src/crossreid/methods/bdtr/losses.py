@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossreid.losses import exact_distances
+from crossreid.losses import exact_distances, nan_without_pairs, pairs_by_identity
 
 
 def unit_distances(one: Tensor, two: Tensor) -> Tensor:
@@ -27,12 +27,14 @@ def across_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels
         other_labels: (M,) identities of the others.
         margin: in distance of unit vectors.
 
-    Raises:
-        ValueError: an anchor has no positive or no negative.
+    Returns:
+        A scalar >= 0; nan where an anchor has no positive or no negative.
     """
-    distance, same = unit_distances(anchors, others), _same(labels, other_labels)
+    distance = unit_distances(anchors, others)
+    same, complete = pairs_by_identity(labels, other_labels)
     nearest = distance.masked_fill(same, torch.inf).amin(1, keepdim=True)
-    return F.relu(margin + distance - nearest)[same].mean()
+    violation = F.relu(margin + distance - nearest)
+    return nan_without_pairs(_mean_over(violation, same), complete)
 
 
 def intra_ranking(
@@ -52,23 +54,21 @@ def intra_ranking(
         margin: in distance of unit vectors.
         positive: ``across`` or ``within``.
 
-    Raises:
-        ValueError: an image has no positive or no negative.
+    Returns:
+        A scalar >= 0; nan where an image has no positive or no negative.
     """
-    inside, kin = unit_distances(others, others), _same(other_labels, other_labels)
+    inside = unit_distances(others, others)
+    kin, has_negative = pairs_by_identity(other_labels, other_labels)  # each is its own positive
     nearest = inside.masked_fill(kin, torch.inf).amin(1)  # (M,)
     if positive == "within":
         pairs = kin & ~torch.eye(len(kin), dtype=torch.bool, device=kin.device)
-        if not bool(pairs.any(1).all()):
-            raise ValueError("every image needs another one of its identity and modality")
-        return F.relu(margin + inside - nearest[:, None])[pairs].mean()
-    same = _same(labels, other_labels)
-    return F.relu(margin + unit_distances(anchors, others) - nearest[None, :])[same].mean()
+        violation = F.relu(margin + inside - nearest[:, None])
+        return nan_without_pairs(_mean_over(violation, pairs), has_negative & pairs.any(1))
+    same, complete = pairs_by_identity(labels, other_labels)
+    violation = F.relu(margin + unit_distances(anchors, others) - nearest[None, :])
+    return nan_without_pairs(_mean_over(violation, same), complete)
 
 
-def _same(labels: Tensor, other_labels: Tensor) -> Tensor:
-    """(N, M) bool; every row has a positive and a negative."""
-    same = labels[:, None] == other_labels[None, :]
-    if not bool((same.any(1) & (~same).any(1)).all()):
-        raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
-    return same
+def _mean_over(values: Tensor, pairs: Tensor) -> Tensor:
+    """Mean of those of the values (N, M) where ``pairs`` is True; to pick them out would wait for their number."""
+    return torch.where(pairs, values, 0).sum() / pairs.sum()

@@ -81,8 +81,8 @@ class DDAG(RecognitionModule[DDAGConfig]):
         self.part_losses[1, 0] += loss
         self.part_losses[1, 1] += 1
 
-    def graph_weight(self) -> float:
-        """``1 / (1 + E)``; in the first epoch E is the mean so far, this iteration included."""
-        previous_epoch, this_epoch = self.part_losses.tolist()
-        total, count = previous_epoch if previous_epoch[1] else this_epoch
-        return float(1 / (1 + total / count))
+    def graph_weight(self) -> Tensor:
+        """``1 / (1 + E)``, a scalar; in the first epoch E is the mean so far, this iteration included."""
+        previous_epoch, this_epoch = self.part_losses.double()
+        total, count = torch.where(previous_epoch[1] > 0, previous_epoch, this_epoch)
+        return (1 / (1 + total / count)).float()

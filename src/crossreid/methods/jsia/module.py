@@ -34,7 +34,7 @@ from crossreid.methods.jsia.generation import (
     VariationModule,
 )
 from crossreid.methods.jsia.networks import InstanceEncoder, MapModalityDiscriminator, Recognition, SetLevelEncoder
-from crossreid.methods.players import Losses
+from crossreid.methods.players import Losses, Term
 from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters, frozen_running_statistics
 from crossreid.nn.optimization import decay_schedule, make_adam
 from crossreid.settings.optimization import AdamConfig
@@ -279,7 +279,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         # Rows stand identity by identity: a shift by whole identities, and not by all of them, meets another person.
         images_per_identity = self.config.streams["gan"].images
         identities = len(batch.pids) // images_per_identity
-        shift = images_per_identity * int(torch.randint(1, identities, ()))
+        (other,) = torch.randint(1, identities, (1,)).tolist()
+        shift = images_per_identity * other
         ratio = torch.rand(len(batch.pids), device=batch.pids.device)  # alpha, (B,)
         mixed_images = self.mix(outputs.contents, outputs.styles, ratio, shift)
         mixed_visible, mixed_infrared = self._recognise_both(mixed_images)
@@ -292,7 +293,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _target_probabilities(self, real: Recognition, pids: Tensor) -> Tensor:
         """(B, classes): the labels of real images, or what is predicted for them."""
         if self.config.unseen.target == "one_hot":
-            return F.one_hot(pids, self.num_identities).float()
+            classes = torch.arange(self.num_identities, device=pids.device)
+            return (pids[:, None] == classes).float()  # one_hot would look at the labels
         return real.logits.detach().float().softmax(1)
 
     def _recognise_both(self, images: Pair) -> tuple[Recognition, Recognition]:
@@ -317,7 +319,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             if value.requires_grad:  # terms that are only logged have none
                 self.losses[f"gradient/{name}"] = self._pull([(value, weight)]) / identity_pull
 
-    def _pull(self, terms: Sequence[tuple[Tensor, float]]) -> Tensor:
+    def _pull(self, terms: Sequence[Term]) -> Tensor:
         """Norm of the gradient of weighted terms at E_sl's parameters, a scalar."""
         total = torch.stack([weight * value for value, weight in terms]).sum()
         # The graph is needed again: players are trained on the same terms afterwards.
