@@ -96,9 +96,7 @@ def test_a_step_on_a_gpu_never_waits(variant: str) -> None:
     module = harness.module.cuda()
     harness = attach(module)
     batch = {
-        name: stream._replace(
-            visible=stream.visible.cuda(), infrared=stream.infrared.cuda(), pids=stream.pids.cuda()
-        )
+        name: stream._replace(visible=stream.visible.cuda(), infrared=stream.infrared.cuda(), pids=stream.pids.cuda())
         for name, stream in make_batch(module).items()
     }
     for phase in module.config.active_phases():

@@ -12,7 +12,6 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
-
 Term = tuple[Tensor, float | Tensor]
 """Value and weight."""
 
