@@ -85,4 +85,5 @@ class DDAG(RecognitionModule[DDAGConfig]):
         """``1 / (1 + E)``, a scalar; in the first epoch E is the mean so far, this iteration included."""
         previous_epoch, this_epoch = self.part_losses.double()
         total, count = torch.where(previous_epoch[1] > 0, previous_epoch, this_epoch)
-        return (1 / (1 + total / count)).float()
+        weight: Tensor = 1 / (1 + total / count)
+        return weight.float()

@@ -183,6 +183,10 @@ class GenerationOutputs(NamedTuple):
     fake_contents: Pair
     cycles: Pair
 
+    def detach(self) -> GenerationOutputs:
+        """Without gradients."""
+        return GenerationOutputs(*(pair.detach() for pair in self))
+
 
 class GenerationModule(nn.Module):
     """Two style encoders and two decoders; E_i belongs to the re-ID path and is handed in.
