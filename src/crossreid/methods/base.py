@@ -14,6 +14,7 @@ from crossreid.errors import CheckpointError
 from crossreid.methods.embedding import EmbeddingModule
 from crossreid.methods.phases import ConfigT, PhasedModule, Schedule
 from crossreid.methods.players import assert_disjoint
+from crossreid.nn.optimization import use_optimizer_kernels
 from crossreid.nn.pretrained import load_pretrained
 from crossreid.settings.fields import from_plain
 from crossreid.settings.method import MethodConfig
@@ -33,6 +34,10 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         num_identities: number of training identities.
         seed: all randomness inside an iteration is drawn from (seed, iteration, rank).
 
+    Attributes:
+        optimizer_kernels: how optimizers go through parameters, a key of
+            :data:`~crossreid.nn.optimization.OPTIMIZER_KERNELS`; to be set before they are made.
+
     Raises:
         ConfigError: settings cannot be, or a plain value has no place in them.
     """
@@ -47,6 +52,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         self.num_identities = num_identities
         self.seed = seed
         self.checkpoint_extras: dict[str, Any] = {}
+        self.optimizer_kernels = "auto"
         plain = {"config": settings.plain(), "num_identities": num_identities, "seed": seed}
         self.save_hyperparameters(plain, logger=False)
 
@@ -78,6 +84,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         made = self.make_optimizers()
         if unknown := set(made) - set(self.OPTIMIZERS):
             raise ValueError(f"optimizers without a place in OPTIMIZERS: {unknown}")
+        use_optimizer_kernels(made.values(), self.optimizer_kernels)
         self.player_order = tuple(name for name in self.OPTIMIZERS if name in made)
         assert_disjoint({name: _parameters_in(made[name]) for name in self.player_order})
         self.schedules = dict(self.make_schedules(made))
