@@ -21,8 +21,11 @@ def after_a_step(name: str, optimizer_kernels: str = "auto", **settings: object)
     module = make_method(compose_model(f"model={name}"), CLASSES, seed=0)
     module.optimizer_kernels = optimizer_kernels
     use_kernels(module, TrainerConfig(**settings))
-    harness = attach(module)
-    batch = make_batch(module)
+    dtype = torch.ones(()).float().dtype  # float64 where a test says so
+    harness = attach(module.to(dtype))
+    batch = {}
+    for stream, images in make_batch(module).items():
+        batch[stream] = images._replace(visible=images.visible.to(dtype), infrared=images.infrared.to(dtype))
     for phase in module.config.active_phases():
         harness.step(phase, batch)
     return harness
@@ -40,15 +43,15 @@ def assert_nearly_equal(one: Harness, other: Harness, losses: float, weights: fl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_channels_last_changes_rounding_alone(name: str) -> None:
+def test_channels_last_changes_rounding_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # in float64 throughout: a training of several players carries a rounding of float32 far away in one step
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     plain = after_a_step(name)
     other = after_a_step(name, channels_last=True)
     convolutions = [p for p in other.module.parameters() if p.dim() == 4 and min(p.shape[1], p.shape[2]) > 1]
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in convolutions)
     assert plain.module.state_dict().keys() == other.module.state_dict().keys()
-    # Adam's first step goes by the sign of a gradient: where it is all but 0, rounding moves a weight by twice the rate
-    rates = [group["lr"] for name in plain.module.player_order for group in plain.module.player(name).param_groups]
-    assert_nearly_equal(plain, other, losses=2e-2, weights=4.1 * max(rates))
+    assert_nearly_equal(plain, other, losses=1e-6, weights=1e-6)
 
 
 @pytest.mark.parametrize("optimizer_kernels", ["loop", "foreach", "fused"])
