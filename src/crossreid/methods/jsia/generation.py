@@ -244,7 +244,9 @@ class Latent(NamedTuple):
 
     def sample(self) -> Tensor:
         """z = u + tau * epsilon."""
-        return self.mean + self.deviation * torch.randn_like(self.deviation)
+        # not randn_like, which draws in the order of memory: the format of maps would choose the noise
+        epsilon = torch.randn(self.deviation.shape, dtype=self.deviation.dtype, device=self.deviation.device)
+        return self.mean + self.deviation * epsilon
 
 
 class VariationModule(nn.Module):
