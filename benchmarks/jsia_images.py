@@ -38,7 +38,7 @@ def measure(path: Path) -> dict[str, dict[str, float]]:
     found = {}
     for modality in ("visible", "infrared"):
         real = getattr(seen, modality)
-        rows = {"rebuilt": getattr(made.rebuilt, modality), "cycle": getattr(made.cycles, modality)}
+        rows = {"rebuilt": getattr(made.reconstructions, modality), "cycle": getattr(made.cycles, modality)}
         rows["mean_image"] = getattr(guesses, modality).expand_as(real)
         found[modality] = {name: round(float(pixel_l1(images, real)), 4) for name, images in rows.items()}
     return found

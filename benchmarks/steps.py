@@ -27,7 +27,9 @@ def settings_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("output", type=Path)
     parser.add_argument("methods", nargs="*", help="names; none for all")
     parser.add_argument("--scale", default="small", choices=("smoke", "small", "paper"))
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the methods, as in training")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of the methods, as in training"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--identities", type=int, default=56, help="classes")
     parser.add_argument("--device", default="cpu")
@@ -194,7 +196,9 @@ def main(chosen: argparse.Namespace) -> None:
         "measurements": {},
     }
     for name in chosen.methods or built_in_methods():
-        config = run_config(compose("train", [f"model={name}", f"scale={chosen.scale}", *chosen.set])).model.with_epoch(EPOCH)
+        config = run_config(compose("train", [f"model={name}", f"scale={chosen.scale}", *chosen.set])).model.with_epoch(
+            EPOCH
+        )
         if not config.trains:
             continue
         reference = bare_step(config, chosen)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crossreid.training.loggers import read_history
+from crossreid.runs.history import read_history
 
 SETTINGS = [
     "model.streams.identity={identities: 4, images: 3, height: 64, width: 32}",

@@ -14,9 +14,10 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "memory", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "memory", "randomness", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
+    ("help",),
     ("nn", "losses"),
     ("data",),
     ("evaluation",),
@@ -28,7 +29,7 @@ FLOORS = (
     ("experiment",),
     ("launch",),
     ("optimiser",),
-    ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "__main__"),
+    ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "completion", "__main__"),
 )
 """Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""
 OUTSIDE = {
@@ -172,7 +173,7 @@ def test_a_source_tree_knows_its_version() -> None:
 
 def test_scripts_and_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    commands = ("train", "evaluate", "check", "cost", "image-quality", "auxiliary", "report")
+    commands = ("train", "evaluate", "check", "cost", "image-quality", "auxiliary", "report", "completion")
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert project["version"] in changelog

@@ -25,6 +25,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ?([^#\n]*)", re.MULTILINE)
 SHOWN_ONLY = ("text", "yaml", "toml", "markdown")
 """Kinds of blocks that show what a reader's own package or output looks like; tests/plugins executes the packages."""
+SPEAKING = ("settings", "completion")
+"""Commands that only print what is known; tests/help executes them."""
 
 
 def commands(pages: list[Path]) -> list[tuple[str, str]]:
@@ -33,7 +35,9 @@ def commands(pages: list[Path]) -> list[tuple[str, str]]:
     for page in pages:
         for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
             if kind not in SHOWN_ONLY:
-                found |= dict.fromkeys((module, arguments.strip()) for module, arguments in COMMAND.findall(block))
+                for module, arguments in COMMAND.findall(block):
+                    if module not in SPEAKING:
+                        found[module, arguments.strip()] = None
     return list(found)
 
 

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import shutil
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from copy import deepcopy
+from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from crossreid.console import as_text
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
@@ -23,6 +27,7 @@ from crossreid.settings.compose import compose, run_config
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.registry import built_in_methods, method_settings
 from crossreid.studies.comparison.gathering import compare_runs, keep
+from crossreid.studies.comparison.page.summary import what_can_be_said
 from crossreid.studies.comparison.published import LITERATURE, PUBLISHED, published
 from crossreid.studies.comparison.recipes import augmentation, pooling
 from crossreid.studies.comparison.rendering import rich_tables
@@ -547,6 +552,7 @@ def test_the_network_before_training_is_a_row_where_asked_for(run_here, make: Ma
     make("lba/full", 0, rows={UNTRAINED: {KEY: result(0.1)}, "lba/full": {KEY: result(0.4)}})
     content, _, _ = reported(run_here, tmp_path, "figure=false")
     assert list(rows_of(content["tables"][0])) == ["lba/full"]
+    (tmp_path / "runs" / "report").rename(tmp_path / "first")  # other settings do not write over it
     content, _, _ = reported(run_here, tmp_path, "figure=false", "untrained=true")
     rows = rows_of(content["tables"][0])
     untrained = rows[f"lba/full/{UNTRAINED}"]
@@ -631,3 +637,125 @@ def test_whatever_one_run_holds_the_others_are_reported(make: Make, tmp_path: Pa
         for table in comparison.tables:
             for shown in rich_tables(table, comparison.settings):
                 assert "\x1b" not in as_text(shown)
+
+
+# ---------------------------------------------------------------- the page
+
+
+class Outline(HTMLParser):
+    """What a page holds: its tables as text, the sources of its pictures, its headings, everything that names a place."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tables: list[list[list[str]]] = []
+        self.places: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+        self.scripts = 0
+        self._in_cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        for name, value in attributes:
+            if name in ("src", "href", "action", "data", "poster", "srcset"):
+                self.places.append((tag, name, value or ""))
+            assert not name.startswith("on"), f"<{tag} {name}>"
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
+            self._in_cell = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("th", "td"):
+            self._in_cell = False
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+        if self._in_cell:
+            self.tables[-1][-1][-1] += data.strip()
+
+
+def page_of(tmp_path: Path) -> tuple[str, Outline]:
+    """The page as it stands in its file, and what it holds."""
+    text = (tmp_path / "runs" / "report" / "comparison.html").read_text(encoding="utf-8")
+    return text, Outline(text)
+
+
+def test_the_page_holds_the_tables_and_says_what_they_mean(run_here, make: Make, tmp_path: Path) -> None:
+    for seed, rank1 in ((0, 0.4), (1, 0.5)):
+        make("lba/full", seed, rank1=rank1)
+    guess = dataclasses.replace(result(0.1), chance={"rank1": 0.09, "mAP": 0.05})
+    make("aligngan/full", 0, rows={"aligngan/full": {KEY: guess}})
+    make("cmssft/full", 0, status="failed", facts={"problem": "The loss is nan."})
+    content, _, _ = reported(run_here, tmp_path)
+    _, page = page_of(tmp_path)
+    head, chance, *rows = page.tables[0]
+    assert head[:4] == ["method", "seeds", "R1", "R1 95 %"]
+    assert chance[0] == "chance"
+    cells = {row[0]: row for row in rows}
+    assert cells["lba/full"][1:3] == ["2", "45.00 ± 7.07"]
+    low, high = rows_of(content["tables"][0])["lba/full"]["interval_95"]["rank1"]
+    assert cells["lba/full"][3] == f"{100 * low:.2f} to {100 * high:.2f}"
+    text = " ".join(" ".join(page.text).split())
+    assert "3 finished runs of 2 rows, 2 seeds (0, 1)" in text
+    assert "lba/full has the highest Rank-1, 45.0 %" in text
+    assert "Near chance level, so that nothing can be read from them: aligngan/full." in text
+    assert "failed: cmssft/full" in text
+    differing = next(table for table in page.tables if table[0][0] == "setting")
+    assert differing[0] == ["setting", "aligngan/full", "lba/full"] or differing[0] == [
+        "setting",
+        "lba/full",
+        "aligngan/full",
+    ]
+    assert all(row[1] != row[2] for row in differing[1:])
+
+
+def test_gains_are_over_a_methods_own_lowest_row(settings: dict, tmp_path: Path) -> None:
+    base = run_config(compose("train", ["experiment=lba/baseline"])).to_plain()
+    write_run(tmp_path / "a", base, fingerprint(base), rank1=0.3)
+    full = settings["lba/full"]
+    write_run(tmp_path / "b", full, fingerprint(full), rank1=0.45)
+    comparison = compare_runs(ComparisonConfig(runs=str(tmp_path)), [tmp_path])
+    sentences = what_can_be_said(comparison.tables[0])
+    assert "lba: the full method is +15.0 points of Rank-1 from lba/baseline." in sentences
+    assert any("cannot be told apart from lba/baseline" in sentence for sentence in sentences)
+    assert any(sentence.startswith("Of one seed only") for sentence in sentences)
+
+
+def test_the_page_asks_for_nothing_and_shows_hostile_names_as_text(run_here, make: Make, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>\u202e</script>{{ 7 * 7 }}"
+    folder = make("lba/full", 0, changes={"name": evil}, facts={"machine": evil, "command": [evil]})
+    (folder / "figures").mkdir()
+    Image.new("RGB", (3000, 20), "red").save(folder / "figures" / "ranked_lists.png")
+    (folder / "figures" / "broken.png").write_bytes(b"no picture")
+    (folder / "history.csv").write_text("iteration,key,value\n0,train/net/id,2.5\n5,train/net/id,1.5\n")
+    assert run_here("report", "runs=runs").code == 0
+    text, page = page_of(tmp_path)
+    assert page.scripts == 1  # its own
+    assert "Content-Security-Policy" in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert "49" not in "".join(cell for table in page.tables for row in table for cell in row if evil[:4] in cell)
+    assert "\u202e" not in text
+    pictures = [place for tag, name, place in page.places if tag == "img"]
+    assert len(pictures) == 3  # the chart, the losses, the ranked lists
+    for source in pictures:
+        kind, _, encoded = source.partition("base64,")
+        assert kind == "data:image/png;"
+        with Image.open(BytesIO(b64decode(encoded))) as image:
+            image.load()
+            assert image.width <= 1400
+    assert all(place.startswith("#") for tag, name, place in page.places if tag == "a")
+    assert "broken.png cannot be read" in text
+
+
+def test_protocols_stand_in_the_order_of_scoring(run_here, make: Make, tmp_path: Path) -> None:
+    keys = ("sysu_mm01/all/single", "sysu_mm01/all/multi", "sysu_mm01/indoor/single", "sysu_mm01/indoor/multi")
+    make("lba/full", 0, rows={"lba/full": {key: result(0.4, key=key) for key in keys}})
+    content, _, _ = reported(run_here, tmp_path, "figure=false")
+    assert [table["protocol"] for table in content["tables"]] == list(keys)
+    _, page = page_of(tmp_path)
+    assert not [place for tag, _, place in page.places if tag == "img"]  # figure=false draws none

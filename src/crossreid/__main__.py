@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from crossreid.console import console
-from crossreid.version import __version__
+import sys
 
-COMMANDS = {
-    "train": "train a method, score it, show what it learned",
-    "evaluate": "score a checkpoint, or embeddings from anywhere",
-    "report": "gather runs into tables beside the published numbers",
-    "check": "examine a copy of a dataset",
-    "cost": "parameters and milliseconds per image of every method",
-    "auxiliary": "cm-SSFT: how many unlabelled queries its transfer needs",
-    "image_quality": "JSIA-ReID: how consistent generated images are",
-}
-"""Command -> what it does."""
+from crossreid.console import console, stop
+from crossreid.help.page import command_list
+from crossreid.version import __version__
 
 
 def main() -> None:
     """Print the commands."""
+    arguments = [word for word in sys.argv[1:] if word not in ("--help", "-h")]
+    if arguments:
+        stop(
+            f"crossreid itself takes no arguments: write 'python -m crossreid.{arguments[0]}' with a dot before a command."
+        )
     console.print(f"crossreid {__version__}: person re-identification between visible and infrared cameras\n")
-    for command, meaning in COMMANDS.items():
-        console.print(f"  python -m crossreid.{command:<14} {meaning}")
+    console.print(command_list())
+    console.print("\n  python -m crossreid.settings       every setting of a command, with its meaning")
+    console.print("  python -m crossreid.completion     words for the shell: TAB completes choices and settings")
     console.print("\nStart with: python -m crossreid.train model=aligngan; each command takes --help.")
 
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from crossreid.console import console, notice
 from crossreid.launch import run_command
 from crossreid.optimiser import refuse_optimiser
@@ -25,18 +23,18 @@ def auxiliary(composed: Composed) -> float:
     refuse_optimiser("auxiliary")
     from crossreid.evaluation import results_table  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.runs.folder import write_json  # noqa: PLC0415
-    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
     from crossreid.studies.auxiliary_set import auxiliary_curve_of  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
     check_figures(config.figure)
     path = checkpoint_at(config.checkpoint)
-    output = Path(config.output) if config.output else path.with_name(f"{path.stem}.auxiliary.json")
-    written = {"output": [output]}
+    output = output_path(config.output, path.with_name(f"{path.stem}.auxiliary.json"))
+    files = {"output": [output]}
     if config.figure:
-        written["figure"] = [output.with_suffix(".png")]
-    outputs = check_outputs("auxiliary", config, written, {"checkpoint": [path]})
+        files["figure"] = [output.with_suffix(".png")]
+    outputs = check_outputs("auxiliary", config, files, {"checkpoint": [path]})
     curve = auxiliary_curve_of(config)
     if curve.shown_here:
         with outputs.written():

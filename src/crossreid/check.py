@@ -24,17 +24,25 @@ def check(composed: Composed) -> None:
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
     from crossreid.studies.examination import examine_dataset, show  # noqa: PLC0415
 
-    output = [Path(config.output)] if config.output else []
-    outputs = check_outputs("check", config, {"output": output}, {"data.root": [config.data.folder]})
+    files = []
+    if config.output:
+        files.append(Path(config.output))
+    outputs = check_outputs("check", config, {"output": files}, {"data.root": [config.data.folder]})
     examined = examine_dataset(config.data, config.protocol, progress=config.progress)
     show(examined, config.data)
     findings = examined.findings
     if config.output:
-        facts = {"dataset": config.data.name, "root": str(config.data.folder), "healthy": findings.healthy}
         skipped = [part._asdict() | {"example": str(part.example)} for part in findings.skipped]
-        told = {**asdict(findings), "skipped": skipped}
+        content = {
+            "dataset": config.data.name,
+            "root": str(config.data.folder),
+            "healthy": findings.healthy,
+            "protocols": examined.sizes,
+            **asdict(findings),
+            "skipped": skipped,
+        }
         with outputs.written():
-            write_json(Path(config.output), {**facts, "protocols": examined.sizes, **told})
+            write_json(Path(config.output), content)
         notice(f"Findings: {config.output}")
     if not findings.healthy:
         sys.exit(1)

@@ -57,15 +57,20 @@ def unshortened(table: Table) -> Table:
         column._cells = [_literal(cell) for cell in column.cells]
     if isinstance(table.title, str):
         table.title = Text(one_line(table.title), style="table.title")
-    caption, table.caption = table.caption, None  # it wraps
+    caption = table.caption
+    table.caption = None  # it wraps, and so has no part in the width
     table.width = make_console(width=1000).measure(table).maximum
-    table.caption = Text(for_terminal(caption), style="table.caption") if isinstance(caption, str) else caption
+    if isinstance(caption, str):
+        caption = Text(for_terminal(caption), style="table.caption")
+    table.caption = caption
     return table
 
 
 def _literal(cell: Any) -> Any:
     """A cell's text as one line without markup."""
-    return Text(one_line(cell)) if isinstance(cell, str) else cell
+    if isinstance(cell, str):
+        return Text(one_line(cell))
+    return cell
 
 
 def as_text(table: Table) -> str:

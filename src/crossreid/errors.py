@@ -51,5 +51,14 @@ def _printable(text: str) -> str:
     """One line of signs that a terminal shows."""
     line = " ".join(text.split())
     if not line.isprintable():
-        line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
-    return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}..."
+        line = "".join(map(_printable_sign, line))
+    if len(line) <= LONGEST_MESSAGE:
+        return line
+    return f"{line[: LONGEST_MESSAGE - 3]}..."
+
+
+def _printable_sign(sign: str) -> str:
+    """A sign that cannot be printed as Python writes it, such as ``\\x1b``."""
+    if sign.isprintable():
+        return sign
+    return ascii(sign)[1:-1]  # without the quotes

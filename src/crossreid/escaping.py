@@ -25,19 +25,21 @@ _SHIELD = "'"
 _LONGEST_FILE_NAME = 120
 
 
-def _visible(text: str, kept: str) -> str:
-    """Characters that a screen obeys instead of showing, by their numbers; those in ``kept`` stay."""
+def _visible(text: str, exceptions: str) -> str:
+    """Characters that a screen obeys instead of showing, by their numbers; those in ``exceptions`` stay."""
     if text.isascii() and text.isprintable():
         return text
-    shown = []
+    signs = []
     for sign in text:
         hidden = sign in _DIRECTIONS or unicodedata.category(sign) in _HIDDEN_CATEGORIES
-        if hidden and sign not in kept:
-            number = ord(sign)
-            shown.append(f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
+        number = ord(sign)
+        if not hidden or sign in exceptions:
+            signs.append(sign)
+        elif number < 256:
+            signs.append(f"\\x{number:02x}")
         else:
-            shown.append(sign)
-    return "".join(shown)
+            signs.append(f"\\u{number:04x}")
+    return "".join(signs)
 
 
 def for_terminal(text: str) -> str:
@@ -68,7 +70,9 @@ def for_csv(cell: object) -> object:
 
 def from_csv(cell: str) -> str:
     """The text that :func:`for_csv` was given, but for control characters, which stay shown by their numbers."""
-    return cell[1:] if _is_shielded(cell) else cell
+    if _is_shielded(cell):
+        return cell[1:]
+    return cell
 
 
 def _is_shielded(cell: str) -> bool:

@@ -26,7 +26,7 @@ def evaluate(composed: Composed) -> float:
     refuse_optimiser("evaluate")
     from crossreid.evaluation.embeddings import files_of  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.experiment import score  # noqa: PLC0415
-    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
     from crossreid.runs.results import RunResults  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.evaluation import figures_folder, score_checkpoint  # noqa: PLC0415
@@ -34,20 +34,24 @@ def evaluate(composed: Composed) -> float:
     from crossreid.training.scoring import show, write_scores  # noqa: PLC0415
 
     check_figures(config.report.figures, "report.figures")
-    path = Path(config.embeddings) if config.embeddings else checkpoint_at(config.checkpoint or "")
-    output = Path(config.output) if config.output else path.with_name(f"{path.stem}.evaluation.json")
-    written = {"output": [output]}
-    folders = {}
+    inputs = {}
+    if config.embeddings:
+        path = Path(config.embeddings)
+        inputs["embeddings"] = [path, path.with_suffix(".json")]
+    else:
+        path = checkpoint_at(config.checkpoint or "")
+        inputs["checkpoint"] = [path]
+    permutations = getattr(config.protocol, "permutations", None)
+    if permutations:
+        inputs["protocol.permutations"] = [Path(permutations)]
+    output = output_path(config.output, path.with_name(f"{path.stem}.evaluation.json"))
+    files = {"output": [output]}
     if config.save_embeddings:
-        written["save_embeddings"] = files_of(config.save_embeddings)
+        files["save_embeddings"] = files_of(config.save_embeddings)
+    folders = {}
     if config.checkpoint and config.report.figures:
         folders["report.figures"] = figures_folder(path)
-    read = {"embeddings" if config.embeddings else "checkpoint": [path]}
-    if config.embeddings:
-        read["embeddings"] += [path.with_suffix(".json")]
-    if permutations := getattr(config.protocol, "permutations", None):
-        read["protocol.permutations"] = [Path(permutations)]
-    outputs = check_outputs("evaluate", config, written, read, folders=folders)
+    outputs = check_outputs("evaluate", config, files, inputs, folders=folders)
     results: RunResults | None
     if config.embeddings:
         results = score(path, config.protocol, pairs=config.report.modality_pairs)

@@ -9,7 +9,6 @@ distances with, then scores the fakes of test persons. What differs from the pap
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from crossreid.console import notice
 from crossreid.launch import run_command
@@ -28,26 +27,26 @@ def image_quality(composed: Composed) -> float:
     config = typed(ImageQualityConfig, composed)
     refuse_optimiser("image_quality")
     from crossreid.runs.folder import write_json  # noqa: PLC0415 - torch is imported behind the first checks
-    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
     from crossreid.studies.generation.table import REAL, check_packages, compare_generators, show  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
     check_packages(config)
     path = checkpoint_at(config.checkpoint)
-    folder = Path(config.output) if config.output else path.parent / "image_quality"
-    read = {"checkpoint": [path]}
+    folder = output_path(config.output, path.parent / "image_quality")
+    inputs = {"checkpoint": [path]}
     if config.judge.checkpoint:
-        read["judge.checkpoint"] = [checkpoint_at(config.judge.checkpoint)]
-    written = [folder / "image_quality.json"]
+        inputs["judge.checkpoint"] = [checkpoint_at(config.judge.checkpoint)]
+    files = [folder / "image_quality.json"]
     if config.figure:
-        written.append(folder / "image_quality.png")
-    outputs = check_outputs("image_quality", config, {"output": written}, read)
+        files.append(folder / "image_quality.png")
+    outputs = check_outputs("image_quality", config, {"output": files}, inputs)
     table = compare_generators(config)
-    results = {name: asdict(row) for name, row in table.rows.items()} | {"real": asdict(table.rows[REAL])}
-    del results[REAL]
-    told = config.plain() | {"data": config.data.plain()}
+    rows = {name: asdict(row) for name, row in table.rows.items()}
+    rows["real"] = rows.pop(REAL)
+    settings = config.plain() | {"data": config.data.plain()}
     with outputs.written():
-        write_json(folder / "image_quality.json", {"rows": results, "notes": table.notes, "config": told})
+        write_json(folder / "image_quality.json", {"rows": rows, "notes": table.notes, "config": settings})
     show(table)
     if config.figure:
         from crossreid.visualization import picture_grid, save  # noqa: PLC0415 - extra `viz`

@@ -18,7 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.console import complain, main_process, notice, quiet, stop
 from crossreid.errors import CrossReIDError
+from crossreid.help.page import asks_for_help, help_page
 from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
+from crossreid.invocation import forget_command, note_command
 from crossreid.memory import keep_memory
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
 from crossreid.settings.overrides import with_paths_quoted
@@ -44,16 +46,21 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
         except Stopped as stopped:
             notice(f"Stopped by {name_of(stopped.signum)}: the same command starts again.")
             sys.exit(stopped.code)
+        finally:
+            forget_command()
 
 
 def _run(config_name: str, task: Callable[[Composed], float | None], interruption: Interruption) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing many lines
     quiet()
+    note_command(config_name, sys.argv[1:])
     failed: list[str] = []
 
     def job(cfg: DictConfig) -> float | None:
+        composed = composed_by_hydra(cfg)
+        if sweeping():
+            note_command(config_name, composed.overrides)
         try:
-            composed = composed_by_hydra(cfg)
             if _keeps_memory(composed.values):
                 keep_memory()  # before the task imports torch
             return task(composed)
@@ -72,6 +79,12 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
             return None  # the other jobs go on
 
     sys.argv[1:] = with_paths_quoted(sys.argv[1:])
+    if asks_for_help(sys.argv[1:]):
+        try:
+            print(help_page(config_name, sys.argv[1:]))
+        except CrossReIDError as error:
+            stop(str(error))
+        return
     try:
         use_plugins(plugins_in(sys.argv[1:]))
         register()

@@ -28,8 +28,10 @@ def optimiser() -> str | None:
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return None
-    chosen = hydra.runtime.choices.get("hydra/sweeper") or PLAIN_SWEEPER
-    return None if chosen == PLAIN_SWEEPER else f"hydra/sweeper={chosen}"
+    sweeper = hydra.runtime.choices.get("hydra/sweeper") or PLAIN_SWEEPER
+    if sweeper == PLAIN_SWEEPER:
+        return None
+    return f"hydra/sweeper={sweeper}"
 
 
 def check_optimiser(config: RunConfig) -> None:
@@ -71,7 +73,9 @@ def objective(facts: Mapping[str, Any]) -> float | None:
     """
     selected = facts.get("selected") or {}
     value = selected.get("mAP")
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    return float(value)
 
 
 def _sweeper() -> Mapping[str, Any]:

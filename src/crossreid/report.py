@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from crossreid.console import console, notice
 from crossreid.launch import run_command
 from crossreid.optimiser import refuse_optimiser
@@ -24,20 +22,20 @@ def report(composed: Composed) -> float:
     config = typed(ComparisonConfig, composed)
     refuse_optimiser("report")
     folders = config.folders()
-    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
     from crossreid.studies.comparison.gathering import compare_runs, files_of, keep  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
 
     check_figures(config.figure)
-    output = Path(config.output) if config.output else folders[0] / "report"
+    output = output_path(config.output, folders[0] / "report")
     outputs = check_outputs("report", config, {"output": files_of(output, figure=config.figure)}, {"runs": folders})
     comparison = compare_runs(config, folders)
     with outputs.written():
         keep(comparison, output, figure=config.figure)
     for table in comparison.tables:
-        for shown in rich_tables(table, comparison.settings):
-            console.print(shown)
+        for part in rich_tables(table, comparison.settings):
+            console.print(part)
     for line in problem_lines(comparison.problems):
         notice(f"Not in the tables: {line}")
     notice(f"Report: {output}")

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from crossreid.errors import DataError
+from crossreid.errors import DataError, WriteError
 from crossreid.evaluation import Embeddings, load_foreign
 
 
@@ -56,7 +56,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(np, "savez", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(WriteError, match="no space"):
         make(5).save(tmp_path / "a.npz")
     assert len(Embeddings.load(tmp_path / "a.npz")) == 3
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.npz"]

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
 from crossreid.runs.folder import fingerprint, read_config, write_json
+from crossreid.runs.history import read_history
 from crossreid.runs.results import RunResults
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.settings.compose import compose, run_config
 from crossreid.settings.run import run_config_from_plain
 from crossreid.studies.comparison.gathering import Comparison, compare_runs, keep
 from crossreid.studies.comparison.rendering import problem_lines, rich_tables
-from crossreid.training.loggers import read_history
 from fuzz.oracle import PLAIN, cases, check_sentence, damaged, ends_well, untouched
 
 FILES = ("results.json", "run.json", "config.yaml", "history.csv")

@@ -1,6 +1,7 @@
 """cm-SSFT: graphs against explicit matrices, losses against loops, bounds of the adversaries, rows of the tables."""
 
 import math
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -44,10 +45,18 @@ def rows(count: int, dim: int = 6, seed: int = 0, dtype: torch.dtype = torch.flo
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def graph(visible: int, infrared: int, dtype: torch.dtype = torch.float64):
-    """Shared and specific features of both modalities."""
-    return tuple(
-        (rows(n, seed=s, dtype=dtype), rows(n, seed=s + 1, dtype=dtype)) for n, s in ((visible, 1), (infrared, 3))
+class Features(NamedTuple):
+    """Shared features H and specific features P of the images of one modality, (N, D) each."""
+
+    shared: torch.Tensor
+    specific: torch.Tensor
+
+
+def graph(visible: int, infrared: int, dtype: torch.dtype = torch.float64) -> tuple[Features, Features]:
+    """Features of both modalities."""
+    return (
+        Features(rows(visible, seed=1, dtype=dtype), rows(visible, seed=2, dtype=dtype)),
+        Features(rows(infrared, seed=3, dtype=dtype), rows(infrared, seed=4, dtype=dtype)),
     )
 
 
@@ -55,32 +64,44 @@ def graph(visible: int, infrared: int, dtype: torch.dtype = torch.float64):
 
 
 def slow_affinity(a: torch.Tensor, b: torch.Tensor) -> float:
-    return 1 - 0.5 * float((a / a.norm() - b / b.norm()).norm())
+    """d(a, b), Eq. 7."""
+    difference = a / a.norm() - b / b.norm()
+    return 1 - 0.5 * float(difference.norm())
 
 
 def slow_block(one: torch.Tensor, two: torch.Tensor, k: int) -> torch.Tensor:
+    """T(A, k) of Eq. 8, A the affinities of all pairs (Eq. 6)."""
     block = torch.zeros(len(one), len(two), dtype=torch.float64)
     for i in range(len(one)):
-        values = [slow_affinity(one[i], two[j]) for j in range(len(two))]
-        for j in sorted(range(len(two)), key=lambda j: -values[j])[:k]:
-            block[i, j] = values[j]
+        affinities = [slow_affinity(one[i], two[j]) for j in range(len(two))]
+        most_alike_first = sorted(range(len(two)), key=lambda j: -affinities[j])
+        for j in most_alike_first[:k]:
+            block[i, j] = affinities[j]
     return block
 
 
+def two_by_two(top: tuple[torch.Tensor, torch.Tensor], bottom: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """A matrix of four blocks."""
+    return torch.cat([torch.cat(top, dim=1), torch.cat(bottom, dim=1)])
+
+
+def slow_graph(visible: Features, infrared: Features, k: int) -> torch.Tensor:
+    """A of Eq. 8: specific features inside a modality, shared ones across."""
+    return two_by_two(
+        (slow_block(visible.specific, visible.specific, k), slow_block(visible.shared, infrared.shared, k)),
+        (slow_block(infrared.shared, visible.shared, k), slow_block(infrared.specific, infrared.specific, k)),
+    )
+
+
 def slow_propagation(a: torch.Tensor, projected: torch.Tensor) -> torch.Tensor:
-    inverse = torch.diag(a.sum(1) ** -0.5)
-    return inverse @ a @ inverse @ projected
+    """D^-1/2 A D^-1/2 Z W of Eq. 10, ``projected`` being Z W."""
+    degrees = a.sum(dim=1)  # d_ii
+    d_to_minus_half = torch.diag(degrees**-0.5)
+    return d_to_minus_half @ a @ d_to_minus_half @ projected
 
 
-def slow_graph(visible, infrared, k: int) -> torch.Tensor:
-    (hv, pv), (hi, pi) = visible, infrared
-    top = torch.cat([slow_block(pv, pv, k), slow_block(hv, hi, k)], 1)
-    return torch.cat([top, torch.cat([slow_block(hi, hv, k), slow_block(pi, pi, k)], 1)])
-
-
-def nodes(features, projected: torch.Tensor) -> Nodes:
-    shared, specific = (F.normalize(feature, dim=1) for feature in features)
-    return Nodes(shared, specific, projected)
+def nodes(features: Features, projected: torch.Tensor) -> Nodes:
+    return Nodes(F.normalize(features.shared, dim=1), F.normalize(features.specific, dim=1), projected)
 
 
 def test_affinity_of_equal_orthogonal_and_opposite_vectors() -> None:
@@ -108,27 +129,30 @@ def test_transfer_is_eq_10_on_padded_features() -> None:
     torch.manual_seed(0)
     network = TransferNetwork(6, 8, 3, segments=["shared", "specific"], k=K, neck="fc", neck_dim=5)
     visible, infrared = graph(7, 5, torch.float32)
-    given = network({"visible": visible, "infrared": infrared})
-    z = torch.cat(
-        [
-            torch.cat([visible[1], visible[0], torch.zeros(7, 6)], 1),  # Eq. 5: [P^R; H; 0]
-            torch.cat([torch.zeros(5, 6), infrared[0], infrared[1]], 1),
-        ]
-    )
+    output = network({"visible": visible, "infrared": infrared})
+
+    z_visible = torch.cat([visible.specific, visible.shared, torch.zeros(7, 6)], dim=1)  # Eq. 5: [P^R; H^R; 0]
+    z_infrared = torch.cat([torch.zeros(5, 6), infrared.shared, infrared.specific], dim=1)  # [0; H^I; P^I]
+    z = torch.cat([z_visible, z_infrared])  # Eq. 9
     w = torch.cat([network.weights[part].weight.T for part in ("visible", "shared", "infrared")])
-    spread = F.relu(slow_propagation(slow_graph(visible, infrared, K), (z @ w).double()))
-    expected = network.block.features(spread.float())
-    assert torch.allclose(given.feature, expected, atol=1e-5)
+    a = slow_graph(visible, infrared, K)
+    z_tilde = F.relu(slow_propagation(a, (z @ w).double()))  # Eq. 10
+    t = network.block.features(z_tilde.float())  # Eq. 11
+    assert torch.allclose(output.feature, t, atol=1e-5)
 
 
 @pytest.mark.parametrize("segments", [["shared"], ["specific"]])
 def test_leaving_a_segment_out_changes_what_is_propagated_and_not_the_graph(segments: list[str]) -> None:
     network = TransferNetwork(6, 8, 3, segments=segments, k=K, neck="fc", neck_dim=5)
-    shared, specific = rows(4, dtype=torch.float32), rows(4, seed=9, dtype=torch.float32)
+    shared = rows(4, dtype=torch.float32)
+    specific = rows(4, seed=9, dtype=torch.float32)
     projected = network.project(shared, specific, "visible")
-    source, part = (shared, "shared") if segments == ["shared"] else (specific, "visible")
-    assert torch.allclose(projected, source @ network.weights[part].weight.T)
-    assert set(network.weights) == ({"shared"} if segments == ["shared"] else {"visible", "infrared"})
+    if segments == ["shared"]:
+        assert set(network.weights) == {"shared"}
+        assert torch.allclose(projected, shared @ network.weights["shared"].weight.T)
+    else:
+        assert set(network.weights) == {"visible", "infrared"}
+        assert torch.allclose(projected, specific @ network.weights["visible"].weight.T)
 
 
 def test_gradients_of_the_graph_are_exact_and_finite_on_duplicates() -> None:
@@ -162,13 +186,14 @@ def test_chunks_of_neighbours_propagate_as_the_dense_graph(dtype: torch.dtype, t
     assert float((sparse - dense).abs().max() / dense.abs().max()) < tolerance
 
 
-def slow_group(gallery, queries, projected: torch.Tensor, k: int) -> torch.Tensor:
+def slow_group(gallery: Features, queries: Features, projected: torch.Tensor, k: int) -> torch.Tensor:
     """Eq. 22 for one query, columns scaled by k / n for n < k of them: queries first, as the paper writes it."""
-    (hg, pg), (hq, pq) = gallery, queries
-    scale = max(1.0, k / len(hq))
-    top = torch.cat([scale * slow_block(pq, pq, k), slow_block(hq, hg, k)], 1)
-    below = torch.cat([scale * slow_block(hg, hq, k), slow_block(pg, pg, k)], 1)
-    return slow_propagation(torch.cat([top, below]), projected)
+    scale = max(1.0, k / len(queries.shared))
+    a_qq = slow_block(queries.specific, queries.specific, k)
+    a_qg = slow_block(queries.shared, gallery.shared, k)
+    a_gq = slow_block(gallery.shared, queries.shared, k)
+    a_gg = slow_block(gallery.specific, gallery.specific, k)
+    return slow_propagation(two_by_two((scale * a_qq, a_qg), (scale * a_gq, a_gg)), projected)
 
 
 def whole(group: GroupGraph, place: int = 0) -> list[torch.Tensor]:
@@ -181,27 +206,23 @@ def test_a_group_of_queries_is_eq_22_with_degrees_of_its_own(count: int) -> None
     gallery, queries = graph(11, count)
     projected = rows(count + 11, 9, seed=7)
     expected = slow_group(gallery, queries, projected, 4)
-    probes, others = nodes(queries, projected[:count]), nodes(gallery, projected[count:])
+    probes = nodes(queries, projected[:count])
+    others = nodes(gallery, projected[count:])
     within = nearest(others.specific, others.specific, 4, same=True, chunk=5)
-    given = torch.cat(whole(GroupGraph(probes, others, within, 4, groups=1, chunk=5)))
-    assert torch.allclose(given, expected, atol=1e-12)
+    group = GroupGraph(probes, others, within, 4, groups=1, chunk=5)
+    assert torch.allclose(torch.cat(whole(group)), expected, atol=1e-12)
 
 
 def test_the_factor_k_of_eq_22_is_there() -> None:
     gallery, queries = graph(11, 1)
-    a = slow_block(gallery[0], queries[0], 4)
-    assert (a > 0).all()  # a full column, no top-k
+    a_qq = torch.ones(1, 1, dtype=torch.float64)
+    a_qg = slow_block(queries.shared, gallery.shared, 4)
+    a_gq = slow_block(gallery.shared, queries.shared, 4)
+    a_gg = slow_block(gallery.specific, gallery.specific, 4)
+    assert (a_gq > 0).all()  # a full column, no top-k
     projected = rows(12, 9, seed=7)
-    unscaled = slow_propagation(
-        torch.cat(
-            [
-                torch.cat([torch.ones(1, 1, dtype=torch.float64), slow_block(queries[0], gallery[0], 4)], 1),
-                torch.cat([a, slow_block(gallery[1], gallery[1], 4)], 1),
-            ]
-        ),
-        projected,
-    )
-    assert not torch.allclose(unscaled, slow_group(gallery, queries, projected, 4), atol=1e-3)
+    without_factor = slow_propagation(two_by_two((a_qq, a_qg), (a_gq, a_gg)), projected)
+    assert not torch.allclose(without_factor, slow_group(gallery, queries, projected, 4), atol=1e-3)
 
 
 def test_many_single_queries_at_once_are_each_query_alone() -> None:
@@ -211,7 +232,7 @@ def test_many_single_queries_at_once_are_each_query_alone() -> None:
     within = nearest(others.specific, others.specific, 4, same=True, chunk=5)
     together = GroupGraph(nodes(queries, projected[:6]), others, within, 4, groups=6, chunk=5)
     for i in range(6):
-        one = tuple(part[i : i + 1] for part in queries)
+        one = Features(queries.shared[i : i + 1], queries.specific[i : i + 1])
         alone = slow_group(gallery, one, torch.cat([projected[i : i + 1], projected[6:]]), 4)
         assert torch.allclose(torch.cat(whole(together, i)), alone, atol=1e-12)
 
@@ -240,15 +261,23 @@ def test_images_equal_to_themselves_make_no_nan() -> None:
 # ---------------------------------------------------------------- losses
 
 
-def slow_triplet(anchors, others, labels, other_labels, margin: float) -> torch.Tensor:
+def slow_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Euclidean; at 0 without a gradient, where that of a square root is infinite."""
+    squared = (a - b).square().sum()
+    if squared == 0:
+        return squared
+    return squared.sqrt()
+
+
+def slow_triplet(
+    anchors: torch.Tensor, others: torch.Tensor, labels: torch.Tensor, other_labels: torch.Tensor, margin: float
+) -> torch.Tensor:
+    """One line of Eq. 3 or 4: the hardest positive and negative of each anchor i, mean over anchors."""
     total = torch.zeros((), dtype=anchors.dtype)
-    for a, label in zip(anchors, labels, strict=True):
-        distances = [(a - o).square().sum() for o in others]
-        positive = max(d for d, other in zip(distances, other_labels, strict=True) if other == label)
-        negative = min(d for d, other in zip(distances, other_labels, strict=True) if other != label)
-        far = positive.sqrt() if positive > 0 else positive
-        near = negative.sqrt() if negative > 0 else negative
-        total = total + torch.clamp(margin + far - near, min=0)
+    for anchor, label in zip(anchors, labels, strict=True):
+        positives = [slow_distance(anchor, other) for other in others[other_labels == label]]
+        negatives = [slow_distance(anchor, other) for other in others[other_labels != label]]
+        total = total + torch.clamp(margin + max(positives) - min(negatives), min=0)
     return total / len(anchors)
 
 
@@ -259,15 +288,15 @@ def test_triplets_are_those_of_the_slow_loop_gradients_included() -> None:
         (within_modality, [("visible", "visible"), ("infrared", "infrared")]),
         (across_modalities, [("visible", "infrared"), ("infrared", "visible")]),
     ):
-        given = {m: v.clone().requires_grad_() for m, v in vectors.items()}
+        fast = {m: v.clone().requires_grad_() for m, v in vectors.items()}
         slow = {m: v.clone().requires_grad_() for m, v in vectors.items()}
-        value = loss(given, pids, 0.3)
+        value = loss(fast, pids, 0.3)
         expected = sum(slow_triplet(slow[a], slow[b], pids, pids, 0.3) for a, b in pairs)
         assert value.item() == pytest.approx(expected.item(), rel=1e-5)
         value.backward()
         expected.backward()
         for m in vectors:
-            assert torch.allclose(given[m].grad, slow[m].grad, atol=1e-5)
+            assert torch.allclose(fast[m].grad, slow[m].grad, atol=1e-5)
 
 
 def test_a_triplet_needs_both_and_survives_equal_images() -> None:

@@ -34,7 +34,7 @@ from crossreid.methods.jsia.losses import (
     mix,
     modality_confusion,
     modality_discrimination,
-    paired_divergence,
+    pair_divergence,
     rejection,
     unseen_divergence,
     variation_terms,
@@ -93,33 +93,46 @@ def test_divergence_by_hand() -> None:
     assert torch.isfinite(half)
 
 
-@pytest.mark.parametrize("infrared", [True, False])
-def test_pairs_diverge_from_infrared_to_visible_and_only_the_fake_moves(infrared: bool) -> None:
-    fixed, moved = logits_of(0.5, 0.5).requires_grad_(), logits_of(0.25, 0.75).requires_grad_()
-    forth = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)  # KL(fixed || moved)
+def test_pairs_diverge_from_infrared_to_visible() -> None:
+    infrared = logits_of(0.5, 0.5)
+    visible = logits_of(0.25, 0.75)
+    forth = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)  # KL(infrared || visible)
     back = 0.25 * math.log(0.25 / 0.5) + 0.75 * math.log(0.75 / 0.5)
-    printed = paired_divergence(fixed, moved, fixed_is_infrared=infrared, kind="printed")
-    assert printed.item() == pytest.approx(forth if infrared else back, rel=1e-5)
-    symmetric = paired_divergence(fixed, moved, fixed_is_infrared=infrared, kind="symmetric")
-    assert symmetric.item() == pytest.approx(forth + back, rel=1e-5)
-    (printed + symmetric).backward()
-    assert fixed.grad is None
-    assert moved.grad.norm() > 0
+    assert pair_divergence(infrared, visible, "printed").item() == pytest.approx(forth, rel=1e-5)
+    assert pair_divergence(infrared, visible, "symmetric").item() == pytest.approx(forth + back, rel=1e-5)
 
 
-def test_alignment_by_hand_sums_both_kinds_of_pair_and_averages_stripes() -> None:
+@pytest.mark.parametrize("kind", ["printed", "symmetric"])
+def test_only_the_fake_side_of_a_pair_is_trained(kind: str) -> None:
+    real = [logits_of(0.5, 0.5).requires_grad_(), logits_of(0.6, 0.4).requires_grad_()]  # visible, infrared
+    fake = [logits_of(0.25, 0.75).requires_grad_(), logits_of(0.9, 0.1).requires_grad_()]
+    alignment([[real[0]], [real[1]]], [[fake[0]], [fake[1]]], kind).backward()
+    for logits in real:
+        assert logits.grad is None
+    for logits in fake:
+        assert logits.grad.norm() > 0
+
+
+def test_alignment_is_eq_12_with_two_stripes() -> None:
     a, b, c = logits_of(0.5, 0.5), logits_of(0.25, 0.75), logits_of(0.9, 0.1)
-    real, fake = ([a, a], [b, c]), ([c, b], [a, b])  # visible, infrared; two stripes each
-    expected = (divergence(b, c) + divergence(c, b)) / 2 + (divergence(a, a) + divergence(b, a)) / 2
-    assert alignment(real, fake, "printed").item() == pytest.approx(expected.item(), rel=1e-5)
+    x_rgb, x_ir = [a, a], [b, c]
+    x_ir2rgb, x_rgb2ir = [c, b], [a, b]
+    first_line = (divergence(x_ir[0], x_ir2rgb[0]) + divergence(x_ir[1], x_ir2rgb[1])) / 2
+    second_line = (divergence(x_rgb2ir[0], x_rgb[0]) + divergence(x_rgb2ir[1], x_rgb[1])) / 2
+    loss = alignment([x_rgb, x_ir], [x_ir2rgb, x_rgb2ir], "printed")
+    assert loss.item() == pytest.approx((first_line + second_line).item(), rel=1e-5)
 
 
 def test_variation_terms_by_hand() -> None:
-    maps, rebuilt = torch.zeros(2, 1, 2, 2), torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
-    latent = Latent(torch.tensor([[[[3.0, 4.0]]], [[[0.0, 0.0]]]]), torch.tensor([[[[1.0, 1.0]]], [[[4.0, 5.0]]]]))
-    assert [t.item() for t in variation_terms(maps, rebuilt, latent, "mean")] == pytest.approx([2.0, 25 / 4, 25 / 4])
-    plain = variation_terms(maps, rebuilt, latent, "plain")  # L1 4 and 12, |u| 5 and 0, |tau - 1| 0 and 5
-    assert [t.item() for t in plain] == pytest.approx([8.0, 2.5, 2.5])
+    maps = torch.zeros(2, 1, 2, 2)
+    reconstruction = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
+    u = torch.tensor([[[[3.0, 4.0]]], [[[0.0, 0.0]]]])
+    tau = torch.tensor([[[[1.0, 1.0]]], [[[4.0, 5.0]]]])
+    latent = Latent(u, tau)
+    mean = variation_terms(maps, reconstruction, latent, "mean")
+    assert [term.item() for term in mean] == pytest.approx([2.0, 25 / 4, 25 / 4])
+    plain = variation_terms(maps, reconstruction, latent, "plain")  # L1 4 and 12, |u| 5 and 0, |tau - 1| 0 and 5
+    assert [term.item() for term in plain] == pytest.approx([8.0, 2.5, 2.5])
 
 
 @pytest.mark.parametrize("norms", ["mean", "plain"])
@@ -357,8 +370,10 @@ def test_what_il_is_for_other_persons(make) -> None:
     module = make("model=jsia").module
     each, people = module.config.streams["gan"].images, module.config.streams["gan"].identities
     logits = (10 * torch.eye(people)).repeat_interleave(each, 0).requires_grad_()
-    losses, seen = Losses(), Recognition(logits, logits, [logits])
-    add_alignment(losses, module.config, (seen, seen), (seen, seen))
+    losses = Losses()
+    recognition = Recognition(logits, logits, [logits])
+    both = (recognition, recognition)
+    add_alignment(losses, module.config, real=both, fake=both)
     rest = math.exp(10) + people - 1
     between = 10 * (math.exp(10) - 1) / rest  # KL of two such predictions of different persons
     assert losses.terms["il"][0].item() == pytest.approx(0.0, abs=1e-6)

@@ -62,20 +62,24 @@ def test_rows_have_the_losses_of_table_3(make, row: str) -> None:
 def test_the_losses_are_those_of_equation_8_on_both_modalities(make) -> None:
     settings = ("experiment=lba/baseline", "model.margin=50")  # above what random weights keep apart
     harness = make(*settings)
-    module, stream = harness.module, make_batch(harness.module)["identity"]
+    stream = make_batch(harness.module)["identity"]
     harness.step("joint", {"identity": stream})
-    again = make(*settings).module.train()
+    losses = harness.module.losses
+
+    network = make(*settings).module.train().network  # as it was before the step
     with torch.no_grad():
-        vectors = generalised_mean(again.network.maps(stream.visible, stream.infrared).layer4)
+        vectors = generalised_mean(network.maps(stream.visible, stream.infrared).layer4)  # phi(f)
     labels = stream.pids.repeat(2)
-    logits = again.network.classify(vectors)
-    assert module.losses["network/id"].item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
-    distance = torch.cdist(vectors, vectors)
-    triplets = []
-    for anchor, label in enumerate(labels):
-        positive, negative = distance[anchor][labels == label].max(), distance[anchor][labels != label].min()
-        triplets.append(max(0.0, float(50 + positive - negative)))
-    assert module.losses["network/triplet"].item() == pytest.approx(sum(triplets) / len(triplets), rel=1e-4)
+    cross_entropy = F.cross_entropy(network.classify(vectors), labels)
+    assert losses["network/id"].item() == pytest.approx(cross_entropy.item(), rel=1e-5)
+
+    hinges = []
+    for anchor, label in zip(vectors, labels, strict=True):
+        distances = (vectors - anchor).norm(dim=1)
+        farthest_positive = distances[labels == label].max()
+        nearest_negative = distances[labels != label].min()
+        hinges.append(max(0.0, float(50 + farthest_positive - nearest_negative)))
+    assert losses["network/triplet"].item() == pytest.approx(sum(hinges) / len(hinges), rel=1e-4)
 
 
 def test_the_euclidean_triplet_is_exact_for_equal_rows() -> None:

@@ -40,45 +40,80 @@ def at(feature_map: Tensor, position: int) -> Tensor:
     return feature_map[:, position // width, position % width]
 
 
-def slow_scaled(values: list[Tensor]) -> list[Tensor]:
-    return [(v - min(values)) / (max(values) - min(values) + 1e-12) for v in values]
+def slow_min_max(values: list[Tensor]) -> list[Tensor]:
+    """Eq. 7."""
+    smallest = min(values)
+    largest = max(values)
+    return [(value - smallest) / (largest - smallest + 1e-12) for value in values]
+
+
+def slow_mask(features: list[Tensor]) -> list[Tensor]:
+    """M(p), Eq. 5 and 6: the length of the features, scaled over the image; a constant for gradients."""
+    return slow_min_max([feature.detach().norm() for feature in features])
 
 
 class SlowPair:
-    """Everything of Eq. 1-9 for one anchor and one target (C, h, w), in float64."""
+    """Eq. 1 to 9 for one anchor and one target (C, h, w), in float64, in the paper's symbols.
+
+    f(p) are the anchor's features and g(q) the target's, p and q positions.
+    """
 
     def __init__(self, anchor: Tensor, target: Tensor) -> None:
-        places = range(anchor.shape[1] * anchor.shape[2])
-        f, g = [at(anchor.double(), p) for p in places], [at(target.double(), q) for q in places]
-        self.similarity = [[(f[p] @ g[q]) / (f[p].norm() * g[q].norm()) for q in places] for p in places]
-        self.matching = []
-        for row in self.similarity:
-            exponentials = [torch.exp(BETA * c) for c in row]
-            self.matching.append([e / sum(exponentials) for e in exponentials])
-        self.warped = [sum(self.matching[p][q] * g[q] for q in places) for p in places]
-        self.mask = slow_scaled([v.detach().norm() for v in f])
-        target_mask = slow_scaled([v.detach().norm() for v in g])
-        self.rebuilt = [self.mask[p] * self.warped[p] + (1 - self.mask[p]) * f[p] for p in places]
-        seen = [self.mask[p] * sum(self.matching[p][q].detach() * target_mask[q] for q in places) for p in places]
-        self.attention = slow_scaled(seen)
+        positions = range(anchor.shape[1] * anchor.shape[2])
+        f = [at(anchor.double(), p) for p in positions]
+        g = [at(target.double(), q) for q in positions]
+        mask = slow_mask(f)
+        target_mask = slow_mask(g)
         self.anchor = f
+        self.mask = mask
+        self.similarity: list[list[Tensor]] = []  # C(p, q)
+        self.matching: list[list[Tensor]] = []  # P(p, q)
+        self.warp: list[Tensor] = []  # W(g)(p)
+        self.reconstruction: list[Tensor] = []  # f^(p)
+        intersection: list[Tensor] = []
+        for p in positions:
+            # Eq. 1
+            similarity = [(f[p] @ g[q]) / (f[p].norm() * g[q].norm()) for q in positions]
+            # Eq. 2
+            exponentials = [torch.exp(BETA * c) for c in similarity]
+            total = sum(exponentials)
+            matching = [e / total for e in exponentials]
+            # Eq. 4
+            warp = sum(matching[q] * g[q] for q in positions)
+            # Eq. 3
+            reconstruction = mask[p] * warp + (1 - mask[p]) * f[p]
+            # Eq. 9, before it is scaled; a constant for gradients
+            warped_mask = sum(matching[q].detach() * target_mask[q] for q in positions)
+            intersection.append(mask[p] * warped_mask)
+            self.similarity.append(similarity)
+            self.matching.append(matching)
+            self.warp.append(warp)
+            self.reconstruction.append(reconstruction)
+        self.attention = slow_min_max(intersection)  # A(p)
+
+    def distance(self, p: int) -> Tensor:
+        """d(p), Eq. 11, of the anchor and its reconstruction."""
+        return (self.anchor[p] - self.reconstruction[p] + 1e-6).norm()
 
 
 def slow_triplet(anchors: Tensor, positives: Tensor, negatives: Tensor, alpha: float, weighting: str) -> Tensor:
-    """Eq. 10 as a mean over images and positions."""
-    pairs = [(SlowPair(a, p), SlowPair(a, n)) for a, p, n in zip(anchors, positives, negatives, strict=True)]
+    """Eq. 10 as a mean over images and positions: A(p) [d+(p) - d-(p) + alpha]_+."""
+    positive_pairs = [SlowPair(anchor, positive) for anchor, positive in zip(anchors, positives, strict=True)]
+    negative_pairs = [SlowPair(anchor, negative) for anchor, negative in zip(anchors, negatives, strict=True)]
+    count = len(positive_pairs)
+    positions = range(len(positive_pairs[0].anchor))
     total = torch.zeros((), dtype=torch.float64)
-    for positive, negative in pairs:
-        for p, anchor in enumerate(positive.anchor):
-            nearer = (anchor - positive.rebuilt[p] + 1e-6).norm()
-            hinge = torch.clamp(alpha + nearer - (anchor - negative.rebuilt[p] + 1e-6).norm(), min=0)
-            attention = {
-                "per_image": positive.attention[p],
-                "batch_mean": sum(other.attention[p] for other, _ in pairs) / len(pairs),
-                "none": 1.0,
-            }[weighting]
+    for positive, negative in zip(positive_pairs, negative_pairs, strict=True):
+        for p in positions:
+            hinge = torch.clamp(positive.distance(p) - negative.distance(p) + alpha, min=0)
+            if weighting == "per_image":
+                attention = positive.attention[p]
+            elif weighting == "batch_mean":
+                attention = sum(pair.attention[p] for pair in positive_pairs) / count
+            else:
+                attention = 1.0
             total = total + attention * hinge
-    return total / (len(pairs) * len(pairs[0][0].anchor))
+    return total / (count * len(positions))
 
 
 def grid(values: list[Tensor]) -> Tensor:
@@ -88,13 +123,14 @@ def grid(values: list[Tensor]) -> Tensor:
 
 
 def fast_triplet(anchors: Tensor, positives: Tensor, negatives: Tensor, alpha: float, weighting: str) -> Tensor:
-    seen, other = align(anchors, positives, BETA), align(anchors, negatives, BETA)
-    weights = co_attention(anchors, positives, seen.matching)
+    positive = align(anchors, positives, BETA)
+    negative = align(anchors, negatives, BETA)
+    weights = co_attention(anchors, positives, positive.matching)
     if weighting == "batch_mean":
         weights = weights.mean(dim=0, keepdim=True)
     if weighting == "none":
         weights = torch.ones(1, 1, 1, 1)
-    return dense_triplet(anchors, seen.reconstruction, other.reconstruction, weights, alpha)
+    return dense_triplet(anchors, positive.reconstruction, negative.reconstruction, weights, alpha)
 
 
 def gradients(loss: Tensor, *inputs: Tensor) -> list[Tensor]:
@@ -113,9 +149,9 @@ def test_every_part_equals_the_double_loop(maps) -> None:
         pairs = {
             "similarity": (similarities(anchors, targets)[row], table(slow.similarity)),
             "matching": (alignment.matching[row], table(slow.matching)),
-            "warp": (warp(alignment.matching, targets)[row], grid(slow.warped)),
+            "warp": (warp(alignment.matching, targets)[row], grid(slow.warp)),
             "mask": (person_masks(anchors)[row], grid(slow.mask)),
-            "reconstruction": (alignment.reconstruction[row], grid(slow.rebuilt)),
+            "reconstruction": (alignment.reconstruction[row], grid(slow.reconstruction)),
             "co-attention": (attention[row], grid(slow.attention)),
         }
         for name, (fast, expected) in pairs.items():
@@ -124,10 +160,11 @@ def test_every_part_equals_the_double_loop(maps) -> None:
 
 def test_gradients_of_a_reconstruction_equal_the_double_loop(maps) -> None:
     anchors, targets, weights = maps
-    fast = (align(anchors, targets, BETA).reconstruction * weights.detach()).sum()
-    slow = sum(
-        (grid(SlowPair(a, t).rebuilt) * w).sum() for a, t, w in zip(anchors, targets, weights.detach(), strict=True)
-    )
+    weights = weights.detach()
+    fast = (align(anchors, targets, BETA).reconstruction * weights).sum()
+    slow = torch.zeros((), dtype=torch.float64)
+    for anchor, target, weight in zip(anchors, targets, weights, strict=True):
+        slow = slow + (grid(SlowPair(anchor, target).reconstruction) * weight).sum()
     for one, two in zip(gradients(fast, anchors, targets), gradients(slow, anchors, targets), strict=True):
         assert one.norm() > 0.1
         assert torch.allclose(one, two, atol=1e-3 * float(two.abs().max()))
@@ -135,7 +172,8 @@ def test_gradients_of_a_reconstruction_equal_the_double_loop(maps) -> None:
 
 @pytest.mark.parametrize("weighting", ["per_image", "batch_mean", "none"])
 def test_the_dense_triplet_and_its_gradients_equal_the_double_loop(maps, weighting: str) -> None:
-    fast, slow = fast_triplet(*maps, 0.3, weighting), slow_triplet(*maps, 0.3, weighting)
+    fast = fast_triplet(*maps, 0.3, weighting)
+    slow = slow_triplet(*maps, 0.3, weighting)
     assert fast.item() == pytest.approx(slow.item(), rel=1e-4)
     assert fast.item() > 0.01
     for one, two in zip(gradients(fast, *maps), gradients(slow, *maps), strict=True):
@@ -145,11 +183,12 @@ def test_the_dense_triplet_and_its_gradients_equal_the_double_loop(maps, weighti
 
 def test_the_mean_map_is_what_broadcasting_gives_and_differs_from_a_map_an_image(maps) -> None:
     anchors, positives, negatives = maps
-    seen, other = align(anchors, positives, BETA), align(anchors, negatives, BETA)
-    attention = co_attention(anchors, positives, seen.matching)
-    hinge = torch.relu(
-        0.3 + local_distances(anchors, seen.reconstruction) - local_distances(anchors, other.reconstruction)
-    )
+    positive = align(anchors, positives, BETA)
+    negative = align(anchors, negatives, BETA)
+    attention = co_attention(anchors, positives, positive.matching)
+    positive_distances = local_distances(anchors, positive.reconstruction)
+    negative_distances = local_distances(anchors, negative.reconstruction)
+    hinge = torch.relu(0.3 + positive_distances - negative_distances)
     broadcast = (attention * hinge).mean()  # (B, 1, h, w) x (B, h, w) -> (B, B, h, w)
     assert fast_triplet(*maps, 0.3, "batch_mean").item() == pytest.approx(broadcast.item(), rel=1e-5)
     assert abs(fast_triplet(*maps, 0.3, "per_image").item() - broadcast.item()) > 1e-4
@@ -211,7 +250,7 @@ def test_alignment_stays_in_float32_under_autocast(maps) -> None:
 # ---------------------------------------------------------------- partners
 
 
-def drawn(labels: list[int], infrared: list[bool], seed: int = 0):
+def partners_of(labels: list[int], infrared: list[bool], seed: int = 0):
     return draw_partners(torch.tensor(labels), torch.tensor(infrared), torch.Generator().manual_seed(seed))
 
 
@@ -224,8 +263,8 @@ def test_partners_are_of_the_other_modality_and_the_right_identity(people: int, 
     partners = draw_partners(labels, infrared, torch.Generator().manual_seed(seed))
     assert (labels[partners.positive] == labels).all()
     assert (labels[partners.negative] != labels).all()
-    for chosen in partners:
-        assert (infrared[chosen] != infrared).all()
+    for rows in partners:
+        assert (infrared[rows] != infrared).all()
     assert sorted(partners.positive.tolist()) == list(range(len(labels)))  # every image serves once
     for person in range(people):
         for flag in (False, True):
@@ -235,23 +274,26 @@ def test_partners_are_of_the_other_modality_and_the_right_identity(people: int, 
 
 
 def test_partners_are_found_where_modalities_have_different_numbers() -> None:
-    partners = drawn([7, 7, 7, 9, 7, 9, 9], [False, False, False, False, True, True, True])
+    partners = partners_of([7, 7, 7, 9, 7, 9, 9], [False, False, False, False, True, True, True])
     assert partners.positive[:3].tolist() == [4, 4, 4]
     assert set(partners.positive.tolist()[5:]) == {3}
     assert set(partners.negative.tolist()[:3]) == {5, 6}
 
 
 def test_partners_follow_from_the_generator() -> None:
-    labels, infrared = [0, 0, 1, 1, 2, 2] * 2, [False] * 6 + [True] * 6
-    first, again, other = (drawn(labels, infrared, seed) for seed in (1, 1, 2))
-    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
-    assert any(not torch.equal(one, two) for one, two in zip(first, other, strict=True))
+    labels = [0, 0, 1, 1, 2, 2] * 2
+    infrared = [False] * 6 + [True] * 6
+    first = partners_of(labels, infrared, seed=1)
+    again = partners_of(labels, infrared, seed=1)
+    other = partners_of(labels, infrared, seed=2)
+    assert torch.equal(torch.stack(first), torch.stack(again))
+    assert not torch.equal(torch.stack(first), torch.stack(other))
 
 
 @pytest.mark.parametrize("labels", [[0, 0], [0, 1]])
 def test_images_without_partners_are_refused(labels: list[int]) -> None:
     with pytest.raises(ValueError, match="at least two identities"):
-        drawn(labels, [False, True])
+        partners_of(labels, [False, True])
 
 
 # ---------------------------------------------------------------- matches for figures

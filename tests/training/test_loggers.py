@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from crossreid.errors import CheckpointError, WriteError
+from crossreid.runs.history import read_history
 from crossreid.settings.run import FORMAT
 from crossreid.training.checkpoints import AtomicCheckpointIO, read_checkpoint
-from crossreid.training.loggers import HistoryLogger, read_history
+from crossreid.training.loggers import HistoryLogger
 from support import disk_of
 
 

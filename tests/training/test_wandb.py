@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossreid.training.loggers import read_history
+from crossreid.runs.history import read_history
 from support import newest_run
 
 

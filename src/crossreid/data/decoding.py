@@ -41,10 +41,12 @@ LARGEST = 64_000_000
 
 _SHALLOW_SUFFIXES = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})  # can hold no deep pixels
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_SAMPLES, _FEWEST_SAMPLES = 4096, 64  # pixels of an image that percentiles are taken from,
-_ALL_SAMPLES = 2**24  # and of all images together
+_SAMPLES = 4096  # pixels of an image that percentiles are taken from, where there are few images,
+_FEWEST_SAMPLES = 64  # and where there are many
+_ALL_SAMPLES = 2**24  # of all images together
 _MOST_PIXELS = (0.5, 99.5)  # percentiles
-_BITS_PER_SAMPLE, _ORIENTATION = 258, 274  # TIFF and EXIF tags
+_BITS_PER_SAMPLE = 258  # TIFF's tag
+_ORIENTATION = 274  # EXIF's tag
 
 Result = TypeVar("Result")
 Range = tuple[float, float]
@@ -137,12 +139,11 @@ class Decoder:
         """RGB of a deeper, grey image."""
         values = _deep_values(image)
         black, white = self._ends(image, values, modality)
-        grey = _stretched(values, black, white)
-        coloured = _over_background(grey, _transparent(image, values), self.config.background)
-        upright = ImageOps.exif_transpose(_oriented_as(image, Image.fromarray(coloured)))
+        grey = _stretch(values, black, white)
+        pixels = _over_background(grey, _transparent(image, values), self.config.background)
+        upright = ImageOps.exif_transpose(_oriented_as(image, Image.fromarray(pixels)))
         low, high = np.percentile(values, _MOST_PIXELS)
-        used = GreyRange(float(low), float(high), black, white)
-        return Decoded(upright.convert("RGB"), image.mode, used)
+        return Decoded(upright.convert("RGB"), image.mode, GreyRange(float(low), float(high), black, white))
 
     def _ends(self, image: Image.Image, values: Values, modality: Modality) -> Range:
         """The values that become 0 and 1."""
@@ -186,9 +187,13 @@ def make_decoder(
     if config.stretch == "depth":
         return Decoder(config, float_white=_common_white(candidates, workers))
     if config.stretch == "percentiles":
-        chosen = set() if reference is None else set(reference)
-        training = [record for record in candidates if record.row in chosen]
-        ends = _common_percentiles(training, config, workers) or _common_percentiles(candidates, config, workers)
+        training_rows: set[int] = set()
+        if reference is not None:
+            training_rows.update(reference)
+        training = [record for record in candidates if record.row in training_rows]
+        ends = _common_percentiles(training, config, workers)
+        if not ends:  # no training image is deep
+            ends = _common_percentiles(candidates, config, workers)
         return Decoder(config, percentiles=ends)
     return Decoder(config)
 
@@ -225,10 +230,12 @@ def _bits(image: Image.Image) -> int:
             "data.decoding.range=[low,high]"
         )
     tags = getattr(image, "tag_v2", {})
-    return int(tags[_BITS_PER_SAMPLE][0]) if _BITS_PER_SAMPLE in tags else 16
+    if _BITS_PER_SAMPLE not in tags:
+        return 16
+    return int(tags[_BITS_PER_SAMPLE][0])
 
 
-def _stretched(values: Values, low: float, high: float) -> npt.NDArray[np.uint8]:
+def _stretch(values: Values, low: float, high: float) -> npt.NDArray[np.uint8]:
     """[low, high] to 0 ... 255, the nearest; what lies outside is clipped."""
     span = max(high - low, 1e-30)  # a flat image is black
     share = np.clip((values - low) / span, 0, 1)
@@ -238,7 +245,9 @@ def _stretched(values: Values, low: float, high: float) -> npt.NDArray[np.uint8]
 def _transparent(image: Image.Image, values: Values) -> npt.NDArray[np.bool_] | None:
     """Where a grey PNG says that pixels are transparent, by their value."""
     value = image.info.get("transparency")
-    return values == value if isinstance(value, int) else None
+    if not isinstance(value, int):
+        return None
+    return np.asarray(values == value)
 
 
 def _over_background(
@@ -261,16 +270,18 @@ def _oriented_as(image: Image.Image, pixels: Image.Image) -> Image.Image:
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    converted = ImageCms.profileToProfile(
+    rgb = ImageCms.profileToProfile(
         image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
     )
-    assert converted is not None  # only None when converted in place
-    return converted
+    assert rgb is not None  # only None when converted in place
+    return rgb
 
 
 def _white_of(largest: float) -> float:
     """1 where no value is larger, else 255."""
-    return 1.0 if largest <= 1 else 255.0
+    if largest <= 1:
+        return 1.0
+    return 255.0
 
 
 def _percentiles(values: Values, config: DecodingConfig) -> Range:
@@ -284,8 +295,10 @@ def _common_white(records: Sequence[ImageRecord], workers: int) -> float | None:
     def largest(image: Image.Image) -> float:
         return float(_deep_values(image).max())
 
-    found = [value for value in _of_each(records, ("F",), largest, workers) if value is not None]
-    return _white_of(max(found)) if found else None
+    values = [value for value in _of_each(records, ("F",), largest, workers) if value is not None]
+    if not values:
+        return None
+    return _white_of(max(values))
 
 
 def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, workers: int) -> dict[Modality, Range]:
@@ -293,18 +306,21 @@ def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, 
 
     A modality without such files takes the other's: it may have some in the test alone.
     """
-    each = max(_FEWEST_SAMPLES, min(_SAMPLES, _ALL_SAMPLES // max(1, len(records))))
+    share = _ALL_SAMPLES // max(1, len(records))
+    samples = max(_FEWEST_SAMPLES, min(_SAMPLES, share))
 
-    def spread(image: Image.Image) -> Values:
+    def sample(image: Image.Image) -> Values:
         values = _deep_values(image).ravel()
-        step = max(1, values.size // each)
+        step = max(1, values.size // samples)
         return values[::step]
 
     pixels: dict[Modality, list[Values]] = {}
-    for record, values in zip(records, _of_each(records, _DEEP_MODES, spread, workers), strict=True):
+    for record, values in zip(records, _of_each(records, _DEEP_MODES, sample, workers), strict=True):
         if values is not None:
             pixels.setdefault(record.modality, []).append(values)
-    ends = {modality: _percentiles(np.concatenate(parts), config) for modality, parts in pixels.items()}
+    ends: dict[Modality, Range] = {}
+    for modality, parts in pixels.items():
+        ends[modality] = _percentiles(np.concatenate(parts), config)
     if not ends:
         return {}
     first = next(iter(ends.values()))
@@ -317,12 +333,14 @@ def _of_each(
     """What is measured of each file of some modes; None for others, of which the header alone is read, and for damaged
     ones."""
 
-    def measured(record: ImageRecord) -> Result | None:
+    def measure_file(record: ImageRecord) -> Result | None:
         try:
             with _opened(record.path) as image:
-                return measure(image) if image.mode in modes else None
+                if image.mode in modes:
+                    return measure(image)
         except UnreadableImageError:
-            return None
+            pass
+        return None
 
     with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(measured, records))
+        return list(pool.map(measure_file, records))

@@ -167,45 +167,51 @@ def examine(
     """
     records = dataset.records
     training = [split for split in ("train", "val") if split in dataset.splits]
-    reference = dataset.rows(*training) if training else None
+    reference = None
+    if training:
+        reference = dataset.rows(*training)
     decoder = make_decoder(decoding or DecodingConfig(), records, reference, workers=workers)
     with ThreadPoolExecutor(workers) as pool:
-        looked = pool.map(lambda record: _look(record, decoder), records)
-        looks = list(track(looked, "examining images", total=len(records), enabled=progress))
+        results = pool.map(lambda record: _look(record, decoder), records)
+        looks = list(track(results, "examining images", total=len(records), enabled=progress))
     counts = tuple(_count_rows(dataset.counts(), expected))
     pairs = list(zip(records, looks, strict=True))
     readable = [(record, look) for record, look in pairs if look.problem is None]
     ranges = tuple(_grey_ranges(readable))
-    findings = [
-        *(Finding("error", "layout", complaint) for complaint in complaints),
-        *(Finding("warning", "names", note) for note in dataset.notes),
-        *_wrong_counts(counts),
-        *_shared_identities(dataset),
-        *_unreadable(pairs, decoder.config),
-        *_odd_images(readable),
-        *_flat(ranges),
-        *_swapped(readable),
-        *_duplicates(readable),
-        *(Finding("error", "cache", f"{path} is not what was written: remove it") for path in damaged_caches),
-    ]
-    in_order = tuple(sorted(findings, key=lambda f: f.severity != "error"))
-    return Examination(counts, in_order, len(records), ranges, names_read(dataset), dataset.skipped)
+    findings: list[Finding] = []
+    for complaint in complaints:
+        findings.append(Finding("error", "layout", complaint))
+    for note in dataset.notes:
+        findings.append(Finding("warning", "names", note))
+    findings += _wrong_counts(counts)
+    findings += _shared_identities(dataset)
+    findings += _unreadable(pairs, decoder.config)
+    findings += _odd_images(readable)
+    findings += _flat(ranges)
+    findings += _wrong_modality(readable)
+    findings += _duplicates(readable)
+    for path in damaged_caches:
+        findings.append(Finding("error", "cache", f"{path} is not what was written: remove it"))
+    errors_first = tuple(sorted(findings, key=lambda finding: finding.severity != "error"))
+    return Examination(counts, errors_first, len(records), ranges, names_read(dataset), dataset.skipped)
 
 
 def names_read(dataset: ReIDDataset, examples: int = 3) -> tuple[NamesRead, ...]:
     """What a reader understood of the files' names: of each pattern some images from its first to its last."""
-    split_of = {int(row): split for split, rows in dataset.splits.items() for row in rows}
-    read = []
+    split_of: dict[int, str] = {}
+    for split, rows in dataset.splits.items():
+        split_of |= dict.fromkeys(rows.tolist(), split)
+    patterns = []
     for pattern, rows in dataset.names.items():
         places = np.unique(np.linspace(0, len(rows) - 1, min(examples, len(rows))).astype(np.int64))
-        shown = []
-        for row in rows[places]:
+        files = []
+        for row in rows[places].tolist():
             record = dataset.records[row]
             file = record.path.relative_to(dataset.root).as_posix()
-            split = split_of.get(int(row), "none")
-            shown.append(NameExample(file, split, record.pid, record.camid, record.modality, record.role))
-        read.append(NamesRead(pattern, len(rows), tuple(shown)))
-    return tuple(read)
+            split = split_of.get(row, "none")
+            files.append(NameExample(file, split, record.pid, record.camid, record.modality, record.role))
+        patterns.append(NamesRead(pattern, len(rows), tuple(files)))
+    return tuple(patterns)
 
 
 _Looks = Sequence[tuple[ImageRecord, _Look]]
@@ -225,20 +231,26 @@ def _look(record: ImageRecord, decoder: Decoder) -> _Look:
 
 
 def _count_rows(found: SplitCounts, expected: SplitCounts | None) -> Iterator[CountRow]:
-    for split in [*found, *(name for name in expected or {} if name not in found)]:
-        have, want = found.get(split, {}), (expected or {}).get(split, {})
-        for camera in sorted({*have, *want}):
-            none = CameraCount(0, 0)
-            yield CountRow(
-                split, camera, have.get(camera, none), want.get(camera, none) if expected is not None else None
-            )
+    none = CameraCount(0, 0)
+    if expected is None:
+        for split, cameras in found.items():
+            for camera, count in cameras.items():
+                yield CountRow(split, camera, count, None)
+        return
+    for split in dict.fromkeys([*found, *expected]):
+        found_cameras = found.get(split, {})
+        expected_cameras = expected.get(split, {})
+        for camera in sorted({*found_cameras, *expected_cameras}):
+            yield CountRow(split, camera, found_cameras.get(camera, none), expected_cameras.get(camera, none))
 
 
 def _wrong_counts(rows: Iterable[CountRow]) -> Iterator[Finding]:
     for row in rows:
         if not row.right:
             assert row.expected is not None
-            what = "is missing" if not row.found.images else f"holds {row.found.ids} ids and {row.found.images} images"
+            what = "is missing"
+            if row.found.images:
+                what = f"holds {row.found.ids} ids and {row.found.images} images"
             yield Finding(
                 "error",
                 "count",
@@ -250,7 +262,8 @@ def _wrong_counts(rows: Iterable[CountRow]) -> Iterator[Finding]:
 def _shared_identities(dataset: ReIDDataset) -> Iterator[Finding]:
     people = {split: dataset.people(split) for split in dataset.splits}
     for one, two in combinations(people, 2):
-        if shared := sorted(people[one] & people[two]):
+        shared = sorted(people[one] & people[two])
+        if shared:
             yield Finding(
                 "error", "split", f"identities {some(shared)} are in both {one} and {two}: scores would be too good"
             )
@@ -266,10 +279,18 @@ def _unreadable(looks: _Looks, decoding: DecodingConfig) -> Iterator[Finding]:
 def _grey_ranges(looks: _Looks) -> Iterator[GreyUse]:
     """What the deep images of each modality use of [0, 1], together."""
     for modality in MODALITIES:
-        ranges = [look.grey for record, look in looks if look.grey is not None and record.modality == modality]
+        ranges: list[GreyRange] = []
+        for record, look in looks:
+            if look.grey is not None and record.modality == modality:
+                ranges.append(look.grey)
         if ranges:
-            lows, highs, blacks, whites = zip(*ranges, strict=True)
-            yield GreyUse(modality, len(ranges), GreyRange(min(lows), max(highs), min(blacks), max(whites)))
+            together = GreyRange(
+                low=min(grey.low for grey in ranges),
+                high=max(grey.high for grey in ranges),
+                black=min(grey.black for grey in ranges),
+                white=max(grey.white for grey in ranges),
+            )
+            yield GreyUse(modality, len(ranges), together)
 
 
 def _flat(ranges: Iterable[GreyUse]) -> Iterator[Finding]:
@@ -287,50 +308,57 @@ def _flat(ranges: Iterable[GreyUse]) -> Iterator[Finding]:
 
 def _odd_images(looks: _Looks) -> Iterator[Finding]:
     kinds: dict[str, list[Path]] = defaultdict(list)
-    modes = Counter((record.modality, look.mode) for record, look in looks)
-    usual = {m: max((mode for n, mode in modes if n == m), key=lambda mode: modes[m, mode]) for m, _ in modes}
+    modes: dict[Modality, Counter[str]] = defaultdict(Counter)
+    for record, look in looks:
+        modes[record.modality][look.mode] += 1
     for record, look in looks:
         height, width = look.size
         if width >= height:
             kinds["wider than high"].append(record.path)
         elif height < SMALLEST[0] or width < SMALLEST[1]:
             kinds[f"smaller than {SMALLEST[0]}x{SMALLEST[1]} pixels"].append(record.path)
-        if look.mode != usual[record.modality]:
-            what = f"of mode {look.mode} where the other {record.modality} images are {usual[record.modality]}"
+        usual_mode, _ = modes[record.modality].most_common(1)[0]
+        if look.mode != usual_mode:
+            what = f"of mode {look.mode} where the other {record.modality} images are {usual_mode}"
             kinds[what].append(record.path)
     for what, paths in kinds.items():
         kind = "channels" if "mode" in what else "size"
         yield Finding("warning", kind, f"{_images(len(paths))} {what}: {some(paths, 5)}")
 
 
-def _swapped(looks: _Looks) -> Iterator[Finding]:
+def _wrong_modality(looks: _Looks) -> Iterator[Finding]:
     """Person by person and camera by camera: grey pictures in a visible camera, coloured ones in an infrared camera.
 
     What counts as grey and as coloured is read off the set's greyest and most coloured camera: infrared may have a tint.
     """
-    cameras: dict[tuple[int, Modality], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    by_person: dict[tuple[int, Modality], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    by_camera: dict[tuple[int, Modality], list[float]] = defaultdict(list)
     for record, look in looks:
-        cameras[record.camid, record.modality][record.pid].append(look.chroma)
-    if {modality for _, modality in cameras} != set(MODALITIES):
+        by_person[record.camid, record.modality][record.pid].append(look.chroma)
+        by_camera[record.camid, record.modality].append(look.chroma)
+    if {modality for _, modality in by_camera} != set(MODALITIES):
         return
-    typical = [median(chroma for values in people.values() for chroma in values) for people in cameras.values()]
-    grey, colour = min(typical), max(typical)
+    medians = list(map(median, by_camera.values()))
+    grey = min(medians)
+    colour = max(medians)
     if colour < 2 * grey + 2:
         yield Finding(
             "warning", "modality", "no camera has much more colour than another: modalities were not compared"
         )
         return
-    for (camera, modality), people in sorted(cameras.items()):
+    least_of_colour = sqrt((grey + 1) * (colour + 1))
+    most_of_grey = 1.5 * grey + 1
+    for (camera, modality), people in sorted(by_person.items()):
         if modality == "infrared":
-            wrong = [pid for pid, values in people.items() if min(values) > sqrt((grey + 1) * (colour + 1))]
-            seen = f"coloured images in the infrared camera {camera}"
+            wrong = [pid for pid, chromas in people.items() if min(chromas) > least_of_colour]
+            what = f"coloured images in the infrared camera {camera}"
         else:
-            wrong = [pid for pid, values in people.items() if max(values) < 1.5 * grey + 1]
-            seen = f"grey images in the visible camera {camera}"
+            wrong = [pid for pid, chromas in people.items() if max(chromas) < most_of_grey]
+            what = f"grey images in the visible camera {camera}"
         if len(wrong) > len(people) / 2:
-            yield Finding("error", "modality", f"{seen}: it holds the other modality's images")
+            yield Finding("error", "modality", f"{what}: it holds the other modality's images")
         elif wrong:
-            yield Finding("error", "modality", f"{seen}: those of identities {some(sorted(wrong))}")
+            yield Finding("error", "modality", f"{what}: those of identities {some(sorted(wrong))}")
 
 
 def _duplicates(looks: _Looks) -> Iterator[Finding]:
@@ -345,11 +373,12 @@ def _duplicates(looks: _Looks) -> Iterator[Finding]:
         for other in records[1:]:
             if other.pid == first.pid:
                 within.append(other.path)
+            elif other.pid < first.pid:
+                between[other.pid, first.pid].append((other.path, first.path))
             else:
-                low, high = sorted((first, other), key=lambda record: record.pid)
-                between[low.pid, high.pid].append((low.path, high.path))
+                between[first.pid, other.pid].append((first.path, other.path))
     for (one, two), pairs in sorted(between.items()):
-        example = " = ".join(str(path) for path in pairs[0])
+        example = " = ".join(map(str, pairs[0]))
         yield Finding(
             "error", "duplicate", f"identities {one} and {two} share {_images(len(pairs))}, such as {example}"
         )
@@ -358,4 +387,6 @@ def _duplicates(looks: _Looks) -> Iterator[Finding]:
 
 
 def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
+    if count == 1:
+        return "1 image"
+    return f"{count} images"

@@ -50,7 +50,8 @@ class AllPairsProtocol(RetrievalProtocol):
     ) -> None:
         if pairing not in PAIRINGS:
             raise ConfigError(f"The modality pairings are {', '.join(PAIRINGS)}, not {pairing!r}.")
-        super().__init__(f"{dataset}/{'fixed' if fixed else 'pairs'}/{pairing}", 1, removal)
+        kind = "fixed" if fixed else "pairs"
+        super().__init__(f"{dataset}/{kind}/{pairing}", 1, removal)
         self.pairing = pairing
         self.fixed = fixed
         self.query_modality, self.gallery_modality = PAIRINGS[pairing]
@@ -65,7 +66,8 @@ class AllPairsProtocol(RetrievalProtocol):
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
         """The pairing as mode; all images, no draw."""
-        return self.labels_of(scorer, mode=self.pairing, shots="all", draw="fixed queries" if self.fixed else "none")
+        draw = "fixed queries" if self.fixed else "none"
+        return self.labels_of(scorer, mode=self.pairing, shots="all", draw=draw)
 
 
 def score_all_pairs(

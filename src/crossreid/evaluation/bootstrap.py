@@ -73,5 +73,6 @@ def identity_interval(
         count = min(chunk, resamples - start)
         draws = generator.integers(size, size=(count, size))
         values.append(bootstrap_statistics(runs, metric, draws))
-    low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    low, high = np.quantile(np.concatenate(values), tails)
     return float(low), float(high)

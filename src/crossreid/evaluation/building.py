@@ -64,9 +64,12 @@ class Scored:
         trained_split = None
         if trained_on is not None and trained_on.name == data.name:
             trained_split = trained_on.split_number
-        test = [dataset.records[row] for row in dataset.rows("test")]
-        infrared = [record.modality == "infrared" for record in test]
-        roles = [record.role for record in test]
+        infrared: list[bool] = []
+        roles: list[Role] = []
+        for row in dataset.rows("test"):
+            record = dataset.records[row]
+            infrared.append(record.modality == "infrared")
+            roles.append(record.role)
         return cls(data.folder, data.split_number, trained_split, modalities(infrared), fixed_pairings(infrared, roles))
 
 
@@ -84,17 +87,20 @@ def fixed_pairings(infrared: Iterable[bool], roles: Iterable[Role]) -> frozenset
     """
     queries: set[Modality] = set()
     gallery: set[Modality] = set()
-    divided: set[Role] = set()
+    roles_in_use: set[Role] = set()
     for flag, role in zip(infrared, roles, strict=True):
         modality = MODALITIES[int(flag)]
-        divided.add(role)
+        roles_in_use.add(role)
         if role in ("any", "query"):
             queries.add(modality)
         if role != "query":
             gallery.add(modality)
-    if not divided >= {"query", "gallery"}:
+    if not roles_in_use >= {"query", "gallery"}:
         return frozenset()
-    possible = [name for name, (probe, found) in PAIRINGS.items() if probe in queries and found in gallery]
+    possible = set()
+    for name, (query_modality, gallery_modality) in PAIRINGS.items():
+        if query_modality in queries and gallery_modality in gallery:
+            possible.add(name)
     return frozenset(possible)
 
 
@@ -123,7 +129,9 @@ def build_scorers(config: ProtocolConfig, own: Mapping[str, Scorer] | None = Non
 
     With ``rerank`` the row ``reranked`` is that of ``""``, re-ranked.
     """
-    scorers: dict[str, Scorer] = {"": Cosine()} if own is None else dict(own)
+    scorers: dict[str, Scorer] = {"": Cosine()}
+    if own is not None:
+        scorers = dict(own)
     if config.similarity == "euclidean":
         scorers[""] = Euclidean()
     if config.rerank:
@@ -190,13 +198,21 @@ def _(config: AllPairsProtocolConfig, scored: Scored) -> ProtocolSet:
             "protocol.queries=fixed needs images that are there to query and others to be found: folders query and gallery "
             "(or bounding_box_test), or an array roles beside embeddings."
         )
-    chosen = config.pairings
-    if chosen is None:
-        across_first = ("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir")
-        possible = scored.fixed_pairings if fixed else frozenset(PAIRINGS)
-        chosen = [name for name in across_first if name in possible and scored.modalities >= {*PAIRINGS[name]}]
-    test = tuple(AllPairsProtocol(name, "all", removal, fixed=fixed) for name in chosen)
+    pairings = config.pairings
+    if pairings is None:
+        pairings = _possible_pairings(scored, fixed)
+    test = tuple(AllPairsProtocol(name, "all", removal, fixed=fixed) for name in pairings)
     return ProtocolSet("all", test, None, None, optional=config.pairings is None)
+
+
+def _possible_pairings(scored: Scored, fixed: bool) -> list[str]:
+    """Pairings whose two modalities there are, in the roles that they need; across modalities first."""
+    possible: list[str] = []
+    for name in ("ir2rgb", "rgb2ir", "rgb2rgb", "ir2ir"):
+        both_there = scored.modalities.issuperset(PAIRINGS[name])
+        if both_there and (not fixed or name in scored.fixed_pairings):
+            possible.append(name)
+    return possible
 
 
 def _find_draw(config: SysuProtocolConfig, root: Path | None) -> tuple[str, GalleryPermutations | None]:

@@ -65,7 +65,10 @@ def chance(
     others = cases[:, 1:]
     n = cases.sum(axis=1)  # N
 
-    by_rank = _rank_among_identities(r, others, ranks) if deduplicate else _rank_among_images(r, n, ranks)
+    if deduplicate:
+        by_rank = _rank_among_identities(r, others, ranks)
+    else:
+        by_rank = _rank_among_images(r, n, ranks)
     values: dict[str, float] = {}
     for column, k in enumerate(ranks):
         values[f"rank{k}"] = float(share @ by_rank[:, column])

@@ -30,7 +30,11 @@ def seeded_draw(counts: Mapping[PersonInCamera, int], trial: int, shots: int) ->
     # the generator goes on from person to person, so their order is part of the draw
     for camera, pid in sorted(counts, key=identity_first):
         files = range(counts[camera, pid])
-        places = [rng.choice(files)] if shots == 1 else rng.sample(files, min(shots, len(files)))
+        # choice, not sample of one: the two take different numbers from the generator
+        if shots == 1:
+            places = [rng.choice(files)]
+        else:
+            places = rng.sample(files, min(shots, len(files)))
         drawn[camera, pid] = np.array(places, dtype=np.int64)
     return drawn
 

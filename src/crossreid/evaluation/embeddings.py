@@ -153,7 +153,10 @@ class Embeddings:
         paths = description["paths"]
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
             raise DataError(f"{source.with_suffix('.json')} does not list paths.")
-        features = {_feature_name(name): array for name, array in arrays.items() if name.startswith("features")}
+        features: dict[str, Array] = {}
+        for name, array in arrays.items():
+            if name.startswith("features"):
+                features[_feature_name(name)] = array
         try:
             return cls(
                 features=features,
@@ -185,8 +188,10 @@ def read_arrays(path: Path) -> dict[str, Array]:
         raise DataError(f"There is no embeddings file {path}.")
     if not zipfile.is_zipfile(path):
         with path.open("rb") as stream:
-            alone = stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX
-        reason = "it is a single array, not a file of named ones" if alone else "it is none, or is cut off"
+            start = stream.read(len(np.lib.format.MAGIC_PREFIX))
+        reason = "it is none, or is cut off"
+        if start == np.lib.format.MAGIC_PREFIX:
+            reason = "it is a single array, not a file of named ones"
         raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({reason}).")
     members = archive_members(path)
     arrays: dict[str, Array] = {}
@@ -209,8 +214,10 @@ def read_arrays(path: Path) -> dict[str, Array]:
 def _check_header(stream: BinaryIO, member: Member) -> None:
     """Refuse an array whose header asks for more than there is: numpy would take the memory before it reads."""
     version = np.lib.format.read_magic(stream)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
     if dtype.hasobject:
         raise ValueError(f"'{member.name}' holds Python objects")
     if not fits(shape, dtype.itemsize, member.size):

@@ -109,8 +109,13 @@ def _check_shapes(path: Path, arrays: Mapping[str, Array], features: Array, per_
     """At least one image, features (N, D), and each of the others of length N."""
     if features.ndim == 2 and features.size and {len(features)} == set(map(len, per_image)):
         return
-    shapes = ", ".join(f"{name} {arrays[name].shape}" for name in (*_REQUIRED, "infrared", "roles") if name in arrays)
-    raise DataError(f"The arrays in {path} do not fit each other ({shapes}): features (N, D), the others (N,).")
+    shapes = []
+    for name in (*_REQUIRED, "infrared", "roles"):
+        if name in arrays:
+            shapes.append(f"{name} {arrays[name].shape}")
+    raise DataError(
+        f"The arrays in {path} do not fit each other ({', '.join(shapes)}): features (N, D), the others (N,)."
+    )
 
 
 def _check_ranges(path: Path, pids: Array, camids: Array, frames: Array, infrared: Array) -> None:

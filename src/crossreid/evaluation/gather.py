@@ -113,4 +113,7 @@ class EmbeddingGatherer(Metric):
         return flat
 
     def _empty(self, state: str) -> Tensor:
-        return torch.empty(0, dtype=torch.long if state == "rows" else torch.float32, device=self.device)
+        dtype = torch.float32
+        if state == "rows":
+            dtype = torch.long
+        return torch.empty(0, dtype=dtype, device=self.device)

@@ -166,7 +166,9 @@ def _check_comparable(results: Sequence[RetrievalResult]) -> None:
 
 
 def _check_each_split_once(results: Sequence[RetrievalResult]) -> None:
-    times = Counter(result.labels.draw for result in results)
-    repeated = sorted(split for split, count in times.items() if count > 1)
-    if repeated:
-        raise DataError(f"{results[0].protocol}: {', '.join(repeated)} is there more than once; give each split once.")
+    results_of_split = Counter(result.labels.draw for result in results)
+    duplicates = [split for split, count in sorted(results_of_split.items()) if count > 1]
+    if duplicates:
+        raise DataError(
+            f"{results[0].protocol}: {', '.join(duplicates)} is there more than once; give each split once."
+        )

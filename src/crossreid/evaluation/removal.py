@@ -76,8 +76,10 @@ class SameLocation:
         rule = "gallery images from the probe's camera"
         if not self.shared:
             return rule
-        rooms = ", ".join(f"cameras {other} and {camera} are one place" for camera, other in self.shared.items())
-        return f"{rule} ({rooms})"
+        rooms = []
+        for camera, other in self.shared.items():
+            rooms.append(f"cameras {other} and {camera} are one place")
+        return f"{rule} ({', '.join(rooms)})"
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """(Q, G) bool, True where both are from one place."""

@@ -167,15 +167,21 @@ class RetrievalResult:
     def flat(self, prefix: str = "test") -> dict[str, float]:
         """Means under names that say everything: ``test/sysu_mm01/all/single/rank1``."""
         head = f"{prefix}/{self.protocol}" if prefix else self.protocol
-        return {f"{head}/{name}": summary["mean"] for name, summary in self.metrics().items()}
+        means: dict[str, float] = {}
+        for name, summary in self.metrics().items():
+            means[f"{head}/{name}"] = summary["mean"]
+        return means
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain lists, numbers and strings; an unknown chance value is None, as JSON has no NaN."""
+        chance: dict[str, float | None] = {}
+        for name, value in self.chance.items():
+            chance[name] = None if math.isnan(value) else value
         return {
             "protocol": self.protocol,
             "labels": asdict(self.labels),
             "metrics": self.metrics(),
-            "chance": {name: None if math.isnan(value) else value for name, value in self.chance.items()},
+            "chance": chance,
             "counts": {
                 "trials": self.trials,
                 "probes": self.n_probes,
@@ -197,6 +203,12 @@ class RetrievalResult:
         try:
             metrics = content["metrics"]
             counts = content["counts"]
+            chance: dict[str, float] = {}
+            for name, value in content["chance"].items():
+                chance[name] = math.nan if value is None else value
+            identity_columns: dict[str, Array] = {}
+            for name, column in content["identities"].items():
+                identity_columns[name] = np.array(column)
             result = cls(
                 protocol=content["protocol"],
                 labels=ProtocolLabels(**content["labels"]),
@@ -206,8 +218,8 @@ class RetrievalResult:
                 n_probes=counts["probes"],
                 n_valid=np.array(counts["valid"]),
                 n_gallery=np.array(counts["gallery"]),
-                chance={name: math.nan if value is None else value for name, value in content["chance"].items()},
-                identities=IdentityScores(**{name: np.array(column) for name, column in content["identities"].items()}),
+                chance=chance,
+                identities=IdentityScores(**identity_columns),
             )
             usable = _usable(result)
         except KeyError as error:
@@ -233,30 +245,43 @@ def _usable(result: RetrievalResult) -> bool:
     if not all(isinstance(text, str) for text in texts):
         return False
     trials = result.trials
-    per_trial = (result.mean_ap, result.mean_inp, result.n_valid, result.n_gallery)
-    if not trials or result.cmc.ndim != 2 or not all(values.shape == (trials,) for values in per_trial):
+    if not trials or result.cmc.ndim != 2 or not result.cmc.size:
         return False
+    for per_trial in (result.mean_ap, result.mean_inp, result.n_valid, result.n_gallery):
+        if per_trial.shape != (trials,):
+            return False
     fractions = np.concatenate([result.cmc.ravel(), result.mean_ap, result.mean_inp])
     counts = np.concatenate([[result.n_probes], result.n_valid, result.n_gallery])
-    if not result.cmc.size or not (_between(fractions, 0, 1) and _between(counts, 0, _MOST_IMAGES)):
+    if not _between(fractions, 0, 1) or not _between(counts, 0, _MOST_IMAGES):
         return False
     return _usable_chance(result.chance) and _usable_identities(result)
 
 
 def _usable_chance(chance: Mapping[str, Any]) -> bool:
     """Rank-1 and mAP are there, and every value is a fraction, or not known."""
-    if not {"rank1", "mAP"} <= set(chance) or not all(_is_number(value) for value in chance.values()):
+    if not {"rank1", "mAP"} <= set(chance):
         return False
-    return all(math.isnan(value) or 0 <= value <= 1 for value in chance.values())
+    for value in chance.values():
+        if not _is_number(value):
+            return False
+        if not math.isnan(value) and not 0 <= value <= 1:
+            return False
+    return True
 
 
 def _usable_identities(result: RetrievalResult) -> bool:
     """A column a metric, of one length, of numbers."""
-    columns = [np.asarray(column) for column in asdict(result.identities).values()]
     length = len(result.identities.pids)
-    if not all(column.shape == (length,) and (column.dtype.kind in "iuf" or not length) for column in columns):
-        return False
-    return all(_between(column, 0, _MOST_IMAGES) for column in columns[1:])
+    for name, values in asdict(result.identities).items():
+        column = np.asarray(values)
+        if column.shape != (length,):
+            return False
+        if length and column.dtype.kind not in "iuf":
+            return False
+        # identities may be any numbers; what was counted or summed cannot be below 0
+        if name != "pids" and not _between(column, 0, _MOST_IMAGES):
+            return False
+    return True
 
 
 def _between(values: Array, least: float, most: float) -> bool:

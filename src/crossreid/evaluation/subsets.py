@@ -23,8 +23,10 @@ def as_ids(ids: Sequence[int] | None) -> tuple[int, ...] | None:
 
 def may_query(embeddings: Embeddings, *, fixed: bool = False) -> Array:
     """(N,) bool, True where an image may be a probe: no distractor, and with ``fixed`` queries none of the gallery's."""
-    barred = ("distractor", "gallery") if fixed else ("distractor",)
-    return ~np.isin(embeddings.roles, [ROLES.index(role) for role in barred])
+    never_query = [ROLES.index("distractor")]
+    if fixed:
+        never_query.append(ROLES.index("gallery"))
+    return ~np.isin(embeddings.roles, never_query)
 
 
 def may_be_found(embeddings: Embeddings, *, fixed: bool = False) -> Array:

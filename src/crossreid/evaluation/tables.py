@@ -30,7 +30,7 @@ def results_table(rows: Iterable[tuple[str, RetrievalResult]], title: str | None
     for heading in METRICS.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for group in _by_protocol(rows).values():
-        _, first = group[0]
+        first = group[0][1]
         chance = [_percent(first.chance.get(name)) for name in METRICS]
         table.add_row("chance", *_setting(first), "-", *chance, style="dim")
         for name, result in group:
@@ -113,10 +113,17 @@ def _percent(value: float | None) -> str:
 def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
     counts: list[str] = []
     for group in _by_protocol(rows).values():
-        counts += [_counts(result) for _, result in group]
-    rules = [f"Rank-k counts {r.labels.ranks}; not counted: {r.labels.exclusion}." for _, r in rows]
-    repeats = sorted({f"{result.labels.repeats}s" for _, result in rows if result.trials > 1})
-    lines = [f"Percent, mean ± sample standard deviation over {' or '.join(repeats)}." if repeats else "Percent."]
+        for _, result in group:
+            counts.append(_counts(result))
+    rules: list[str] = []
+    repeats: set[str] = set()
+    for _, result in rows:
+        rules.append(f"Rank-k counts {result.labels.ranks}; not counted: {result.labels.exclusion}.")
+        if result.trials > 1:
+            repeats.add(f"{result.labels.repeats}s")
+    lines = ["Percent."]
+    if repeats:
+        lines = [f"Percent, mean ± sample standard deviation over {' or '.join(sorted(repeats))}."]
     lines += dict.fromkeys(counts)  # each sentence once, in the order of the rows
     lines += dict.fromkeys(rules)
     for name, result in rows:
@@ -126,7 +133,9 @@ def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
 
 
 def _counts(result: RetrievalResult) -> str:
-    repeats = f"{result.trials} {result.labels.repeats}{'' if result.trials == 1 else 's'}"
+    repeats = f"{result.trials} {result.labels.repeats}"
+    if result.trials != 1:
+        repeats += "s"
     if result.labels.repeats == "split":
         repeats = f"mean over {result.labels.draw}"
     return (

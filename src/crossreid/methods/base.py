@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from crossreid.errors import CheckpointError
 from crossreid.methods.embedding import EmbeddingModule
 from crossreid.methods.phases import ConfigT, PhasedModule, Schedule
-from crossreid.methods.players import assert_disjoint
+from crossreid.methods.players import assert_disjoint, parameters_in
 from crossreid.nn.optimization import use_optimizer_kernels
 from crossreid.nn.pretrained import load_pretrained
 from crossreid.settings.fields import from_plain
@@ -46,7 +46,9 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
 
     def __init__(self, config: ConfigT | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__()
-        settings: Any = from_plain(self.CONFIG, config, "model") if isinstance(config, Mapping) else config
+        settings: Any = config
+        if isinstance(config, Mapping):
+            settings = from_plain(self.CONFIG, config, "model")
         settings.check()
         self.config = settings
         self.num_identities = num_identities
@@ -81,20 +83,26 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """All players' optimizers and schedules, in the order of ``OPTIMIZERS``."""
-        made = self.make_optimizers()
-        if unknown := set(made) - set(self.OPTIMIZERS):
+        by_player = self.make_optimizers()
+        unknown = set(by_player) - set(self.OPTIMIZERS)
+        if unknown:
             raise ValueError(f"optimizers without a place in OPTIMIZERS: {unknown}")
-        use_optimizer_kernels(made.values(), self.optimizer_kernels)
-        self.player_order = tuple(name for name in self.OPTIMIZERS if name in made)
-        assert_disjoint({name: _parameters_in(made[name]) for name in self.player_order})
-        self.schedules = dict(self.make_schedules(made))
-        schedulers = [self.schedules[name].scheduler for name in self.player_order if name in self.schedules]
-        return [made[name] for name in self.player_order], schedulers
+        use_optimizer_kernels(by_player.values(), self.optimizer_kernels)
+        self.player_order = tuple(name for name in self.OPTIMIZERS if name in by_player)
+        assert_disjoint({name: parameters_in(by_player[name]) for name in self.player_order})
+        self.schedules = dict(self.make_schedules(by_player))
+        optimizers = []
+        schedulers = []
+        for name in self.player_order:
+            optimizers.append(by_player[name])
+            if name in self.schedules:
+                schedulers.append(self.schedules[name].scheduler)
+        return optimizers, schedulers
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clip here, where gradients are unscaled whatever the precision (Lightning#18089)."""
         if self.config.clip_norm > 0:
-            nn.utils.clip_grad_norm_(_parameters_in(optimizer), self.config.clip_norm)
+            nn.utils.clip_grad_norm_(parameters_in(optimizer), self.config.clip_norm)
 
     # ------------------------------------------------------------------ checkpoints
 
@@ -127,8 +135,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
 
 def parameters_of(*modules: nn.Module) -> list[nn.Parameter]:
     """All parameters of several networks, in order."""
-    return [parameter for module in modules for parameter in module.parameters()]
-
-
-def _parameters_in(optimizer: Optimizer) -> list[nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters: list[nn.Parameter] = []
+    for module in modules:
+        parameters.extend(module.parameters())
+    return parameters

@@ -79,7 +79,9 @@ class EmbeddingModule(pl.LightningModule):
         """Gather from all ranks while features are still on the device, then let go of it."""
         assert self._gatherer is not None
         rows, features = self._gatherer.compute()
-        arrays = {name: value.cpu().numpy() for name, value in features.items()}
+        arrays: dict[str, npt.NDArray[np.float32]] = {}
+        for name, feature in features.items():
+            arrays[name] = feature.cpu().numpy()
         self._gathered = rows.cpu().numpy(), arrays
         self._gatherer = None
 

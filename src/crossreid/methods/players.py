@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 Term = tuple[Tensor, float | Tensor]
 """Value and weight."""
@@ -96,12 +97,12 @@ class PlayersMixin(pl.LightningModule):
         optimizers: Any = self.optimizers()
         if not isinstance(optimizers, list):  # Lightning returns the bare one when there is one
             optimizers = [optimizers]
-        found: LightningOptimizer = optimizers[self.player_order.index(name)]
-        return found
+        optimizer: LightningOptimizer = optimizers[self.player_order.index(name)]
+        return optimizer
 
     def owned(self, name: str) -> list[nn.Parameter]:
         """The parameters that a player's optimizer steps."""
-        return [p for group in self.player(name).optimizer.param_groups for p in group["params"]]
+        return parameters_in(self.player(name).optimizer)
 
     @contextmanager
     def turn(self, name: str) -> Iterator[Losses]:
@@ -135,33 +136,33 @@ class PlayersMixin(pl.LightningModule):
         Args:
             moves: in the order of the backward passes.
         """
-        everyone = {name: self.owned(name) for name in self.player_order}
+        by_player = {name: self.owned(name) for name in self.player_order}
         moved: list[tuple[str, Losses]] = []
-        moving: set[str] = set()
-        _forget(everyone)
+        movers: set[str] = set()
+        _drop_gradients(by_player)
         for losses, owners, keep_graph in (Move(*move) for move in moves):
-            owned = [parameter for name in owners for parameter in everyone[name]]
-            self._add_gradients(losses.total(), owned, everyone, keep_graph)
+            owned = [parameter for name in owners for parameter in by_player[name]]
+            self._take_gradients(losses.total(), owned, by_player, keep_graph)
             moved.append(("+".join(owners), losses.detach()))
-            moving.update(owners)
+            movers.update(owners)
         for name in self.player_order:
-            if name in moving:
+            if name in movers:
                 self.player(name).step()
-        _forget(everyone)
+        _drop_gradients(by_player)
         for names, losses in moved:
             self.record_losses(names, losses)
 
-    def _add_gradients(
-        self, loss: Tensor, owned: list[nn.Parameter], everyone: Mapping[str, Sequence[nn.Parameter]], keep_graph: bool
+    def _take_gradients(
+        self, loss: Tensor, owned: list[nn.Parameter], by_player: Mapping[str, Sequence[nn.Parameter]], keep_graph: bool
     ) -> None:
-        """Add the gradients of a loss to those that ``owned`` have; no other parameter's gradient changes."""
+        """Add the gradients of a loss to those of ``owned``; no other parameter's gradient changes."""
         if self.trainer.world_size == 1:
             self.manual_backward(loss, inputs=owned, retain_graph=keep_graph)
             return
         # DDP wants whole backward passes: others' gradients are computed, and thrown away.
-        before = [(parameter, parameter.grad) for parameters in everyone.values() for parameter in parameters]
+        before = [(parameter, parameter.grad) for parameters in by_player.values() for parameter in parameters]
         owners = {id(parameter) for parameter in owned}
-        _forget(everyone)
+        _drop_gradients(by_player)
         self.manual_backward(loss, retain_graph=keep_graph)
         for parameter, gradient in before:
             if id(parameter) not in owners or parameter.grad is None:
@@ -173,8 +174,16 @@ class PlayersMixin(pl.LightningModule):
         """Hook: a turn is over."""
 
 
-def _forget(players: Mapping[str, Sequence[nn.Parameter]]) -> None:
-    """Drop all gradients."""
+def parameters_in(optimizer: Optimizer) -> list[nn.Parameter]:
+    """All parameters that an optimizer steps, in its order."""
+    parameters: list[nn.Parameter] = []
+    for group in optimizer.param_groups:
+        parameters.extend(group["params"])
+    return parameters
+
+
+def _drop_gradients(players: Mapping[str, Sequence[nn.Parameter]]) -> None:
+    """Of all players."""
     for parameters in players.values():
         for parameter in parameters:
             parameter.grad = None

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
-from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.records import Modality
 from crossreid.data.transforms import exchange_channels, random_crop, random_erasing
 from crossreid.losses import identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule
@@ -45,16 +45,19 @@ class Views(NamedTuple):
     @property
     def labels(self) -> Tensor:
         """Labels of all images, visible ones first."""
-        return torch.cat([self.pids[modality] for modality in MODALITIES])
+        return torch.cat([self.pids["visible"], self.pids["infrared"]])
 
     @property
     def infrared(self) -> Tensor:
         """Bool, as :attr:`labels`: the image is infrared."""
-        return torch.cat([torch.full_like(self.pids[m], m == "infrared", dtype=torch.bool) for m in MODALITIES])
+        of_visible = torch.zeros_like(self.pids["visible"], dtype=torch.bool)
+        of_infrared = torch.ones_like(self.pids["infrared"], dtype=torch.bool)
+        return torch.cat([of_visible, of_infrared])
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Rows in the order of :attr:`labels` -> those of the visible and those of the infrared images."""
-        visible, infrared = torch.split(rows, [len(self.pids[modality]) for modality in MODALITIES])
+        counts = [len(self.pids["visible"]), len(self.pids["infrared"])]
+        visible, infrared = torch.split(rows, counts)
         return visible, infrared
 
 
@@ -91,8 +94,8 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
     def make_optimizers(self) -> Mapping[str, Optimizer]:
         """One rate for the encoder and one for the rest."""
         encoder = list(self.encoder().parameters())
-        inside = {id(parameter) for parameter in encoder}
-        rest = [parameter for parameter in self.parameters() if id(parameter) not in inside]
+        of_encoder = set(encoder)
+        rest = [parameter for parameter in self.parameters() if parameter not in of_encoder]
         return {"network": make_feature_optimizer(self.config.optimizer, encoder, rest)}
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
@@ -140,5 +143,8 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         def unit_features(images: Tensor) -> Tensor:
             return F.normalize(self.features(images, modality).float(), dim=1)
 
-        features = mirrored_sum(unit_features, images) if self.config.flip_test else unit_features(images)
+        if self.config.flip_test:
+            features = mirrored_sum(unit_features, images)
+        else:
+            features = unit_features(images)
         return {"main": F.normalize(features, dim=1)}

@@ -47,9 +47,13 @@ class HasFigureData(ABC):
 
 def reported_pairs_of(module: object) -> dict[str, ReportedPair]:
     """The further columns of a method's report; none for a method without."""
-    return module.reported_pairs() if isinstance(module, ReportsFurtherFeatures) else {}
+    if not isinstance(module, ReportsFurtherFeatures):
+        return {}
+    return module.reported_pairs()
 
 
 def further_scorers_of(module: object, device: torch.device) -> dict[str, Scorer]:
     """The scorers of a method besides its own; none for a method without."""
-    return module.further_scorers(device) if isinstance(module, HasFurtherScorers) else {}
+    if not isinstance(module, HasFurtherScorers):
+        return {}
+    return module.further_scorers(device)

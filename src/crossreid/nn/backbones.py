@@ -84,7 +84,7 @@ class ResNetEncoder(PretrainedParts):
         net = make_resnet(config)
         self.channels = int(net.fc.in_features)
         self.prepare = ImageInput((config.size[0], config.size[1]))
-        self.body = nn.Sequential(*(net.get_submodule(name) for name in BODY))
+        self.body = nn.Sequential(*map(net.get_submodule, BODY))
         self.backbone = config
         self.pretrained_parts = gather_parts(zip(BODY, self.body, strict=True))
 
@@ -129,13 +129,14 @@ def gather_parts(*stretches: Iterable[tuple[str, nn.Module]]) -> dict[str, list[
 
 def check_name(name: str, place: str) -> None:
     """Raise :class:`ConfigError` where torchvision has no such ResNet; ``place`` is that of the backbone's settings."""
-    names = [known for known in torchvision.models.list_models(torchvision.models) if known.startswith("resnet")]
+    names = torchvision.models.list_models(torchvision.models, include="resnet*")
     if name not in names:
         raise ConfigError(f"There is no backbone '{name}': set {place}.name to one of {', '.join(names)}.")
 
 
 def _unstride(stage: Sequence[nn.Module]) -> None:
     """Stride 1 in a stage's first block: its strided convolution and its shortcut."""
+    # which convolution is strided differs: the first in ResNet-18 and -34, the 3x3 one in deeper networks
     for module in stage[0].modules():
         if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
             module.stride = (1, 1)

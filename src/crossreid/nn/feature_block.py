@@ -40,15 +40,17 @@ class FeatureBlock(nn.Module):
 
     def __init__(self, channels: int, classes: int, neck: str, dim: int) -> None:
         super().__init__()
-        self.dim = dim if neck == "fc" else channels
+        self.dim = channels
         self.neck: nn.Module
         if neck == "bnneck":
             self.neck = BatchNormNeck(channels)
         elif neck == "fc":
             self.neck = nn.Linear(channels, dim)
+            self.dim = dim
         else:
             self.neck = nn.Identity()
-        self.normalises = neck == "bnneck"
+        # Luo et al.: distances are learned before the batch norm, angles to the classes behind it
+        self.triplet_before_neck = neck == "bnneck"
         self.classifier = nn.Linear(self.dim, classes, bias=False)
         nn.init.normal_(self.classifier.weight, 0.0, 0.001)
 
@@ -57,7 +59,10 @@ class FeatureBlock(nn.Module):
         with torch.autocast(vectors.device.type, enabled=False):
             vectors = vectors.float()
             feature = self.features(vectors)
-            return BlockOutput(vectors if self.normalises else feature, feature, self.classifier(feature))
+            logits = self.classifier(feature)
+            if self.triplet_before_neck:
+                return BlockOutput(vectors, feature, logits)
+            return BlockOutput(feature, feature, logits)
 
     def features(self, vectors: Tensor) -> Tensor:
         """Vectors (N, C) -> features (N, D), without the classifier."""

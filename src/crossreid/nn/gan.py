@@ -75,27 +75,34 @@ class ResNetGenerator(nn.Module):
     ) -> None:
         super().__init__()
 
-        def step(layer: nn.Module, out: int) -> list[nn.Module]:
-            return [layer, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
+        def step(convolution: nn.Module, out: int) -> list[nn.Module]:
+            return [convolution, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
 
-        def halve(width: int) -> nn.Module:
+        def halve_map(width: int) -> nn.Module:
             return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
 
-        def double(width: int) -> nn.Module:
-            odd = 4 - kernel  # a kernel of 3 would end one pixel short of twice the size
-            return nn.ConvTranspose2d(width, width // 2, kernel, stride=2, padding=1, output_padding=odd, bias=False)
+        def double_map(width: int) -> nn.Module:
+            # a kernel of 3 alone would end one pixel short of twice the size
+            one_more = 4 - kernel
+            return nn.ConvTranspose2d(
+                width, width // 2, kernel, stride=2, padding=1, output_padding=one_more, bias=False
+            )
 
         c = channels
-        self.body = nn.Sequential(
+        layers = [
             *step(nn.Conv2d(in_channels, c, 7, padding=3, bias=False, padding_mode=padding), c),
-            *step(halve(c), 2 * c),
-            *step(halve(2 * c), 4 * c),
-            *[ResidualBlock(4 * c, running_stats, padding) for _ in range(blocks)],
-            *step(double(4 * c), 2 * c),
-            *step(double(2 * c), c),
+            *step(halve_map(c), 2 * c),
+            *step(halve_map(2 * c), 4 * c),
+        ]
+        for _ in range(blocks):
+            layers.append(ResidualBlock(4 * c, running_stats, padding))
+        layers += [
+            *step(double_map(4 * c), 2 * c),
+            *step(double_map(2 * c), c),
             nn.Conv2d(c, 3, 7, padding=3, bias=False, padding_mode=padding),
             nn.Tanh(),
-        )
+        ]
+        self.body = nn.Sequential(*layers)
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -114,12 +121,13 @@ class ConvStack(nn.Sequential):
     def __init__(
         self, in_channels: int, channels: int, layers: int, *, bare_first: bool = True, last_stride: int = 2
     ) -> None:
+        strides = [2] * layers
+        strides[-1] = last_stride
         steps: list[nn.Module] = []
-        for layer in range(layers):
+        for layer, stride in enumerate(strides):
             out = channels * 2**layer
-            stride = last_stride if layer == layers - 1 else 2
             steps.append(nn.Conv2d(in_channels, out, 4, stride=stride, padding=1))
-            if layer or not bare_first:
+            if layer > 0 or not bare_first:
                 steps.append(nn.InstanceNorm2d(out))
             steps.append(nn.LeakyReLU(0.2))
             in_channels = out
@@ -139,8 +147,13 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, channels: int = 64, layers: int = 5, *, overlapping: bool = False) -> None:
         super().__init__()
-        self.body = ConvStack(3, channels, layers, last_stride=1 if overlapping else 2)
-        self.out = nn.Conv2d(self.body.out_channels, 1, 4 if overlapping else 3, padding=1, bias=False)
+        last_stride = 2
+        kernel = 3
+        if overlapping:
+            last_stride = 1
+            kernel = 4
+        self.body = ConvStack(3, channels, layers, last_stride=last_stride)
+        self.out = nn.Conv2d(self.body.out_channels, 1, kernel, padding=1, bias=False)
         init_gan_weights(self)
 
     def forward(self, images: Tensor) -> Tensor:

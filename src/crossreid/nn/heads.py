@@ -52,8 +52,11 @@ class Embedder(nn.Sequential):
     """
 
     def __init__(self, channels: int, dim: int = 256, *, centre: bool = False) -> None:
-        norm = [nn.BatchNorm1d(channels, affine=False)] if centre else []
-        super().__init__(*norm, nn.Linear(channels, dim))
+        layers: list[nn.Module] = []
+        if centre:
+            layers.append(nn.BatchNorm1d(channels, affine=False))
+        layers.append(nn.Linear(channels, dim))
+        super().__init__(*layers)
 
 
 class NeckClassifier(nn.Module):

@@ -36,13 +36,18 @@ def hog(grey: Tensor, cell: int = 8, block: int = 2, bins: int = 9) -> Tensor:
     if min(rows, columns) < block:
         raise ValueError(f"an image of {rows} x {columns} cells has no block of {block} x {block}")
     votes = _votes(grey.float(), bins)[..., : rows * cell, : columns * cell]
-    cells = F.avg_pool2d(votes, cell) * cell**2  # (N, bins, rows, columns)
+    cells = F.avg_pool2d(votes, cell) * cell**2  # sums of votes, (N, bins, rows, columns)
     blocks = cells.unfold(2, block, 1).unfold(3, block, 1)  # (N, bins, r, c, block, block)
     vectors = blocks.permute(0, 2, 3, 4, 5, 1).flatten(3)  # (N, r, c, block * block * bins)
-    vectors = vectors / (vectors.square().sum(-1, keepdim=True) + _SMALL**2).sqrt()
-    vectors = vectors.clamp(max=CLIP)
-    vectors = vectors / (vectors.square().sum(-1, keepdim=True) + _SMALL**2).sqrt()
-    return vectors.flatten(1)
+    # L2-hys: one strong edge must not outweigh the rest of its block
+    vectors = _unit_length(vectors).clamp(max=CLIP)
+    return _unit_length(vectors).flatten(1)
+
+
+def _unit_length(vectors: Tensor) -> Tensor:
+    """(..., D) divided by their L2 norm; a block without any edge stays at 0."""
+    norm = (vectors.square().sum(-1, keepdim=True) + _SMALL**2).sqrt()
+    return vectors / norm
 
 
 def _votes(grey: Tensor, bins: int) -> Tensor:
@@ -52,11 +57,14 @@ def _votes(grey: Tensor, bins: int) -> Tensor:
     down[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
     right[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     length = torch.hypot(down, right)
-    place = torch.atan2(down, right).remainder(math.pi) * (bins / math.pi) - 0.5  # centres of bins are whole numbers
-    lower = place.floor()
-    share = place - lower
-    first = lower.long().remainder(bins)
+    direction = torch.atan2(down, right).remainder(math.pi)  # unsigned: a turn by 180 degrees changes nothing
+    position = direction * (bins / math.pi) - 0.5  # in bins, whose centres are at whole numbers
+    lower = position.floor()
+    share_of_upper = position - lower
+    # directions go round: below the first bin is the last one
+    lower_bin = lower.long().remainder(bins)
+    upper_bin = (lower_bin + 1).remainder(bins)
     votes = length.new_zeros(grey.shape[0], bins, *grey.shape[1:])
-    votes.scatter_add_(1, first[:, None], (length * (1 - share))[:, None])
-    votes.scatter_add_(1, (first + 1).remainder(bins)[:, None], (length * share)[:, None])
+    votes.scatter_add_(1, lower_bin[:, None], (length * (1 - share_of_upper))[:, None])
+    votes.scatter_add_(1, upper_bin[:, None], (length * share_of_upper)[:, None])
     return votes

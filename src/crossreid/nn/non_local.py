@@ -34,10 +34,12 @@ class NonLocal(nn.Module):
         theta = self.theta(feature_map).flatten(2)  # (N, inner, L)
         phi = self.phi(feature_map).flatten(2)
         g = self.g(feature_map).flatten(2)
+        # Wang et al., Eq. 4 and sec. 3.2: the dot product is divided by the number of positions, there is no softmax
         attention = theta.transpose(1, 2) @ phi / (height * width)  # (N, L, L)
-        gathered = (g @ attention.transpose(1, 2)).view(count, -1, height, width)
-        added: Tensor = feature_map + self.norm(self.out(gathered))
-        return added
+        y = g @ attention.transpose(1, 2)  # Eq. 1, (N, inner, L)
+        y_map = y.view(count, -1, height, width)
+        output: Tensor = feature_map + self.norm(self.out(y_map))  # Eq. 6
+        return output
 
 
 def add_non_local(stage: nn.Module, count: int, inner: int | None) -> nn.Sequential:
@@ -59,6 +61,10 @@ def add_non_local(stage: nn.Module, count: int, inner: int | None) -> nn.Sequent
 
 def _width(block: nn.Module) -> int:
     """Channels that a residual block of torchvision puts out."""
-    norm = [module for name, module in block.named_children() if name.startswith("bn")][-1]
-    assert isinstance(norm, nn.BatchNorm2d)
-    return norm.num_features
+    # the last batch norm is bn2 in ResNet-18 and -34, bn3 in deeper networks; that of the shortcut has no such name
+    width = 0
+    for name, module in block.named_children():
+        if name.startswith("bn"):
+            assert isinstance(module, nn.BatchNorm2d)
+            width = module.num_features
+    return width

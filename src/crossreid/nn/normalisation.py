@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -15,32 +15,42 @@ def frozen_running_statistics(module: nn.Module, enabled: bool = True) -> Iterat
 
     Keeps small auxiliary batches out of the averages that are used at test time (AlignGAN's pixel step).
     """
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats] if enabled else []
-    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
-    for norm in norms:
-        norm.momentum = 0.0
-        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
+    originals: list[tuple[_BatchNorm, float | None, Tensor | None]] = []
+    if enabled:
+        for norm in _batch_norms(module):
+            if norm.track_running_stats:
+                originals.append((norm, norm.momentum, norm.num_batches_tracked))
+    for norm, _, counter in originals:
+        norm.momentum = 0.0  # new average = 1 * old average + 0 * that of the batch
+        if counter is not None:
+            norm.num_batches_tracked = counter.clone()  # counted up in place: the original is put back below
     try:
         yield
     finally:
-        for norm, momentum, tracked in kept:
+        for norm, momentum, counter in originals:
             norm.momentum = momentum
-            norm.num_batches_tracked = tracked
+            norm.num_batches_tracked = counter
 
 
 @contextmanager
 def batch_statistics(module: nn.Module) -> Iterator[None]:
     """Inside, batch norms of ``module`` normalise by the batch, whatever its mode, and leave their averages as they are."""
-    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-    modes = [norm.training for norm in norms]
-    for norm in norms:
+    modes: list[tuple[_BatchNorm, bool]] = []
+    for norm in _batch_norms(module):
+        modes.append((norm, norm.training))
         norm.train()
     try:
         with frozen_running_statistics(module):
             yield
     finally:
-        for norm, mode in zip(norms, modes, strict=True):
-            norm.train(mode)
+        for norm, training in modes:
+            norm.train(training)
+
+
+def _batch_norms(module: nn.Module) -> Iterator[_BatchNorm]:
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            yield layer
 
 
 @contextmanager
@@ -57,11 +67,11 @@ def evaluating(module: nn.Module, enabled: bool = True) -> Iterator[None]:
 @contextmanager
 def frozen_parameters(module: nn.Module) -> Iterator[None]:
     """Inside, a forward through ``module`` passes gradients on, but its parameters get none."""
-    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    for parameter in asking:
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in asking:
+        for parameter in trainable:
             parameter.requires_grad_(True)

@@ -47,7 +47,10 @@ def make_feature_optimizer(
     config: FeatureOptimizerConfig, encoder: Iterable[nn.Parameter], heads: Iterable[nn.Parameter]
 ) -> Optimizer:
     """One rate for the encoder's parameters and one for those of the heads."""
-    groups = [{"params": list(encoder), "lr": config.encoder_lr}, {"params": list(heads), "lr": config.head_lr}]
+    groups = [
+        {"params": list(encoder), "lr": config.encoder_lr},
+        {"params": list(heads), "lr": config.head_lr},
+    ]
     if config.kind == "adam":
         return Adam(groups, weight_decay=config.weight_decay)
     return SGD(groups, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,9 @@ class Source(NamedTuple):
     @property
     def label(self) -> str:
         """In a sentence."""
-        return self.weights if self.weights == "imagenet" else f"'{self.weights}'"
+        if self.weights == "imagenet":
+            return self.weights
+        return f"'{self.weights}'"
 
 
 def check_weights(config: BackboneConfig, place: str) -> None:
@@ -77,7 +80,7 @@ def load_pretrained(module: nn.Module) -> list[str]:
             check_weights(network.backbone, "model.backbone")
             source = Source(network.backbone.name, network.backbone.weights)
             networks.setdefault(source, []).append(network)
-    return [_load(source, users) for source, users in networks.items()]
+    return list(itertools.starmap(_load, networks.items()))
 
 
 def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
@@ -87,18 +90,30 @@ def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
         for name, modules in network.pretrained_parts.items():
             parts.setdefault(name, []).extend(modules)
     reference = _reference(parts)
-    state = _downloaded(source.name) if source.weights == "imagenet" else _from_file(source, reference)
+    state: Mapping[str, object]
+    if source.weights == "imagenet":
+        state = _download(source.name)
+    else:
+        state = _read_file(source, reference)
     matches = _matches(state, reference)
     _require_same_network(source, state, reference, matches)
     for name, modules in parts.items():
-        start = f"{name}."
-        part_state = {key.removeprefix(start): value for key, value in matches.items() if key.startswith(start)}
+        part_state = _entries_under(f"{name}.", matches)
         for part in modules:
             part.load_state_dict(part_state, strict=False)  # a counter may be missing
     sentence = f"{source.name} from {source.label}: {len(matches)} of {len(reference)} tensors"
     if len(matches) < len(reference):
         sentence += ", all but the counters of batch norms"
     return sentence
+
+
+def _entries_under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a state dict whose keys start so, by the rest of their keys."""
+    entries: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if key.startswith(prefix):
+            entries[key.removeprefix(prefix)] = value
+    return entries
 
 
 def _reference(parts: Mapping[str, Sequence[nn.Module]]) -> dict[str, Tensor]:
@@ -131,9 +146,9 @@ def _require_same_network(
             raise ConfigError(
                 f"{source.label} does not hold all weights of {source.name}: {count}, {difference}; {advice}."
             )
-    names = {key.split(".")[0] for key in reference}
+    parts = {key.split(".")[0] for key in reference}
     for key in state:
-        if key.split(".")[0] in names and key not in reference:
+        if key.split(".")[0] in parts and key not in reference:
             raise ConfigError(
                 f"{source.label} does not hold the weights of {source.name} but of a network with more layers: {count}, "
                 f"and there is {key} besides; {advice}."
@@ -148,7 +163,7 @@ def _difference(key: str, state: Mapping[str, object], reference: Mapping[str, T
     return f"{key} is {tuple(value.shape)} and not {tuple(reference[key].shape)}"
 
 
-def _downloaded(name: str) -> dict[str, Tensor]:
+def _download(name: str) -> dict[str, Tensor]:
     """Torchvision's ImageNet weights, downloaded on first use."""
     weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
@@ -161,7 +176,7 @@ def _downloaded(name: str) -> dict[str, Tensor]:
     return state
 
 
-def _from_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, object]:
+def _read_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, object]:
     """A file's entries by torchvision's names; where it holds several networks, those of the one that fits best."""
     try:
         content = torch.load(source.weights, map_location="cpu", weights_only=True)
@@ -170,14 +185,14 @@ def _from_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, obj
             f"{source.label} does not hold a state dict of {source.name} ({_one_line(error)})."
         ) from error
     networks: dict[str, dict[str, object]] = {}
-    for key, value in _unwrapped(content, source).items():
+    for key, value in _state_dict_in(content, source).items():
         bare = _without_prefixes(str(key))
         prefix = str(key).removesuffix(bare)
         networks.setdefault(prefix, {})[bare] = value
     return max(networks.values(), key=lambda state: len(_matches(state, reference)), default={})
 
 
-def _unwrapped(content: object, source: Source) -> Mapping[object, object]:
+def _state_dict_in(content: object, source: Source) -> Mapping[object, object]:
     """The state dict in what a training code has saved."""
     if not isinstance(content, Mapping):
         raise ConfigError(
@@ -185,7 +200,7 @@ def _unwrapped(content: object, source: Source) -> Mapping[object, object]:
         )
     for wrapper in WRAPPERS:
         if isinstance(content.get(wrapper), Mapping):
-            return _unwrapped(content[wrapper], source)
+            return _state_dict_in(content[wrapper], source)
     return content
 
 

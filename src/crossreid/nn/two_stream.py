@@ -59,6 +59,9 @@ class TwoStreamResNet(PretrainedParts):
 
         The shared stages see all rows as one batch.
         """
-        low = torch.cat([self.streams[modality](self.prepare(part)) for modality, part in images.items()])
-        layer3 = self.middle(low)
+        stream_maps = []
+        for modality, part in images.items():
+            stream_maps.append(self.streams[modality](self.prepare(part)))
+        low_level_map = torch.cat(stream_maps)
+        layer3 = self.middle(low_level_map)
         return StageMaps(layer3, self.last(layer3))

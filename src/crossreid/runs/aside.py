@@ -28,9 +28,17 @@ _OTHERS = (LOCK, "wandb", *_ASIDE)
 
 def leftovers(folder: Path) -> set[str]:
     """Names of what a killed process may have left in a run folder."""
-    names = {path.name for path in folder.glob(f".*{TEMPORARY}")}
-    names |= {path.name for path in folder.glob("*.partial")}  # of older versions
-    return names | {name for name in _ASIDE if (folder / name).is_dir()}
+    names = {path.name for path in _temporary_files(folder)}
+    for name in _ASIDE:
+        if (folder / name).is_dir():
+            names.add(name)
+    return names
+
+
+def _temporary_files(folder: Path) -> list[Path]:
+    """What a killed process was writing."""
+    files_of_older_versions = folder.glob("*.partial")
+    return [*folder.glob(f".*{TEMPORARY}"), *files_of_older_versions]
 
 
 def tidy(folder: Path) -> None:
@@ -42,19 +50,19 @@ def tidy(folder: Path) -> None:
     for name in (REPLACED, _MAKING):
         shutil.rmtree(folder / name, ignore_errors=True)
     for place in (folder, folder / "figures"):
-        for path in (*place.glob(f".*{TEMPORARY}"), *place.glob("*.partial")):
+        for path in _temporary_files(place):
             path.unlink(missing_ok=True)
 
 
 @contextmanager
 def set_aside(folder: Path) -> Iterator[None]:
     """Inside, the run of a folder lies aside; then it is removed, or brought back where something went wrong."""
-    moving = folder / _RETURNING  # cut off here, all comes back
-    moving.mkdir()
+    return_folder = folder / _RETURNING  # cut off here, all comes back
+    return_folder.mkdir()
     for path in list(folder.iterdir()):
         if path.name not in (LOCK, _RETURNING):
-            path.rename(moving / path.name)
-    aside = moving.rename(folder / REPLACED)
+            path.rename(return_folder / path.name)
+    aside = return_folder.rename(folder / REPLACED)
     try:
         yield
     except BaseException:
@@ -69,37 +77,37 @@ def keep(folder: Path) -> None:
     Raises:
         WriteError: the disk is full.
     """
-    making = folder / _MAKING
+    draft = folder / _MAKING
     try:
         for name in _files(folder):
-            target = making / name
+            target = draft / name
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(folder / name, target)
-        making.rename(folder / FINISHED_BEFORE)
+        draft.rename(folder / FINISHED_BEFORE)
     except OSError as error:
-        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         raise unwritable(folder / FINISHED_BEFORE, error) from error
 
 
 def put_back(folder: Path) -> bool:
     """Make a folder again what it was at :func:`keep`; says whether anything was kept there."""
-    kept = folder / FINISHED_BEFORE
-    if not kept.is_dir():
+    finished_run = folder / FINISHED_BEFORE
+    if not finished_run.is_dir():
         return False
-    before = _files(kept)
+    files_before = _files(finished_run)
     for name in _files(folder):
-        if name not in before:
+        if name not in files_before:
             (folder / name).unlink()
-    kept.rename(folder / _RETURNING)
+    finished_run.rename(folder / _RETURNING)
     _return(folder)
     return True
 
 
 def let_go(folder: Path) -> None:
     """What :func:`keep` kept is not needed any more."""
-    kept = folder / FINISHED_BEFORE
-    if kept.is_dir():
-        kept.rename(folder / _MAKING)  # from here on nothing is put back
+    finished_run = folder / FINISHED_BEFORE
+    if finished_run.is_dir():
+        finished_run.rename(folder / _MAKING)  # from here on nothing is put back
         shutil.rmtree(folder / _MAKING)
 
 
@@ -118,25 +126,25 @@ def _bring_back(folder: Path) -> None:
 
 def _return(folder: Path) -> None:
     """Move everything that is on its way back into its place."""
-    moving = folder / _RETURNING
-    if not moving.is_dir():
+    return_folder = folder / _RETURNING
+    if not return_folder.is_dir():
         return
-    for path in sorted(moving.rglob("*")):
+    for path in sorted(return_folder.rglob("*")):
         if path.is_file() or path.is_symlink():
-            target = folder / path.relative_to(moving)
+            target = folder / path.relative_to(return_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
-    shutil.rmtree(moving)
+    shutil.rmtree(return_folder)
 
 
 def _files(folder: Path) -> list[Path]:
     """Files of a run, relative to its folder."""
-    found = []
+    names = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and name.parts[0] not in _OTHERS:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _link(source: Path, target: Path) -> None:

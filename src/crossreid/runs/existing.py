@@ -11,11 +11,11 @@ from crossreid.runs.folder import (
     LAST,
     RunFolder,
     differences_from,
+    first_three,
     open_run,
     read_config,
     recover,
     run_place,
-    shortened,
 )
 from crossreid.runs.results import RunResults
 from crossreid.untrusted import read_json
@@ -59,7 +59,7 @@ def same_run(folder: Path, config: dict[str, Any]) -> dict[str, Any] | None:
     found = differences_from(folder, config)
     if found:
         raise ConfigError(
-            f"The run in '{folder}' has other settings than this one ({shortened(found)}): choose another folder by "
+            f"The run in '{folder}' has other settings than this one ({first_three(found)}): choose another folder by "
             "hydra.sweep.dir (of a sweep) or run_dir."
         )
     return facts

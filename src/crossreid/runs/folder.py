@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import yaml
 from crossreid.console import notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import check_folder, unwritable, write_atomically
+from crossreid.invocation import command_line
 from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, tidy
 from crossreid.runs.lock import LOCK, give_up, refuse_owned, take
 from crossreid.settings.conversion import current
@@ -67,9 +67,12 @@ class RunFolder:
     def note(self, **facts: Any) -> dict[str, Any]:
         """Add facts to run.json; returns all of them."""
         path = self.path / "run.json"
-        known = read_json(path) if path.is_file() else {}
-        write_json(path, known | facts)
-        return known | facts
+        all_facts: dict[str, Any] = {}
+        if path.is_file():
+            all_facts = read_json(path)
+        all_facts |= facts
+        write_json(path, all_facts)
+        return all_facts
 
     def note_problem(self, error: BaseException, *, interrupted: bool) -> None:
         """Say in run.json, if there is one, what ended the run: in one sentence, after the type where it is a bug's.
@@ -78,7 +81,11 @@ class RunFolder:
         """
         if put_back(self.path) or not (self.path / "run.json").is_file():
             return
-        status = "over budget" if isinstance(error, OverBudgetError) else "interrupted" if interrupted else "failed"
+        status = "failed"
+        if isinstance(error, OverBudgetError):
+            status = "over budget"
+        elif interrupted:
+            status = "interrupted"
         message = " ".join(str(error).split())
         if not isinstance(error, CrossReIDError):
             message = f"{type(error).__name__}: {message}"
@@ -153,15 +160,15 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
         CheckpointError: there is nothing to resume from at the given place.
         ConfigError: the named folder holds a run already, or something else.
     """
-    if chosen := os.environ.get(RUN_DIR_VARIABLE):
-        checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
-        return RunFolder(Path(chosen), Path(checkpoint) if checkpoint else None)
+    if os.environ.get(RUN_DIR_VARIABLE):
+        return _folder_of_rank_0()
     if config["resume"] == "auto":
-        if found := _newest(config, sweep_dir):
-            return RunFolder(found, found / LAST)
+        newest = _newest(config, sweep_dir)
+        if newest is not None:
+            return RunFolder(newest, newest / LAST)
         notice("resume=auto: no earlier run has these settings; starting afresh.")
     elif config["resume"]:
-        return _resumed(Path(config["resume"]), config)
+        return _resume(Path(config["resume"]), config)
     folder = run_place(config, sweep_dir)
     if folder is None:
         return RunFolder(_fresh(config), fresh=True)
@@ -169,9 +176,20 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
     return RunFolder(folder)
 
 
+def _folder_of_rank_0() -> RunFolder:
+    """What :func:`tell_ranks` left in the environment."""
+    run = RunFolder(Path(os.environ[RUN_DIR_VARIABLE]))
+    checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
+    if checkpoint:
+        return replace(run, checkpoint=Path(checkpoint))
+    return run
+
+
 def run_place(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
     """The folder that is chosen already: the named one, or that of a multirun's job."""
-    return Path(config["run_dir"]) if config["run_dir"] else sweep_dir
+    if config["run_dir"]:
+        return Path(config["run_dir"])
+    return sweep_dir
 
 
 @contextmanager
@@ -226,13 +244,14 @@ def recover(folder: Path) -> None:
 
 def _make_fresh(wanted: Path) -> Path:
     """Make a folder of that name, or with a number behind it where one is there: two runs may start in one second."""
+    path = wanted
     number = 1
     while True:
-        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
         try:
             path.mkdir(parents=True)
         except FileExistsError:
             number += 1
+            path = wanted.with_name(f"{wanted.name}_{number}")
         except OSError as error:
             raise unwritable(path, error) from error
         else:
@@ -286,16 +305,16 @@ def _write_start(run: RunFolder, config: dict[str, Any]) -> None:
     """config.yaml and run.json of a run that begins or goes on."""
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomically(run.path / CONFIG, lambda stream: stream.write(text.encode()))
-    resumed = {"resumed": now()} if run.checkpoint else {"started": now()}
+    beginning = "resumed" if run.checkpoint else "started"
     run.note(
-        **resumed,
+        **{beginning: now()},
         status="running",
         problem=None,
         format=FORMAT,
         choices=config["choices"],
         fingerprint=fingerprint(config),
         seed=config["seed"],
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=command_line(),
         git=git_revision(),
         python=platform.python_version(),
         versions=package_versions(),
@@ -304,11 +323,11 @@ def _write_start(run: RunFolder, config: dict[str, Any]) -> None:
 
 def runs_below(root: Path) -> list[Path]:
     """Every folder with a run.json below a folder, sorted; not what a run keeps aside in hidden folders of its own."""
-    found = []
+    folders = []
     for path in root.rglob("run.json"):
         if not path.parent.name.startswith("."):
-            found.append(path.parent)
-    return sorted(found)
+            folders.append(path.parent)
+    return sorted(folders)
 
 
 def package_versions() -> dict[str, str]:
@@ -347,10 +366,10 @@ def git_revision() -> str | None:
         return None  # an installed wheel, perhaps inside another repository
     command = ["git", "-C", str(top), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        described = subprocess.run(command, capture_output=True, text=True, check=False)
+        git = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:  # no git on this machine
         return None
-    return described.stdout.strip() or None
+    return git.stdout.strip() or None
 
 
 def _fresh(config: dict[str, Any]) -> Path:
@@ -365,7 +384,10 @@ def _check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
         refuse_owned(folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"run_dir '{folder}' is a file: choose a folder.")
-    if not folder.is_dir() or not any(path.name not in (LOCK, *leftovers(folder)) for path in folder.iterdir()):
+    if not folder.is_dir():
+        return
+    names = {path.name for path in folder.iterdir()}
+    if names <= {LOCK, *leftovers(folder)}:
         return
     if not (folder / "run.json").is_file():
         raise ConfigError(f"run_dir '{folder}' is a folder with other things in it: choose an empty or new one.")
@@ -376,8 +398,11 @@ def _check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
         )
 
 
-def _resumed(place: Path, config: Mapping[str, Any]) -> RunFolder:
-    checkpoint = place / LAST if place.is_dir() else place
+def _resume(place: Path, config: Mapping[str, Any]) -> RunFolder:
+    """The folder of a checkpoint, or of a run that has one."""
+    checkpoint = place
+    if place.is_dir():
+        checkpoint = place / LAST
     if not checkpoint.is_file():
         raise CheckpointError(f"There is no checkpoint at '{place}' to resume from: name a run folder or a .ckpt file.")
     folder = checkpoint.parent
@@ -386,19 +411,21 @@ def _resumed(place: Path, config: Mapping[str, Any]) -> RunFolder:
         raise CheckpointError(
             f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote."
         )
-    found = differences_from(folder, config)
-    if found:
+    unlike = differences_from(folder, config)
+    if unlike:
         raise ConfigError(
-            f"The run in '{folder}' has other settings than this command ({shortened(found)}): resume with the settings "
+            f"The run in '{folder}' has other settings than this command ({first_three(unlike)}): resume with the settings "
             "that it was started with."
         )
     return RunFolder(folder, checkpoint)
 
 
-def shortened(found: Sequence[str]) -> str:
+def first_three(sentences: Sequence[str]) -> str:
     """The first three of several differences, and how many more there are."""
-    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
-    return f"{'; '.join(found[:3])}{more}"
+    parts = list(sentences[:3])
+    if len(sentences) > 3:
+        parts.append(f"and {len(sentences) - 3} more")
+    return "; ".join(parts)
 
 
 def _newest(config: Mapping[str, Any], sweep_dir: Path | None) -> Path | None:
@@ -423,4 +450,6 @@ def _newest(config: Mapping[str, Any], sweep_dir: Path | None) -> Path | None:
                 notice(f"Left out: '{folder / LAST}' is damaged or partial.")
             elif same:
                 candidates.append((started, folder))
-    return max(candidates)[1] if candidates else None
+    if not candidates:
+        return None
+    return max(candidates)[1]

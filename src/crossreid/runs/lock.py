@@ -127,16 +127,21 @@ def start_of(pid: int) -> str | None:
             after_name = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return None
-        dead = after_name[0] in ("Z", "X")
-        return None if dead else f"{_boot()}:{after_name[19]}"
-    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return told.stdout.strip() or None
+        state = after_name[0]
+        start_time = after_name[19]  # in ticks since the machine's own start
+        if state in ("Z", "X"):  # a zombie, or dead
+            return None
+        return f"{_boot()}:{start_time}"
+    ps = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return ps.stdout.strip() or None
 
 
 def _boot() -> str:
     """What tells one start of the machine from another."""
     path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.is_file() else ""
+    if not path.is_file():
+        return ""
+    return path.read_text().strip()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.files import check_folder, check_writable
-from crossreid.runs.folder import shortened, write_json
+from crossreid.runs.folder import first_three, write_json
 from crossreid.settings.data import NOT_PART_OF_DATA
 from crossreid.settings.fields import Settings
 from crossreid.settings.run import differences, without
@@ -98,6 +98,13 @@ def check_outputs(
     return outputs
 
 
+def output_path(output: str | None, default: Path) -> Path:
+    """Where a command writes: the place that a person names, else the default."""
+    if output:
+        return Path(output)
+    return default
+
+
 def origin_file(path: Path) -> Path:
     """Where it stands what wrote an output."""
     return path.with_name(f".{path.name}.origin.json")
@@ -105,22 +112,22 @@ def origin_file(path: Path) -> Path:
 
 def _refuse_collisions(outputs: Outputs, inputs: Mapping[str, Sequence[Path]]) -> None:
     """No two outputs share a path, and none is an input."""
-    seen: dict[Path, str] = {}
+    key_of: dict[Path, str] = {}
     for key, path in outputs.each():
         place = path.resolve()
         for name, files in inputs.items():
-            if any(_same(place, read) for read in files):
+            if any(_same(place, file) for file in files):
                 raise ConfigError(f"{key} would write over '{path}', which {name} reads: choose another {key}.")
-        if place in seen:
-            raise ConfigError(f"{seen[place]} and {key} would both write '{path}': choose other names.")
-        seen[place] = key
+        if place in key_of:
+            raise ConfigError(f"{key_of[place]} and {key} would both write '{path}': choose other names.")
+        key_of[place] = key
 
 
-def _same(place: Path, read: Path) -> bool:
+def _same(place: Path, file: Path) -> bool:
     """Both are one file, whatever they are called."""
-    if place == read.resolve():
+    if place == file.resolve():
         return True
-    return place.exists() and read.exists() and place.samefile(read)
+    return place.exists() and file.exists() and place.samefile(file)
 
 
 def _refuse_foreign(outputs: Outputs, key: str, path: Path) -> None:
@@ -128,29 +135,30 @@ def _refuse_foreign(outputs: Outputs, key: str, path: Path) -> None:
     if not path.exists():
         return
     try:
-        known = read_json(origin_file(path))
+        origin_there = read_json(origin_file(path))
     except DataError:
         raise ConfigError(
             f"'{path}' is there, and nothing says that crossreid.{outputs.origin['command']} wrote it: choose another {key}, "
             "or remove it."
         ) from None
-    found = differences(outputs.origin, known)
-    if found:
+    unlike = differences(outputs.origin, origin_there)
+    if unlike:
         raise ConfigError(
-            f"'{path}' was written from other inputs or settings ({shortened(found)}): choose another {key}, or remove it."
+            f"'{path}' was written from other inputs or settings ({first_three(unlike)}): choose another {key}, or remove "
+            "it."
         )
 
 
 def _decisive(config: Settings, inputs: Mapping[str, Sequence[Path]], also: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the outputs of a command, as plain values."""
-    told = without(config.plain(), NOT_PART_OF_AN_OUTPUT)
-    for name in told:
+    settings = without(config.plain(), NOT_PART_OF_AN_OUTPUT)
+    for name in settings:
         part = getattr(config, name)
         if isinstance(part, Settings):
-            told[name] = {"name": getattr(part, "name", None), **part.plain()}
-    if isinstance(told.get("data"), Mapping):
-        told["data"] = without(told["data"], NOT_PART_OF_DATA)
-    told |= also
+            settings[name] = {"name": getattr(part, "name", None), **part.plain()}
+    if isinstance(settings.get("data"), Mapping):
+        settings["data"] = without(settings["data"], NOT_PART_OF_DATA)
+    settings |= also
     for key, files in inputs.items():
-        told[key] = [str(path.resolve()) for path in files]
-    return told
+        settings[key] = [str(path.resolve()) for path in files]
+    return settings

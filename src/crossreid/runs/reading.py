@@ -222,7 +222,7 @@ def check_facts(facts: Mapping[str, Any]) -> None:
 def _is_text_to_text(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
-    return all(isinstance(part, str) for pair in value.items() for part in pair)
+    return all(isinstance(name, str) and isinstance(text, str) for name, text in value.items())
 
 
 def check_shape(config: Mapping[str, Any]) -> None:
@@ -250,18 +250,24 @@ def check_shape(config: Mapping[str, Any]) -> None:
 
 def _check_network(model: Mapping[str, Any]) -> None:
     """The image size and the backbone."""
-    streams = model.get("streams")
-    stream = streams.get("identity") if isinstance(streams, Mapping) else None
-    if not isinstance(stream, Mapping) or not all(_is_whole(stream.get(side)) for side in ("height", "width")):
+    stream = _group(_group(model.get("streams")).get("identity"))
+    if not (_is_whole(stream.get("height")) and _is_whole(stream.get("width"))):
         raise DataError("config.yaml: model.streams.identity has no height and width.")
-    backbone = model.get("backbone")
-    if not backbone:
+    if not model.get("backbone"):
         return
-    if not isinstance(backbone, Mapping) or not all(isinstance(backbone.get(key), str) for key in ("name", "weights")):
+    backbone = _group(model["backbone"])
+    if not (isinstance(backbone.get("name"), str) and isinstance(backbone.get("weights"), str)):
         raise DataError("config.yaml: model.backbone has no name and weights.")
     size = backbone.get("size")
     if size and not (isinstance(size, list | tuple) and len(size) == 2 and all(map(_is_whole, size))):
         raise DataError("config.yaml: model.backbone.size is no height and width.")
+
+
+def _group(value: object) -> Mapping[str, Any]:
+    """A group of settings; one without any where it is something else."""
+    if isinstance(value, Mapping):
+        return value
+    return {}
 
 
 def _is_whole(value: object) -> bool:

@@ -40,7 +40,9 @@ class Scores:
     @property
     def row(self) -> str:
         """The row's name in tables."""
-        return f"{self.name}/{self.variant}" if self.variant else self.name
+        if not self.variant:
+            return self.name
+        return f"{self.name}/{self.variant}"
 
     @property
     def headline(self) -> float:
@@ -50,26 +52,31 @@ class Scores:
 
     def keyed(self) -> dict[str, RetrievalResult]:
         """Results by key, such as ``sysu_mm01/all/single``, after the variant where there is one."""
-        prefix = f"{self.variant}/" if self.variant else ""
-        return {f"{prefix}{key}": result for key, result in self.results.items()}
+        if not self.variant:
+            return dict(self.results)
+        return {f"{self.variant}/{key}": result for key, result in self.results.items()}
 
     def flat(self) -> dict[str, float]:
         """Means by keys that name the protocol, such as ``test/sysu_mm01/all/single/rank1``."""
         prefix = f"test/{self.variant}" if self.variant else "test"
         values: dict[str, float] = {}
-        for result in [*self.results.values(), *(score.result for score in self.pairs.values())]:
+        for result in self.results.values():
             values |= result.flat(prefix)
+        for score in self.pairs.values():
+            values |= score.result.flat(prefix)
         for score in self.pairs.values():
             values[f"{prefix}/{score.result.protocol}/iccs"] = score.similarity
         return values
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
+        protocols = {}
+        for key, result in self.results.items():
+            protocols[key] = result.to_json()
         pairs = {}
         for name, score in self.pairs.items():
             pairs[name] = {**score.result.to_json(), "intra_class_cosine_similarity": score.similarity}
-        content: dict[str, Any] = {"protocols": {key: result.to_json() for key, result in self.results.items()}}
-        content["modality_pairs"] = pairs
+        content: dict[str, Any] = {"protocols": protocols, "modality_pairs": pairs}
         if self.left_out:
             content[LEFT_OUT] = dict(self.left_out)
         return content
@@ -143,25 +150,31 @@ class RunResults:
 
 def in_order(rows: Sequence[Scores]) -> list[tuple[str, RetrievalResult]]:
     """Rows as a table shows them: protocol by protocol."""
-    keys = dict.fromkeys(key for row in rows for key in row.results)
-    shown = []
+    keys: dict[str, None] = {}  # a dict keeps the order, which a set does not
+    for row in rows:
+        keys |= dict.fromkeys(row.results)
+    table_rows = []
     for key in keys:
         for row in rows:
             if key in row.results:
-                shown.append((row.row, row.results[key]))
-    return shown
+                table_rows.append((row.row, row.results[key]))
+    return table_rows
 
 
 def _read_row(name: str, entry: object, path: Path) -> Scores:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("protocols"), Mapping):
         raise DataError(f"'{path}' holds no results of {name}.")
     try:
-        results = {key: RetrievalResult.from_json(content) for key, content in entry["protocols"].items()}
+        results = {}
+        for key, content in entry["protocols"].items():
+            results[key] = RetrievalResult.from_json(content)
         pairs = {}
         for pairing, content in (entry.get("modality_pairs") or {}).items():
             similarity = float(content["intra_class_cosine_similarity"])
             pairs[pairing] = PairingScore(RetrievalResult.from_json(content), similarity)
-        left_out = {str(key): str(reason) for key, reason in (entry.get(LEFT_OUT) or {}).items()}
+        left_out = {}
+        for key, reason in (entry.get(LEFT_OUT) or {}).items():
+            left_out[str(key)] = str(reason)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"'{path}' holds damaged results of {name}: score again.") from error
     if not results:

@@ -26,9 +26,10 @@ class StreamConfig(Settings):
 
 def streams(**shapes: tuple[int, int, int, int]) -> Any:
     """The setting ``streams`` of a method: name -> (identities, images, height, width)."""
-    return setting(
-        {name: StreamConfig(*shape) for name, shape in shapes.items()}, "streams of a training batch, by name"
-    )
+    by_name: dict[str, StreamConfig] = {}
+    for name, (identities, images, height, width) in shapes.items():
+        by_name[name] = StreamConfig(identities, images, height, width)
+    return setting(by_name, "streams of a training batch, by name")
 
 
 @dataclass

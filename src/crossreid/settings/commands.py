@@ -133,10 +133,12 @@ class ComparisonConfig(Settings):
         Raises:
             ConfigError: it names none.
         """
-        named = self.runs if isinstance(self.runs, list) else [self.runs]
-        if not named or not all(isinstance(name, str) and name for name in named):
+        names = self.runs
+        if not isinstance(names, list):
+            names = [names]
+        if not names or not all(isinstance(name, str) and name for name in names):
             raise ConfigError("runs is a folder or a list of folders that hold runs, such as runs=multirun/comparison.")
-        return [Path(name) for name in named]
+        return list(map(Path, names))
 
 
 @dataclass

@@ -89,14 +89,18 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
 
 def known_keys(command: str, overrides: Sequence[str]) -> list[str]:
     """The keys that the same choices have without the values given, for guessing what was meant."""
-    choices = [word for word in overrides if "." not in word.split("=", 1)[0] and not word.startswith(("+", "~"))]
-    for kept in (choices, []):
+    choices = []
+    for word in overrides:
+        key = word.partition("=")[0]
+        if "." not in key and not key.startswith(("+", "~")):
+            choices.append(word)
+    for words in (choices, []):  # where a choice itself is wrong, without any
         try:
-            config = _load(command, kept)
+            config = _load(command, words)
         except (HydraException, OmegaConfBaseException):
             continue
-        plain = OmegaConf.to_container(config, resolve=False)
-        return [key for key in keys_of(cast(dict[str, Any], plain)) if not key.startswith("hydra")]
+        plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=False))
+        return [key for key in keys_of(plain) if not key.startswith("hydra")]
     return []
 
 
@@ -119,13 +123,17 @@ def refuse_untold_choices(overrides: Sequence[str]) -> None:
 
 def plugins_in(overrides: Sequence[str]) -> list[str]:
     """The packages that overrides name: ``plugins=[one,two]`` or ``plugins=one``."""
-    named: list[str] = []
+    packages: list[str] = []
     for word in overrides:
-        told = word.lstrip("+")
-        if told.startswith(PLUGINS):
-            listed = told.removeprefix(PLUGINS).strip("'\" ").removeprefix("[").removesuffix("]")
-            named.extend(name.strip("'\" ") for name in listed.split(",") if name.strip("'\" "))
-    return named
+        override = word.lstrip("+")
+        if not override.startswith(PLUGINS):
+            continue
+        value = override.removeprefix(PLUGINS).strip("'\" ").removeprefix("[").removesuffix("]")
+        for entry in value.split(","):
+            package = entry.strip("'\" ")
+            if package:
+                packages.append(package)
+    return packages
 
 
 def run_config(composed: Composed) -> RunConfig:
@@ -134,20 +142,20 @@ def run_config(composed: Composed) -> RunConfig:
     Raises:
         ConfigError: settings cannot be, or were chosen so that they contradict each other.
     """
-    chosen = composed.choices
+    choices = composed.choices
     values = dict(composed.values)
     if isinstance(values.get("plugins"), str):
         values["plugins"] = [values["plugins"]]
     parts: dict[str, Settings] = {
-        "model": method_part(str(chosen["model"]), values.pop("model")),
-        "data": data_part(str(chosen["data"]), values.pop("data")),
-        "protocol": protocol_part(str(chosen["protocol"]), values.pop("protocol")),
+        "model": method_part(str(choices["model"]), values.pop("model")),
+        "data": data_part(str(choices["data"]), values.pop("data")),
+        "protocol": protocol_part(str(choices["protocol"]), values.pop("protocol")),
     }
     _refuse_trained(parts)
-    named = {"row": chosen.get("experiment"), "preset": chosen.get("preset"), "scale": chosen.get("scale")}
-    config = from_plain(RunConfig, {**values, **parts, **named})
+    names = {"row": choices.get("experiment"), "preset": choices.get("preset"), "scale": choices.get("scale")}
+    config = from_plain(RunConfig, {**values, **parts, **names})
     _check_row(composed)
-    _check_family(config.model, chosen.get("family"))
+    _check_family(config.model, choices.get("family"))
     if not config.defaults_for_missing:
         _check_choices_are_settled(config)
     config.check()
@@ -206,17 +214,19 @@ def _check_row(composed: Composed) -> None:
     row = composed.choices.get("experiment")
     if row is None or not any(word.startswith("model=") for word in composed.overrides):
         return
-    alone = _load("train", [f"experiment={row}"])
-    own, chosen = alone.hydra.runtime.choices["model"], composed.choices["model"]
-    if own != chosen:
+    row_alone = _load("train", [f"experiment={row}"])
+    model_of_row = row_alone.hydra.runtime.choices["model"]
+    model = composed.choices["model"]
+    if model_of_row != model:
         raise ConfigError(
-            f"experiment={row} is a row of model={own}, and model={chosen} is chosen beside it: leave one of them out."
+            f"experiment={row} is a row of model={model_of_row}, and model={model} is chosen beside it: leave one of them "
+            "out."
         )
 
 
-def _check_family(method: MethodConfig, chosen: str | None) -> None:
+def _check_family(method: MethodConfig, family: str | None) -> None:
     """A config file that forgets the family of its method would silently leave out what a scale means for the family."""
-    if method.family and chosen != method.family:
+    if method.family and family != method.family:
         raise ConfigError(
             f"{method.name} is of the family {method.family}, and model/{method.name}.yaml does not say so: add "
             f"'- override /family@_global_.family: {method.family}' to its defaults, or remove the file."
@@ -227,14 +237,14 @@ def _check_choices_are_settled(config: RunConfig) -> None:
     """A scale or preset that a method has no settings for would silently be its full setting."""
     method = config.model
     for group, choice, folder in (("preset", config.preset, "model_preset"), ("scale", config.scale, "model_scale")):
-        told = f"{group}={choice}"
-        if choice in (None, "paper") or told in method.settled:
+        override = f"{group}={choice}"
+        if choice in (None, "paper") or override in method.settled:
             continue
         if has_settings(folder, method, str(choice)):
             continue
         raise ConfigError(
-            f"{method.name} has no settings for {told}: add conf/{folder}/{method.name}/{choice}.yaml, choose {group}=paper, "
-            "or take its own settings all the same by defaults_for_missing=true."
+            f"{method.name} has no settings for {override}: add conf/{folder}/{method.name}/{choice}.yaml, choose "
+            f"{group}=paper, or take its own settings all the same by defaults_for_missing=true."
         )
 
 

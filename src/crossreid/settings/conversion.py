@@ -13,9 +13,12 @@ from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.settings.registry import built_in_methods
-from crossreid.settings.run import FORMAT, run_config_from_plain
+from crossreid.settings.run import FORMAT, run_config_from_plain, without
 
-_TSGAN_PASSES, _TSGAN_WARMUP, _TSGAN_STEPS = 120, 10, [40, 70]
+_TSGAN_PASSES = 120
+_TSGAN_WARMUP = 10
+_TSGAN_STEPS = [40, 70]
+"""The paper's schedule, in passes."""
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,7 +49,8 @@ def _from_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         model = dict(config["model"])
         method = _method_of(model)
-        data, protocol = dict(config["data"]), dict(config["protocol"])
+        data = dict(config["data"])
+        protocol = dict(config["protocol"])
         choices = {
             "method": method,
             "data": data.pop("name"),
@@ -62,9 +66,14 @@ def _from_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
         choices["people"] = None  # it stood there, and played no part
     model.pop("name", None)
     model.pop("_target_", None)
-    kept = {key: value for key, value in config.items() if key not in ("people", "scale", "preset")}
-    converted = _METHODS.get(method, _without_phases)(model)
-    settings = {**kept, "format": FORMAT, "choices": choices, "model": converted, "data": data, "protocol": protocol}
+    settings = {
+        **without(config, ("people", "scale", "preset")),
+        "format": FORMAT,
+        "choices": choices,
+        "model": _METHODS.get(method, _without_phases)(model),
+        "data": data,
+        "protocol": protocol,
+    }
     return run_config_from_plain(settings).to_plain()  # with the defaults of settings that came since
 
 
@@ -79,7 +88,9 @@ def _method_of(model: Mapping[str, Any]) -> str:
 
 def _row_of(name: str) -> str | None:
     """The row that a run's name says it was; a name without a slash was the method's own."""
-    return name if "/" in name and " " not in name else None
+    if "/" in name and " " not in name:
+        return name
+    return None
 
 
 def _as_it_is(model: dict[str, Any]) -> dict[str, Any]:
@@ -115,14 +126,17 @@ def _tsgan(model: dict[str, Any]) -> dict[str, Any]:
 
 def _whole(number: float) -> float:
     """A whole number as an integer; any other as it is."""
-    return int(number) if number == int(number) else number
+    if number == int(number):
+        return int(number)
+    return number
 
 
 def _passes(schedule: Mapping[str, Any], length: int) -> dict[str, Any]:
     """A schedule counted in the paper's 120 passes where it is the paper's, else in as many as there are iterations."""
     pass_length = length / _TSGAN_PASSES
-    paper = [_TSGAN_WARMUP * pass_length, *(step * pass_length for step in _TSGAN_STEPS)]
-    if [schedule["warmup"], *schedule["steps"]] == paper:
+    warmup_of_paper = _TSGAN_WARMUP * pass_length
+    steps_of_paper = [step * pass_length for step in _TSGAN_STEPS]
+    if schedule["warmup"] == warmup_of_paper and list(schedule["steps"]) == steps_of_paper:
         return {**schedule, "passes": _TSGAN_PASSES, "warmup": _TSGAN_WARMUP, "steps": list(_TSGAN_STEPS)}
     return {**schedule, "passes": max(1, length)}
 
@@ -142,7 +156,7 @@ def fingerprint_of_format_1(config: Mapping[str, Any]) -> str:
     """The digest that runs of format 1 kept of their settings."""
     outside = ("resume", "run_dir", "output_root", "overwrite", "existing", "logger", "report", "protocol")
     trainer_outside = ("progress", "checkpoint_every", "pictures_every", "time_budget")
-    kept = {key: value for key, value in config.items() if key not in outside}
-    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in trainer_outside}
-    kept["data"] = {k: v for k, v in config["data"].items() if k not in ("root", "cache", "evaluation_batch")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    identity = without(config, outside)
+    identity["trainer"] = without(config["trainer"], trainer_outside)
+    identity["data"] = without(config["data"], ("root", "cache", "evaluation_batch"))
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

@@ -18,7 +18,7 @@ from copy import deepcopy
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from crossreid.errors import ConfigError
 
@@ -161,7 +161,7 @@ class Settings:
         """
         hints = type_hints(type(self))
         for item in fields(self):
-            key = f"{place}.{item.name}" if place else item.name
+            key = key_below(place, item.name)
             _check(key, getattr(self, item.name), hints[item.name], meaning_of(item))
         self.check_together(place)
 
@@ -171,6 +171,13 @@ class Settings:
     def plain(self) -> dict[str, Any]:
         """The settings as plain values: numbers, text, lists and dictionaries."""
         return asdict(self)
+
+
+def key_below(place: str, name: str) -> str:
+    """``place.name``, or the name alone at the top, where the place is empty."""
+    if not place:
+        return name
+    return f"{place}.{name}"
 
 
 def type_hints(schema: type) -> Mapping[str, Any]:
@@ -210,7 +217,7 @@ def describe(settings: Settings, place: str = "") -> Iterator[Described]:
     """All settings below an object, depth first, with the values that it holds as defaults."""
     hints = type_hints(type(settings))
     for item in fields(settings):
-        key = f"{place}.{item.name}" if place else item.name
+        key = key_below(place, item.name)
         value = getattr(settings, item.name)
         parts = _parts(key, value)
         if parts:
@@ -239,20 +246,23 @@ def _parts(key: str, value: object) -> list[tuple[str, Settings]]:
     """The settings objects that a value is or holds, with their keys."""
     if isinstance(value, Settings):
         return [(key, value)]
+    parts: list[tuple[str, Settings]] = []
     if isinstance(value, Mapping):
-        return [(f"{key}.{name}", part) for name, part in value.items() if isinstance(part, Settings)]
-    return []
+        for name, part in value.items():
+            if isinstance(part, Settings):
+                parts.append((f"{key}.{name}", part))
+    return parts
 
 
 def _check(key: str, value: object, hint: Any, meaning: Meaning) -> None:
     """One setting's type, then its range."""
     if isinstance(value, str) and value == REQUIRED:
         raise ConfigError(f"{key} has no default: give it ({meaning.text}).")
-    optional, needed = _without_none(hint)
-    if value is None and optional:
+    allows_none, type_without_none = _without_none(hint)
+    if value is None and allows_none:
         return
-    if not _is_a(value, needed):
-        raise ConfigError(f"{key} is {_shown(value)}: give {kind_of(hint)}{_explained(meaning)}.")
+    if not _is_a(value, type_without_none):
+        raise ConfigError(f"{key} is {_excerpt(value)}: give {kind_of(hint)}{_explanation(meaning)}.")
     parts = _parts(key, value)
     for part_key, part in parts:
         part.check(part_key)
@@ -270,21 +280,22 @@ def _check(key: str, value: object, hint: Any, meaning: Meaning) -> None:
 
 def _check_list(key: str, values: list[Any], meaning: Meaning) -> None:
     if meaning.length is not None and len(values) != meaning.length:
-        raise ConfigError(f"{key} is {_shown(values)}: give {meaning.length} entries{_explained(meaning)}.")
+        raise ConfigError(f"{key} is {_excerpt(values)}: give {meaning.length} entries{_explanation(meaning)}.")
     if meaning.filled and not values:
         choices = f": choose {meaning.values}" if meaning.values else ""
         raise ConfigError(f"{key} needs at least one entry{choices}.")
     for value in values:
         _check_range(key, value, meaning)
-    if meaning.distinct and len({str(value) for value in values}) < len(values):
-        raise ConfigError(f"{key} is {_shown(values)}: name each entry once{_explained(meaning)}.")
+    different_values = set(map(str, values))
+    if meaning.distinct and len(different_values) < len(values):
+        raise ConfigError(f"{key} is {_excerpt(values)}: name each entry once{_explanation(meaning)}.")
     if meaning.ascending and any(later <= earlier for earlier, later in pairwise(values)):
-        raise ConfigError(f"{key} is {_shown(values)}: give entries in ascending order{_explained(meaning)}.")
+        raise ConfigError(f"{key} is {_excerpt(values)}: give entries in ascending order{_explanation(meaning)}.")
 
 
 def _check_range(key: str, value: object, meaning: Meaning) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key} is {value}: give a finite number{_explained(meaning)}.")
+        raise ConfigError(f"{key} is {value}: give a finite number{_explanation(meaning)}.")
     if isinstance(value, str):
         _check_text(key, value, meaning)
     if meaning.admits(value):
@@ -292,29 +303,32 @@ def _check_range(key: str, value: object, meaning: Meaning) -> None:
     if meaning.choices:
         raise ConfigError(f"{key} is {quoted(value)}: choose {meaning.values}.")
     if meaning.ceiling is not None and isinstance(value, int | float) and value > meaning.ceiling:
-        raise ConfigError(f"{key} is {_shown(value)}: give {meaning.ceiling} at most{_explained(meaning)}.")
-    raise ConfigError(f"{key} is {_shown(value)}: choose {meaning.values}{_explained(meaning)}.")
+        raise ConfigError(f"{key} is {_excerpt(value)}: give {meaning.ceiling} at most{_explanation(meaning)}.")
+    raise ConfigError(f"{key} is {_excerpt(value)}: choose {meaning.values}{_explanation(meaning)}.")
 
 
 def _check_text(key: str, value: str, meaning: Meaning) -> None:
     """Text that a file of settings, a folder's name and a terminal can hold."""
     if len(value) > LONGEST_TEXT:
-        raise ConfigError(f"{key} has {len(value)} characters: give at most {LONGEST_TEXT}{_explained(meaning)}.")
-    odd = [sign for sign in value if not sign.isprintable()]
-    if odd:
-        raise ConfigError(f"{key} is {quoted(value)}: leave out the sign {quoted(odd[0])}, which cannot be printed.")
+        raise ConfigError(f"{key} has {len(value)} characters: give at most {LONGEST_TEXT}{_explanation(meaning)}.")
+    for sign in value:
+        if not sign.isprintable():
+            raise ConfigError(f"{key} is {quoted(value)}: leave out the sign {quoted(sign)}, which cannot be printed.")
 
 
-def _explained(meaning: Meaning) -> str:
+def _explanation(meaning: Meaning) -> str:
+    """What the setting is, in brackets behind a sentence."""
     return f" ({meaning.text})" if meaning.text else ""
 
 
 def quoted(value: object) -> str:
     """A value between quotes."""
-    return f"'{value}'" if isinstance(value, str) else f"'{_shown(value)}'"
+    if isinstance(value, str):
+        return f"'{value}'"
+    return f"'{_excerpt(value)}'"
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     """A value in at most 80 characters, whatever it is."""
     if isinstance(value, str):
         text = f"'{value}'"
@@ -323,7 +337,9 @@ def _shown(value: object) -> str:
             text = str(value)
         except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists
             return "too large to show"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    if len(text) <= 80:
+        return text
+    return f"{text[:77]}..."
 
 
 def _without_none(hint: Any) -> tuple[bool, Any]:
@@ -331,26 +347,32 @@ def _without_none(hint: Any) -> tuple[bool, Any]:
     if get_origin(hint) not in (Union, types.UnionType):
         return False, hint
     others = [part for part in get_args(hint) if part is not type(None)]
-    left: Any = others[0]
+    union: Any = others[0]
     for part in others[1:]:
-        left = left | part
-    return len(others) < len(get_args(hint)), left
+        union = union | part
+    return len(others) < len(get_args(hint)), union
 
 
 def _is_a(value: object, hint: Any) -> bool:
     """A value is of a type; whole numbers are numbers, truth values are not."""
-    origin, parts = get_origin(hint), get_args(hint)
+    origin = get_origin(hint)
+    parts = get_args(hint)
     if origin in (Union, types.UnionType):
         return any(_is_a(value, part) for part in parts)
     if origin is list:
         return isinstance(value, list | tuple) and all(_is_a(entry, parts[0]) for entry in value)
     if origin is dict:
-        named = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-        return named and all(_is_a(entry, parts[1]) for entry in cast("Mapping[str, Any]", value).values())
-    if hint in (int, float):
-        numbers = int if hint is int else int | float
-        return isinstance(value, numbers) and not isinstance(value, bool)
+        return isinstance(value, Mapping) and _is_a_dictionary(value, parts[1])
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
     return hint is Any or isinstance(value, hint)
+
+
+def _is_a_dictionary(values: Mapping[Any, Any], hint: Any) -> bool:
+    """All keys are text, and all values of a type."""
+    return all(isinstance(name, str) and _is_a(entry, hint) for name, entry in values.items())
 
 
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -359,16 +381,20 @@ _MANY = {bool: "truth values", int: "whole numbers", float: "numbers", str: "tex
 
 def kind_of(hint: Any) -> str:
     """A type in words."""
-    optional, hint = _without_none(hint)
+    allows_none, hint = _without_none(hint)
     if get_origin(hint) in (Union, types.UnionType):
-        words = " or ".join(kind_of(part) for part in get_args(hint))
+        words = " or ".join(map(kind_of, get_args(hint)))
     elif get_origin(hint) is list:
         words = f"a list of {_MANY.get(get_args(hint)[0], 'values')}"
     elif get_origin(hint) is dict:
         words = f"names with {_MANY.get(get_args(hint)[1], 'settings')}"
+    elif hint is Any:
+        words = "any value"
     else:
-        words = _KINDS.get(hint, "any value" if hint is Any else "a group of settings")
-    return f"{words}, or null" if optional else words
+        words = _KINDS.get(hint, "a group of settings")
+    if allows_none:
+        return f"{words}, or null"
+    return words
 
 
 def from_plain(schema: type[SettingsT], values: Mapping[str, Any], place: str = "") -> SettingsT:
@@ -378,16 +404,16 @@ def from_plain(schema: type[SettingsT], values: Mapping[str, Any], place: str = 
         ConfigError: a key is unknown, and the nearest known one is named; or the values are no group of settings.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{place or 'What holds the settings'} is {_shown(values)}: give a group of settings.")
-    known = {item.name: item for item in fields(schema)}
+        raise ConfigError(f"{place or 'What holds the settings'} is {_excerpt(values)}: give a group of settings.")
+    field_of = {item.name: item for item in fields(schema)}
     hints = type_hints(schema)
-    given = {}
+    arguments = {}
     for name, value in values.items():
-        key = f"{place}.{name}" if place else str(name)
-        if name not in known:
-            raise ConfigError(unknown_key(key, [f"{place}.{other}" if place else other for other in known]))
-        given[name] = _build(hints[name], value, default_of(known[name]), key)
-    return schema(**given)
+        key = key_below(place, str(name))
+        if name not in field_of:
+            raise ConfigError(unknown_key(key, [key_below(place, other) for other in field_of]))
+        arguments[name] = _build(hints[name], value, default_of(field_of[name]), key)
+    return schema(**arguments)
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
@@ -395,14 +421,18 @@ def unknown_key(key: str, known: Sequence[str]) -> str:
     near = get_close_matches(key, known, n=1, cutoff=0.6)
     if near:
         return f"There is no setting '{key}': did you mean {near[0]}?"
-    return f"There is no setting '{key}': there are {', '.join(known[:12])}{', ...' if len(known) > 12 else ''}."
+    examples = list(known[:12])
+    if len(known) > len(examples):
+        examples.append("...")
+    return f"There is no setting '{key}': there are {', '.join(examples)}."
 
 
 def unknown_name(kind: str, name: str, known: Sequence[str]) -> str:
     """The sentence for a method, dataset or the like that is not there, with the nearest one that is."""
     near = get_close_matches(name, known, n=1)
-    guess = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}."
-    return f"There is no {kind} '{name}': {guess}"
+    if near:
+        return f"There is no {kind} '{name}': did you mean {near[0]}?"
+    return f"There is no {kind} '{name}': choose from {', '.join(known)}."
 
 
 def _build(hint: Any, value: Any, default: Any, key: str) -> Any:
@@ -411,16 +441,29 @@ def _build(hint: Any, value: Any, default: Any, key: str) -> Any:
     if isinstance(hint, type) and issubclass(hint, Settings) and isinstance(value, Mapping):
         return from_plain(hint, _over(default, value), key)
     if get_origin(hint) is dict and isinstance(value, Mapping):
-        _, entry = get_args(hint)
-        defaults = default if isinstance(default, Mapping) else {}
-        in_order = [*(name for name in defaults if name in value), *(name for name in value if name not in defaults)]
-        return {name: _build(entry, value[name], defaults.get(name), f"{key}.{name}") for name in in_order}
+        return _build_dictionary(get_args(hint)[1], value, default, key)
     if get_origin(hint) is list and isinstance(value, tuple):
         return list(value)
     return value
 
 
+def _build_dictionary(hint: Any, values: Mapping[str, Any], default: Any, key: str) -> dict[str, Any]:
+    """As :func:`_build`, for each value; names in the order of the default's, so that phases stay in theirs."""
+    defaults: Mapping[str, Any] = {}
+    if isinstance(default, Mapping):
+        defaults = default
+    known_names = [name for name in defaults if name in values]
+    entries: dict[str, Any] = {}
+    for name in dict.fromkeys([*known_names, *values]):
+        entries[name] = _build(hint, values[name], defaults.get(name), f"{key}.{name}")
+    return entries
+
+
 def _over(default: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """Values over those of a default settings object, if there is one."""
-    base = {item.name: getattr(default, item.name) for item in fields(default)} if isinstance(default, Settings) else {}
-    return {**base, **values}
+    merged: dict[str, Any] = {}
+    if isinstance(default, Settings):
+        for item in fields(default):
+            merged[item.name] = getattr(default, item.name)
+    merged.update(values)
+    return merged

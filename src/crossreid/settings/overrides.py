@@ -39,15 +39,15 @@ def with_paths_quoted(words: Sequence[str]) -> list[str]:
 
     Left as they are: what is in quotes already, ``null``, interpolations, and in a multirun commas, which part its jobs.
     """
-    sweeping = any(word in ("-m", "--multirun") for word in words)
-    return [_quoted(word, sweeping) for word in words]
+    multirun = "-m" in words or "--multirun" in words
+    return [_quote_path(word, multirun) for word in words]
 
 
-def _quoted(word: str, sweeping: bool) -> str:
+def _quote_path(word: str, multirun: bool) -> str:
     key, sign, value = word.partition("=")
     if not sign or key.lstrip("+") not in PLACES:
         return word
-    said_in_grammar = value[:1] in ("'", '"') or value.lower() in ("", "null") or "${" in value
-    if said_in_grammar or (sweeping and "," in value):
+    in_grammar = value[:1] in ("'", '"') or value.lower() in ("", "null") or "${" in value
+    if in_grammar or (multirun and "," in value):
         return word
     return f"{key}={as_text(value)}"

@@ -112,7 +112,8 @@ def use_plugins(packages: Iterable[str]) -> None:
             module = import_module(package)
         except ImportError as error:
             raise ConfigError(f"plugins names '{package}', which cannot be imported ({error}): install it.") from error
-        methods, datasets = _listed(module, "METHODS"), _listed(module, "DATASETS")
+        methods = _entries_of(module, "METHODS")
+        datasets = _entries_of(module, "DATASETS")
         if not methods and not datasets:
             raise ConfigError(
                 f"plugins names '{package}', which has neither METHODS nor DATASETS: list its settings classes there."
@@ -125,15 +126,17 @@ def use_plugins(packages: Iterable[str]) -> None:
             _plugin_datasets[name] = _checked(schema, DataConfig, name)
 
 
-def _listed(module: Any, attribute: str) -> list[Any]:
+def _entries_of(module: Any, attribute: str) -> list[Any]:
     """What a package lists; a single class is a list of one."""
-    listed = getattr(module, attribute, ())
-    return list(listed) if isinstance(listed, Iterable) else [listed]
+    entries = getattr(module, attribute, ())
+    if isinstance(entries, Iterable):
+        return list(entries)
+    return [entries]
 
 
-def _free_name(name: object, registrar: str, taken: Collection[str]) -> str:
+def _free_name(name: object, registrar: str, own_names: Collection[str]) -> str:
     """A name that crossreid has not given itself; another one's settings would never be found under it."""
-    if name in taken:
+    if name in own_names:
         raise ConfigError(f"'{registrar}' registers '{name}', which is a name of crossreid's own: choose another one.")
     return str(name)
 
@@ -161,25 +164,30 @@ def _unregistered(kind: str, name: str, known: list[str]) -> str:
 def _settings_of_folder(name: str) -> type[MethodConfig]:
     """The class in ``methods/<name>/config.py`` whose ``name`` is the folder's."""
     module = import_module(f"crossreid.methods.{name}.config")
-    for _, found in inspect.getmembers(module, inspect.isclass):
-        if issubclass(found, MethodConfig) and found.name == name:
-            return _checked(found, MethodConfig, name)
+    for _, member in inspect.getmembers(module, inspect.isclass):
+        if issubclass(member, MethodConfig) and member.name == name:
+            return _checked(member, MethodConfig, name)
     raise ConfigError(f"crossreid/methods/{name}/config.py has no settings class with name = '{name}'.")
 
 
-def _checked(found: Any, base: type[NamedT], name: str) -> type[NamedT]:
+def _checked(schema: Any, base: type[NamedT], name: str) -> type[NamedT]:
     """What is registered is settings of the right kind, under its own name."""
-    if not (inspect.isclass(found) and issubclass(found, base)):
+    if not (inspect.isclass(schema) and issubclass(schema, base)):
         raise ConfigError(f"What is registered as '{name}' is no settings class derived from {base.__name__}.")
-    if "__dataclass_fields__" not in vars(found):
-        raise ConfigError(f"The settings class {found.__name__} is no dataclass: write @dataclass above it.")
-    if found.name != name:
-        raise ConfigError(f"What is registered as '{name}' calls itself '{found.name}': let both names be one.")
-    return found
+    if "__dataclass_fields__" not in vars(schema):
+        raise ConfigError(f"The settings class {schema.__name__} is no dataclass: write @dataclass above it.")
+    if schema.name != name:
+        raise ConfigError(f"What is registered as '{name}' calls itself '{schema.name}': let both names be one.")
+    return schema
 
 
 @cache
 def _entry_points(group: str) -> dict[str, EntryPoint]:
     """What installed packages register, by name."""
-    taken = built_in_methods() if group == METHODS_ENTRY else BUILT_IN_DATASETS
-    return {_free_name(entry.name, entry.value, taken): entry for entry in entry_points(group=group)}
+    own_names: Collection[str] = BUILT_IN_DATASETS
+    if group == METHODS_ENTRY:
+        own_names = built_in_methods()
+    by_name: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        by_name[_free_name(entry.name, entry.value, own_names)] = entry
+    return by_name

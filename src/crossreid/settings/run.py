@@ -9,7 +9,7 @@ from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.settings.data import NOT_PART_OF_DATA, DataConfig
-from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, from_plain, setting
+from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, from_plain, key_below, setting
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig
 
@@ -206,7 +206,9 @@ class RunConfig(TrainConfig):
     @property
     def choices(self) -> Choices:
         """What was chosen by name."""
-        people = self.people["name"] if self.data.embedded and isinstance(self.people, Mapping) else None
+        people = None
+        if self.data.embedded and isinstance(self.people, Mapping):
+            people = self.people["name"]
         return Choices(self.model.name, self.data.name, self.protocol.name, self.row, self.preset, self.scale, people)
 
     @property
@@ -289,20 +291,22 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
     A number of iterations that one of them leaves to its dataset is no difference.
     """
-    first, second = _flat(one), _flat(other)
-    found = []
-    for key in sorted({*first, *second}):
-        here, there = first.get(key), second.get(key)
+    values_here = _flat(one)
+    values_there = _flat(other)
+    sentences = []
+    for key in sorted({*values_here, *values_there}):
+        here = values_here.get(key)
+        there = values_there.get(key)
         unknown = key == "model.iterations_per_epoch" and None in (here, there)
         if here != there and not unknown:
-            found.append(f"{key} is {there} there and {here} here")
-    return found
+            sentences.append(f"{key} is {there} there and {here} here")
+    return sentences
 
 
 def _flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        key = f"{place}.{name}" if place else str(name)
+        key = key_below(place, str(name))
         if isinstance(value, Mapping) and value:
             flat |= _flat(value, key)
         else:

@@ -9,6 +9,8 @@ from typing import Any
 
 from hydra.errors import OverrideParseException
 
+from crossreid.settings.fields import key_below
+
 _OVERRIDE = re.compile(r"Could not override '([^']+)'")
 _ADD = re.compile(r"Could not append to config. An item is already at '([^']+)'")
 _CHOICE = re.compile(r"Could not find '([^']+)'|Could not load '([^']+)'")
@@ -57,10 +59,19 @@ def explain(
     if choice:
         group, _, name = (choice[1] or choice[2]).partition("/")
         return _no_choice(group, name, choices(group))
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("full_key:", "object_type=", "reference_type="))]
-    told = _own_words(" ".join(kept)).rstrip(".")
-    return f"These settings do not fit together: {told}." if told else "These settings do not fit together."
+    reason = _own_words(_without_details(text)).rstrip(".")
+    if reason:
+        return f"These settings do not fit together: {reason}."
+    return "These settings do not fit together."
+
+
+def _without_details(text: str) -> str:
+    """A message without OmegaConf's lines on keys and types."""
+    lines = []
+    for line in text.splitlines():
+        if not line.strip().startswith(("full_key:", "object_type=", "reference_type=")):
+            lines.append(line)
+    return " ".join(lines)
 
 
 def _own_words(text: str) -> str:
@@ -92,9 +103,8 @@ def _of_a_value(text: str) -> str:
     """The sentence for a value that its setting cannot have; empty for another mistake."""
     wrong = _WRONG_TYPE.search(text)
     if wrong:
-        key = _FULL_KEY.search(text)
         kind = _KINDS.get(wrong[3], wrong[3])
-        return f"{key[1] if key else 'A setting'} is '{wrong[1]}': give {kind}."
+        return f"{_key_in(text)} is '{wrong[1]}': give {kind}."
     merged = _MERGED.search(text)
     if merged:
         return _unfitting(merged[1].lstrip("+~"), merged[2])
@@ -112,9 +122,18 @@ def unreadable(word: str) -> str:
 
 def _unresolved(text: str) -> str:
     """A reference, ``${...}``, to what is not there."""
+    return (
+        f"{_key_in(text)} refers by ${{...}} to something that is not there: give the value itself, or put the text into "
+        "quotes."
+    )
+
+
+def _key_in(text: str) -> str:
+    """The setting that OmegaConf's message is of; ``A setting`` where it names none."""
     key = _FULL_KEY.search(text)
-    place = key[1] if key else "A setting"
-    return f"{place} refers by ${{...}} to something that is not there: give the value itself, or put the text into quotes."
+    if key is None:
+        return "A setting"
+    return key[1]
 
 
 def _unfitting(key: str, message: str) -> str:
@@ -143,8 +162,9 @@ _UNFITTING = {
 
 def _no_setting(key: str, known: Sequence[str]) -> str:
     near = get_close_matches(key, known, n=1, cutoff=0.6)
-    guess = f"did you mean {near[0]}?" if near else "--cfg job prints all of them."
-    return f"There is no setting '{key}': {guess}"
+    if near:
+        return f"There is no setting '{key}': did you mean {near[0]}?"
+    return f"There is no setting '{key}': --cfg job prints all of them."
 
 
 def _no_choice(group: str, name: str, options: Sequence[str]) -> str:
@@ -161,7 +181,7 @@ def keys_of(values: Mapping[str, Any], place: str = "") -> list[str]:
     """All keys of nested values, groups included."""
     keys = []
     for name, value in values.items():
-        key = f"{place}.{name}" if place else str(name)
+        key = key_below(place, str(name))
         keys.append(key)
         if isinstance(value, Mapping):
             keys.extend(keys_of(value, key))

@@ -31,7 +31,9 @@ def packaged_conf() -> Path:
     """The folder of config files: inside an installed wheel, or at the top of the repository."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "conf"
-    return inside if inside.is_dir() else package.parents[1] / "conf"
+    if inside.is_dir():
+        return inside
+    return package.parents[1] / "conf"
 
 
 def has_file(group: str, name: str) -> bool:
@@ -52,8 +54,10 @@ def is_choice(group: str, name: str) -> bool:
 def choices_of(group: str) -> list[str]:
     """All choices of a group, those of its subfolders too (``lba/full`` of ``experiment``): files, and what is stored."""
     folder = packaged_conf() / group
-    names = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
-    return sorted(names | set(_stored_choices(group)))
+    names = set(_stored_choices(group))
+    for path in folder.rglob("*.yaml"):
+        names.add(path.relative_to(folder).with_suffix("").as_posix())
+    return sorted(names)
 
 
 def _stored_choices(group: str) -> list[str]:
@@ -64,8 +68,9 @@ def _stored_choices(group: str) -> list[str]:
     for name in stored:
         if name.endswith(".yaml"):
             names.append(name.removesuffix(".yaml"))
-        else:
-            names += [f"{name}/{inner}" for inner in _stored_choices(f"{group}/{name}")]
+            continue
+        for choice in _stored_choices(f"{group}/{name}"):
+            names.append(f"{name}/{choice}")
     return names
 
 
@@ -153,5 +158,7 @@ def register_folder(folder: str) -> None:
 
 def _package(text: str) -> str | None:
     """The package that a file's first line names, as Hydra reads it."""
-    first = text.lstrip().splitlines()[0] if text.strip() else ""
-    return first.removeprefix(PACKAGE_HEADER).strip() if first.startswith(PACKAGE_HEADER) else None
+    start = text.lstrip()
+    if not start.startswith(PACKAGE_HEADER):
+        return None
+    return start.splitlines()[0].removeprefix(PACKAGE_HEADER).strip()

@@ -42,7 +42,10 @@ class AuxiliaryCurve:
 
     def rows(self) -> list[tuple[str, RetrievalResult]]:
         """Rows of a table."""
-        return [("untransferred", self.untransferred), *((f"n = {size}", point) for size, point in self.points.items())]
+        rows = [("untransferred", self.untransferred)]
+        for size, point in self.points.items():
+            rows.append((f"n = {size}", point))
+        return rows
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
@@ -79,10 +82,14 @@ def _score(run: Restored, module: CMSSFT, sizes: list[int], embeddings: Embeddin
     protocol = run.protocols.test[0]
     count = len(protocol.queries(embeddings))
     device = run.trainer.strategy.root_device
-    smaller = sorted({size for size in sizes if size < count})
+    groups: dict[int, int | None] = {}
+    for size in sorted(set(sizes)):
+        if size < count:
+            groups[size] = size
+    groups[count] = None  # all queries at once
     points = {}
-    for size in [*smaller, count]:
-        scorer = module.transfer_scorer(size if size < count else None, device)
+    for size, group in groups.items():
+        scorer = module.transfer_scorer(group, device)
         try:
             points[size] = protocol(embeddings, scorer)
         except NotScoredError as error:

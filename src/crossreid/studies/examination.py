@@ -75,19 +75,7 @@ def protocol_sizes(protocols: ProtocolSet, dataset: ReIDDataset) -> dict[str, tu
 
 def show(examined: ExaminedDataset, data: DataConfig) -> None:
     """Tables of counts, of names and of what was left out, what the protocol makes of it, then the findings, a line each."""
-    table = Table(title=f"{data.name} at {data.folder}", title_justify="left")
-    for heading in ("split", "camera", "ids", "expected", "images", "expected", ""):
-        table.add_column(heading, justify="left" if heading in ("split", "") else "right")
-    for row in examined.findings.counts:
-        ids, images, mark = "-", "-", ""
-        if row.expected is not None:
-            ids, images = str(row.expected.ids), str(row.expected.images)
-            mark = "ok" if row.right else "differs"
-        style = "" if row.right else "red"
-        table.add_row(
-            row.split, str(row.camera), str(row.found.ids), ids, str(row.found.images), images, mark, style=style
-        )
-    console.print(table)
+    console.print(_table_of_counts(examined.findings, f"{data.name} at {data.folder}"))
     show_names(examined.findings)
     for key, (probes, gallery) in examined.sizes.items():
         console.print(f"{key}: {probes} probes, {gallery} gallery images")
@@ -97,24 +85,57 @@ def show(examined: ExaminedDataset, data: DataConfig) -> None:
             f"{use.images} {use.modality} images are deeper than 8 bits: values from {low:g} to {high:g}, of which {black:g} "
             f"becomes black and {white:g} white"
         )
-    findings = examined.findings.findings
-    for finding in findings:
-        style = "red" if finding.severity == "error" else "yellow"
-        console.print(f"{finding.severity} ({finding.kind}): {finding.message}", style=style)
-    errors = sum(finding.severity == "error" for finding in findings)
-    warnings = len(findings) - errors
+    errors = 0
+    warnings = 0
+    for finding in examined.findings.findings:
+        line = f"{finding.severity} ({finding.kind}): {finding.message}"
+        if finding.severity == "error":
+            errors += 1
+            console.print(line, style="red")
+        else:
+            warnings += 1
+            console.print(line, style="yellow")
     console.print(f"{examined.findings.images} images opened, {errors} errors, {warnings} warnings.")
+
+
+def _table_of_counts(findings: Examination, title: str) -> Table:
+    """Identities and images of every split and camera, beside what is expected; red where they differ."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("split")
+    for heading in ("camera", "ids", "expected", "images", "expected"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for row in findings.counts:
+        expected_ids = "-"
+        expected_images = "-"
+        mark = ""
+        style = ""
+        if row.expected is not None:
+            expected_ids = str(row.expected.ids)
+            expected_images = str(row.expected.images)
+            mark = "ok"
+        if not row.right:
+            mark = "differs"
+            style = "red"
+        ids = str(row.found.ids)
+        images = str(row.found.images)
+        table.add_row(row.split, str(row.camera), ids, expected_ids, images, expected_images, mark, style=style)
+    return table
 
 
 def show_names(findings: Examination) -> None:
     """What was understood of the files' names, with examples, and what was left out."""
-    for read in findings.names:
-        table = Table(title=f"{read.images} images named as {read.pattern}", title_justify="left")
+    for pattern in findings.names:
+        table = Table(title=f"{pattern.images} images named as {pattern.pattern}", title_justify="left")
         for heading in ("file", "split", "person", "camera", "modality"):
             table.add_column(heading, overflow="fold")
-        for example in read.examples:
-            person = "distractor" if example.role == "distractor" else str(example.pid)
-            split = example.split if example.role in ("any", "distractor") else f"{example.split} ({example.role})"
+        for example in pattern.examples:
+            person = str(example.pid)
+            split = str(example.split)
+            if example.role == "distractor":
+                person = "distractor"
+            elif example.role != "any":
+                split = f"{example.split} ({example.role})"
             table.add_row(example.file, split, person, str(example.camera), example.modality)
         console.print(table)
     if not findings.skipped:

@@ -83,12 +83,12 @@ class MeasuredMethods:
         }
 
 
-class _UsedParameters(TorchFunctionMode):
+class _ParameterUse(TorchFunctionMode):
     """Notes every parameter that a torch function is given."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: dict[int, nn.Parameter] = {}
+        self.parameters: dict[int, nn.Parameter] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -96,7 +96,7 @@ class _UsedParameters(TorchFunctionMode):
         kwargs = kwargs or {}
         for value in tree_leaves((args, kwargs)):
             if isinstance(value, nn.Parameter):
-                self.found[id(value)] = value
+                self.parameters[id(value)] = value
         return func(*args, **kwargs)
 
 
@@ -126,27 +126,32 @@ def measure(
         images = torch.full((count, 3, height, width), 0.5, device=device)
         return lambda: module.embed(images, modality)
 
-    used = {modality: parameters_used(embed(1, modality)) for modality in MODALITIES}
-    either = list({id(p): p for parameters in used.values() for p in parameters}.values())
-    counts: dict[str, int] = {modality: count_values(parameters) for modality, parameters in used.items()}
+    counts: dict[str, int] = {}
+    either: set[nn.Parameter] = set()
+    for modality in MODALITIES:
+        parameters = parameters_used(embed(1, modality))
+        counts[modality] = count_values(parameters)
+        either.update(parameters)
+    counts["either"] = count_values(list(either))
+    counts["scoring"] = 0
+    if isinstance(module, HasFurtherScorers):
+        counts["scoring"] = count_values(module.scoring_parameters())
+
+    times: dict[Modality, dict[int, list[float]]] = {}
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        times = {
-            modality: {
-                count: [1000 * seconds / count for seconds in timed(embed(count, modality), warmup, runs, device)]
-                for count in batches
-            }
-            for modality in MODALITIES
-        }
-    further = module.scoring_parameters() if isinstance(module, HasFurtherScorers) else []
-    scoring = count_values(further)
-    return Cost((height, width), {**counts, "either": count_values(either), "scoring": scoring}, times)
+        for modality in MODALITIES:
+            times[modality] = {}
+            for count in batches:
+                seconds_of_runs = timed(embed(count, modality), warmup, runs, device)
+                times[modality][count] = [1000 * seconds / count for seconds in seconds_of_runs]
+    return Cost((height, width), counts, times)
 
 
 def parameters_used(work: Callable[[], object]) -> list[nn.Parameter]:
     """The parameters that take part in ``work``, each once."""
-    with _UsedParameters() as seen:
+    with _ParameterUse() as use:
         work()
-    return list(seen.found.values())
+    return list(use.parameters.values())
 
 
 def count_values(parameters: Sequence[Tensor]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from crossreid.evaluation import RetrievalResult, average_splits, results_table,
 from crossreid.runs.folder import fingerprint
 from crossreid.runs.reading import Run, find_runs
 from crossreid.runs.results import UNTRAINED
+
+Kind = tuple[str, int]
+"""What runs of several splits have in common: a digest of their settings, and the seed."""
 
 
 @dataclass(frozen=True)
@@ -53,58 +57,78 @@ class AverageSplits(Callback):
 
     def _show(self, folder: Path) -> None:
         runs, missing = gather(folder)
-        means, refused = means_over_splits(runs)
+        means, reasons = means_over_splits(runs)
         for mean in means:
             path = folder / f"mean_{for_file_name(mean.label)}.json"
             write_results_json(path, mean.results, details=True)
             notice(f"Results: {path}")
         if means:
-            rows = [(mean.label, result) for mean in means for result in mean.results.values()]
+            rows = []
+            for mean in means:
+                for result in mean.results.values():
+                    rows.append((mean.label, result))
             console.print(results_table(rows, "mean over splits"))
         if missing:
             notice(f"Without results, so not in the mean: {', '.join(missing)}")
-        if refused:
-            raise DataError("; ".join(refused))
+        if reasons:
+            raise DataError("; ".join(reasons))
         if not means:
             raise DataError("no job left results.")
 
 
 def gather(folder: Path) -> tuple[list[Run], list[str]]:
     """Finished runs below a sweep's folder, and what is missing: jobs without a run, unfinished and unreadable runs."""
-    try:
+    runs: list[Run] = []
+    missing: list[str] = []
+    with suppress(ConfigError):  # no job has begun a run
         runs, unreadable = find_runs([folder])
-    except ConfigError:  # no job has begun a run
-        runs, unreadable = [], []
-    missing = [f"{problem.what} ({problem.note})" for problem in unreadable]
-    missing += [f"{run.folder.name} ({run.label}: {run.status})" for run in runs if not run.finished]
+        for problem in unreadable:
+            missing.append(f"{problem.what} ({problem.note})")
+    finished: list[Run] = []
+    for run in runs:
+        if run.finished:
+            finished.append(run)
+        else:
+            missing.append(f"{run.folder.name} ({run.label}: {run.status})")
     jobs = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
     for job in sorted(jobs, key=lambda path: int(path.name)):
         if not (job / "run.json").is_file():
             missing.append(f"job {job.name}")
-    return [run for run in runs if run.finished], missing
+    return finished, missing
 
 
 def means_over_splits(runs: Sequence[Run]) -> tuple[list[MeanOverSplits], list[str]]:
     """A mean for each row of runs that differ in the split alone, and why others have none."""
-    alike: dict[tuple[str, int], list[Run]] = {}
+    runs_of: dict[Kind, list[Run]] = {}
     for run in runs:
-        alike.setdefault((_settings_but_split(run), run.seed), []).append(run)
-    labels = _labels(alike)
-    means = []
-    refused = []
-    for kind, of_kind in alike.items():
-        by_row: dict[str, dict[str, list[RetrievalResult]]] = {}
-        for run in _newest_of_each_split(of_kind):
-            for row, results in run.results.items():
-                for key, result in results.items():
-                    by_row.setdefault(_variant(row, run), {}).setdefault(key, []).append(result)
-        for variant, by_key in by_row.items():
-            label = f"{labels[kind]}/{variant}" if variant else labels[kind]
+        kind = (_settings_but_split(run), run.seed)
+        runs_of.setdefault(kind, []).append(run)
+    labels = _labels(runs_of)
+    means: list[MeanOverSplits] = []
+    reasons: list[str] = []
+    for kind, runs_of_kind in runs_of.items():
+        for variant, results_by_key in _results_by_row(_newest_of_each_split(runs_of_kind)).items():
+            label = labels[kind]
+            if variant:
+                label = f"{label}/{variant}"
             try:
-                means.append(MeanOverSplits(label, {key: average_splits(results) for key, results in by_key.items()}))
+                averages = {key: average_splits(results) for key, results in results_by_key.items()}
             except DataError as error:
-                refused.append(f"{label}: {error}")
-    return means, refused
+                reasons.append(f"{label}: {error}")
+            else:
+                means.append(MeanOverSplits(label, averages))
+    return means, reasons
+
+
+def _results_by_row(runs: Sequence[Run]) -> dict[str, dict[str, list[RetrievalResult]]]:
+    """Variant -> protocol key -> its results, one a run."""
+    by_row: dict[str, dict[str, list[RetrievalResult]]] = {}
+    for run in runs:
+        for row, results in run.results.items():
+            by_key = by_row.setdefault(_variant(row, run), {})
+            for key, result in results.items():
+                by_key.setdefault(key, []).append(result)
+    return by_row
 
 
 def _settings_but_split(run: Run) -> str:
@@ -113,17 +137,19 @@ def _settings_but_split(run: Run) -> str:
     return f"{run.name}/{fingerprint({**run.config, 'seed': 0, 'data': data})}"
 
 
-def _labels(kinds: dict[tuple[str, int], list[Run]]) -> dict[tuple[str, int], str]:
+def _labels(runs_of: dict[Kind, list[Run]]) -> dict[Kind, str]:
     """What each mean is called: the runs' name, the seed where there are several, else a part of the settings' digest."""
-    names = {kind: runs[0].name for kind, runs in kinds.items()}
-    seeds = {seed for _, seed in kinds}
-    if len(seeds) > 1:
-        names = {kind: f"{name}, seed {kind[1]}" for kind, name in names.items()}
-    times = Counter(names.values())
-    labels = {}
-    for kind, name in names.items():
-        digest = kind[0].rpartition("/")[2][:6]
-        labels[kind] = f"{name} [{digest}]" if times[name] > 1 else name
+    seeds = {seed for _, seed in runs_of}
+    labels: dict[Kind, str] = {}
+    for kind, runs in runs_of.items():
+        labels[kind] = runs[0].name
+        if len(seeds) > 1:
+            labels[kind] += f", seed {kind[1]}"
+    times = Counter(labels.values())
+    for kind, label in labels.items():
+        if times[label] > 1:
+            digest = kind[0].rpartition("/")[2]
+            labels[kind] = f"{label} [{digest[:6]}]"
     return labels
 
 

@@ -73,7 +73,8 @@ class IterationCheckpoint(pl.Callback):
         begun = pl_module.iteration
         opens_phase = begun > 0 and pl_module.place[1] == 0
         due = begun > 0 and begun % self.every == 0
-        stop, over = self.interruption.asked, self.clock.spent
+        stop = self.interruption.asked
+        over = self.clock.spent
         if trainer.world_size > 1:  # all ranks stop at one iteration, or some would wait for the others for ever
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
             if self.clock.budget is not None:
@@ -162,8 +163,9 @@ def reason(error: Exception) -> str:
     """What a mistake in settings is, in words; another exception, which damage raises, says no more than that."""
     if isinstance(error, CrossReIDError):
         return str(error)
-    missing = f"{error} is missing, so " if isinstance(error, KeyError) else ""
-    return f"{missing}it is damaged; use another one."
+    if isinstance(error, KeyError):
+        return f"{error} is missing, so it is damaged; use another one."
+    return "it is damaged; use another one."
 
 
 def load_weights(module: CrossModalityModule[Any], state: dict[str, Any], path: Path) -> None:
@@ -189,8 +191,9 @@ def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], pa
     for name, weight in state.items():
         if not isinstance(weight, torch.Tensor) or weight.layout != torch.strided or weight.is_complex():
             raise CheckpointError(f"The checkpoint '{path}' is damaged: '{name}' holds no weights; use another one.")
-    missing, surplus = sorted(set(own) - set(state)), sorted(set(state) - set(own))
-    odd = sorted(name for name in set(own) & set(state) if own[name].shape != state[name].shape)
+    missing = sorted(own.keys() - state.keys())
+    surplus = sorted(state.keys() - own.keys())
+    odd = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
     for problem, names in (("lacks", missing), ("has unknown", surplus), ("has another shape of", odd)):
         if names:
             raise CheckpointError(

@@ -76,9 +76,11 @@ def check_files(*settings: Any) -> None:
             continue
         if isinstance(part, BackboneConfig):
             check_weights(part, "model.backbone")
-        if permutations := getattr(part, "permutations", None):
+        permutations = getattr(part, "permutations", None)
+        if permutations:
             GalleryPermutations.from_mat(Path(permutations))
-        check_files(*(getattr(part, entry.name) for entry in fields(part)))
+        for entry in fields(part):
+            check_files(getattr(part, entry.name))
 
 
 def check_devices(config: TrainerConfig) -> None:
@@ -119,9 +121,11 @@ def device_count(config: TrainerConfig) -> int:
     """Processes on this machine that the settings ask for."""
     if isinstance(config.devices, list):
         return len(config.devices)
-    if str(config.devices) in ("auto", "-1"):
-        return max(1, torch.cuda.device_count()) if config.accelerator != "cpu" else 1
-    return int(config.devices)
+    if str(config.devices) not in ("auto", "-1"):
+        return int(config.devices)
+    if config.accelerator == "cpu":
+        return 1
+    return max(1, torch.cuda.device_count())
 
 
 def world_size(config: TrainerConfig) -> int:
@@ -160,8 +164,14 @@ def machine(device: torch.device) -> str:
     """What ``device`` is, in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} thread(s)"
+    return f"{_processor()}, {torch.get_num_threads()} thread(s)"
+
+
+def _processor() -> str:
+    """By the name that Linux lists, where it does."""
+    list_of_cores = Path("/proc/cpuinfo")
+    if list_of_cores.is_file():
+        for line in list_of_cores.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

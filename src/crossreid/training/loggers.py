@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +20,16 @@ from torchvision.utils import make_grid
 
 from crossreid.console import in_wandb_sweep, main_process, notice
 from crossreid.data.batches import PairedBatch
-from crossreid.errors import ConfigError, DataError
+from crossreid.errors import ConfigError
 from crossreid.escaping import for_csv, from_csv
 from crossreid.files import append_whole, write_atomically
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.folder import RunFolder
+from crossreid.runs.history import HEADER, as_csv, rows_of
 from crossreid.runs.results import Scores
 from crossreid.settings.run import RunConfig
-
-HEADER = ("iteration", "key", "value")
 
 
 class HistoryLogger(Logger):
@@ -68,58 +65,17 @@ class HistoryLogger(Logger):
         for key, value in metrics.items():
             if key != "iteration":
                 rows.append((step, for_csv(key), repr(float(value))))
-        append_whole(self.path, _as_csv(rows))
+        append_whole(self.path, as_csv(rows))
 
     def truncate(self, iteration: int) -> None:
         """Drop rows from ``iteration`` on, and final scores."""
         if not self.path.is_file():
             return
         kept: list[Sequence[Any]] = []
-        for step, key, value in _rows(self.path):
+        for step, key, value in rows_of(self.path):
             if step < iteration and not from_csv(key).startswith("test/"):
                 kept.append((step, key, value))
-        write_atomically(self.path, lambda stream: stream.write(_as_csv([HEADER, *kept])))
-
-
-def _as_csv(rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def read_history(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """history.csv as key -> [(iteration, value), ...]. A row that a kill has cut off is left out.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    history: dict[str, list[tuple[int, float]]] = {}
-    for iteration, key, value in _rows(path):
-        history.setdefault(from_csv(key), []).append((iteration, float(value)))
-    return history
-
-
-def _rows(path: Path) -> list[tuple[int, str, str]]:
-    """Whole rows of history.csv: iteration, key and value as it stands there."""
-    rows = []
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            for row in csv.reader(stream):
-                if len(row) == len(HEADER) and row[0].isdecimal() and _is_number(row[2]):
-                    rows.append((int(row[0]), row[1], row[2]))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"'{path}' cannot be read ({' '.join(str(error).split())[:160]}): remove it to go on."
-        ) from error
-    return rows
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        write_atomically(self.path, lambda stream: stream.write(as_csv([HEADER, *kept])))
 
 
 def make_wandb(config: RunConfig, plain: dict[str, Any], run: RunFolder, run_id: str | None) -> WandbLogger:
@@ -252,9 +208,13 @@ def figure_data(module: CrossModalityModule[Any], batch: PairedBatch) -> dict[st
     if not isinstance(module, HasFigureData):
         return {}
     with evaluating(module):
-        visible, infrared, pids = (part.to(module.device) for part in batch[:3])
-        shown = module.figure_data(PairedBatch(visible, infrared, pids, batch.iteration))
-    return {name: value.cpu() for name, value in shown.items()}
+        on_device = batch._replace(
+            visible=batch.visible.to(module.device),
+            infrared=batch.infrared.to(module.device),
+            pids=batch.pids.to(module.device),
+        )
+        data = module.figure_data(on_device)
+    return {name: value.cpu() for name, value in data.items()}
 
 
 def finish_wandb(exit_code: int) -> None:

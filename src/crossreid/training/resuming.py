@@ -11,7 +11,7 @@ from torch.optim import SGD, Optimizer
 
 from crossreid.errors import CheckpointError
 from crossreid.methods.base import CrossModalityModule
-from crossreid.runs.folder import shortened
+from crossreid.runs.folder import first_three
 from crossreid.settings.run import RunConfig, differences, identity_of
 
 PLAYER_STATES = "optimizer_parameters"
@@ -54,14 +54,14 @@ def _check_settings(ours: Mapping[str, Any], path: Path, config: RunConfig, modu
         raise CheckpointError(
             f"The checkpoint '{path}' was not written by a run of crossreid: resume from one in the run's own folder."
         )
-    found = differences(identity_of(config.to_plain()), identity_of(ours["config"]))
+    unlike = differences(identity_of(config.to_plain()), identity_of(ours["config"]))
     built_by = {"method": ours["method"], "model": ours["model"], "seed": ours["seed"]}  # what loading goes by
     here = {"method": config.model.name, "model": config.model.plain(), "seed": config.seed}
-    found = list(dict.fromkeys([*found, *differences(here, built_by)]))
-    if found:
+    unlike = list(dict.fromkeys([*unlike, *differences(here, built_by)]))  # each once
+    if unlike:
         raise CheckpointError(
-            f"The checkpoint '{path}' is of other settings than this run ({shortened(found)}): resume from a checkpoint of "
-            "this run."
+            f"The checkpoint '{path}' is of other settings than this run ({first_three(unlike)}): resume from a checkpoint "
+            "of this run."
         )
     if ours["num_identities"] != module.num_identities:
         raise CheckpointError(
@@ -74,7 +74,8 @@ def _check_counters(
     checkpoint: Mapping[str, Any], path: Path, config: RunConfig, module: CrossModalityModule[Any]
 ) -> None:
     """The iteration is one of this training, and the trainer's own count and the phase say the same."""
-    ours, length = checkpoint["crossreid"], config.model.iterations
+    ours = checkpoint["crossreid"]
+    length = config.model.iterations
     iteration = ours["iteration"]
     if type(iteration) is not int or not 0 <= iteration <= length:
         raise CheckpointError(
@@ -101,8 +102,8 @@ def _check_counters(
 
 def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossModalityModule[Any]) -> None:
     """There is a state for every optimizer, of its own parameters, as full as it was saved."""
-    made: Any = module.configure_optimizers()
-    optimizers, schedulers = made
+    optimizers_and_schedulers: Any = module.configure_optimizers()
+    optimizers, schedulers = optimizers_and_schedulers
     states = checkpoint["optimizer_states"]
     if len(states) != len(optimizers) or len(checkpoint["lr_schedulers"]) != len(schedulers):
         raise CheckpointError(
@@ -116,14 +117,15 @@ def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossMo
                 f"The checkpoint '{path}' holds an optimizer state for {name} that is not of its parameters: resume from "
                 "another one."
             )
-    held = player_states(module, states)
-    told = checkpoint["crossreid"].get(PLAYER_STATES)
-    if told is not None and dict(told) != held:
-        lost = [name for name in held if told.get(name) != held[name]]
+    counts = player_states(module, states)
+    counts_when_saved = checkpoint["crossreid"].get(PLAYER_STATES)
+    if counts_when_saved is not None and dict(counts_when_saved) != counts:
+        incomplete = [name for name in counts if counts_when_saved.get(name) != counts[name]]
         raise CheckpointError(
-            f"The checkpoint '{path}' lacks a part of the optimizer state of {', '.join(lost)}: resume from another one."
+            f"The checkpoint '{path}' lacks a part of the optimizer state of {', '.join(incomplete)}: resume from another "
+            "one."
         )
-    if module.iteration and not any(held.values()) and any(map(_remembers, optimizers)):
+    if module.iteration and not any(counts.values()) and any(map(_remembers, optimizers)):
         raise CheckpointError(
             f"The optimizer states of the checkpoint '{path}' are empty after {module.iteration} iterations: resume from "
             "another one."
@@ -138,17 +140,17 @@ def _remembers(optimizer: Optimizer) -> bool:
 def _fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
     """A saved state has the groups of an optimizer, and tensors of its parameters' shapes."""
     groups = state["param_groups"]
-    if [len(group["params"]) for group in groups] != [len(group["params"]) for group in optimizer.param_groups]:
+    if len(groups) != len(optimizer.param_groups):
         return False
     parameters: dict[int, torch.Tensor] = {}
     for ours, theirs in zip(optimizer.param_groups, groups, strict=True):
-        if set(ours) - set(theirs):
+        if len(ours["params"]) != len(theirs["params"]) or set(ours) - set(theirs):
             return False
         parameters |= dict(zip(theirs["params"], ours["params"], strict=True))
-    for number, kept in state["state"].items():
+    for number, values in state["state"].items():
         if number not in parameters:
             return False
-        for value in kept.values():
+        for value in values.values():
             of_weights = isinstance(value, torch.Tensor) and value.dim() > 0
             if of_weights and value.shape != parameters[number].shape:
                 return False

@@ -46,16 +46,24 @@ def embed_dataset(trainer: pl.Trainer, module: CrossModalityModule[Any], data: R
 
 def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) -> Embeddings:
     """Features of some rows of a dataset, with who, where and what they show."""
-    records = [dataset.records[row] for row in rows]
+    per_image = []
+    paths = []
+    for row in rows:
+        record = dataset.records[row]
+        per_image.append(
+            (record.pid, record.camid, record.modality == "infrared", record.frame, ROLES.index(record.role))
+        )
+        paths.append(str(record.path))
+    columns = np.array(per_image, dtype=np.int64).reshape(-1, 5)  # of no image at all too
     return Embeddings(
         features=features,
-        pids=[r.pid for r in records],  # type: ignore[arg-type]
-        camids=[r.camid for r in records],  # type: ignore[arg-type]
-        infrared=[r.modality == "infrared" for r in records],  # type: ignore[arg-type]
-        frames=[r.frame for r in records],  # type: ignore[arg-type]
+        pids=columns[:, 0],
+        camids=columns[:, 1],
+        infrared=columns[:, 2],
+        frames=columns[:, 3],
         rows=rows,
-        paths=tuple(str(r.path) for r in records),
-        roles=[ROLES.index(r.role) for r in records],  # type: ignore[arg-type]
+        paths=tuple(paths),
+        roles=columns[:, 4],
     )
 
 
@@ -138,13 +146,14 @@ def score_all(
     progress: bool = False,
 ) -> list[Scores]:
     """Score by each of a method's scorers: first its own row (``""``), with pairings if asked for, then the others."""
-    own = score(name, embeddings, protocols, scorers[""], pairs=pairs, reported=reported, progress=progress)
-    others = [
-        score(name, embeddings, protocols, scorer, variant=variant, progress=progress)
-        for variant, scorer in scorers.items()
-        if variant
-    ]
-    return [own, *(row for row in others if row.results)]
+    rows = [score(name, embeddings, protocols, scorers[""], pairs=pairs, reported=reported, progress=progress)]
+    for variant, scorer in scorers.items():
+        if not variant:
+            continue
+        row = score(name, embeddings, protocols, scorer, variant=variant, progress=progress)
+        if row.results:
+            rows.append(row)
+    return rows
 
 
 def show(scores: Sequence[Scores], *, title: str) -> None:

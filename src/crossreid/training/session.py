@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,11 +13,20 @@ from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.building import Scored, build_protocols, build_scorers
+from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
 from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
-from crossreid.runs.folder import BEST, LAST, RunFolder, differences_from, finish_run, shortened, start_run, tell_ranks
+from crossreid.runs.folder import (
+    BEST,
+    LAST,
+    RunFolder,
+    differences_from,
+    finish_run,
+    first_three,
+    start_run,
+    tell_ranks,
+)
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
@@ -71,6 +81,8 @@ class Session:
             tell_ranks(self.run)
         self.began = True
         trainer = self._make_trainer(resumed_at)
+        notice(_announce_scoring(self.config, self.protocols))
+        notice(_announce_place(self.config, self.run, machine(trainer.strategy.root_device)))
         self._now("scoring the untrained network")
         before = self._score_untrained(trainer)
         self._now("training")
@@ -97,7 +109,8 @@ class Session:
 
     def farewell(self, stop: Stopped) -> str:
         """What to say of a run that was stopped: how far it came, what there is of it, how to go on."""
-        place, by = self.run.path, name_of(stop.signum)
+        place = self.run.path
+        by = name_of(stop.signum)
         if not self.began:
             return f"Stopped by {by} while {self.doing}: the run had not begun."
         if self.run.checkpoint and self.run.finished:
@@ -111,10 +124,12 @@ class Session:
         if self.doing != "training" or not self.config.model.trains:
             trained = "" if self.doing.startswith("scoring the untrained") else "; the training is complete"
             return f"Stopped by {by} while {self.doing}{trained}: {again}"
-        at, saved = self.module.iteration, self._saved_at
-        if at == saved:
-            return f"Stopped at iteration {at} by {by}, which is saved: {again}"
-        return f"Stopped at iteration {at} by {by}; the last checkpoint is of iteration {saved}: {again}"
+        iteration = self.module.iteration
+        if iteration == self._saved_at:
+            return f"Stopped at iteration {iteration} by {by}, which is saved: {again}"
+        return (
+            f"Stopped at iteration {iteration} by {by}; the last checkpoint is of iteration {self._saved_at}: {again}"
+        )
 
     def _now(self, doing: str) -> None:
         """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
@@ -173,8 +188,9 @@ class Session:
         if self.run.checkpoint is None:
             return 0
         checkpoint = read_checkpoint(self.run.checkpoint)
-        if found := differences_from(self.run.path, self.config.to_plain()):  # now that the dataset has said its part
-            raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {shortened(found)}.")
+        unlike = differences_from(self.run.path, self.config.to_plain())  # now that the dataset has said its part
+        if unlike:
+            raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {first_three(unlike)}.")
         trial = self._make_module()  # a copy: the row before training keeps its weights
         check_resumable(checkpoint, self.run.checkpoint, self.config, trial)
         load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
@@ -226,8 +242,9 @@ class Session:
         with self.interruption.put_off():
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         if self.selection:
-            best, place = self.selection.best, self.run.path / BEST
-            load_weights(self.module, read_checkpoint(place)["state_dict"], place)
+            best = self.selection.best
+            path = self.run.path / BEST
+            load_weights(self.module, read_checkpoint(path)["state_dict"], path)
             notice(
                 f"Chosen on the validation identities: iteration {best['iteration']:.0f} "
                 f"(mAP {100 * best['mAP']:.1f}, Rank-1 {100 * best['rank1']:.1f})"
@@ -236,15 +253,17 @@ class Session:
     @property
     def _saved_at(self) -> int:
         """Iteration of ``last.ckpt``."""
-        saved = self._checkpoints.saved_at
-        return self._resumed_at if saved is None else saved
+        if self._checkpoints.saved_at is None:
+            return self._resumed_at
+        return self._checkpoints.saved_at
 
     # ------------------------------------------------------------------ scores and figures
 
     def _score_untrained(self, trainer: pl.Trainer) -> list[Scores]:
         """The method's own row before training, where asked for; by default on the embedded set only."""
-        asked = self.config.report.untrained
-        wanted = self.config.data.embedded if asked is None else asked
+        wanted = self.config.report.untrained
+        if wanted is None:
+            wanted = self.config.data.embedded
         if not wanted or not self.config.model.trains:
             return []
         embeddings = embed_dataset(trainer, self.module, self.data)
@@ -308,32 +327,52 @@ class Session:
             log_image(wandb_logger, f"figures/{path.stem}", str(path), self.module.iteration)
 
     def _say_where(self) -> None:
+        place = shlex.quote(str(self.run.path))
         notice(f"Results, checkpoints and figures: {self.run.path}")
         if self.config.logger.name == "wandb" and self.config.logger.offline:
-            notice(f"W&B, offline: wandb sync {self.run.path}/wandb/offline-run-*")
+            notice(f"W&B, offline: wandb sync {place}/wandb/offline-run-*")
+        notice(f"Score it on another dataset: python -m crossreid.evaluate checkpoint={place} data=...")
+        notice(f"Beside published numbers: python -m crossreid.report runs={place}")
+
+
+def _announce_scoring(config: RunConfig, protocols: ProtocolSet) -> str:
+    """Which weights are scored at the end, and how."""
+    keys = ", ".join(protocol.key for protocol in protocols.test)
+    weights = "the last weights" if config.selection.name == "last" else "the weights that were best in validation"
+    return f"Scored at the end: {weights}, by {keys}"
+
+
+def _announce_place(config: RunConfig, run: RunFolder, where: str) -> str:
+    """Where it runs and writes."""
+    precision = "" if config.trainer.precision == "32-true" else f" in {config.trainer.precision}"
+    kept = f"; a checkpoint every {config.trainer.checkpoint_every} iterations" if config.model.trains else ""
+    return f"Runs on {where}{precision}, writes to {run.path}{kept}"
 
 
 def _describe(data: ReIDDataModule) -> str:
     """What was found on disk."""
-    dataset, counts = data.dataset, []
+    dataset = data.dataset
+    counts = []
     for split, rows in dataset.splits.items():
         people = len(dataset.people(split))
         infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
         counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
     unpaired = data.index.unpaired
-    left_out = f"; {len(unpaired)} ids with one modality only are not trained on" if unpaired else ""
-    return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}{left_out}"
+    if unpaired:
+        counts.append(f"{len(unpaired)} ids with one modality only are not trained on")
+    return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}"
 
 
 def _announce(config: RunConfig) -> str:
     """What will be done, in a line: the label beside what it stands for, and how long it is."""
-    told = [f"method {config.model.name}"]
+    choices = [f"method {config.model.name}"]
     for name, choice in (("row", config.row), ("preset", config.preset), ("scale", config.scale)):
         if choice:
-            told.append(f"{name} {choice}")
-    told.append(f"seed {config.seed}")
+            choices.append(f"{name} {choice}")
+    choices.append(f"seed {config.seed}")
+    start = f"{config.label}: {', '.join(choices)}"
     if not config.model.trains:
-        return f"{config.label}: {', '.join(told)}; nothing is trained"
+        return f"{start}; nothing is trained"
     phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
     epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
-    return f"{config.label}: {', '.join(told)}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    return f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"

@@ -6,17 +6,20 @@ Needs the extra ``viz`` (matplotlib, scikit-learn).
 from crossreid.visualization.auxiliary_curve import auxiliary_curve
 from crossreid.visualization.comparison_chart import Panel, Point, comparison_chart
 from crossreid.visualization.embedding_map import embedding_map
+from crossreid.visualization.learning import learning_curves
 from crossreid.visualization.methods import method_figures
 from crossreid.visualization.pictures import picture_grid
 from crossreid.visualization.ranked import ranked_gallery
-from crossreid.visualization.style import save
+from crossreid.visualization.style import as_png, save
 
 __all__ = [
     "Panel",
     "Point",
+    "as_png",
     "auxiliary_curve",
     "comparison_chart",
     "embedding_map",
+    "learning_curves",
     "method_figures",
     "picture_grid",
     "ranked_gallery",

@@ -59,13 +59,15 @@ class Panel:
 
 
 def comparison_chart(panels: Sequence[Panel]) -> Figure:
-    """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right, in percent."""
+    """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right if any, in percent."""
     heights = [panel.height for panel in panels]
-    figure = Figure(figsize=(11, 0.9 * len(panels) + 0.35 * sum(heights)), layout="constrained")
-    axes = figure.subplots(len(panels), 2, squeeze=False, sharex="row", height_ratios=heights)
-    for panel, (left, right) in zip(panels, axes, strict=True):
-        _draw_plain(left, panel)
-        _draw_others(right, panel)
+    columns = 2 if any(panel.others for panel in panels) else 1
+    figure = Figure(figsize=(5.5 * columns, 0.9 * len(panels) + 0.35 * sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), columns, squeeze=False, sharex="row", height_ratios=heights)
+    for panel, sides in zip(panels, axes, strict=True):
+        _draw_plain(sides[0], panel)
+        if columns > 1:
+            _draw_others(sides[1], panel)
     for axis in axes[-1]:
         axis.set_xlabel("Rank-1 in percent: mean, 95 % over identities; ticks are seeds, dots chance", fontsize=8)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,24 +68,33 @@ class ReIDDataset:
         Raises:
             DataError: the dataset lacks one of them, or none is named.
         """
-        absent = [name for name in splits if name not in self.splits]
-        if absent or not splits:
-            lacking = absent[0] if absent else "train"
-            there = ", ".join(self.splits) or "none"
-            raise DataError(
-                f"{self.name} at '{self.root}' has no split '{lacking}' (splits there: {there}): add its folder or list."
-            )
+        if not splits:
+            raise DataError(self._no_split("train"))
+        for name in splits:
+            if name not in self.splits:
+                raise DataError(self._no_split(name))
         return np.sort(np.concatenate([self.splits[name] for name in splits]))
+
+    def _no_split(self, name: str) -> str:
+        there = ", ".join(self.splits) or "none"
+        return f"{self.name} at '{self.root}' has no split '{name}' (splits there: {there}): add its folder or list."
 
     def without(self, rows: Collection[int]) -> ReIDDataset:
         """The same records, of which no split has these rows."""
         left_out = np.fromiter(rows, dtype=np.int64, count=len(rows))
-        return replace(self, splits={split: np.setdiff1d(kept, left_out) for split, kept in self.splits.items()})
+        splits = {}
+        for split, rows_of_split in self.splits.items():
+            splits[split] = np.setdiff1d(rows_of_split, left_out)
+        return replace(self, splits=splits)
 
     def people(self, split: str) -> set[int]:
         """The identities of a split, without distractors."""
-        records = [self.records[row] for row in self.splits[split]]
-        return {record.pid for record in records if record.role != "distractor"}
+        people: set[int] = set()
+        for row in self.splits[split]:
+            record = self.records[row]
+            if record.role != "distractor":
+                people.add(record.pid)
+        return people
 
     def remarks(self) -> list[str]:
         """What a person should know of how the set was read: its notes, and what was left out; a sentence each."""
@@ -98,12 +108,16 @@ class ReIDDataset:
 
         With ``shared_cameras`` the names are ``train visible``, ``train infrared`` and so on.
         """
-        found = {split: [self.records[row] for row in rows] for split, rows in self.splits.items()}
-        if self.shared_cameras:
-            found = {
-                f"{split} {m}": [r for r in rs if r.modality == m] for split, rs in found.items() for m in MODALITIES
-            }
-        return {name: count_cameras(records) for name, records in found.items()}
+        counts: dict[str, dict[int, CameraCount]] = {}
+        for split, rows in self.splits.items():
+            records = [self.records[row] for row in rows]
+            if not self.shared_cameras:
+                counts[split] = count_cameras(records)
+                continue
+            for modality in MODALITIES:
+                of_modality = [record for record in records if record.modality == modality]
+                counts[f"{split} {modality}"] = count_cameras(of_modality)
+        return counts
 
 
 def as_records(images: Iterable[FoundImage]) -> tuple[ImageRecord, ...]:
@@ -121,13 +135,16 @@ def as_records(images: Iterable[FoundImage]) -> tuple[ImageRecord, ...]:
 def count_cameras(images: Iterable[ImageRecord | FoundImage]) -> dict[int, CameraCount]:
     """Identities and images per camera; distractors are images, and no identities."""
     pids: dict[int, set[int]] = {}
-    counts: dict[int, int] = {}
+    totals: Counter[int] = Counter()
     for image in images:
-        seen = pids.setdefault(image.camid, set())
+        totals[image.camid] += 1
+        of_camera = pids.setdefault(image.camid, set())
         if image.role != "distractor":
-            seen.add(image.pid)
-        counts[image.camid] = counts.get(image.camid, 0) + 1
-    return {camid: CameraCount(len(pids[camid]), counts[camid]) for camid in sorted(pids)}
+            of_camera.add(image.pid)
+    counts: dict[int, CameraCount] = {}
+    for camid in sorted(totals):
+        counts[camid] = CameraCount(len(pids[camid]), totals[camid])
+    return counts
 
 
 def verify_counts(found: SplitCounts, expected: SplitCounts, *, advice: str) -> None:

@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from crossreid.data.datasets.base import FoundImage, ReIDDataset, as_records
 from crossreid.data.datasets.lists import (
@@ -73,6 +74,7 @@ SPLIT_FOLDERS: Mapping[str, str] = {
     "gallery": "test",
     "bounding_box_test": "test",
 }
+SPLITS = ("train", "val", "test")
 ROLE_FOLDERS: Mapping[str, Role] = {"query": "query", "gallery": "gallery", "bounding_box_test": "gallery"}
 MODALITY_FOLDERS: Mapping[str, Modality] = {
     **dict.fromkeys(("visible", "rgb", "vis", "color"), MODALITIES[0]),
@@ -130,63 +132,96 @@ def read_folder(
     if not is_folder(root):
         raise DataError(f"There is no image folder '{root}': set data.root to the folder that holds your images.")
     skipped = Skipped()
-    read = [image for place in _places(root, skipped) for image in _images_of(place, skipped)]
-    found = [image for image in read if not (image.place.split == "train" and image.distractor)]
-    for image in read:
-        if image.place.split == "train" and image.distractor:
-            skipped.add("distractor (0000), not trained on", image.path)
-    if not found:
-        raise DataError(
-            f"There are no images in '{root}': they lie in one folder a person, or are named <person>_c<camera>_... as "
-            f"in Market-1501; files end in {', '.join(sorted(IMAGE_SUFFIXES))}."
-        )
-    require_one_numbering([(image.path, image.reading) for image in found])
-    _require_one_source(root, found, modality, infrared_cameras)
-    pids = _identities(found)
-    _require_separate_splits(found, pids, complain)
+    images = _all_images(root, skipped)
+    require_one_numbering([(image.path, image.reading) for image in images])
+    _require_one_source(root, images, modality, infrared_cameras)
+    pids = _identities(images)
+    _require_separate_splits(images, pids, complain)
 
-    seen = [_modality_of(image, modality, infrared_cameras) for image in found]
-    cameras, notes = _cameras(found, seen)
-    images = []
-    for image, seen_as, camera, pid in zip(found, seen, cameras, pids, strict=True):
-        role: Role = "distractor" if image.distractor else image.place.role
-        images.append(FoundImage(image.path, pid, camera, seen_as, role))
-    records = as_records(images)
+    modalities = [_modality_of(image, modality, infrared_cameras) for image in images]
+    cameras, notes = _cameras(images, modalities)
+    found = []
+    for image, pid, camera, image_modality in zip(images, pids, cameras, modalities, strict=True):
+        role = image.place.role
+        if image.distractor:
+            role = "distractor"
+        found.append(FoundImage(image.path, pid, camera, image_modality, role))
+    records = as_records(found)
 
-    by_path = {image.path: image for image in found}
-    split_of = [by_path[record.path].place.split for record in records]
-    way_of = [by_path[record.path].reading.pattern.name for record in records]
-    in_order = [split for split in dict.fromkeys(SPLIT_FOLDERS.values()) if split in split_of]
+    image_of = {image.path: image for image in images}
+    rows_of_split: dict[str, list[int]] = {}
+    rows_of_pattern: dict[str, list[int]] = {}
+    for record in records:
+        image = image_of[record.path]
+        rows_of_split.setdefault(image.place.split, []).append(record.row)
+        rows_of_pattern.setdefault(image.reading.pattern.name, []).append(record.row)
     return ReIDDataset(
         name=name,
         root=root,
         records=records,
-        splits={split: np.flatnonzero([other == split for other in split_of]) for split in in_order},
-        names={way: np.flatnonzero([other == way for other in way_of]) for way in dict.fromkeys(way_of)},
+        splits={split: _as_rows(rows_of_split[split]) for split in SPLITS if split in rows_of_split},
+        names={pattern: _as_rows(rows) for pattern, rows in rows_of_pattern.items()},
         skipped=skipped.by_reason(),
-        notes=(*notes, *_notes_on_people(found)),
+        notes=(*notes, *_notes_on_people(images)),
     )
+
+
+def _as_rows(rows: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.array(rows, dtype=np.int64)
 
 
 # ---------------------------------------------------------------------- what lies where
 
 
+def _all_images(root: Path, skipped: Skipped) -> list[_Image]:
+    """The images of all splits; distractors that would be trained on are counted and left out.
+
+    Raises:
+        DataError: there is none.
+    """
+    images_of_places: list[_Image] = []
+    for place in _places(root, skipped):
+        images_of_places += _images_of(place, skipped)
+    images = []
+    for image in images_of_places:
+        if image.distractor and image.place.split == "train":
+            skipped.add("distractor (0000), not trained on", image.path)
+        else:
+            images.append(image)
+    if not images:
+        raise DataError(
+            f"There are no images in '{root}': they lie in one folder a person, or are named <person>_c<camera>_... as "
+            f"in Market-1501; files end in {', '.join(sorted(IMAGE_SUFFIXES))}."
+        )
+    return images
+
+
 def _places(root: Path, skipped: Skipped) -> list[_Place]:
     """Folders of people, by split and modality."""
-    folders = list_folders(root)
-    named = [folder for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
+    splits, others = _part_by_name(list_folders(root), SPLIT_FOLDERS)
     _refuse_files(root, SPLIT_FOLDERS, "a split's images")
-    if not named:
+    if not splits:
         return _places_of_split(root, "test", "any")
-    for folder in folders:
-        if folder not in named:
-            skipped.add("folder beside those of the splits", folder)
+    for folder in others:
+        skipped.add("folder beside those of the splits", folder)
     _count_images_beside(root, skipped)
     places = []
-    for folder in named:
+    for folder in splits:
         word = folder.name.lower()
         places += _places_of_split(folder, SPLIT_FOLDERS[word], ROLE_FOLDERS.get(word, "any"))
     return places
+
+
+def _part_by_name(folders: Sequence[Path], names: Mapping[str, object]) -> tuple[list[Path], list[Path]]:
+    """Folders that have one of the names, whatever the capital letters, and the others."""
+    named = []
+    others = []
+    for folder in folders:
+        if folder.name.lower() in names:
+            named.append(folder)
+        else:
+            others.append(folder)
+    return named, others
 
 
 def _count_images_beside(folder: Path, skipped: Skipped) -> None:
@@ -196,22 +231,21 @@ def _count_images_beside(folder: Path, skipped: Skipped) -> None:
 
 
 def _places_of_split(folder: Path, split: str, role: Role) -> list[_Place]:
-    folders = list_folders(folder)
-    named = [inside for inside in folders if inside.name.lower() in MODALITY_FOLDERS]
+    modalities, others = _part_by_name(list_folders(folder), MODALITY_FOLDERS)
     _refuse_files(folder, MODALITY_FOLDERS, "a modality's images")
-    if named and len(named) < len(folders):
-        strangers = some(inside.name for inside in folders if inside not in named)
+    if not modalities:
+        return [_Place(folder, split, role, None)]
+    if others:
+        strangers = some(other.name for other in others)
         raise DataError(
             f"'{folder}' holds folders of modalities and others ({strangers}): put people into the modalities' folders."
         )
-    if not named:
-        return [_Place(folder, split, role, None)]
     beside = list_images(folder, beside_folders=True)
     if beside:
         raise DataError(
             f"'{folder}' holds folders of modalities and an image ({beside[0].name}): put it into one of the folders."
         )
-    return [_Place(inside, split, role, MODALITY_FOLDERS[inside.name.lower()]) for inside in named]
+    return [_Place(inside, split, role, MODALITY_FOLDERS[inside.name.lower()]) for inside in modalities]
 
 
 def _refuse_files(folder: Path, names: Mapping[str, object], what: str) -> None:
@@ -230,17 +264,18 @@ def _images_of(place: _Place, skipped: Skipped) -> list[_Image]:
             f"'{place.folder}' holds both images ({flat[0].name}) and folders ({folders[0].name}): keep either one folder "
             "a person, or all images in one folder."
         )
-    if folders:
-        images = [image for folder in folders for image in _images_of_person(folder, place, skipped)]
-    else:
-        images = [_Image(path, place, _person_in(path), read_name(path)) for path in flat]
-    kept = []
+    images: list[_Image] = []
+    for folder in folders:
+        images += _images_of_person(folder, place, skipped)
+    for path in flat:
+        images.append(_Image(path, place, _person_in(path), read_name(path)))
+    images_of_people = []
     for image in images:
         if image.reading.junk or JUNK.fullmatch(image.person):
             skipped.add("junk (person -1)", image.path)
         else:
-            kept.append(image)
-    return kept
+            images_of_people.append(image)
+    return images_of_people
 
 
 def _images_of_person(folder: Path, place: _Place, skipped: Skipped) -> list[_Image]:
@@ -275,29 +310,37 @@ def _require_one_source(
         raise ConfigError(f"A modality is {' or '.join(MODALITIES)}, not {modality!r}.")
     if modality is not None and infrared_cameras is not None:
         raise ConfigError("Give either the modality of all images or the infrared cameras, not both.")
-    by_folder = [image for image in images if image.place.modality is not None]
     by_argument = modality is not None or infrared_cameras is not None
-    if by_folder and by_argument:
-        raise ConfigError(
-            f"The modality is said twice: by the folder of '{by_folder[0].path}' and by an argument; leave the argument out."
-        )
-    if len(by_folder) < len(images) and not by_argument:
-        first = next(image for image in images if image.place.modality is None)
-        raise ConfigError(
-            f"Nothing says whether '{first.path}' is visible or infrared: put images into folders visible and infrared, or "
-            "give the modality of all images or the list of infrared cameras."
-        )
-    if infrared_cameras is None:
-        return
-    cameras = sorted({image.reading.camera for image in images if image.reading.camera is not None})
+    for image in images:
+        by_folder = image.place.modality is not None
+        if by_folder and by_argument:
+            raise ConfigError(
+                f"The modality is said twice: by the folder of '{image.path}' and by an argument; leave the argument out."
+            )
+        if not by_folder and not by_argument:
+            raise ConfigError(
+                f"Nothing says whether '{image.path}' is visible or infrared: put images into folders visible and infrared, "
+                "or give the modality of all images or the list of infrared cameras."
+            )
+    if infrared_cameras is not None:
+        _require_cameras(root, images, infrared_cameras)
+
+
+def _require_cameras(root: Path, images: Sequence[_Image], infrared_cameras: Sequence[int]) -> None:
+    """File names have the cameras that are said to be infrared."""
+    cameras: set[int] = set()
+    for image in images:
+        if image.reading.camera is not None:
+            cameras.add(image.reading.camera)
     if not cameras:
         raise ConfigError(
             f"Infrared cameras are given, but no file name in '{root}' has a camera, such as c3_0001.jpg."
         )
-    if absent := sorted(set(infrared_cameras) - set(cameras)):
+    absent = sorted(set(infrared_cameras) - cameras)
+    if absent:
         raise ConfigError(
-            f"data.infrared_cameras names {some(absent)}, but the file names in '{root}' have the cameras {some(cameras)}: "
-            "name cameras that there are."
+            f"data.infrared_cameras names {some(absent)}, but the file names in '{root}' have the cameras "
+            f"{some(sorted(cameras))}: name cameras that there are."
         )
 
 
@@ -309,23 +352,23 @@ def _modality_of(image: _Image, modality: Modality | None, infrared_cameras: Seq
     return MODALITIES[image.reading.camera in (infrared_cameras or ())]
 
 
-def _cameras(images: Sequence[_Image], seen: Sequence[Modality]) -> tuple[list[int], list[str]]:
+def _cameras(images: Sequence[_Image], modalities: Sequence[Modality]) -> tuple[list[int], list[str]]:
     """The camera of each image, and what is to be said of the cameras.
 
     A number in both modalities is two cameras: as one, they would lose their matches by the rule that leaves out images
     of the probe's person from the probe's camera.
     """
-    by_modality: dict[Modality, set[int]] = {modality: set() for modality in MODALITIES}
-    for image, modality in zip(images, seen, strict=True):
+    numbers: dict[Modality, set[int]] = {"visible": set(), "infrared": set()}
+    for image, modality in zip(images, modalities, strict=True):
         if image.reading.camera is not None:
-            by_modality[modality].add(image.reading.camera)
-    shared = sorted(by_modality["visible"] & by_modality["infrared"])
-    highest = max((camera for cameras in by_modality.values() for camera in cameras), default=0)
+            numbers[modality].add(image.reading.camera)
+    shared = sorted(numbers["visible"] & numbers["infrared"])
+    highest = max(numbers["visible"] | numbers["infrared"], default=0)
     start = 100
     while start <= highest:
         start *= 10
     cameras = []
-    for image, modality in zip(images, seen, strict=True):
+    for image, modality in zip(images, modalities, strict=True):
         camera = image.reading.camera
         if camera is None:
             camera = 1 + MODALITIES.index(modality)
@@ -334,11 +377,10 @@ def _cameras(images: Sequence[_Image], seen: Sequence[Modality]) -> tuple[list[i
         cameras.append(camera)
     if not shared:
         return cameras, []
-    infrared = sorted(by_modality["infrared"])
-    counted = some(f"{camera} as {camera + start}" for camera in infrared)
+    new_numbers = some(f"{camera} as {camera + start}" for camera in sorted(numbers["infrared"]))
     note = (
         f"Cameras {some(shared)} have visible and infrared images and are taken as two cameras each: the infrared ones are "
-        f"counted {counted}."
+        f"counted {new_numbers}."
     )
     return cameras, [note]
 
@@ -351,19 +393,29 @@ def _identities(images: Sequence[_Image]) -> list[int]:
     of them match.
     """
     people = sorted({image.person for image in images if not image.distractor})
-    if all(person.isdecimal() for person in people):
-        numbers = {person: int(person) for person in people}
-        if any(as_number(str(number)) is None for number in numbers.values()):
-            places = {number: place for place, number in enumerate(sorted({*numbers.values()}), start=1)}
-            numbers = {person: places[number] for person, number in numbers.items()}
-    else:
-        numbers = {person: place for place, person in enumerate(people, start=1)}
+    identity_of = _numbers_of(people)
     identities = []
     distractors = 0
     for image in images:
-        distractors += image.distractor
-        identities.append(-distractors if image.distractor else numbers[image.person])
+        if image.distractor:
+            distractors += 1
+            identities.append(-distractors)
+        else:
+            identities.append(identity_of[image.person])
     return identities
+
+
+def _numbers_of(people: Sequence[str]) -> dict[str, int]:
+    """Person -> identity, of names in ascending order."""
+    if not all(map(str.isdecimal, people)):
+        return {person: place for place, person in enumerate(people, start=1)}
+    numbers = {person: int(person) for person in people}
+    too_long = [number for number in numbers.values() if as_number(str(number)) is None]
+    if not too_long:
+        return numbers
+    in_order = sorted(set(numbers.values()))  # 7 and 007 are one person
+    places = {number: place for place, number in enumerate(in_order, start=1)}
+    return {person: places[number] for person, number in numbers.items()}
 
 
 def _require_separate_splits(images: Sequence[_Image], pids: Sequence[int], complain: Complain) -> None:

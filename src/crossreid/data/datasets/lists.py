@@ -82,7 +82,9 @@ def kind_of(path: Path) -> Kind:
         return "nothing"
     if stat.S_ISDIR(mode):
         return "folder"
-    return "file" if stat.S_ISREG(mode) else "something else"
+    if stat.S_ISREG(mode):
+        return "file"
+    return "something else"
 
 
 def is_folder(path: Path) -> bool:
@@ -116,7 +118,8 @@ def require_folders(root: Path, names: Iterable[str], advice: str, complain: Com
         raise DataError(
             f"There is no dataset folder '{root}': set data.root to the folder that holds {', '.join(names)}. {advice}"
         )
-    if missing := [name for name in names if not is_folder(root / name)]:
+    missing = [name for name in names if not is_folder(root / name)]
+    if missing:
         complain(f"The dataset folder '{root}' lacks {', '.join(missing)}. {advice}")
 
 
@@ -142,7 +145,11 @@ def list_entries(folder: Path) -> list[Path]:
 
 def list_folders(folder: Path) -> list[Path]:
     """Folders directly in a folder, by name; hidden ones are left out."""
-    return [path for path in list_entries(folder) if not _hidden(path) and kind_of(path) == "folder"]
+    folders = []
+    for path in list_entries(folder):
+        if not _hidden(path) and kind_of(path) == "folder":
+            folders.append(path)
+    return folders
 
 
 def list_images(folder: Path, skipped: Skipped | None = None, *, beside_folders: bool = False) -> list[Path]:
@@ -168,10 +175,13 @@ def list_images(folder: Path, skipped: Skipped | None = None, *, beside_folders:
                     f"'{path}' is a link that leads nowhere, or in a circle: restore the image, or remove it."
                 )
             images.append(path)
-        elif kind_of(path) != "folder":
-            skipped.add(f"ending {suffix} not known" if suffix else "name without an ending", path)
-        elif not beside_folders:
-            skipped.add("folder among images", path)
+        elif kind_of(path) == "folder":
+            if not beside_folders:
+                skipped.add("folder among images", path)
+        elif suffix:
+            skipped.add(f"ending {suffix} not known", path)
+        else:
+            skipped.add("name without an ending", path)
     return images
 
 
@@ -200,9 +210,8 @@ def read_text(path: Path, what: str) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"The {what} '{path}' cannot be read ({error.strerror or error}).") from error
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     try:
-        text = content.decode(encoding)
+        text = content.decode(_encoding_of(content))
     except UnicodeDecodeError as error:
         raise DataError(
             f"The {what} '{path}' is no text in UTF-8 or UTF-16; save it as UTF-8, or restore it."
@@ -212,6 +221,14 @@ def read_text(path: Path, what: str) -> str:
             f"The {what} '{path}' is no text in UTF-8 (it has null bytes); save it as UTF-8, or restore it."
         )
     return text
+
+
+def _encoding_of(content: bytes) -> str:
+    """By the byte order mark; UTF-8 without one."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding
+    return "utf-8"
 
 
 def read_ids(path: Path) -> frozenset[int]:
@@ -285,12 +302,15 @@ def camera_number(text: str, place: object) -> int:
 
 def shortened(text: str, most: int = 60) -> str:
     """Text of somebody else's in quotes, on one line, cut where it is long."""
-    shown = repr(text)
-    return shown if len(shown) <= most else f"{shown[: most - 4]}...'"
+    literal = repr(text)
+    if len(literal) <= most:
+        return literal
+    return f"{literal[: most - 4]}...'"
 
 
 def some(values: Iterable[object], limit: int = 8) -> str:
     """The first values, and how many more there are."""
-    listed = [str(value) for value in values]
-    rest = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + rest
+    words = list(map(str, values))
+    if len(words) <= limit:
+        return ", ".join(words)
+    return f"{', '.join(words[:limit])} and {len(words) - limit} more"

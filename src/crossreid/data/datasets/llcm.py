@@ -117,29 +117,31 @@ def read_llcm(
         DataError: a folder, a list or a listed image is missing, a list names an image of the other modality or without
             a camera, an identity is in both splits, a test identity has no image, or the counts differ from ``counts``.
     """
-    require_folders(
-        root, (*FOLDERS.values(), *(f"test_{short}" for short in FOLDERS.values()), "idx"), REQUEST, complain
-    )
-    train = [image for modality in FOLDERS for image in _training_images(root, modality, complain)]
+    require_folders(root, ("vis", "nir", "test_vis", "test_nir", "idx"), REQUEST, complain)
+    train: list[FoundImage] = []
+    for modality in FOLDERS:
+        train += _training_images(root, modality, complain)
     ids = read_ids(root / "idx" / "test_id.txt")
     skipped = Skipped()
-    test = [image for modality in FOLDERS for image in _test_images(root, modality, ids, skipped)]
-    if shared := sorted(ids & {image.pid for image in train}):
+    test: list[FoundImage] = []
+    for modality in FOLDERS:
+        test += _test_images(root, modality, ids, skipped)
+    shared = sorted(ids & {image.pid for image in train})
+    if shared:
         complain(
             f"The lists in '{root / 'idx'}' do not match: {some(shared)} stand in test_id.txt and in the training lists; "
             "restore the lists that came with the dataset."
         )
-    if absent := sorted(ids - {image.pid for image in test}):
+    absent = sorted(ids - {image.pid for image in test})
+    if absent:
         complain(
             f"test_id.txt lists {some(absent)}, but neither '{root / 'test_vis'}' nor 'test_nir' has images of them; "
             "restore the images, or the list that came with them."
         )
     records = as_records([*train, *test])
-    tested = {image.path for image in test}
-    splits = {
-        "train": np.array([r.row for r in records if r.path not in tested], dtype=np.int64),
-        "test": np.array([r.row for r in records if r.path in tested], dtype=np.int64),
-    }
+    test_paths = {image.path for image in test}
+    is_test = np.array([record.path in test_paths for record in records], dtype=np.bool_)
+    splits = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
     dataset = ReIDDataset(
         name=name,
         root=root,
@@ -165,7 +167,8 @@ def _training_images(root: Path, modality: Modality, complain: Complain) -> list
             raise DataError(
                 f"'{path}' names {shortened(name)} where '{folder}/<person>/<person>_c<camera>_<image>' belongs; restore it."
             )
-        pid, camid = person_number(match[1], path), camera_number(match[2], root / name)
+        pid = person_number(match[1], path)
+        camid = camera_number(match[2], root / name)
         if not is_image(root / name):
             complain(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
             continue
@@ -187,6 +190,8 @@ def _test_images(root: Path, modality: Modality, ids: frozenset[int], skipped: S
         camid = camera_number(number, camera)
         for pid in sorted(ids):
             folder = camera / f"{pid:04d}"
-            if is_folder(folder):
-                images += [FoundImage(path, pid, camid, modality) for path in list_images(folder, skipped)]
+            if not is_folder(folder):
+                continue
+            for path in list_images(folder, skipped):
+                images.append(FoundImage(path, pid, camid, modality))
     return images

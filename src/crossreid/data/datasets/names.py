@@ -107,16 +107,17 @@ def read_name(path: Path) -> NameReading:
     Raises:
         DataError: it says camera 0, a camera that is too large, or two cameras.
     """
-    marked = {camera_number(number, path) for number in _MARK.findall(path.name)}
-    if len(marked) > 1:
-        one, two = sorted(marked)[:2]
-        raise DataError(f"The name of '{path}' says camera {one} and camera {two}: leave one of them out.")
+    cameras = sorted({camera_number(number, path) for number in _MARK.findall(path.name)})
+    if len(cameras) > 1:
+        raise DataError(
+            f"The name of '{path}' says camera {cameras[0]} and camera {cameras[1]}: leave one of them out."
+        )
     for pattern in PATTERNS:
         match = pattern.pattern.fullmatch(path.name)
         if match is not None:
             return NameReading(pattern, match["person"], camera_number(match["camera"], path))
-    if marked:
-        return NameReading(MARKED, None, marked.pop())
+    if cameras:
+        return NameReading(MARKED, None, cameras[0])
     return NameReading(UNMARKED, None, None)
 
 
@@ -127,7 +128,11 @@ def require_one_numbering(readings: list[tuple[Path, NameReading]]) -> None:
         if reading.pattern.numbering == first.pattern.numbering:
             continue
         if "none" in (reading.pattern.numbering, first.pattern.numbering):
-            with_camera, without = (path, first_path) if reading.camera else (first_path, path)
+            with_camera = first_path
+            without = path
+            if reading.camera:
+                with_camera = path
+                without = first_path
             raise DataError(
                 f"'{with_camera}' has a camera in its name and '{without}' has no camera: name all images "
                 "c<camera>_..., or none."

@@ -18,7 +18,7 @@ Example:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -96,16 +96,22 @@ def read_regdb(
     if split not in REGDB_SPLITS:
         raise ConfigError(f"RegDB has the splits 1 to 10, not {split!r}.")
     require_folders(root, (*FOLDERS.values(), "idx"), REQUEST, complain)
-    wanted = REGDB_SPLITS if counts is not None else [t for t in REGDB_SPLITS if t == split or _any_list(root, t)]
     images: dict[str, FoundImage] = {}
-    lists = {t: _read_split(root, t, images, complain) for t in wanted}
+    lists: dict[int, _Lists] = {}
+    for number in REGDB_SPLITS:
+        # a complete copy has all ten; of another one, those that it has lists of
+        if counts is not None or number == split or _any_list(root, number):
+            lists[number] = _read_split(root, number, images, complain)
     records = as_records(images.values())
     if counts is not None:
         _verify(lists, len(records), counts)
     row_of = {record.path: record.row for record in records}
-    rows = {part: np.sort(np.array([row_of[i.path] for i in lists[split][part]], dtype=np.int64)) for part in PARTS}
+    splits = {}
+    for part in PARTS:
+        rows = [row_of[image.path] for image in lists[split][part]]
+        splits[part] = np.sort(np.array(rows, dtype=np.int64))
     names = {NAMES: np.arange(len(records), dtype=np.int64)}
-    return ReIDDataset(name=name, root=root, records=records, splits=rows, names=names)
+    return ReIDDataset(name=name, root=root, records=records, splits=splits, names=names)
 
 
 def _list_path(root: Path, part: str, modality: Modality, split: int) -> Path:
@@ -113,24 +119,30 @@ def _list_path(root: Path, part: str, modality: Modality, split: int) -> Path:
 
 
 def _any_list(root: Path, split: int) -> bool:
-    places = [_list_path(root, part, modality, split) for part in PARTS for modality in MODALITIES]
-    return any(kind_of(place) != "nothing" for place in places)
+    for part in PARTS:
+        for modality in MODALITIES:
+            if kind_of(_list_path(root, part, modality, split)) != "nothing":
+                return True
+    return False
 
 
 def _read_split(root: Path, split: int, images: dict[str, FoundImage], complain: Complain) -> _Lists:
     """The lists of one split; adds to ``images`` (path in the list -> image) what other splits had not named."""
     lists: dict[str, list[FoundImage]] = {}
     for part in PARTS:
-        by_modality = {m: _read_list(root, _list_path(root, part, m, split), m, images, complain) for m in MODALITIES}
-        visible, thermal = ({image.pid for image in by_modality[m]} for m in MODALITIES)
-        if differing := sorted(visible ^ thermal):
+        visible_list = _list_path(root, part, "visible", split)
+        thermal_list = _list_path(root, part, "infrared", split)
+        visible = _read_list(root, visible_list, "visible", images, complain)
+        thermal = _read_list(root, thermal_list, "infrared", images, complain)
+        in_one_only = sorted(_people(visible) ^ _people(thermal))
+        if in_one_only:
             complain(
-                f"'{_list_path(root, part, 'visible', split)}' and '{_list_path(root, part, 'infrared', split).name}' "
-                f"name different identities ({some(differing)} stand in one of them only); restore both lists."
+                f"'{visible_list}' and '{thermal_list.name}' name different identities ({some(in_one_only)} stand in one of "
+                "them only); restore both lists."
             )
-        lists[part] = by_modality["visible"] + by_modality["infrared"]
-    train, test = ({image.pid for image in lists[part]} for part in PARTS)
-    if shared := sorted(train & test):
+        lists[part] = visible + thermal
+    shared = sorted(_people(lists["train"]) & _people(lists["test"]))
+    if shared:
         complain(
             f"'{_list_path(root, 'train', 'visible', split)}' and '{_list_path(root, 'test', 'visible', split).name}' "
             f"share identities ({some(shared)}), so a test would know its people; restore both lists."
@@ -138,11 +150,15 @@ def _read_split(root: Path, split: int, images: dict[str, FoundImage], complain:
     return lists
 
 
+def _people(images: Iterable[FoundImage]) -> set[int]:
+    return {image.pid for image in images}
+
+
 def _read_list(
     root: Path, path: Path, modality: Modality, images: dict[str, FoundImage], complain: Complain
 ) -> list[FoundImage]:
     pattern = re.compile(rf"{FOLDERS[modality]}/(\d+)/[^/]+", re.ASCII)
-    listed = []
+    images_of_list = []
     for name in read_image_list(path):
         match = pattern.fullmatch(name)
         if match is None:
@@ -155,19 +171,26 @@ def _read_list(
                 complain(f"The image '{root / name}' is missing, which '{path.name}' names; restore it.")
                 continue
             images[name] = FoundImage(root / name, pid, CAMERAS[modality], modality)
-        listed.append(images[name])
-    if not listed:
+        images_of_list.append(images[name])
+    if not images_of_list:
         raise DataError(f"The list '{path}' names no image; restore it.")
-    return listed
+    return images_of_list
 
 
 def _verify(lists: Mapping[int, _Lists], total: int, counts: SplitCounts) -> None:
     """Every split holds what it must, and all of them divide the same images."""
-    parts = [(t, part) for t in lists for part in PARTS]
-    found = {f"split {t} {part}": count_cameras(lists[t][part]) for t, part in parts}
-    verify_counts(found, {f"split {t} {part}": counts[part] for t, part in parts}, advice=REQUEST)
-    each = sum(camera.images for part in counts.values() for camera in part.values())
-    if total != each:
+    found: dict[str, Mapping[int, CameraCount]] = {}
+    expected: dict[str, Mapping[int, CameraCount]] = {}
+    for split, parts in lists.items():
+        for part, images in parts.items():
+            found[f"split {split} {part}"] = count_cameras(images)
+            expected[f"split {split} {part}"] = counts[part]
+    verify_counts(found, expected, advice=REQUEST)
+    images_of_a_split = 0
+    for cameras in counts.values():
+        images_of_a_split += sum(count.images for count in cameras.values())
+    if total != images_of_a_split:
         raise DataError(
-            f"The ten splits name {total} different images where all of them should divide the same {each}. {REQUEST}"
+            f"The ten splits name {total} different images where all of them should divide the same {images_of_a_split}. "
+            f"{REQUEST}"
         )

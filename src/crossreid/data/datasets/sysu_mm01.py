@@ -14,6 +14,7 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -96,11 +97,15 @@ def read_sysu_mm01(
         DataError: the folder, a camera or an id list is missing, an id is in two splits or in no camera, or the counts
             differ from ``counts``.
     """
-    require_folders(root, (*(f"cam{camid}" for camid in CAMERAS), "exp"), REQUEST, complain)
+    folders = [f"cam{camid}" for camid in CAMERAS]
+    require_folders(root, [*folders, "exp"], REQUEST, complain)
     ids = _read_splits(root, complain)
     skipped = Skipped()
-    records = _list_records(root, {pid for split in ids.values() for pid in split}, skipped)
-    splits = {split: np.array([r.row for r in records if r.pid in pids], dtype=np.int64) for split, pids in ids.items()}
+    records = _list_records(root, frozenset().union(*ids.values()), skipped)
+    splits = {}
+    for split, pids in ids.items():
+        rows = [record.row for record in records if record.pid in pids]
+        splits[split] = np.array(rows, dtype=np.int64)
     names = {NAMES: np.arange(len(records), dtype=np.int64)}
     dataset = ReIDDataset(
         name=name, root=root, records=records, splits=splits, names=names, skipped=skipped.by_reason()
@@ -114,9 +119,12 @@ def read_sysu_mm01(
 def _read_splits(root: Path, complain: Complain) -> dict[str, frozenset[int]]:
     """Split -> available ids."""
     available = read_ids(root / "exp" / "available_id.txt")
-    ids = {split: read_ids(root / "exp" / f"{split}_id.txt") & available for split in SPLITS}
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
-        if shared := sorted(ids[first] & ids[second]):
+    ids = {}
+    for split in SPLITS:
+        ids[split] = read_ids(root / "exp" / f"{split}_id.txt") & available
+    for first, second in combinations(SPLITS, 2):
+        shared = sorted(ids[first] & ids[second])
+        if shared:
             complain(
                 f"The id lists in '{root / 'exp'}' do not match: {some(shared)} stand in both {first}_id.txt and "
                 f"{second}_id.txt; restore the lists that came with the dataset."
@@ -124,28 +132,31 @@ def _read_splits(root: Path, complain: Complain) -> dict[str, frozenset[int]]:
     return ids
 
 
-def _list_records(root: Path, pids: set[int], skipped: Skipped) -> tuple[ImageRecord, ...]:
+def _list_records(root: Path, pids: frozenset[int], skipped: Skipped) -> tuple[ImageRecord, ...]:
     """Records in the order camera, identity, file."""
     images: list[FoundImage] = []
     for camid, modality in CAMERAS.items():
-        for pid in pids:
+        for pid in sorted(pids):
             folder = root / f"cam{camid}" / f"{pid:04d}"
-            if is_folder(folder):
-                images += [FoundImage(path, pid, camid, modality) for path in list_images(folder, skipped)]
+            if not is_folder(folder):
+                continue
+            for path in list_images(folder, skipped):
+                images.append(FoundImage(path, pid, camid, modality))
     return as_records(images)
 
 
 def _require_images(dataset: ReIDDataset, ids: Mapping[str, frozenset[int]], complain: Complain) -> None:
     """Every listed identity has images, and every split that is listed has both modalities."""
     for split, pids in ids.items():
-        found = {dataset.records[row].pid for row in dataset.splits[split]}
-        if absent := sorted(pids - found):
+        absent = sorted(pids - dataset.people(split))
+        if absent:
             complain(
                 f"{split}_id.txt lists {some(absent)}, but no camera folder in '{dataset.root}' has images of them; "
                 "restore the images, or the list that came with them."
             )
         cameras = count_cameras(dataset.records[row] for row in dataset.splits[split])
-        if pids and {CAMERAS[camid] for camid in cameras} != {"visible", "infrared"}:
+        modalities = {CAMERAS[camid] for camid in cameras}
+        if pids and modalities != {"visible", "infrared"}:
             complain(
                 f"The {split} split in '{dataset.root}' has images of one modality only (cameras {some(cameras)}); "
                 "restore the other cameras' images."

@@ -65,8 +65,11 @@ class SysuLayout:
 
     def folders(self) -> dict[str, int]:
         """Images of each camera."""
-        roster = self.roster()
-        return {f"cam{c}": self.people.frames * sum(c in entry.cameras for entry in roster) for c in CAMERAS}
+        images = {f"cam{camera}": 0 for camera in CAMERAS}
+        for entry in self.roster():
+            for camera in entry.cameras:
+                images[f"cam{camera}"] += self.people.frames
+        return images
 
     def write_lists(self, folder: Path) -> None:
         """The splits and the gallery draw."""
@@ -82,9 +85,12 @@ class SysuLayout:
     def write_person(self, folder: Path, pid: int) -> None:
         """All cameras and frames of one identity."""
         entry = self.roster()[pid - 1]
-        shots = [(camera, frame) for camera in entry.cameras for frame in range(self.people.frames)]
-        paths = [folder / f"cam{camera}" / f"{pid:04d}" / f"{frame + 1:04d}.jpg" for camera, frame in shots]
-        missing = [(path, *shot) for path, shot in zip(paths, shots, strict=True) if not path.exists()]
+        missing: list[tuple[Path, int, int]] = []
+        for camera in entry.cameras:
+            for frame in range(self.people.frames):
+                path = folder / f"cam{camera}" / f"{pid:04d}" / f"{frame + 1:04d}.jpg"
+                if not path.exists():
+                    missing.append((path, camera, frame))
         if not missing:
             return
         figure = make_figure(sample_person(self.people.seed, pid))

@@ -71,26 +71,28 @@ class RegDBLayout:
             order = np.random.default_rng((self.people.seed, _STREAM, split)).permutation(self.people.ids) + 1
             for part, pids in (("train", order[:half]), ("test", order[half:])):
                 for modality, home, letter in MODALITIES:
-                    lines = [
-                        f"{home}/{pid}/{name} {label}\r\n"
-                        for label, pid in enumerate(pids)
-                        for name in self.names(int(pid), letter)
-                    ]
+                    lines = []
+                    for label, pid in enumerate(pids):
+                        for name in self.names(int(pid), letter):
+                            lines.append(f"{home}/{pid}/{name} {label}\r\n")
                     path = folder / "idx" / f"{part}_{modality}_{split}.txt"
                     path.write_bytes("".join(lines).encode())
 
     def write_person(self, folder: Path, pid: int) -> None:
         """All pairs of one identity."""
-        paths = [
-            [folder / home / str(pid) / name for name in self.names(pid, letter)] for _, home, letter in MODALITIES
-        ]
-        frames = [n for n in range(self.people.frames) if not all(files[n].exists() for files in paths)]
-        if not frames:
+        paths: list[list[Path]] = []  # modality by modality, the files of all frames
+        for _, home, letter in MODALITIES:
+            paths.append([folder / home / str(pid) / name for name in self.names(pid, letter)])
+        missing_frames = []
+        for frame in range(self.people.frames):
+            if not all(files[frame].exists() for files in paths):
+                missing_frames.append(frame)
+        if not missing_frames:
             return
         figure = make_figure(sample_person(self.world, pid))
         for files in paths:
             files[0].parent.mkdir(exist_ok=True)
         size = (self.people.height, self.people.width)
-        for frame in frames:
+        for frame in missing_frames:
             for files, image in zip(paths, render_pair(figure, self.world, pid, frame, size), strict=True):
                 save_image(files[frame], Image.fromarray(image))

@@ -33,34 +33,47 @@ class RosterEntry:
 def make_roster(people: SyntheticPeople) -> list[RosterEntry]:
     """All identities in ascending order of pid; the splits are interleaved, as in SYSU-MM01."""
     rng = np.random.default_rng((people.seed, _STREAM))
-    sizes = (people.train_ids, people.val_ids, people.test_ids)
-    splits = [split for split, size in zip(SPLITS, sizes, strict=True) for _ in range(size)]
+    splits: list[Split] = []
+    for split, size in zip(SPLITS, (people.train_ids, people.val_ids, people.test_ids), strict=True):
+        splits += [split] * size
     order = rng.permutation(len(splits))
     indoor = iter(rng.permutation(people.test_ids) < round(_INDOOR_SHARE * people.test_ids))
-    return [
-        RosterEntry(pid, splits[place], _cameras(splits[place], indoor, rng))
-        for pid, place in enumerate(order, start=1)
-    ]
+    roster = []
+    for pid, place in enumerate(order, start=1):
+        split = splits[place]
+        roster.append(RosterEntry(pid, split, _cameras(split, indoor, rng)))
+    return roster
 
 
 def _cameras(split: Split, indoor: Iterator[np.bool_], rng: np.random.Generator) -> tuple[int, ...]:
+    """The cameras that one person passes; ``indoor`` says it of one test person after the other."""
     if split == "train":
-        seen = {camera for camera in CAMERAS if rng.random() < _TRAIN_SHARE[camera]}
-        seen |= set() if seen & INFRARED_CAMERAS else {3}
-        seen |= set() if seen - INFRARED_CAMERAS else {5}
+        cameras = {camera for camera in CAMERAS if rng.random() < _TRAIN_SHARE[camera]}
+        if not cameras & INFRARED_CAMERAS:  # both modalities, or nobody could be trained on
+            cameras.add(3)
+        if not cameras - INFRARED_CAMERAS:
+            cameras.add(5)
     elif split == "val":
-        seen = {3, 4} if rng.random() < _GAP else {3, 4, 5}
+        cameras = {3, 4, 5}
+        if rng.random() < _GAP:
+            cameras.remove(5)
     else:
-        seen = {1, 2, 3, 4, 5, 6} if next(indoor) else {3, 4, 5, 6}
+        cameras = {3, 4, 5, 6}
+        if next(indoor):
+            cameras |= {1, 2}
         if rng.random() < 3 * _GAP:
-            seen.remove(int(rng.integers(3, 7)))
-    return tuple(sorted(seen))
+            cameras.remove(int(rng.integers(3, 7)))
+    return tuple(sorted(cameras))
 
 
 def count_images(roster: list[RosterEntry], frames: int) -> dict[str, dict[str, dict[str, int]]]:
     """Numbers of identities and images: ``counts[split][camera]["ids" | "images"]``; keys are strings, as in JSON."""
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for split in SPLITS:
-        ids = {camera: sum(camera in e.cameras for e in roster if e.split == split) for camera in CAMERAS}
+        ids = dict.fromkeys(CAMERAS, 0)
+        for entry in roster:
+            if entry.split == split:
+                for camera in entry.cameras:
+                    ids[camera] += 1
         counts[split] = {str(camera): {"ids": n, "images": n * frames} for camera, n in ids.items()}
     return counts

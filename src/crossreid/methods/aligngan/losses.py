@@ -54,7 +54,10 @@ def joint_rejection(
         ImageMapPair(fake.images, real.maps),
         fake,
     ]
-    fake_terms = [least_squares(discriminator(pair.images, pair.maps), 0.0) for pair in fake_kinds]
+    fake_terms = []
+    for pair in fake_kinds:
+        logits = discriminator(pair.images, pair.maps)
+        fake_terms.append(least_squares(logits, 0.0))
     fake_term = torch.stack(fake_terms).mean()
     real_term = least_squares(discriminator(real.images, real.maps), 1.0)
     return 0.5 * (real_term + fake_term)

@@ -281,7 +281,10 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     @torch.no_grad()
     def _fake_infrared(self, visible: Tensor) -> Tensor:
         """Fake infrared for the feature generator, or the visible images themselves without pixel alignment."""
-        return self.to_infrared(visible) if self.config.pixel_alignment else visible
+        if not self.config.pixel_alignment:
+            return visible
+        fake: Tensor = self.to_infrared(visible)
+        return fake
 
     @torch.no_grad()
     def _untranslated_outputs(self, batch: PairedBatch) -> PixelOutputs:

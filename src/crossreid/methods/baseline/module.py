@@ -61,6 +61,8 @@ class Baseline(CrossModalityModule[BaselineConfig]):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """V (B, C) of the image, plus that of its mirror image with ``flip_test``; L2-normalised."""
-        encode = self.feature.vectors
-        vectors = mirrored_sum(encode, images) if self.config.flip_test else encode(images)
+        if self.config.flip_test:
+            vectors = mirrored_sum(self.feature.vectors, images)
+        else:
+            vectors = self.feature.vectors(images)
         return {"main": F.normalize(vectors.float(), dim=1)}

@@ -30,11 +30,11 @@ def across_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels
     Returns:
         A scalar >= 0; nan where an anchor has no positive or no negative.
     """
-    distance = unit_distances(anchors, others)
+    distance = unit_distances(anchors, others)  # (N, M)
     same, complete = pairs_by_identity(labels, other_labels)
-    nearest = distance.masked_fill(same, torch.inf).amin(1, keepdim=True)
-    violation = F.relu(margin + distance - nearest)
-    return nan_without_pairs(_mean_over(violation, same), complete)
+    nearest_negative = distance.masked_fill(same, torch.inf).amin(1, keepdim=True)  # (N, 1)
+    hinge = F.relu(margin + distance - nearest_negative)
+    return nan_without_pairs(_mean_over(hinge, same), complete)
 
 
 def intra_ranking(
@@ -57,16 +57,18 @@ def intra_ranking(
     Returns:
         A scalar >= 0; nan where an image has no positive or no negative.
     """
-    inside = unit_distances(others, others)
-    kin, has_negative = pairs_by_identity(other_labels, other_labels)  # each is its own positive
-    nearest = inside.masked_fill(kin, torch.inf).amin(1)  # (M,)
+    distance_within = unit_distances(others, others)  # D(o_j, o_k), (M, M)
+    same_within, has_negative = pairs_by_identity(other_labels, other_labels)  # each is its own positive
+    nearest_negative = distance_within.masked_fill(same_within, torch.inf).amin(1)  # of each o_j, (M,)
     if positive == "within":
-        pairs = kin & ~torch.eye(len(kin), dtype=torch.bool, device=kin.device)
-        violation = F.relu(margin + inside - nearest[:, None])
-        return nan_without_pairs(_mean_over(violation, pairs), has_negative & pairs.any(1))
+        itself = torch.eye(len(others), dtype=torch.bool, device=others.device)
+        pairs = same_within & ~itself
+        hinge = F.relu(margin + distance_within - nearest_negative[:, None])
+        return nan_without_pairs(_mean_over(hinge, pairs), has_negative & pairs.any(1))
+    distance_across = unit_distances(anchors, others)  # D(a_i, o_j), (N, M)
     same, complete = pairs_by_identity(labels, other_labels)
-    violation = F.relu(margin + unit_distances(anchors, others) - nearest[None, :])
-    return nan_without_pairs(_mean_over(violation, same), complete)
+    hinge = F.relu(margin + distance_across - nearest_negative[None, :])
+    return nan_without_pairs(_mean_over(hinge, same), complete & has_negative.all())
 
 
 def _mean_over(values: Tensor, pairs: Tensor) -> Tensor:

@@ -24,7 +24,8 @@ from crossreid.losses import exact_distances
 def affinity(a: Tensor, b: Tensor) -> Tensor:
     """d(a, b) of Eq. 7, a similarity: 1 - half the distance of unit vectors, (N, D) and (M, D) -> (N, M) in [0, 1].
 
-    An image's affinity to itself is exactly 1, with gradient 0: rounding would leave a root of nearly 0, without bounds.
+    An image's affinity to itself is exactly 1, with gradient 0: by a matrix product its distance would be the root of a
+    rounding error, whose gradient has no bounds.
     """
     distances = exact_distances(F.normalize(a, dim=1), F.normalize(b, dim=1))
     return 1 - 0.5 * distances
@@ -65,8 +66,9 @@ def dense_affinities(visible: tuple[Tensor, Tensor], infrared: tuple[Tensor, Ten
 def propagate(affinities: Tensor, projected: Tensor) -> Tensor:
     """Eq. 10 before the ReLU: ``D^-1/2 A D^-1/2 (Z W)`` with D the row sums of A; (N, N) and (N, D) -> (N, D)."""
     degrees = affinities.sum(1, keepdim=True)  # d_ii, (N, 1); above 0, since every image is its own neighbour
-    scale = degrees.rsqrt()
-    return scale * (affinities @ (scale * projected))
+    scale = degrees.rsqrt()  # the diagonal of D^-1/2: a factor for each row
+    neighbour_sum = affinities @ (scale * projected)  # A D^-1/2 Z W
+    return scale * neighbour_sum
 
 
 # ---------------------------------------------------------------- sparse, in chunks, without gradients
@@ -158,7 +160,7 @@ def nearest(rows: Tensor, columns: Tensor, k: int, *, groups: int = 1, same: boo
     neighbours = min(k, len(columns) // groups)
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
-        # Unit vectors: |a - b|^2 = 2 - 2 a b, made in place, since a block is the largest tensor here. Rounding may
+        # Unit vectors: |a - b|^2 = 2 - 2 a.b, made in place, since a block is the largest tensor here. Rounding may
         # leave it below 0.
         squared = torch.matmul(part, columns.T).mul_(-2).add_(2).clamp_(min=0)
         if same:
@@ -247,5 +249,6 @@ def _weighted_sum(neighbours: AffinityRows, scale: Tensor, projected: Tensor, *,
     first_rows = group_rows * torch.arange(b, device=projected.device)  # of each group in ``projected``, (b,)
     places = neighbours.columns + first_rows[:, None, None]  # (b, N, k)
     # embedding_bag adds up weighted rows without a tensor (b, N, k, D').
-    summed = F.embedding_bag(places.reshape(-1, k), projected, per_sample_weights=weights.reshape(-1, k), mode="sum")
-    return summed.view(b, rows, -1)
+    bags = places.reshape(-1, k)  # one bag of k rows for each of the b * N images
+    sums = F.embedding_bag(bags, projected, per_sample_weights=weights.reshape(-1, k), mode="sum")
+    return sums.view(b, rows, -1)

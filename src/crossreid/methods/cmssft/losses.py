@@ -1,7 +1,8 @@
-"""cm-SSFT's own losses: projection adversary, reconstruction (Eq. 15, 17), triplets (Eq. 3, 4).
+"""cm-SSFT's own losses: triplets (Eq. 3, 4), projection adversary (Eq. 15), reconstruction (Eq. 17).
 
-All values are float32 whatever the training precision. The adversaries minimise :func:`projection_loss` and Eq. 14, which
-is :func:`crossreid.losses.modality_loss`; the network subtracts what :mod:`crossreid.methods.cmssft.module` weighs of them.
+All values are float32 whatever the training precision. Classification (Eq. 2, 12) is
+:func:`crossreid.losses.identity_loss`, modality adaptation (Eq. 14) :func:`crossreid.losses.modality_loss`. Weights and
+signs (Eq. 18 to 20) stand in :mod:`crossreid.methods.cmssft.module`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ ByModality = dict[Modality, Tensor]
 
 
 def within_modality(vectors: ByModality, pids: Tensor, margin: float) -> Tensor:
-    """Eq. 3: batch-hard triplets inside each modality, the sum of two means; vectors (N, D), pids (N,)."""
+    """Eq. 3: batch-hard triplets inside each modality, the sum of two means; vectors (N, D), pids (N,).
+
+    Means, though the paper prints sums: only then is 0.5 of two terms (Eq. 18) as heavy as the classification.
+    """
     visible = euclidean_triplet(vectors["visible"], vectors["visible"], pids, pids, margin)
     infrared = euclidean_triplet(vectors["infrared"], vectors["infrared"], pids, pids, margin)
     return torch.stack([visible, infrared]).sum()
@@ -34,12 +38,12 @@ def projection_loss(guesses: ByModality, shared: ByModality, *, clip: float = 0.
     """Eq. 15: L2 distance of Theta P and H, mean over the images of both modalities.
 
     Args:
-        guesses: modality -> Theta P (N, D).
+        guesses: modality -> Theta P (N, D), what the specific feature says of the shared one.
         shared: modality -> H (N, D).
         clip: largest error of an image that counts; beyond it an image has no gradient. 0 for no limit.
     """
     visible_errors = (guesses["visible"].float() - shared["visible"].float()).norm(dim=1)  # (N,)
-    infrared_errors = (guesses["infrared"].float() - shared["infrared"].float()).norm(dim=1)
+    infrared_errors = (guesses["infrared"].float() - shared["infrared"].float()).norm(dim=1)  # (N,)
     errors = torch.cat([visible_errors, infrared_errors])
     if clip:
         errors = errors.clamp(max=clip)

@@ -54,6 +54,9 @@ from crossreid.randomness import torch_generator
 class CMSSFTFeatures:
     """What the network makes of a batch.
 
+    H and P are each a :class:`BlockOutput`: its ``vector``, before the batch norm, is what triplets compare; its
+    ``feature``, behind it, is what all others take: SSTN, adversaries, and the test.
+
     Attributes:
         images: modality -> normalised images (N, 3, h, w).
         maps: modality -> feature maps.
@@ -219,10 +222,13 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
             "infrared": self._reconstruct(features.maps["infrared"], "infrared"),
         }
         error = reconstruction_loss(reconstructions, features.images)
-        losses.add("reconstruction", error, self.config.reconstruction)
+        losses.add("reconstruction", error, self.config.reconstruction)  # lambda_1
 
     def _subtract_adversaries(self, losses: Losses, features: CMSSFTFeatures) -> None:
-        """Eq. 20: the network maximises what the adversaries minimise, within bounds."""
+        """Eq. 20, - lambda_2 L_ma - lambda_3 L_pa: the network maximises what the adversaries minimise.
+
+        Within bounds: as printed, growing features raise L_pa without end.
+        """
         cfg = self.config
         shared = _features_of(features.shared)
         if cfg.modality:

@@ -102,8 +102,8 @@ class TwoStreamExtractor(PretrainedParts):
 class TransferNetwork(nn.Module):
     """SSTN: Eq. 5-11, from shared and specific features to transferred ones T.
 
-    ``Z W`` is never made from zero-padded ``Z``: each segment has its own part of ``W``, and a modality adds up the parts
-    of the segments that it has.
+    ``Z W`` is never made from zero-padded ``Z``. W has a part for each segment of Eq. 5, ``W = [W_R; W_S; W_I]``, and the
+    padding zeros leave ``Z^R W = P^R W_R + H^R W_S`` and ``Z^I W = H^I W_S + P^I W_I``.
 
     Args:
         channels: D of the features that come in.
@@ -120,13 +120,16 @@ class TransferNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.k = k
-        parts: list[str] = []  # segments of Z in Eq. 5, there [visible-specific; shared; infrared-specific]
+        parts: list[str] = []
         if "shared" in segments:
-            parts.append("shared")
+            parts.append("shared")  # W_S
         if "specific" in segments:
-            parts.extend(MODALITIES)
-        self.weights = nn.ModuleDict({part: nn.Linear(channels, dim, bias=False) for part in parts})  # W
-        deviation = (2 / (len(parts) * channels)) ** 0.5  # Kaiming's, of W as one matrix
+            parts.extend(MODALITIES)  # W_R, W_I
+        self.weights = nn.ModuleDict()
+        for part in parts:
+            self.weights[part] = nn.Linear(channels, dim, bias=False)
+        inputs = len(parts) * channels  # W is one matrix: Kaiming's deviation is that of all its segments together
+        deviation = (2 / inputs) ** 0.5
         for layer in self.weights.values():
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight, 0.0, deviation)
@@ -194,10 +197,11 @@ class Projections(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.matrices = nn.ModuleDict({modality: nn.Linear(dim, dim, bias=False) for modality in MODALITIES})
-        for matrix in self.matrices.values():
-            assert isinstance(matrix, nn.Linear)
-            nn.init.zeros_(matrix.weight)
+        self.matrices = nn.ModuleDict()
+        for modality in MODALITIES:
+            theta = nn.Linear(dim, dim, bias=False)
+            nn.init.zeros_(theta.weight)
+            self.matrices[modality] = theta
 
     def forward(self, specific: Tensor, modality: Modality) -> Tensor:
         """Specific features (N, D) of one modality -> (N, D)."""

@@ -29,33 +29,35 @@ def add_alignment(losses: Losses, config: JSIAConfig, real: BothModalities, fake
         fake: predictions of their pairs, fake visible and fake infrared images, that follow them; degraded LR has the real
             ones follow each other.
     """
-    if config.instance_level:
-        real_visible, real_infrared = real
-        fake_visible, fake_infrared = fake
-        fixed = [[real_visible.logits], [real_infrared.logits]]  # one entry: the whole image
-        moved = [[fake_visible.logits], [fake_infrared.logits]]
-        _add_beside_others(losses, config, "il", fixed, moved, config.lambda_il)
-    if config.local_regions != "none":
-        followers = real if config.local_regions == "unpaired" else fake
-        fixed = [recognition.local for recognition in real]  # one entry a stripe
-        moved = [recognition.local for recognition in followers]
-        _add_beside_others(losses, config, "lr", fixed, moved, config.lambda_lr)
+    real_visible, real_infrared = real
+    fake_visible, fake_infrared = fake
+    if config.instance_level:  # Eq. 11: one region, the whole image
+        real_logits = [[real_visible.logits], [real_infrared.logits]]
+        fake_logits = [[fake_visible.logits], [fake_infrared.logits]]
+        _add_beside_others(losses, config, "il", real_logits, fake_logits, config.lambda_il)
+    if config.local_regions == "paired":  # Eq. 12: n regions, the stripes
+        real_logits = [real_visible.local, real_infrared.local]
+        fake_logits = [fake_visible.local, fake_infrared.local]
+        _add_beside_others(losses, config, "lr", real_logits, fake_logits, config.lambda_lr)
+    elif config.local_regions == "unpaired":  # degraded LR: row b's real images of both modalities in place of pairs
+        real_logits = [real_visible.local, real_infrared.local]
+        _add_beside_others(losses, config, "lr", real_logits, real_logits, config.lambda_lr)
 
 
 def _add_beside_others(
     losses: Losses,
     config: JSIAConfig,
     name: str,
-    fixed: Sequence[Sequence[Tensor]],
-    moved: Sequence[Sequence[Tensor]],
+    real: Sequence[Sequence[Tensor]],
+    pairs: Sequence[Sequence[Tensor]],
     weight: float,
 ) -> None:
     """A divergence, and what it is where each image is compared with one of another person."""
-    losses.add(name, jsia_losses.alignment(fixed, moved, kind=config.divergence), weight)
+    losses.add(name, jsia_losses.alignment(real, pairs, kind=config.divergence), weight)
     others = []
-    for entries in moved:
-        others.append([_of_next_identity(logits.detach(), config) for logits in entries])
-    losses.add(f"{name}_others", jsia_losses.alignment(fixed, others, kind=config.divergence).detach(), 0.0)
+    for logits_of_regions in pairs:  # of visible images, then of infrared ones
+        others.append([_of_next_identity(logits.detach(), config) for logits in logits_of_regions])
+    losses.add(f"{name}_others", jsia_losses.alignment(real, others, kind=config.divergence).detach(), 0.0)
 
 
 def add_unseen_divergence(

@@ -244,11 +244,14 @@ class JSIAConfig(MethodConfig):
 
     def _check_generated_size(self, place: str) -> None:
         """What decoders make of E_sl's maps, at a quarter of the image, has the size of the stream ``gan``."""
-        height, width = (side << self.generator.upsamplings for side in self.backbone.size)
+        height, width = self.backbone.size
+        enlargement = 1 << self.generator.upsamplings
         stream = self.streams["gan"]
-        if [stream.height * 4, stream.width * 4] != [height, width]:
+        # four times both sides: a size that is no multiple of 4 is none that the decoders make
+        if stream.height * 4 != height * enlargement or stream.width * 4 != width * enlargement:
             raise ConfigError(
-                f"Decoders make images of {height // 4}x{width // 4} ({place}.backbone.size / 4, doubled "
+                f"Decoders make images of {height * enlargement // 4}x{width * enlargement // 4} "
+                f"({place}.backbone.size / 4, doubled "
                 f"{self.generator.upsamplings} times), but {place}.streams.gan has {stream.height}x{stream.width}: change one "
                 "of them."
             )
@@ -256,7 +259,8 @@ class JSIAConfig(MethodConfig):
     def _check_layers(self, place: str) -> None:
         """Strided convolutions and stripes have something left to look at."""
         height, width = self.backbone.size
-        map_height, map_width = height // 4, width // 4
+        map_height = height // 4
+        map_width = width // 4
         latent_step = 1 << self.variation.halvings  # places of a map to one place of V's latent
         if self.unseen_ids and (map_height % latent_step or map_width % latent_step):
             raise ConfigError(

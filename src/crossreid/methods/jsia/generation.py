@@ -13,7 +13,7 @@ from crossreid.methods.jsia.config import JSIADiscriminatorConfig, JSIAGenerator
 from crossreid.nn.gan import from_gan_range, to_gan_range
 
 
-def _reflecting(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+def _convolution(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """A convolution that reflects at the border; keeps the size, or halves it with kernel 4 and stride 2."""
     return nn.Conv2d(channels, out, kernel, stride, padding=(kernel - 1) // 2, padding_mode="reflect")
 
@@ -24,17 +24,19 @@ class StyleEncoder(nn.Module):
     def __init__(self, config: JSIAGeneratorConfig) -> None:
         super().__init__()
         channels = config.style_channels
-        layers: list[nn.Module] = [_reflecting(3, channels, 7), nn.ReLU()]
+        layers: list[nn.Module] = [_convolution(3, channels, 7), nn.ReLU()]
         for _ in range(config.style_halvings):
             wider = min(2 * channels, 4 * config.style_channels)
-            layers += [_reflecting(channels, wider, 4, 2), nn.ReLU()]
+            layers += [_convolution(channels, wider, 4, 2), nn.ReLU()]
             channels = wider
         self.body = nn.Sequential(*layers)
         self.fc = nn.Linear(channels, config.style)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] -> (B, S)."""
-        style: Tensor = self.fc(self.body(to_gan_range(images)).mean(dim=(2, 3)))
+        maps = self.body(to_gan_range(images))
+        # the average forgets where things are: a style can hold colours, and no pose
+        style: Tensor = self.fc(maps.mean(dim=(2, 3)))
         return style
 
 
@@ -54,14 +56,14 @@ class AdaptiveBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _reflecting(channels, channels, 3)
-        self.second = _reflecting(channels, channels, 3)
+        self.first = _convolution(channels, channels, 3)
+        self.second = _convolution(channels, channels, 3)
 
     def forward(self, x: Tensor, parameters: Tensor) -> Tensor:
         """(B, C, h, w) and (B, 4, C): bias and gain of the first norm, bias and gain of the second."""
         bias1, gain1, bias2, gain2 = parameters.unbind(1)
-        changed = F.relu(adaptive_instance_norm(self.first(x), bias1, gain1))
-        return x + adaptive_instance_norm(self.second(changed), bias2, gain2)
+        hidden = F.relu(adaptive_instance_norm(self.first(x), bias1, gain1))
+        return x + adaptive_instance_norm(self.second(hidden), bias2, gain2)
 
 
 class SampleNorm(nn.Module):
@@ -106,17 +108,19 @@ class StyledDecoder(nn.Module):
         )
         steps: list[nn.Module] = []
         for _ in range(config.upsamplings):
-            steps += [nn.Upsample(scale_factor=2), _reflecting(channels, channels // 2, 5)]
-            channels //= 2
-            steps += [SampleNorm(channels), nn.ReLU()]
-        self.tail = nn.Sequential(*steps, _reflecting(channels, 3, 7), nn.Tanh())
+            half = channels // 2
+            steps += [nn.Upsample(scale_factor=2), _convolution(channels, half, 5), SampleNorm(half), nn.ReLU()]
+            channels = half
+        self.tail = nn.Sequential(*steps, _convolution(channels, 3, 7), nn.Tanh())
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         """Content (B, C, h, w), style (B, S) -> images in [0, 1]."""
-        parameters = self.adain(style).view(len(style), len(self.blocks), 4, content.shape[1])
+        channels = content.shape[1]
+        parameters = self.adain(style).view(len(style), len(self.blocks), 4, channels)
+        maps = content
         for index, block in enumerate(self.blocks):
-            content = block(content, parameters[:, index])
-        return from_gan_range(self.tail(content))
+            maps = block(maps, parameters[:, index])
+        return from_gan_range(self.tail(maps))
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -139,7 +143,7 @@ class MultiScaleDiscriminator(nn.Module):
         channels = 3
         for layer in range(config.layers):
             width = config.channels * 2**layer
-            layers += [_reflecting(channels, width, 4, 2), nn.LeakyReLU(0.2)]
+            layers += [_convolution(channels, width, 4, 2), nn.LeakyReLU(0.2)]
             channels = width
         return nn.Sequential(*layers, nn.Conv2d(channels, 1, 1))
 
@@ -170,15 +174,15 @@ class GenerationOutputs(NamedTuple):
     Attributes:
         contents: M^i of the real images (Eq. 2).
         styles: M^s of the real images (Eq. 1).
-        rebuilt: images from their own content and style (Eq. 4).
-        fakes: fake visible from infrared content and visible style; fake infrared the other way (Eq. 3).
+        reconstructions: images from their own content and style (Eq. 4).
+        fakes: X_ir2rgb from infrared content and visible style; X_rgb2ir the other way (Eq. 3).
         fake_contents: M^i of the fakes.
-        cycles: the fakes translated back (Eq. 6).
+        cycles: X_rgb2ir2rgb and X_ir2rgb2ir, the fakes translated back (Eq. 6).
     """
 
     contents: Pair
     styles: Pair
-    rebuilt: Pair
+    reconstructions: Pair
     fakes: Pair
     fake_contents: Pair
     cycles: Pair
@@ -217,22 +221,29 @@ class GenerationModule(nn.Module):
         )
 
     def fakes(self, contents: Pair, styles: Pair) -> Pair:
-        """Eq. 3: contents M^i and styles M^s of real images -> images in [0, 1], each with the other modality's content."""
-        return self.decode(_swapped(contents), styles)
+        """Eq. 3: contents M^i and styles M^s of real images -> images in [0, 1], each with the other modality's content.
+
+        A fake comes from the decoder of its style's modality, as in Eq. 6; Eq. 3 prints the decoders the other way round.
+        """
+        return self.decode(_exchange(contents), styles)
 
     def forward(self, encode: Callable[[Tensor], Tensor], images: Pair) -> GenerationOutputs:
         """Everything that the losses of Eq. 4 to 7 look at; ``encode`` is E_i."""
-        contents = Pair(encode(images.visible), encode(images.infrared))
-        styles = self.styles(images)
-        rebuilt = self.decode(contents, styles)
-        fakes = self.fakes(contents, styles)
+        contents = Pair(encode(images.visible), encode(images.infrared))  # Eq. 2
+        styles = self.styles(images)  # Eq. 1
+        reconstructions = self.decode(contents, styles)  # the images of Eq. 4
+        fakes = self.fakes(contents, styles)  # Eq. 3
         fake_contents = Pair(encode(fakes.visible), encode(fakes.infrared))
-        styles_back = self.styles(fakes) if self.reencoded else styles
-        cycles = self.decode(_swapped(fake_contents), styles_back)
-        return GenerationOutputs(contents, styles, rebuilt, fakes, fake_contents, cycles)
+        cycle_styles = styles
+        if self.reencoded:
+            cycle_styles = self.styles(fakes)
+        # Eq. 6: a fake visible image holds infrared content, so it goes back to infrared
+        cycles = self.decode(_exchange(fake_contents), cycle_styles)
+        return GenerationOutputs(contents, styles, reconstructions, fakes, fake_contents, cycles)
 
 
-def _swapped(pair: Pair) -> Pair:
+def _exchange(pair: Pair) -> Pair:
+    """Each in the place of the other."""
     return Pair(pair.infrared, pair.visible)
 
 
@@ -243,7 +254,7 @@ class Latent(NamedTuple):
     deviation: Tensor
 
     def sample(self) -> Tensor:
-        """z = u + tau * epsilon."""
+        """z = u + tau * epsilon, epsilon standard normal: gradients reach u and tau (sec. 3.2)."""
         # not randn_like, which draws in the order of memory: the format of maps would choose the noise
         epsilon = torch.randn(self.deviation.shape, dtype=self.deviation.dtype, device=self.deviation.device)
         return self.mean + self.deviation * epsilon
@@ -266,10 +277,10 @@ class VariationModule(nn.Module):
         def step(layer: nn.Module) -> list[nn.Module]:
             return [layer, nn.GroupNorm(1, width), nn.ReLU()]
 
-        down = step(nn.Conv2d(channels, width, 4, 2, 1))
+        down = step(nn.Conv2d(channels, width, 4, stride=2, padding=1))
         up = step(nn.Conv2d(config.latent, width, 1))
         for _ in range(config.halvings - 1):
-            down += step(nn.Conv2d(width, width, 4, 2, 1))
+            down += step(nn.Conv2d(width, width, 4, stride=2, padding=1))
         for _ in range(config.halvings):
             up += [nn.Upsample(scale_factor=2), *step(nn.Conv2d(width, width, 3, padding=1))]
         self.encoder = nn.Sequential(*down)
@@ -280,7 +291,9 @@ class VariationModule(nn.Module):
     def encode(self, maps: Tensor) -> Latent:
         """M (B, C, h, w) -> u and tau."""
         hidden = self.encoder(maps)
-        return Latent(self.to_mean(hidden), F.softplus(self.to_deviation(hidden)))
+        u = self.to_mean(hidden)
+        tau = F.softplus(self.to_deviation(hidden))  # positive, or Eq. 10's tau - 1 could be met by the wrong sign
+        return Latent(u, tau)
 
     def decode(self, latent: Tensor) -> Tensor:
         """z -> M (B, C, h, w), not negative."""

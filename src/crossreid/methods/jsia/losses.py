@@ -26,9 +26,10 @@ def acceptance(logits: Sequence[Tensor]) -> Tensor:
 
 def rejection(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """Eq. 7 for the discriminator: real to 1, fake to 0; sum over scales, not halved; 0 for a perfect one."""
-    real_loss = acceptance(real)
+    loss_real = acceptance(real)  # the same target of 1 that the generator wants for its fakes
     each_scale = [least_squares(scale, 0.0) for scale in fake]
-    return real_loss + torch.stack(each_scale).sum()
+    loss_fake = torch.stack(each_scale).sum()
+    return loss_real + loss_fake
 
 
 def modality_confusion(visible: Tensor, infrared: Tensor) -> Tensor:
@@ -41,61 +42,53 @@ def modality_discrimination(visible: Tensor, infrared: Tensor) -> Tensor:
     return least_squares(visible, 1.0) + least_squares(infrared, 0.0)
 
 
-def divergence(first: Tensor, second: Tensor) -> Tensor:
-    """KL(p || q) of softmax predictions, mean over the batch.
-
-    Args:
-        first: (B, classes) logits of p.
-        second: (B, classes) logits of q.
-    """
-    log_p = F.log_softmax(first.float(), dim=1)
-    log_q = F.log_softmax(second.float(), dim=1)
+def divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    """KL(p || q) of softmax predictions, mean over the batch; both are logits (B, classes)."""
+    log_p = F.log_softmax(p_logits.float(), dim=1)
+    log_q = F.log_softmax(q_logits.float(), dim=1)
     # kl_div(input, target) is KL(target || input): q comes first.
     return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True)
 
 
-def paired_divergence(fixed: Tensor, moved: Tensor, *, fixed_is_infrared: bool, kind: str) -> Tensor:
-    """Eq. 11 for one kind of pair: the predictions of ``moved`` follow those of ``fixed``, which get no gradient.
+def alignment(real: Sequence[Sequence[Tensor]], pairs: Sequence[Sequence[Tensor]], kind: str) -> Tensor:
+    """Eq. 11, and Eq. 12 where there are several regions: the predictions of ``pairs`` follow those of ``real``.
+
+    The real side gets no gradient: a fake is to be recognised as the real image is, and not the other way round. Degraded
+    LR calls it with real images on both sides.
 
     Args:
-        fixed: (B, classes) logits of the real images.
-        moved: (B, classes) logits of their pairs of the other modality.
-        fixed_is_infrared: which member of the pair is infrared.
+        real: logits of real visible and of real infrared images, each a (B, classes) for every region: the whole image
+            (Eq. 11), or n stripes (Eq. 12).
+        pairs: logits of the visible images that are paired with the real infrared ones (X_ir2rgb), and of the infrared
+            ones that are paired with the real visible ones (X_rgb2ir).
         kind: ``printed`` is KL(infrared member || visible member); ``symmetric`` is both directions, summed.
+
+    Returns:
+        A scalar >= 0: the sum over both lines of the equation, each the mean over regions and rows.
     """
-    if fixed_is_infrared:
-        infrared = fixed.detach()
-        visible = moved
-    else:
-        infrared = moved
-        visible = fixed.detach()
+    real_visible, real_infrared = real
+    paired_visible, paired_infrared = pairs
+    first_line = []  # (x1, x2) in (X_ir, X_ir2rgb)
+    for infrared, visible in zip(real_infrared, paired_visible, strict=True):
+        first_line.append(pair_divergence(infrared.detach(), visible, kind))
+    second_line = []  # (x1, x2) in (X_rgb2ir, X_rgb)
+    for infrared, visible in zip(paired_infrared, real_visible, strict=True):
+        second_line.append(pair_divergence(infrared, visible.detach(), kind))
+    return torch.stack(first_line).mean() + torch.stack(second_line).mean()
+
+
+def pair_divergence(infrared: Tensor, visible: Tensor, kind: str) -> Tensor:
+    """KL(p1 || p2) of Eq. 11, whose p1 is the infrared member of the pair in both lines.
+
+    Args:
+        infrared: (B, classes) logits of the infrared members.
+        visible: (B, classes) logits of the visible ones.
+        kind: see :func:`alignment`.
+    """
     loss = divergence(infrared, visible)
     if kind == "symmetric":
         loss = loss + divergence(visible, infrared)
     return loss
-
-
-def alignment(fixed: Sequence[Sequence[Tensor]], moved: Sequence[Sequence[Tensor]], kind: str) -> Tensor:
-    """Eq. 11, and Eq. 12 with one entry a stripe: the sum over both kinds of pair, mean over the entries.
-
-    Args:
-        fixed: logits (B, classes) of real visible and of real infrared images.
-        moved: logits of visible images that follow the infrared ones, and of infrared ones that follow the visible ones.
-        kind: see :func:`paired_divergence`.
-    """
-    fixed_visible, fixed_infrared = fixed
-    moved_visible, moved_infrared = moved
-    to_infrared_images = _mean_divergence(fixed_infrared, moved_visible, fixed_is_infrared=True, kind=kind)
-    to_visible_images = _mean_divergence(fixed_visible, moved_infrared, fixed_is_infrared=False, kind=kind)
-    return to_infrared_images + to_visible_images
-
-
-def _mean_divergence(fixed: Sequence[Tensor], moved: Sequence[Tensor], *, fixed_is_infrared: bool, kind: str) -> Tensor:
-    """:func:`paired_divergence`, mean over the entries."""
-    each_entry = []
-    for fixed_logits, moved_logits in zip(fixed, moved, strict=True):
-        each_entry.append(paired_divergence(fixed_logits, moved_logits, fixed_is_infrared=fixed_is_infrared, kind=kind))
-    return torch.stack(each_entry).mean()
 
 
 class VariationTerms(NamedTuple):
@@ -106,39 +99,40 @@ class VariationTerms(NamedTuple):
     deviation: Tensor
 
 
-def variation_terms(maps: Tensor, rebuilt: Tensor, latent: Latent, norms: str) -> VariationTerms:
-    """Eq. 10: V rebuilds maps from latents that look standard normal.
+def variation_terms(maps: Tensor, reconstruction: Tensor, latent: Latent, norms: str) -> VariationTerms:
+    """Eq. 10: V reconstructs maps from latents that look standard normal.
 
     Args:
         maps: M, (B, C, h, w).
-        rebuilt: D_v(z), as ``maps``.
+        reconstruction: M^rcon = D_v(z), as ``maps``.
         latent: u and tau.
         norms: ``mean`` for the mean L1 of the map and mean squares of u and tau - 1; ``plain`` for the printed norms of
             each image, averaged over the batch.
     """
-    difference = (maps.float() - rebuilt.float()).abs()
-    mean = latent.mean.float()  # u
-    excess = latent.deviation.float() - 1  # tau - 1
+    difference = (maps.float() - reconstruction.float()).abs()
+    u = latent.mean.float()
+    tau_excess = latent.deviation.float() - 1  # a standard normal has u = 0 and tau = 1
     if norms == "mean":
-        return VariationTerms(difference.mean(), mean.square().mean(), excess.square().mean())
+        # the printed norms grow with the sizes of map and latent, so their weights would belong to one image size
+        return VariationTerms(difference.mean(), u.square().mean(), tau_excess.square().mean())
     return VariationTerms(
-        difference.sum(dim=(1, 2, 3)).mean(),
-        mean.flatten(1).norm(dim=1).mean(),
-        excess.flatten(1).norm(dim=1).mean(),
+        difference.sum(dim=(1, 2, 3)).mean(),  # || M - M^rcon ||_1
+        u.flatten(1).norm(dim=1).mean(),  # || u ||_2
+        tau_excess.flatten(1).norm(dim=1).mean(),  # || tau - 1 ||_2
     )
 
 
 def mix(one: Tensor, two: Tensor, ratio: Tensor) -> Tensor:
-    """Eq. 14: ratio * one + (1 - ratio) * two.
+    """Eq. 14: alpha * one + (1 - alpha) * two.
 
     Args:
         one: (B, ...).
         two: as ``one``.
-        ratio: (B,) in [0, 1], one a row.
+        ratio: alpha, (B,) in [0, 1], one a row.
     """
-    ones = [1] * (one.dim() - 1)
-    ratio = ratio.view(-1, *ones)  # (B,) -> (B, 1, ..., 1)
-    return ratio * one + (1 - ratio) * two
+    further_dimensions = [1] * (one.dim() - 1)
+    alpha = ratio.view(-1, *further_dimensions)  # (B, 1, ..., 1)
+    return alpha * one + (1 - alpha) * two
 
 
 def unseen_divergence(logits: Tensor, target: Tensor, direction: str) -> Tensor:
@@ -151,7 +145,8 @@ def unseen_divergence(logits: Tensor, target: Tensor, direction: str) -> Tensor:
             KL(prediction || target), with the target kept above 1e-8.
     """
     log_prediction = F.log_softmax(logits.float(), dim=1)
+    # kl_div(input, target) is KL(target || input)
     if direction == "target_first":
         return F.kl_div(log_prediction, target.float(), reduction="batchmean")
-    log_target = target.float().clamp_min(1e-8).log()  # a one-hot target has zeros
+    log_target = target.float().clamp_min(1e-8).log()  # a confident prediction has probabilities that round to 0
     return F.kl_div(log_target, log_prediction, reduction="batchmean", log_target=True)

@@ -83,7 +83,9 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     @property
     def content(self) -> SetLevelEncoder:
         """E_i: E_sl itself, or without set-level alignment a network of its own."""
-        return self.set_level if self.config.set_level == "shared" else self.own_content
+        if self.config.set_level == "shared":
+            return self.set_level
+        return self.own_content
 
     # ------------------------------------------------------------------ players
 
@@ -199,7 +201,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """Eq. 4, 5 and the generator's side of Eq. 7."""
         weights = self.config.generation
         losses = Losses()
-        losses.add("image", _pixel_l1_of_both(outputs.rebuilt, images), weights.image)  # Eq. 4
+        losses.add("image", _pixel_l1_of_both(outputs.reconstructions, images), weights.image)  # Eq. 4
         losses.add("cycle", _pixel_l1_of_both(outputs.cycles, images), weights.cycle)  # Eq. 5
         mean_images = Pair(_mean_image(images.visible), _mean_image(images.infrared))
         losses.add("mean_image", _pixel_l1_of_both(mean_images, images), 0.0)  # what ignoring the input would get
@@ -229,8 +231,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             contents = contents.detach()
         maps = torch.cat(contents)  # M, (2 B, C, h, w)
         latent = self.variation.encode(maps)
-        rebuilt = self.variation.decode(latent.sample())  # Eq. 9
-        terms = jsia_losses.variation_terms(maps, rebuilt, latent, cfg.norms)
+        reconstruction = self.variation.decode(latent.sample())  # Eq. 9
+        terms = jsia_losses.variation_terms(maps, reconstruction, latent, cfg.norms)
         losses = Losses()
         losses.add("reconstruction", terms.reconstruction, cfg.reconstruction)
         losses.add("mean", terms.mean, cfg.mean)
@@ -283,7 +285,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             real = self._recognise_both(Pair(batch.visible, batch.infrared))
         else:
             real = self._real_targets(batch, outputs)
-        fake = real
+        fake = real  # where no term looks at fakes, they need no forward
         if paired:
             fake = self._recognise_both(outputs.fakes)
         add_alignment(losses, cfg, real, fake)
@@ -354,13 +356,13 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             yield
 
     def _log_gradient_ratios(self, recognition: Losses, alignment: Losses) -> None:
-        """Log how hard each alignment term pulls at E_sl, as a multiple of the identity losses' pull (Eq. 13)."""
-        identity_pull = self._pull([recognition.terms["id"], recognition.terms["triplet"]])
+        """Log the norm of each alignment term's gradient on E_sl as a multiple of that of the identity losses (Eq. 13)."""
+        identity_norm = self._gradient_norm([recognition.terms["id"], recognition.terms["triplet"]])
         for name, (value, weight) in alignment.terms.items():
             if value.requires_grad:  # terms that are only logged have none
-                self.losses[f"gradient/{name}"] = self._pull([(value, weight)]) / identity_pull
+                self.losses[f"gradient/{name}"] = self._gradient_norm([(value, weight)]) / identity_norm
 
-    def _pull(self, terms: Sequence[Term]) -> Tensor:
+    def _gradient_norm(self, terms: Sequence[Term]) -> Tensor:
         """Norm of the gradient of weighted terms at E_sl's parameters, a scalar."""
         total = torch.stack([weight * value for value, weight in terms]).sum()
         # The graph is needed again: players are trained on the same terms afterwards.

@@ -38,8 +38,11 @@ class SetLevelEncoder(PretrainedParts):
         net = make_resnet(backbone)
         self.prepare = ImageInput((backbone.size[0], backbone.size[1]))
         self.gray = config.gray
-        relu = [net.relu] if config.stem_relu else []  # the authors' code has none
-        self.body = nn.Sequential(net.conv1, net.bn1, *relu, net.maxpool, net.layer1)
+        stem: list[nn.Module] = [net.conv1, net.bn1]
+        if config.stem_relu:  # the authors' code has none
+            stem.append(net.relu)
+        # "the first two layers" (sec. 4.2): stem and stage 1 have stride 4, which the decoder's two x2 steps undo
+        self.body = nn.Sequential(*stem, net.maxpool, net.layer1)
         self.channels = int(net.layer2[0].conv1.in_channels)
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
         self.backbone = backbone
@@ -49,7 +52,8 @@ class SetLevelEncoder(PretrainedParts):
         """Images (B, 3, h, w) in [0, 1] -> M (B, C, H/4, W/4)."""
         pixels = self.prepare(images)
         if self.gray:
-            pixels = (pixels * self.luma).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+            grey = (pixels * self.luma).sum(1, keepdim=True)  # (B, 1, H, W)
+            pixels = grey.expand(-1, 3, -1, -1)  # the first convolution wants three channels
         maps: Tensor = self.body(pixels)
         return maps
 
@@ -98,11 +102,11 @@ class InstanceEncoder(PretrainedParts):
         """T (B, D, h, w) -> logits (B, classes) of each stripe."""
         if not self.local:
             return []
-        columns = F.adaptive_avg_pool2d(features, (len(self.local), 1)).flatten(2)  # (B, D, n)
-        stripes = columns.unbind(2)
+        parts = len(self.local)
+        pooled = F.adaptive_avg_pool2d(features, (parts, 1)).flatten(2)  # t^1 ... t^n of Eq. 12, (B, D, n)
         logits = []
-        for classifier, stripe in zip(self.local, stripes, strict=True):  # C^n of Eq. 12 on (B, D)
-            logits.append(classifier(stripe))
+        for classifier, stripe in zip(self.local, pooled.unbind(2), strict=True):
+            logits.append(classifier(stripe))  # C^i(t^i) on (B, D)
         return logits
 
     def vectors(self, maps: Tensor) -> Tensor:

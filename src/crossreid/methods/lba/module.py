@@ -93,7 +93,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
         positive_alignment = align(anchors, positives, cfg.beta)
         if cfg.w_ic:
             id_consistency = self._id_consistency(positive_alignment.reconstruction, layer, labels)
-            losses.add(f"ic_layer{layer}", id_consistency, cfg.w_ic)
+            losses.add(f"ic_layer{layer}", id_consistency, cfg.w_ic)  # lambda_IC of Eq. 8
         if cfg.w_dt:
             negative_alignment = align(anchors, anchors[partners.negative], cfg.beta)
             dense = dense_triplet(
@@ -104,7 +104,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
                 cfg.alpha,
                 cfg.dt_reduction,
             )
-            losses.add(f"dt_layer{layer}", dense, cfg.w_dt)  # Eq. 10
+            losses.add(f"dt_layer{layer}", dense, cfg.w_dt)  # lambda_DT of Eq. 8
 
     def _draw_partners(self, layer: int, count: int, device: torch.device) -> Partners:
         """Positives and negatives of one stage for ``count`` rows, a function of seed, iteration, stage and process."""

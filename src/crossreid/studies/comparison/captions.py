@@ -65,7 +65,10 @@ def _versions(runs: Sequence[Run]) -> list[str]:
         packages.update(run.facts.get("versions") or {})
     lines = []
     for package in sorted(packages):
-        versions = {str((run.facts.get("versions") or {}).get(package)) for run in runs}
+        versions: set[str] = set()
+        for run in runs:
+            versions_of_run = run.facts.get("versions") or {}
+            versions.add(str(versions_of_run.get(package)))
         if len(versions) > 1:
             lines.append(f"The runs are of different versions of {package}: {', '.join(sorted(versions))}.")
     return lines

@@ -11,12 +11,13 @@ from crossreid.studies.comparison.rows import INTERVALS, Interval, Mean, Row, Ta
 from crossreid.studies.comparison.tables import ComparisonTable
 
 MISSING = "missing"
-_LEFT_OF_METRICS = ("method", "seeds", "feature", *INFERENCE)
+LEFT_OF_METRICS = ("method", "seeds", "feature", *INFERENCE)
+"""Columns of a row's name and of how an image is looked for."""
 
 
 def headings(settings: TableSettings) -> list[str]:
     """Columns of the scores, before those of training."""
-    columns = [*_LEFT_OF_METRICS]
+    columns = [*LEFT_OF_METRICS]
     for metric in settings.metrics:
         columns.append(METRICS[metric])
         if metric in INTERVALS:
@@ -46,7 +47,7 @@ def training_cells(row: Row) -> list[str]:
 
 def chance_cells(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """The row of a random ranking."""
-    blank = len(_LEFT_OF_METRICS) - 1
+    blank = len(LEFT_OF_METRICS) - 1
     cells = ["chance", *[""] * blank]
     for metric in settings.metrics:
         chance = table.result.chance.get(metric, float("nan"))
@@ -96,10 +97,14 @@ def _percent(value: float | None) -> str:
 
 
 def _printed_numbers(entry: Published) -> str:
-    numbers = f"{_printed(entry.rank1)} / {_printed(entry.mean_ap)}"
-    return f"{numbers} (disputed)" if entry.disputed else numbers
+    numbers = f"{_as_printed(entry.rank1)} / {_as_printed(entry.mean_ap)}"
+    if entry.disputed:
+        return f"{numbers} (disputed)"
+    return numbers
 
 
-def _printed(percent: float) -> str:
+def _as_printed(percent: float) -> str:
     """With one decimal, or with two where the second is not zero."""
-    return f"{percent:.1f}" if round(percent, 1) == percent else f"{percent:.2f}"
+    if round(percent, 1) == percent:
+        return f"{percent:.1f}"
+    return f"{percent:.2f}"

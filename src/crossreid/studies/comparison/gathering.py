@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from crossreid.errors import ConfigError
 from crossreid.files import write_atomically
+from crossreid.invocation import command_line
 from crossreid.runs.folder import git_revision, package_versions, write_json
+from crossreid.runs.history import losses_of
 from crossreid.runs.reading import Problem, Run, find_runs
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.studies.comparison.choice import choose_runs
 from crossreid.studies.comparison.contents import run_json, table_json
 from crossreid.studies.comparison.expected import Expectations
+from crossreid.studies.comparison.page.html import html_page
+from crossreid.studies.comparison.page.pictures import Picture, picture_at, picture_of, pictures_of
 from crossreid.studies.comparison.planned import find_plans
 from crossreid.studies.comparison.rendering import markdown, problem_lines
 from crossreid.studies.comparison.rows import TableSettings
@@ -59,20 +62,20 @@ def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Compariso
 
 def files_of(output: Path, *, figure: bool) -> list[Path]:
     """The files that :func:`keep` writes."""
-    names = ["comparison.md", "comparison.json"]
+    names = ["comparison.md", "comparison.json", "comparison.html"]
     if figure:
         names.append("comparison.png")
     return [output / name for name in names]
 
 
 def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
-    """Write comparison.md, .json and, if asked for, .png."""
+    """Write comparison.md, .json, .html and, if asked for, .png, which the page shows too."""
     settings = comparison.settings
     text = markdown(comparison.tables, comparison.problems, settings)
     write_atomically(output / "comparison.md", lambda stream: stream.write(text.encode()))
     content = {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": command_line(),
         "git": git_revision(),
         "versions": package_versions(),
         "metrics": list(settings.metrics),
@@ -82,8 +85,38 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
         "runs": list(map(run_json, comparison.runs)),
     }
     write_json(output / "comparison.json", content)
+    charts = []
     if figure:
         _draw(output / "comparison.png", comparison.tables)
+        charts.append(replace(picture_at(output / "comparison.png"), title="Rank-1 of every row, by protocol"))
+        charts += _learning_curves(comparison.runs)
+    page = html_page(
+        comparison.tables,
+        comparison.problems,
+        comparison.runs,
+        settings,
+        charts=charts,
+        pictures=pictures_of(comparison.runs),
+    )
+    write_atomically(output / "comparison.html", lambda stream: stream.write(page.encode()))
+
+
+def _learning_curves(runs: Sequence[Run]) -> list[Picture]:
+    """The losses of the first run of each row, where its folder has them."""
+    from crossreid.visualization import as_png, learning_curves  # noqa: PLC0415 - extra `viz`
+
+    pictures = []
+    names = set()
+    for run in runs:
+        path = run.folder / "history.csv"
+        if run.name in names or not path.is_file():
+            continue
+        names.add(run.name)
+        losses = losses_of(path)
+        if losses:
+            title = f"{run.name}, seed {run.seed}: losses in training"
+            pictures.append(picture_of(as_png(learning_curves(losses)), title))
+    return pictures
 
 
 def _draw(path: Path, tables: Sequence[ComparisonTable]) -> None:

@@ -60,10 +60,11 @@ def _read_plan(file: Path) -> Plan:
     """The file as text: what it would look up in the environment is not resolved."""
     hydra = _group(read_yaml(file).get("hydra"))
     parameters = _group(_group(hydra.get("sweeper")).get("params"))
-    told = _group(hydra.get("overrides")).get("task") or []  # the command line, which wins
-    if not isinstance(told, list) or not all(isinstance(word, str) for word in told):
+    command_line = _group(hydra.get("overrides")).get("task") or []
+    if not isinstance(command_line, list) or not all(isinstance(word, str) for word in command_line):
         raise DataError("hydra.overrides.task is no list of texts.")
-    values = _override_values([*(f"{key}={value}" for key, value in parameters.items()), *told])
+    of_sweep_file = [f"{key}={value}" for key, value in parameters.items()]
+    values = _override_values([*of_sweep_file, *command_line])  # the command line comes last, and wins
     rows = [row for row in values.get("experiment", []) if row != "null"]
     seeds = map(int, values.get("seed", []))
     return Plan(file.parent, tuple(rows), tuple(seeds))
@@ -100,7 +101,7 @@ def _values_of(override: Override) -> list[str]:
     sweep = override.value()
     if isinstance(sweep, RangeSweep):
         sweep.shuffle = False  # Hydra makes a list of what it shuffles, however long; here the order is nothing
-    listed = list(islice(override.sweep_string_iterator(), _MOST_JOBS + 1))
-    if len(listed) > _MOST_JOBS:
+    values = list(islice(override.sweep_string_iterator(), _MOST_JOBS + 1))
+    if len(values) > _MOST_JOBS:
         raise DataError("it asks for too many jobs.")
-    return listed
+    return values

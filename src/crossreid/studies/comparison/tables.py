@@ -65,13 +65,23 @@ def make_tables(
     """
     names = dataset_names(runs)
     scores_by_table = group_by(scores_of(runs, untrained=untrained), lambda score: score.table)
+    order = _protocol_order(runs)
     tables = []
-    for kind in sorted(scores_by_table, key=lambda kind: (names[kind.dataset], kind)):
+    for kind in sorted(scores_by_table, key=lambda kind: (names[kind.dataset], order[kind.protocol], kind)):
         of_table = scores_by_table[kind]
         rows = _rows(of_table, settings, expectations.on(kind.dataset))
         rows.sort(key=_order)
         tables.append(ComparisonTable(names[kind.dataset], kind.protocol, of_table[0].result, tuple(rows)))
     return tables, _missing(tables)
+
+
+def _protocol_order(runs: Iterable[Run]) -> dict[str, int]:
+    """Protocol -> its place, in the order in which runs are scored: all-search before indoor, single-shot before multi-shot."""
+    keys: dict[str, None] = {}
+    for run in runs:
+        for results in run.results.values():
+            keys.update(dict.fromkeys(results))
+    return {key: place for place, key in enumerate(keys)}
 
 
 def dataset_names(runs: Iterable[Run]) -> dict[str, str]:

@@ -15,18 +15,19 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from crossreid.losses import least_squares, pixel_l1
+from crossreid.methods.base import parameters_of
 from crossreid.methods.jsia.losses import mix
 from crossreid.nn.gan import ConvStack, PatchDiscriminator, ResNetGenerator, from_gan_range, to_gan_range
 from crossreid.settings.commands import GeneratorSizes
 from crossreid.studies.generation.pairs import ImagePair
 
-VISIBLE, INFRARED = 0, 1  # labels of the modalities
+VISIBLE = 0  # labels of the modalities
+INFRARED = 1
 
 
 def _adam(sizes: GeneratorSizes, networks: Iterable[nn.Module]) -> Adam:
     """Adam with the GANs' usual betas on all parameters of some networks."""
-    parameters = [parameter for network in networks for parameter in network.parameters()]
-    return Adam(parameters, lr=sizes.lr, betas=(0.5, 0.999))
+    return Adam(parameters_of(*networks), lr=sizes.lr, betas=(0.5, 0.999))
 
 
 class TrainedGenerator(nn.Module):
@@ -48,8 +49,8 @@ class TrainedGenerator(nn.Module):
 def _move(optimizer: Adam, losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str, float]:
     """One optimizer step on a weighted sum (weight 1 where none is given); the losses' values."""
     optimizer.zero_grad(set_to_none=True)
-    total = torch.stack([weights.get(name, 1.0) * value for name, value in losses.items()]).sum()
-    torch.autograd.backward(total)
+    summands = [weights.get(name, 1.0) * value for name, value in losses.items()]
+    torch.autograd.backward(torch.stack(summands).sum())
     optimizer.step()
     return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -68,15 +69,20 @@ class CycleGAN(TrainedGenerator):
 
     def step(self, real: ImagePair) -> dict[str, float]:
         """Generators, then discriminators."""
-        visible, infrared = self.to_visible(real.infrared), self.to_infrared(real.visible)
-        accepted = least_squares(self.judge_visible(visible), 1.0) + least_squares(self.judge_infrared(infrared), 1.0)
+        visible = self.to_visible(real.infrared)
+        infrared = self.to_infrared(real.visible)
+        gan = self._judge(visible, infrared, 1.0)
         cycle = pixel_l1(self.to_visible(infrared), real.visible) + pixel_l1(self.to_infrared(visible), real.infrared)
-        values = _move(self.generator, {"gan": accepted, "cycle": cycle}, {"cycle": 10.0})
-        visible, infrared = visible.detach(), infrared.detach()
-        refused = least_squares(self.judge_visible(visible), 0.0) + least_squares(self.judge_infrared(infrared), 0.0)
-        known = least_squares(self.judge_visible(real.visible), 1.0)
-        known = known + least_squares(self.judge_infrared(real.infrared), 1.0)
-        return values | _move(self.discriminator, {"discriminator": 0.5 * (refused + known)}, {})
+        values = _move(self.generator, {"gan": gan, "cycle": cycle}, {"cycle": 10.0})
+        loss_fake = self._judge(visible.detach(), infrared.detach(), 0.0)
+        loss_real = self._judge(real.visible, real.infrared, 1.0)
+        return values | _move(self.discriminator, {"discriminator": 0.5 * (loss_fake + loss_real)}, {})
+
+    def _judge(self, visible: Tensor, infrared: Tensor, target: float) -> Tensor:
+        """How far both discriminators are from taking images for real (1) or fake (0)."""
+        logits_visible = self.judge_visible(visible)
+        logits_infrared = self.judge_infrared(infrared)
+        return least_squares(logits_visible, target) + least_squares(logits_infrared, target)
 
     @torch.no_grad()
     def fakes(self, real: ImagePair) -> ImagePair:
@@ -115,31 +121,35 @@ class StarGAN(TrainedGenerator):
 
     def _translate(self, images: Tensor, labels: Tensor) -> Tensor:
         label_map = labels.to(images.dtype).view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
-        made: Tensor = self.network(torch.cat([images, label_map], dim=1))
-        return made
+        fakes: Tensor = self.network(torch.cat([images, label_map], dim=1))
+        return fakes
 
     def step(self, real: ImagePair) -> dict[str, float]:
         """Generator, then discriminator, on the images of both modalities together."""
         images = torch.cat(real)
         labels = _labels(real)
         fakes = self._translate(images, 1 - labels)
-        source, named = self.judge(fakes)
+        patch_logits, modality_logits = self.judge(fakes)
         losses = {
-            "gan": least_squares(source, 1.0),
-            "label": F.cross_entropy(named, 1 - labels),
+            "gan": least_squares(patch_logits, 1.0),
+            "label": F.cross_entropy(modality_logits, 1 - labels),
             "reconstruction": pixel_l1(self._translate(fakes, labels), images),
         }
         values = _move(self.generator, losses, {"reconstruction": 10.0})
-        source, named = self.judge(images)
-        refused = least_squares(self.judge(fakes.detach())[0], 0.0)
-        adversarial = 0.5 * (least_squares(source, 1.0) + refused)
-        losses = {"discriminator": adversarial, "discriminator_label": F.cross_entropy(named, labels)}
+        patch_logits, modality_logits = self.judge(images)
+        loss_fake = least_squares(self.judge(fakes.detach())[0], 0.0)
+        loss_real = least_squares(patch_logits, 1.0)
+        losses = {
+            "discriminator": 0.5 * (loss_real + loss_fake),
+            "discriminator_label": F.cross_entropy(modality_logits, labels),
+        }
         return values | _move(self.discriminator, losses, {})
 
     @torch.no_grad()
     def fakes(self, real: ImagePair) -> ImagePair:
         """The one generator with either label."""
-        infrared, visible = self._translate(torch.cat(real), 1 - _labels(real)).chunk(2)  # the halves change places
+        fakes = self._translate(torch.cat(real), 1 - _labels(real))
+        infrared, visible = fakes.chunk(2)  # the first half was visible
         return ImagePair(visible, infrared)
 
 
@@ -157,18 +167,19 @@ class ConditionalVAE(TrainedGenerator):
 
     def __init__(self, sizes: GeneratorSizes, height: int, width: int) -> None:
         super().__init__()
-        c, depth = sizes.channels, sizes.layers
-        self.encoder = ConvStack(4, c, depth)
+        depth = sizes.layers
+        self.encoder = ConvStack(4, sizes.channels, depth)
         self.grid = (self.encoder.out_channels, height >> depth, width >> depth)
         numbers = self.grid[0] * self.grid[1] * self.grid[2]
         self.to_latent = nn.Linear(numbers, 2 * sizes.latent)
         self.from_latent = nn.Linear(sizes.latent + 1, numbers)
         up: list[nn.Module] = []
         channels = self.grid[0]
-        for layer in range(depth):
-            out = max(c, channels // 2) if layer + 1 < depth else 3
-            up += [nn.ReLU(), nn.ConvTranspose2d(channels, out, 4, stride=2, padding=1)]
-            channels = out
+        for _ in range(depth - 1):
+            half = max(sizes.channels, channels // 2)
+            up += [nn.ReLU(), nn.ConvTranspose2d(channels, half, 4, stride=2, padding=1)]
+            channels = half
+        up += [nn.ReLU(), nn.ConvTranspose2d(channels, 3, 4, stride=2, padding=1)]
         self.decoder = nn.Sequential(*up, nn.Tanh())
         self.optimizer = _adam(sizes, [self.encoder, self.to_latent, self.from_latent, self.decoder])
 
@@ -186,9 +197,12 @@ class ConditionalVAE(TrainedGenerator):
 
     def step(self, real: ImagePair) -> dict[str, float]:
         """Both modalities together."""
-        images, labels = torch.cat(real), _labels(real)
+        images = torch.cat(real)
+        labels = _labels(real)
         mean, log_variance = self.encode(images, labels)
-        latent = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        deviation = (0.5 * log_variance).exp()
+        latent = mean + deviation * torch.randn_like(mean)
+        # KL of N(mean, variance) to N(0, 1), summed over the latent's numbers
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
         reconstruction = pixel_l1(self.decode(latent, labels), images)
         losses = {"reconstruction": reconstruction, "divergence": divergence}
@@ -197,18 +211,20 @@ class ConditionalVAE(TrainedGenerator):
     @torch.no_grad()
     def fakes(self, real: ImagePair) -> ImagePair:
         """Latent means, decoded as the other modality."""
-        images, labels = torch.cat(real), _labels(real)
-        made = self.decode(self.encode(images, labels)[0], 1 - labels)
-        infrared, visible = made.chunk(2)  # the halves change places
+        labels = _labels(real)
+        mean, _ = self.encode(torch.cat(real), labels)
+        fakes = self.decode(mean, 1 - labels)
+        infrared, visible = fakes.chunk(2)  # the first half was visible
         return ImagePair(visible, infrared)
 
     @torch.no_grad()
     def imagined(self, real: ImagePair, ratio: Tensor, shift: int) -> ImagePair | None:
         """Latent means of two visible images, mixed, decoded as both modalities."""
-        label = torch.full((len(ratio),), VISIBLE, device=ratio.device)
-        latent = self.encode(real.visible, label)[0]
-        mixed = mix(latent, latent.roll(shift, 0), ratio)
-        return ImagePair(self.decode(mixed, label), self.decode(mixed, torch.full_like(label, INFRARED)))
+        visible_label = torch.full((len(ratio),), VISIBLE, device=ratio.device)
+        infrared_label = torch.full_like(visible_label, INFRARED)
+        latent, _ = self.encode(real.visible, visible_label)
+        mixture = mix(latent, latent.roll(shift, 0), ratio)
+        return ImagePair(self.decode(mixture, visible_label), self.decode(mixture, infrared_label))
 
 
 def _labels(real: ImagePair) -> Tensor:

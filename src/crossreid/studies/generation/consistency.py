@@ -53,9 +53,9 @@ class Consistency:
 
 def identity_distance(features: FixedFeatures, one: Tensor, two: Tensor) -> float:
     """Mean Euclidean distance of L2-normalised features of images (N, 3, H, W) that belong together, in [0, 2]."""
-    vectors = (F.normalize(features(images).float(), dim=1) for images in (one, two))
-    first, second = vectors
-    return float((first - second).norm(dim=1).mean())
+    unit_one = F.normalize(features(one).float(), dim=1)  # (N, D)
+    unit_two = F.normalize(features(two).float(), dim=1)
+    return float((unit_one - unit_two).norm(dim=1).mean())
 
 
 def distribution_distance(features: FixedFeatures | int, real: ImagePair, fake: ImagePair) -> float:
@@ -70,10 +70,11 @@ def distribution_distance(features: FixedFeatures | int, real: ImagePair, fake: 
         ModuleNotFoundError: Inception is asked for and torch-fidelity is not installed.
     """
     values = []
-    for known, made in zip(real, fake, strict=True):
-        metric = FrechetInceptionDistance(feature=features, normalize=True).to(known.device)
-        for images, is_real in ((known, True), (made, False)):
-            for part in torch.split(images, BATCH):
-                metric.update(part, real=is_real)
+    for real_images, fake_images in zip(real, fake, strict=True):  # of one modality
+        metric = FrechetInceptionDistance(feature=features, normalize=True).to(real_images.device)
+        for part in torch.split(real_images, BATCH):
+            metric.update(part, real=True)
+        for part in torch.split(fake_images, BATCH):
+            metric.update(part, real=False)
         values.append(float(metric.compute()))
     return sum(values) / len(values)

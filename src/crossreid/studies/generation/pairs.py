@@ -32,14 +32,16 @@ class PairGenerator(Protocol):
         ``shift`` before it (0), mixed in the latent space; nothing where there is no such space."""
 
 
-class Made(NamedTuple):
+class GeneratedImages(NamedTuple):
     """What one generator makes of real images: fakes of them, and people of its latent space where it has one."""
 
     fakes: ImagePair
     imagined: ImagePair | None
 
 
-def make_images(generator: PairGenerator, real: ImagePair, ratio: Tensor, *, images: int, persons: int) -> Made:
+def make_images(
+    generator: PairGenerator, real: ImagePair, ratio: Tensor, *, images: int, persons: int
+) -> GeneratedImages:
     """Everything that is scored and drawn, made a few persons at a time.
 
     A person's images stay together, and no batch has only one person where there are two: the last one joins the batch
@@ -55,17 +57,23 @@ def make_images(generator: PairGenerator, real: ImagePair, ratio: Tensor, *, ima
     starts = list(range(0, len(ratio), images * persons))
     if len(starts) > 1 and len(ratio) - starts[-1] == images:
         starts.pop()
-    fakes, imagined = [], []
+    fakes: list[ImagePair] = []
+    imagined: list[ImagePair] = []
     for start, end in pairwise([*starts, len(ratio)]):
         part = ImagePair(real.visible[start:end], real.infrared[start:end])
         fakes.append(generator.fakes(part))
-        imagined.append(generator.imagined(part, ratio[start:end], images))
-    latent = [pair for pair in imagined if pair is not None]
-    return Made(_joined(fakes), _joined(latent) if latent else None)
+        mixtures = generator.imagined(part, ratio[start:end], images)
+        if mixtures is not None:
+            imagined.append(mixtures)
+    if not imagined:
+        return GeneratedImages(_join(fakes), None)
+    return GeneratedImages(_join(fakes), _join(imagined))
 
 
-def _joined(pairs: Sequence[ImagePair]) -> ImagePair:
-    return ImagePair(torch.cat([pair.visible for pair in pairs]), torch.cat([pair.infrared for pair in pairs]))
+def _join(pairs: Sequence[ImagePair]) -> ImagePair:
+    visible = torch.cat([pair.visible for pair in pairs])
+    infrared = torch.cat([pair.infrared for pair in pairs])
+    return ImagePair(visible, infrared)
 
 
 class JSIAGenerator:
@@ -77,19 +85,26 @@ class JSIAGenerator:
     @torch.no_grad()
     def fakes(self, real: ImagePair) -> ImagePair:
         """Eq. 3: the style comes from the row's image of the other modality."""
-        generation, content = self.module.generation, self.module.picture_content
+        content = self.module.picture_content
         contents = Pair(content(real.visible), content(real.infrared))
-        made = generation.fakes(contents, generation.styles(Pair(*real)))
-        return ImagePair(made.visible, made.infrared)
+        styles = self.module.generation.styles(Pair(real.visible, real.infrared))
+        fakes = self.module.generation.fakes(contents, styles)
+        return ImagePair(fakes.visible, fakes.infrared)
 
     @torch.no_grad()
     def imagined(self, real: ImagePair, ratio: Tensor, shift: int) -> ImagePair | None:
         """Eq. 14: contents mixed in V's latent space, each modality's styles mixed alike."""
         if not self.module.config.unseen_ids:
             return None
-        generation, variation = self.module.generation, self.module.variation
+        variation = self.module.variation
+        generation = self.module.generation
+
+        def mix_rows(rows: Tensor) -> Tensor:
+            return mix(rows, rows.roll(shift, 0), ratio)
+
         latent = variation.encode(self.module.picture_content(real.visible)).mean
-        maps = variation.decode(mix(latent, latent.roll(shift, 0), ratio))
-        styles = Pair(*(mix(style, style.roll(shift, 0), ratio) for style in generation.styles(Pair(*real))))
-        images = generation.decode(Pair(maps, maps), styles)
+        maps = variation.decode(mix_rows(latent))
+        styles = generation.styles(Pair(real.visible, real.infrared))
+        mixed_styles = Pair(mix_rows(styles.visible), mix_rows(styles.infrared))
+        images = generation.decode(Pair(maps, maps), mixed_styles)  # one content in both modalities
         return ImagePair(images.visible, images.infrared)

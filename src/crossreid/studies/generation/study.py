@@ -31,7 +31,7 @@ from crossreid.studies.generation.consistency import (
     distribution_distance,
     identity_distance,
 )
-from crossreid.studies.generation.pairs import ImagePair, JSIAGenerator, Made, PairGenerator, make_images
+from crossreid.studies.generation.pairs import GeneratedImages, ImagePair, JSIAGenerator, PairGenerator, make_images
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.environment import choose_device
 from crossreid.training.loading import checkpoint_at, dataset_settings, method_from, run_of
@@ -100,7 +100,7 @@ class Study:
     def generators(self) -> dict[str, PairGenerator]:
         """JSIA-ReID and, trained here, those that it is compared with."""
         size = self.settings.streams["gan"].size
-        made: dict[str, PairGenerator] = {}
+        generators: dict[str, PairGenerator] = {}
         for name in self.config.baselines:
             torch.manual_seed(derive_seed(self.config.seed, f"image quality/{name}"))
             generator = _make_baseline(name, self.config.generator, size).to(self.device)
@@ -109,8 +109,8 @@ class Study:
                 trained.step(ImagePair(batch.visible, batch.infrared))
 
             self._train(step, "gan", self.config.iterations, GENERATORS[name])
-            made[GENERATORS[name]] = generator.eval()
-        return {**made, "JSIA-ReID": JSIAGenerator(self.module)}
+            generators[GENERATORS[name]] = generator.eval()
+        return {**generators, "JSIA-ReID": JSIAGenerator(self.module)}
 
     def judge(self) -> Judge:
         """The fixed network: V of a checkpoint's ``main`` feature, or of a network trained here on real images.
@@ -119,10 +119,12 @@ class Study:
             CheckpointError: the checkpoint asked for is missing or damaged.
             ConfigError: it is the one whose images are judged, or initial weights cannot be had.
         """
-        asked = self.config.judge
-        return self._other_run(checkpoint_at(asked.checkpoint)) if asked.checkpoint else self._trained_judge()
+        if self.config.judge.checkpoint:
+            return self._judge_of_run(checkpoint_at(self.config.judge.checkpoint))
+        return self._train_judge()
 
-    def _other_run(self, path: Path) -> Judge:
+    def _judge_of_run(self, path: Path) -> Judge:
+        """V of another run's method, whichever it is."""
         module = method_from(read_checkpoint(path), path).to(self.device)
         if _same_weights(module, self.module):
             raise ConfigError(
@@ -138,9 +140,11 @@ class Study:
         origin = f"of {path} (method {module.config.name}; images of both modalities go through its infrared path)"
         return Judge(FixedFeatures(embed, width), origin)
 
-    def _trained_judge(self) -> Judge:
-        asked, heads = self.config.judge, HeadConfig(dropout=0.0, centre=True)
-        backbone = replace(self.settings.backbone, weights=asked.weights or self.weights)
+    def _train_judge(self) -> Judge:
+        """Trained here on real images of both modalities: classification, and triplets across."""
+        config = self.config.judge
+        heads = HeadConfig(dropout=0.0, centre=True)
+        backbone = replace(self.settings.backbone, weights=config.weights or self.weights)
         torch.manual_seed(derive_seed(self.config.seed, "image quality/judge"))
         try:
             network = FeatureGenerator(backbone, heads, self.data.num_identities)
@@ -148,10 +152,12 @@ class Study:
         except ConfigError as error:  # the backbone speaks of training's settings
             raise ConfigError(str(error).replace("model.backbone.weights", "judge.weights")) from error
         network = network.to(self.device)
-        optimizer = network.make_optimizer(FeatureOptimizerConfig("adam", asked.lr, asked.lr))
+        optimizer = network.make_optimizer(FeatureOptimizerConfig("adam", config.lr, config.lr))
 
         def step(batch: PairedBatch) -> None:
-            visible, infrared, pids = network(batch.visible), network(batch.infrared), batch.pids
+            pids = batch.pids
+            visible = network(batch.visible)
+            infrared = network(batch.infrared)
             loss = identity_loss(visible.logits, pids) + identity_loss(infrared.logits, pids)
             loss = loss + hardest_triplet(visible.embedding, infrared.embedding, pids, pids)
             loss = loss + hardest_triplet(infrared.embedding, visible.embedding, pids, pids)
@@ -159,9 +165,9 @@ class Study:
             torch.autograd.backward(loss)
             optimizer.step()
 
-        self._train(step, "identity", asked.iterations, "re-ID network")
+        self._train(step, "identity", config.iterations, "re-ID network")
         network.eval()
-        origin = f"trained here for {asked.iterations} iterations on real images, from {backbone.weights} weights"
+        origin = f"trained here for {config.iterations} iterations on real images, from {backbone.weights} weights"
         return Judge(FixedFeatures(network.vectors, network.encoder.channels), origin)
 
     def real_images(self) -> ImagePair:
@@ -176,25 +182,29 @@ class Study:
         stream = self.settings.streams["gan"]
         return max(2, stream.identities * stream.images // self.config.images)
 
-    def make(self, generator: PairGenerator, real: ImagePair) -> Made:
+    def make(self, generator: PairGenerator, real: ImagePair) -> GeneratedImages:
         """The images that are scored and drawn."""
         ratio = torch.rand(len(real.visible), generator=torch_generator(self.config.seed, "image quality/ratios"))
         return make_images(generator, real, ratio.to(self.device), images=self.config.images, persons=self.persons)
 
-    def score(self, made: Made, judge: Judge, real: ImagePair) -> Consistency:
+    def score(self, images: GeneratedImages, judge: Judge, real: ImagePair) -> Consistency:
         """One row of the table."""
         network = judge.features
-        features = network if self.config.fid == "judge" else INCEPTION
-        to_visible = identity_distance(network, real.infrared, made.fakes.visible)
-        to_infrared = identity_distance(network, real.visible, made.fakes.infrared)
-        row = Consistency((to_visible + to_infrared) / 2, None, distribution_distance(features, real, made.fakes), None)
-        if made.imagined is None:
+        features: FixedFeatures | int = INCEPTION
+        if self.config.fid == "judge":
+            features = network
+        to_visible = identity_distance(network, real.infrared, images.fakes.visible)
+        to_infrared = identity_distance(network, real.visible, images.fakes.infrared)
+        row = Consistency(
+            identity_real=(to_visible + to_infrared) / 2,
+            distribution_real=distribution_distance(features, real, images.fakes),
+        )
+        if images.imagined is None:
             return row
-        return Consistency(
-            row.identity_real,
-            identity_distance(network, made.imagined.visible, made.imagined.infrared),
-            row.distribution_real,
-            distribution_distance(features, real, made.imagined),
+        return replace(
+            row,
+            identity_latent=identity_distance(network, images.imagined.visible, images.imagined.infrared),
+            distribution_latent=distribution_distance(features, real, images.imagined),
         )
 
     def _train(self, step: Callable[[PairedBatch], None], stream: str, iterations: int, label: str) -> None:
@@ -209,20 +219,26 @@ class Study:
             for raw in loader:
                 if done == iterations:
                     return
-                part = {stream: PairedBatch(*(_to(field, self.device) for field in raw[stream]))}
-                served: Any = self.data.on_after_batch_transfer(part, 0)
-                yield served[stream]
+                fields = [_to(field, self.device) for field in raw[stream]]
+                batch: Any = self.data.on_after_batch_transfer({stream: PairedBatch(*fields)}, 0)
+                yield batch[stream]
                 done += 1
 
 
 def _to(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    """A tensor on the device; anything else as it is."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    return value
 
 
 def _same_weights(one: CrossModalityModule[Any], two: CrossModalityModule[Any]) -> bool:
     """Both hold the same numbers: ``last.ckpt`` and its copy at the end of the last phase are one network."""
-    first, second = one.state_dict(), two.state_dict()
-    return set(first) == set(second) and all(torch.equal(first[name], second[name]) for name in first)
+    state_one = one.state_dict()
+    state_two = two.state_dict()
+    if state_one.keys() != state_two.keys():
+        return False
+    return all(torch.equal(state_one[name], state_two[name]) for name in state_one)
 
 
 def _make_baseline(name: str, sizes: GeneratorSizes, size: tuple[int, int]) -> TrainedGenerator:
@@ -236,4 +252,6 @@ def _make_baseline(name: str, sizes: GeneratorSizes, size: tuple[int, int]) -> T
                 f"The VAE halves images of {size[0]}x{size[1]} {sizes.layers} times: lower generator.layers."
             )
         return ConditionalVAE(sizes, *size)
-    return CycleGAN(sizes) if name == "cyclegan" else StarGAN(sizes)
+    if name == "cyclegan":
+        return CycleGAN(sizes)
+    return StarGAN(sizes)

@@ -14,7 +14,7 @@ from crossreid.console import console
 from crossreid.errors import ConfigError
 from crossreid.settings.commands import ImageQualityConfig
 from crossreid.studies.generation.consistency import Consistency, identity_distance
-from crossreid.studies.generation.pairs import ImagePair, Made
+from crossreid.studies.generation.pairs import GeneratedImages, ImagePair
 from crossreid.studies.generation.study import INCEPTION, Judge, Study
 
 REAL = "real visible and infrared of one person"
@@ -33,20 +33,21 @@ class GeneratorTable:
     Attributes:
         rows: generator -> its consistency; :data:`REAL` is the yardstick.
         notes: what differs from the paper.
-        made: generator -> the images that were scored.
+        images: generator -> the images that were scored.
         real: the real images that they were made from.
     """
 
     rows: Mapping[str, Consistency]
     notes: list[str]
-    made: Mapping[str, Made]
+    images: Mapping[str, GeneratedImages]
     real: ImagePair
 
     def pictures(self, persons: int, per_person: int) -> dict[str, Tensor]:
         """Fig. 6: some persons, what is real and what each generator has made of it; rows (B, 3, H, W) in [0, 1]."""
         rows = {"real visible": self.real.visible, "real infrared": self.real.infrared}
-        for name, (fakes, _) in self.made.items():
-            rows |= {f"{name} infrared": fakes.infrared, f"{name} visible": fakes.visible}
+        for name, (fakes, _) in self.images.items():
+            rows[f"{name} infrared"] = fakes.infrared
+            rows[f"{name} visible"] = fakes.visible
         return {name: images[: persons * per_person].cpu() for name, images in rows.items()}
 
 
@@ -71,16 +72,21 @@ def compare_generators(config: ImageQualityConfig) -> GeneratorTable:
     study = Study.open(config)
     judge = study.judge()
     real = study.real_images()
-    made = {name: study.make(generator, real) for name, generator in study.generators().items()}
-    rows = {name: study.score(images, judge, real) for name, images in made.items()}
+    images: dict[str, GeneratedImages] = {}
+    rows: dict[str, Consistency] = {}
+    for name, generator in study.generators().items():
+        images[name] = study.make(generator, real)
+        rows[name] = study.score(images[name], judge, real)
     rows[REAL] = Consistency(identity_real=identity_distance(judge.features, real.visible, real.infrared))
-    return GeneratorTable(rows, _notes(config, study, judge, len(real.visible)), made, real)
+    return GeneratorTable(rows, _notes(config, study, judge, len(real.visible)), images, real)
 
 
 def _notes(config: ImageQualityConfig, study: Study, judge: Judge, images: int) -> list[str]:
     """What differs from the paper."""
-    stream, width = study.settings.streams["gan"], judge.features.num_features
-    layer = f"that network's {width} features" if config.fid == "judge" else f"{INCEPTION} Inception features"
+    stream = study.settings.streams["gan"]
+    layer = f"{INCEPTION} Inception features"
+    if config.fid == "judge":
+        layer = f"that network's {judge.features.num_features} features"
     return [
         f"{images} visible and {images} infrared images of test persons at {stream.height}x{stream.width}; the paper does not "
         "say which.",
@@ -106,8 +112,11 @@ def show(generators: GeneratorTable) -> None:
     for title in COLUMNS.values():
         table.add_column(title, justify="right")
     for name, row in generators.rows.items():
-        values = (getattr(row, key) for key in COLUMNS)
-        table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in values))
+        cells = []
+        for key in COLUMNS:
+            value = getattr(row, key)
+            cells.append("-" if value is None else f"{value:.3f}")
+        table.add_row(name, *cells)
     console.print(table)
     for note in generators.notes:
         console.print(note)

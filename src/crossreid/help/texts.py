@@ -1,0 +1,142 @@
+"""What each command is for, the settings that matter most, examples. Defaults and meanings come from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CommandText:
+    """The words of a command's help that stand nowhere else.
+
+    Attributes:
+        summary: what it does, in a line.
+        purpose: the same for somebody who has not used it: what goes in, what comes out, where it goes.
+        choices: groups to show, in the order in which one thinks of them.
+        keys: settings to show, likewise.
+        examples: arguments -> what they do.
+        page: where more stands, below ``docs/``.
+    """
+
+    summary: str
+    purpose: str
+    choices: tuple[str, ...]
+    keys: tuple[str, ...]
+    examples: dict[str, str]
+    page: str
+
+
+TEXTS = {
+    "train": CommandText(
+        summary="train a method, score it, show what it learned",
+        purpose="Trains a method on a dataset, scores it by the dataset's protocol, and keeps checkpoints, scores, losses and "
+        "figures in a folder of its own below outputs/. Without arguments it trains AlignGAN on embedded people, for which "
+        "nothing is downloaded.",
+        choices=(
+            "model",
+            "experiment",
+            "data",
+            "protocol",
+            "scale",
+            "preset",
+            "selection",
+            "trainer",
+            "logger",
+            "sweep",
+        ),
+        keys=(
+            "seed",
+            "data.root",
+            "run_dir",
+            "overwrite",
+            "resume",
+            "trainer.precision",
+            "trainer.devices",
+            "trainer.checkpoint_every",
+            "report.figures",
+        ),
+        examples={
+            "model=lba scale=smoke": "seconds: everything once, on a few embedded people",
+            "model=lba data=sysu_mm01 data.root=/data/SYSU-MM01 trainer=gpu logger=wandb": "the paper's, on the real images",
+            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other",
+        },
+        page="training.md",
+    ),
+    "evaluate": CommandText(
+        summary="score a checkpoint, or embeddings from anywhere",
+        purpose="Scores what a training left, on its own dataset or another one, or embeddings that any other program wrote. "
+        "Prints tables and writes them as JSON beside what was scored.",
+        choices=("data", "protocol", "trainer"),
+        keys=("checkpoint", "embeddings", "output", "save_embeddings", "data.root", "report.figures"),
+        examples={
+            "checkpoint=RUN": "the newest weights of a run, as its training scored them",
+            "checkpoint=RUN/last.ckpt data=regdb data.root=/data/RegDB": "on another dataset",
+            "embeddings=features.npz protocol=sysu_mm01": "what another program computed",
+        },
+        page="protocols.md",
+    ),
+    "report": CommandText(
+        summary="gather runs into tables beside the published numbers",
+        purpose="Reads run folders, prints a table of their means over seeds with intervals, and writes it as Markdown, "
+        "JSON and a chart.",
+        choices=(),
+        keys=("runs", "output", "metrics", "rows", "seeds", "untrained", "bootstrap"),
+        examples={
+            "runs=outputs": "all runs below a folder",
+            "runs=[multirun/one,multirun/two]": "of several folders",
+            "runs=outputs metrics=[rank1,mAP] untrained=true": "with the networks before training",
+        },
+        page="comparing.md",
+    ),
+    "check": CommandText(
+        summary="examine a copy of a dataset",
+        purpose="Reads every image of a dataset as training would, counts persons, cameras and pictures, and says what is "
+        "missing, damaged or doubtful before any training begins.",
+        choices=("data", "protocol"),
+        keys=("data.root", "data.cache", "output", "progress"),
+        examples={
+            "data=sysu_mm01 data.root=/data/SYSU-MM01": "a copy of SYSU-MM01",
+            "data=folder data.root=/my/images": "images of your own",
+            "data=folder data.root=/my/images output=findings.json": "the findings as JSON too",
+        },
+        page="datasets.md",
+    ),
+    "cost": CommandText(
+        summary="parameters and milliseconds per image of every method",
+        purpose="Builds each method as training would, counts its parameters, and times how long an embedding takes here.",
+        choices=(),
+        keys=("models", "size", "batches", "warmup", "runs", "accelerator", "output"),
+        examples={
+            "": "every method at 288x144",
+            "models=[lba,agw] batches=[1,16]": "two methods",
+            "size=null accelerator=cpu": "each at the size of its paper",
+        },
+        page="comparing.md",
+    ),
+    "auxiliary": CommandText(
+        summary="cm-SSFT: how many unlabelled queries its transfer needs",
+        purpose="Scores a trained cm-SSFT with groups of queries of several sizes and draws Rank-1 and mAP over the size.",
+        choices=("data", "trainer"),
+        keys=("checkpoint", "sizes", "output", "figure", "data.root"),
+        examples={
+            "checkpoint=RUN": "all sizes",
+            "checkpoint=RUN sizes=[1,10,100]": "three sizes",
+            "checkpoint=RUN figure=false": "numbers alone",
+        },
+        page="comparing.md",
+    ),
+    "image_quality": CommandText(
+        summary="JSIA-ReID: how consistent generated images are",
+        purpose="Generates images with a trained JSIA-ReID and with generators that it trains on the same images, and scores "
+        "how well they keep the person (JSIA-ReID, Table 4).",
+        choices=("data",),
+        keys=("checkpoint", "output", "baselines", "iterations", "images", "fid", "device", "seed", "data.root"),
+        examples={
+            "checkpoint=RUN": "beside CycleGAN, StarGAN and a VAE",
+            "checkpoint=RUN baselines=[]": "JSIA-ReID alone",
+            "checkpoint=RUN iterations=2000 device=cuda": "longer, on a GPU",
+        },
+        page="comparing.md",
+    ),
+}
+"""Command -> its words."""

@@ -1,0 +1,30 @@
+"""The command that this process runs, so that it can be pasted into a shell again."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+_words: list[str] = []
+"""Of a command that is running; of a multirun, those of its current job."""
+
+
+def note_command(command: str, arguments: Sequence[str]) -> None:
+    """From here on the process runs a command, or one job of a multirun.
+
+    Args:
+        command: ``train``, ...
+        arguments: what it was told.
+    """
+    _words[:] = ["python", "-m", f"crossreid.{command}", *arguments]
+
+
+def forget_command() -> None:
+    """The command has ended; the process may do something else."""
+    _words.clear()
+
+
+def command_line() -> str:
+    """The command, quoted for a shell; of a program that uses the package from Python, that program's."""
+    return shlex.join(_words or ["python", *sys.argv])
