@@ -18,7 +18,7 @@ _PADDING = 256 << 20  # bytes taken from the system at once
 
 
 def keep_memory() -> bool:
-    """Let this process keep the memory that it frees: steps on a CPU take 0.5 to 0.7 of their time, results are the same.
+    """Let this process keep the memory that it frees: a step on a CPU takes less time, results are the same.
 
     The process does not shrink any more, and takes some 10 % more at its peak. It holds until the process ends, and for
     everything in it; call it before the work, best before torch is imported. The commands call it where
