@@ -18,8 +18,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from crossreid import keep_memory
 from layouts import WRITERS
 from support import PROTOCOLS, Finished, smoke_settings
+
+keep_memory()  # before torch is imported: a test that trains takes a fraction of its system time
 
 
 @pytest.fixture(autouse=True)

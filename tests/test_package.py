@@ -14,7 +14,7 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "invocation", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "memory", "randomness", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
     ("help",),

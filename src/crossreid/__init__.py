@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crossreid.experiment import Experiment, FinishedRun, load, score
     from crossreid.extraction.extractor import Extractor
     from crossreid.galleries.gallery import Gallery
+    from crossreid.memory import keep_memory
     from crossreid.runs.results import RunResults
 
 _PLACES = {
@@ -21,12 +22,23 @@ _PLACES = {
     "Extractor": "crossreid.extraction.extractor",
     "FinishedRun": "crossreid.experiment",
     "Gallery": "crossreid.galleries.gallery",
+    "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
     "RunResults": "crossreid.runs.results",
 }
 
-__all__ = ["Experiment", "Extractor", "FinishedRun", "Gallery", "RunResults", "__version__", "load", "score"]
+__all__ = [
+    "Experiment",
+    "Extractor",
+    "FinishedRun",
+    "Gallery",
+    "RunResults",
+    "__version__",
+    "keep_memory",
+    "load",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -53,10 +53,11 @@ def test_every_parameter_has_one_owner_whose_moves_alone_change_it(make, variant
         record(player, losses)
 
     def together(moves) -> None:
+        moves = list(moves)
         module.record_losses = record
         simultaneous(moves)
         module.record_losses = turn_is_over
-        check({name for _, names in moves for name in names})
+        check({name for move in moves for name in move.owners})
 
     module.record_losses, module.simultaneous = turn_is_over, together
     for phase in module.config.active_phases():

@@ -324,7 +324,7 @@ def train_on(harness: Harness, phase: str, term: str) -> tuple[set[str], set[str
     named = dict(module.named_parameters())
 
     def only(moves) -> None:
-        for losses, owners in moves:
+        for losses, owners, _ in list(moves):
             for name, (value, weight) in losses.terms.items():
                 if (group, kind) != ("+".join(owners), name):
                     continue
@@ -406,7 +406,7 @@ def test_updates_are_simultaneous(make) -> None:
     module = harness.module
     kept = []
     simultaneous = module.simultaneous
-    module.simultaneous = lambda moves: (kept.extend(moves), simultaneous(moves))
+    module.simultaneous = lambda moves: (kept.extend(moves), simultaneous(kept))
     before = harness.snapshot()
     harness.step("joint", make_batch(module))
     assert len(kept) == 5
@@ -414,14 +414,14 @@ def test_updates_are_simultaneous(make) -> None:
     for name, value in before.items():
         dict(module.named_parameters())[name].data.copy_(value)
     twin = make("model=jsia", *ALL_TERMS).module
-    twin.simultaneous = kept.append
+    twin.simultaneous = lambda moves: kept.append(list(moves))
     twin.iteration = module.iteration
     twin.train()
     torch.manual_seed(0)
     twin.training_step(make_batch(twin))
     gradients: dict[str, torch.Tensor] = {}
     names = {id(p): n for n, p in twin.named_parameters()}
-    for losses, owners in kept[-1]:
+    for losses, owners, _ in kept[-1]:
         owned = [p for owner in owners for p in twin.owned(owner)]
         found = torch.autograd.grad(losses.total(), owned, retain_graph=True, allow_unused=True)
         for parameter, gradient in zip(owned, found, strict=True):
@@ -665,9 +665,9 @@ def test_each_weight_is_that_of_its_own_term(make) -> None:
     moves: list = []
     module.simultaneous = moves.extend
     Harness(module).step("joint", make_batch(module))
-    found = {f"{'+'.join(o)}/{name}": weight for losses, o in moves for name, (_, weight) in losses.terms.items()}
+    found = {f"{'+'.join(o)}/{name}": weight for losses, o, _ in moves for name, (_, weight) in losses.terms.items()}
     assert found == {term: values[key] for term, key in WEIGHTS.items()} | NOT_WEIGHTED
-    for losses, _ in moves:
+    for losses, _, _ in moves:
         expected = sum(weight * value.item() for value, weight in losses.terms.values())
         assert losses.total().item() == pytest.approx(expected, rel=1e-5)
 
@@ -778,3 +778,17 @@ def test_v_may_have_no_weights_where_there_is_no_v(make) -> None:
     harness = make("experiment=jsia/sl_il", "model.variation={reconstruction: 0, mean: 0, deviation: 0}")
     harness.step("joint", make_batch(harness.module))
     assert not any(name.startswith("variation") for name in harness.module.losses)
+
+
+def test_real_targets_are_what_a_second_look_at_the_images_would_give(make) -> None:
+    losses = []
+    for again in (False, True):
+        module = make("model=jsia").module
+        if again:
+            module._real_targets = torch.no_grad()(lambda batch, _, m=module: m._recognise_both(batch[:2]))
+            module._recognise_both = lambda images, m=module: (m._recognise(images[0]), m._recognise(images[1]))
+        Harness(module).step("joint", make_batch(module))
+        losses.append(module.losses)
+    assert losses[0].keys() == losses[1].keys()
+    for name, value in losses[0].items():
+        assert torch.equal(value, losses[1][name]), name
