@@ -25,10 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
 	$(BIN)/python -m crossreid.train model=aligngan logger=wandb run_dir=outputs/demo overwrite=true
 
-test: setup ## the whole test-suite (some 45 minutes on two cores)
+test: setup ## the whole test-suite
 	$(BIN)/python -m pytest -n 2 -m "not full"
 
-test-fast: setup ## without the long runs (some 13 minutes on two cores)
+test-fast: setup ## without the long runs: no test above three seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow and not full"
 
 fuzz: setup ## the fuzzers with ten times as many cases and a new seed: make fuzz SEED=7 repeats one

@@ -3,7 +3,8 @@
     python benchmarks/bench.py [OUTPUT.json]          (`make bench` writes benchmarks/cpu.json)
 
 Measured: people drawn a second, images decoded a second, batches loaded a second, AlignGAN iterations a second by phase
-at `scale=small`, and the four SYSU-MM01 settings on random features of the real test size (10,578 x 2,048).
+at `scale=small`; start-up as CPU seconds beside those of importing torch and Lightning; and the four SYSU-MM01 settings on
+random features of the real test size (some 10,578 x 2,048) beside a plain evaluator that takes one probe at a time.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import json
 import os
 import platform
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,7 +30,8 @@ from crossreid.data.cache import open_cache
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import read_sysu_mm01
 from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
-from crossreid.evaluation import Embeddings, score_sysu
+from crossreid.evaluation import Embeddings, SysuMM01Protocol, score_sysu
+from crossreid.evaluation.sysu import GALLERY_CAMERAS
 from crossreid.runs.folder import git_revision, write_json
 from crossreid.settings.compose import compose, run_config
 from crossreid.training.loading import make_method
@@ -100,16 +104,92 @@ def bench_training(folder: Path, *overrides: str) -> dict[str, object]:
     return figures
 
 
-def bench_scoring(people: int = 96, frames: int = 20) -> dict[str, float]:
-    """All four settings, ten trials, seeded galleries, on features of the real test set's size."""
+def sysu_sized(people: int = 96, frames: int = 20) -> Embeddings:
+    """Random features of the real test set's size, everybody in every camera."""
     pids, camids, kept = np.meshgrid(np.arange(1, people + 1), np.arange(1, 7), np.arange(frames), indexing="ij")
     pids, camids, kept = pids.ravel(), camids.ravel(), kept.ravel()
     features = np.random.default_rng(0).normal(size=(len(pids), 2048)).astype(np.float32)
     infrared = np.isin(camids, (3, 6))
-    embeddings = Embeddings({"main": features}, pids, camids, infrared, kept, np.arange(len(pids)), ("",) * len(pids))
+    return Embeddings({"main": features}, pids, camids, infrared, kept, np.arange(len(pids)), ("",) * len(pids))
+
+
+def score_by_query(embeddings: Embeddings, protocol: SysuMM01Protocol, every: int) -> None:
+    """The plain reference: one trial, every so-manieth probe by itself, as the protocol is written down.
+
+    All probes and the gallery are normalised and multiplied as in a trial; then each probe is sorted and counted alone.
+    """
+    probes = embeddings.select(protocol.queries(embeddings))
+    gallery = embeddings.select(protocol.gallery(embeddings, 0))
+    unit_probes, unit_gallery = (
+        part.features["main"].astype(np.float64) / np.linalg.norm(part.features["main"], axis=1, keepdims=True)
+        for part in (probes, gallery)
+    )
+    place = np.array([0, 1, 2, 2, 4, 5, 6])  # of each camera
+    for q in range(0, len(probes), every):
+        similarity = unit_gallery @ unit_probes[q]
+        counts = place[gallery.camids] != place[probes.camids[q]]
+        ranked = sorted(np.flatnonzero(counts).tolist(), key=lambda g: -similarity[g])
+        listed: list[int] = []
+        match_ranks = []
+        for rank, g in enumerate(ranked, start=1):
+            pid = int(gallery.pids[g])
+            if pid not in listed:
+                listed.append(pid)
+            if pid == probes.pids[q]:
+                match_ranks.append(rank)
+        if match_ranks:
+            sum(i / rank for i, rank in enumerate(match_ranks, start=1)) / len(match_ranks)
+
+
+def bench_scoring(every: int = 40) -> dict[str, float]:
+    """All four settings, ten trials each; and the reference, ten times the time of one trial on some of the probes."""
+    embeddings = sysu_sized()
     seconds = timed(lambda: score_sysu(embeddings, draw="seeded"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return {"images": len(pids), "dimensions": 2048, "seconds": round(seconds, 1), "process_peak_gib": round(peak, 2)}
+    reference = 0.0
+    for mode in GALLERY_CAMERAS:
+        for shots in (1, 10):
+            protocol = SysuMM01Protocol(mode, shots, draw="seeded")
+            reference += 10 * every * timed(partial(score_by_query, embeddings, protocol, every))
+    return {
+        "images": len(embeddings),
+        "dimensions": 2048,
+        "seconds": round(seconds, 1),
+        "per_query_reference_seconds": round(reference, 1),
+        "times_faster": round(reference / seconds, 1),
+        "process_peak_gib": round(peak, 2),
+    }
+
+
+def bench_start_up(folder: Path, repeats: int = 3) -> dict[str, object]:
+    """CPU seconds from the start of Python, beside that of torch and Lightning alone; medians of runs that take turns."""
+    smoke = ["-m", "crossreid.train", "scale=smoke", "model=baseline", "trainer=cpu", "trainer.progress=false"]
+    own = [
+        f"data.root={folder / 'smoke'}",
+        f"data.cache={folder / 'cache'}",
+        "overwrite=true",
+        f"run_dir={folder / 'run'}",
+    ]
+    commands = {
+        "import torch, pytorch_lightning": ["-c", "import torch, pytorch_lightning"],
+        "import crossreid": ["-c", "import crossreid"],
+        "train --help": ["-m", "crossreid.train", "--help"],
+        "train scale=smoke, people there": [*smoke, *own],
+    }
+    subprocess.run([sys.executable, *smoke, *own], check=True, capture_output=True)  # draws the people
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(repeats):
+        for name, command in commands.items():
+            before = os.times()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            after = os.times()
+            used = after.children_user - before.children_user + after.children_system - before.children_system
+            seconds[name].append(used)
+    medians = {name: float(np.median(times)) for name, times in seconds.items()}
+    reference = medians["import torch, pytorch_lightning"]
+    return {
+        name: {"cpu_s": round(time, 2), "of_reference": round(time / reference, 2)} for name, time in medians.items()
+    }
 
 
 def cpu_name() -> str:
@@ -132,6 +212,8 @@ def main(output: Path | None, *overrides: str) -> None:
         figures["data"] = bench_data(Path(place))
         small = ["model.phases={feature: 20, pixel: 20, joint: 20}", "model.iterations_per_epoch=20"]
         figures["aligngan"] = bench_training(Path(place), *(overrides or small))
+        if not overrides:
+            figures["start_up"] = bench_start_up(Path(place))
     if not overrides:
         figures["scoring"] = bench_scoring()
     print(json.dumps(figures, indent=2))

@@ -11,7 +11,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import ctypes
 import gc
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +18,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from crossreid import keep_memory
 from layouts import WRITERS
 from support import PROTOCOLS, Finished, smoke_settings
+
+keep_memory()  # before torch is imported: a test that trains takes a fraction of its system time
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +34,26 @@ def free_networks() -> Iterator[None]:
         gc.collect()
         if hasattr(ctypes.CDLL(None), "malloc_trim"):  # glibc keeps what was freed
             ctypes.CDLL(None).malloc_trim(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def narrow_networks() -> None:
+    """`resnet18` is an eighth as wide; see :mod:`thin`."""
+    import thin
+
+    thin.narrow()
+
+
+@pytest.fixture(autouse=True)
+def true_width(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The true network, for tests that ask for it by their marker."""
+    if request.node.get_closest_marker("true_width") is None:
+        yield
+        return
+    import thin
+
+    with thin.true_width():
+        yield
 
 
 def resident_gib() -> float:
@@ -91,6 +113,44 @@ def smoke_args(people_root: Path, shared_folder: Path) -> list[str]:
 
 
 @pytest.fixture
+def write_checkpoint(tmp_path: Path, people_root: Path, shared_folder: Path) -> Callable[..., Path]:
+    """A checkpoint of a method in its smoke size, as a run on the people writes it; further words are settings."""
+    import torch
+
+    from crossreid.settings.compose import compose, run_config
+    from crossreid.training.loading import make_method
+
+    def write(model: str, *settings: str) -> Path:
+        places = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
+        config = run_config(compose("train", [f"model={model}", "scale=smoke", *places, *settings]))
+        if getattr(config.model, "iterations_per_epoch", 1) is None:
+            config.model.iterations_per_epoch = 2
+        module = make_method(config.model, 12, 0)
+        saved: dict = {"state_dict": module.state_dict(), "optimizer_states": [], "loops": {}}
+        module.on_save_checkpoint(saved)
+        saved["crossreid"]["phase"] = next(iter(config.model.active_phases()), "")
+        saved["crossreid"]["config"] = config.to_plain()
+        path = tmp_path / f"{model}.ckpt"
+        torch.save(saved, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, people) -> Path:
+    """The people's test images as a manifest, in the order of the dataset."""
+    rows = people.rows("test")
+    lines = ["path,modality,camera,person"]
+    for row in rows:
+        record = people.records[row]
+        lines.append(f"{record.path},{record.modality},{record.camid},{record.pid}")
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture
 def run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Finished]:
@@ -112,21 +172,5 @@ def run_here(
             code = int(stop.code or 0)
         captured = capsys.readouterr()
         return Finished(code, captured.out + captured.err)
-
-    return run
-
-
-@pytest.fixture
-def run_apart(tmp_path: Path) -> Callable[..., Finished]:
-    """Run `python -m crossreid.<module>` in a process of its own, in an empty folder."""
-
-    def run(module: str, *args: str, timeout: float = 300) -> Finished:
-        command = [sys.executable, "-m", f"crossreid.{module}", *args]
-        # W&B of this process must not write for the other
-        environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
-        return Finished(done.returncode, done.stdout + done.stderr)
 
     return run

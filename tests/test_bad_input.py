@@ -101,6 +101,7 @@ def test_multirun_with_ddp(run_here, smoke_args: list[str], tmp_path: Path) -> N
     assert not list(tmp_path.rglob("run.json"))
 
 
+@pytest.mark.slow
 def test_checkpoints(refused, smoke_args: list[str], run_here, tmp_path: Path) -> None:
     assert "There is no checkpoint at 'gone.ckpt'" in refused("evaluate", "checkpoint=gone.ckpt")
     assert "Name what to score" in refused("evaluate")
@@ -124,6 +125,7 @@ def test_checkpoints(refused, smoke_args: list[str], run_here, tmp_path: Path) -
     assert "lacks 1 weights" in refused("evaluate", "checkpoint=partial.ckpt")
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_run_is_not_written_over(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     arguments = ["model=baseline", *smoke_args, "run_dir=run"]
     assert run_here("train", *arguments).code == 0

@@ -1,9 +1,7 @@
 """Two gloo processes on the CPU."""
 
 import json
-import os
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -12,26 +10,8 @@ import numpy as np
 import pytest
 
 from crossreid.evaluation import Embeddings
+from processes import Command, keep_weights
 from support import choices
-
-SPY = """
-import torch, pytorch_lightning as pl
-original = pl.Trainer.fit
-def fit(self, module, *args, **kwargs):
-    original(self, module, *args, **kwargs)
-    torch.save(module.state_dict(), f"weights{self.global_rank}.pt")
-pl.Trainer.fit = fit
-from crossreid.train import main
-main()
-"""
-
-
-def _run(folder: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
-    """One thread a process; what it printed as text."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=400, check=False, env=environment
-    )
 
 
 def _check_weights(folder: Path) -> None:
@@ -57,29 +37,18 @@ def methods_under_ddp() -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", methods_under_ddp())
 def test_ranks_keep_equal_parameters_and_score_as_one_process(
-    tmp_path: Path, people_root: Path, shared_folder: Path, model: str
+    run_here, tmp_path: Path, people_root: Path, shared_folder: Path, model: str
 ) -> None:
-    (tmp_path / "spied.py").write_text(SPY)
     data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
     arguments = [f"model={model}", "scale=smoke", *data, "report.figures=false", "protocol.trials=2", "run_dir=run"]
-    command = [sys.executable, "spied.py", *arguments, "trainer=ddp_cpu", "trainer.progress=false"]
-    done = _run(tmp_path, command)
-    assert done.returncode == 0, done.stdout + done.stderr
+    settings = ["trainer=ddp_cpu", "trainer.progress=false"]
+    Command(tmp_path, "train", *arguments, *settings, ranks=1, before=keep_weights).finish()
 
     if model != "hog":  # has no weights
         _check_weights(tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "crossreid.evaluate",
-        "checkpoint=run/last.ckpt",
-        "trainer=cpu",
-        "report.figures=false",
-    ]
-    done = subprocess.run(
-        [*command, "save_embeddings=alone.npz"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    command = ["checkpoint=run/last.ckpt", "trainer=cpu", "report.figures=false", "save_embeddings=alone.npz"]
+    done = run_here("evaluate", *command)
+    assert done.code == 0, done.output
     together, alone = Embeddings.load(tmp_path / "run" / "embeddings.npz"), Embeddings.load(tmp_path / "alone.npz")
     assert np.array_equal(together.rows, alone.rows)
     assert np.allclose(together.features["main"], alone.features["main"], atol=1e-5)
@@ -104,22 +73,21 @@ def test_two_processes_stop_together_at_the_time_budget_and_go_on_together(
 ) -> None:
     data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
     settings = ["model=baseline", "scale=smoke", *data, "report.figures=false", "protocol.trials=2", "run_dir=run"]
-    command = [sys.executable, "-m", "crossreid.train", *settings, "existing=continue", "trainer=ddp_cpu"]
+    command = [*settings, "existing=continue", "trainer=ddp_cpu", "trainer.progress=false"]
 
-    def train(budget: str) -> subprocess.CompletedProcess[str]:
-        return _run(tmp_path, [*command, f"trainer.time_budget={budget}", "trainer.progress=false"])
+    def train(budget: str) -> Command:
+        return Command(tmp_path, "train", *command, f"trainer.time_budget={budget}", ranks=1)
 
     def status() -> str:
         return str(json.loads((tmp_path / "run" / "run.json").read_text())["status"])
 
     stopped = train("1e-6")
-    assert stopped.returncode == 1, stopped.stdout + stopped.stderr
-    assert "over trainer.time_budget=1e-06 seconds at iteration 0 of" in stopped.stdout + stopped.stderr
-    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert stopped.wait() == 1, stopped.output
+    assert "over trainer.time_budget=1e-06 seconds at iteration 0 of" in stopped.output
+    assert "Traceback" not in stopped.output
     assert status() == "over budget"
     assert not (tmp_path / "run" / "results.json").exists()
-    finished = train("1000")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    train("1000").finish()
     assert status() == "finished"
     assert (tmp_path / "run" / "results.json").is_file()
 
@@ -131,21 +99,17 @@ def test_two_processes_stop_together_when_one_is_asked_to(
     data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
     settings = ["model=baseline", "scale=smoke", *data, "report.figures=false", "report.untrained=false", "run_dir=run"]
     length = ["model.phases.joint=2000", "trainer.checkpoint_every=1000", "trainer.log_every=1"]
-    command = [sys.executable, "-m", "crossreid.train", *settings, *length, "trainer=ddp_cpu", "trainer.progress=false"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-        history = tmp_path / "run" / "history.csv"
-        for _ in range(1500):
-            if history.is_file() and "\n10,phase" in history.read_text():
-                break
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
-        process.terminate()  # the first process alone: the other one hears of it at its iteration
-        assert process.wait(timeout=120) == 143
-    told = (tmp_path / "log").read_text()
-    assert "by SIGTERM, which is saved: go on with the same command and resume=run" in told
-    assert "Traceback" not in told
+    command = Command(tmp_path, "train", *settings, *length, "trainer=ddp_cpu", "trainer.progress=false", ranks=1)
+    history = tmp_path / "run" / "history.csv"
+    for _ in range(1500):
+        if history.is_file() and "\n10,phase" in history.read_text():
+            break
+        assert not command.ended, command.output
+        time.sleep(0.1)
+    command.send(signal.SIGTERM)  # the first process alone: the other one hears of it at its iteration
+    assert command.wait(timeout=120) == 143
+    assert "by SIGTERM, which is saved: go on with the same command and resume=run" in command.output
+    assert "Traceback" not in command.output
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "config.yaml",

@@ -46,6 +46,7 @@ def tiny_lba(**changed: Any) -> LbAConfig:
     return LbAConfig(backbone=SMALL_BACKBONE, **TINY, **changed)
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_and_what_it_leaves_can_be_used(tmp_path: Path, quick: dict[str, Any]) -> None:
     experiment = crossreid.Experiment(
         model="lba",
@@ -194,6 +195,7 @@ def test_a_plain_trainer_stops_behind_the_last_phase(tmp_path: Path, people_root
         assert all(torch.equal(one, two) for one, two in pairs)
 
 
+@pytest.mark.slow
 def test_the_data_module_says_how_long_an_epoch_is(tmp_path: Path, people_root: Path, shared_folder: Path) -> None:
     settings = OneStreamConfig(backbone=SMALL_BACKBONE, streams=TINY["streams"], epochs=1)
     data = ReIDDataModule.for_method(people_of(people_root, shared_folder), settings, progress=False)

@@ -111,6 +111,8 @@ def test_places_are_tried_without_a_trace(tmp_path: Path) -> None:
     assert files_in(tmp_path) == before
 
 
+@pytest.mark.slow
+@pytest.mark.true_width
 def test_a_run_on_a_full_disk_says_one_sentence(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     with disk_of(20_000_000):  # the decoded images fit in
         finished = run_here("train", "model=baseline", *smoke_args, "run_dir=run", "report.untrained=false")

@@ -14,7 +14,7 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "invocation", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "memory", "randomness", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
     ("help",),
@@ -25,11 +25,25 @@ FLOORS = (
     ("methods",),
     ("runs",),
     ("training",),
-    ("studies",),
+    ("studies", "extraction"),
+    ("galleries",),
     ("experiment",),
     ("launch",),
     ("optimiser",),
-    ("train", "evaluate", "check", "cost", "auxiliary", "image_quality", "report", "completion", "__main__"),
+    (
+        "train",
+        "evaluate",
+        "check",
+        "cost",
+        "auxiliary",
+        "image_quality",
+        "report",
+        "extract",
+        "index",
+        "search",
+        "completion",
+        "__main__",
+    ),
 )
 """Rooms from the ground up: what stands on a floor may import what stands below it, or itself."""
 OUTSIDE = {
@@ -173,7 +187,19 @@ def test_a_source_tree_knows_its_version() -> None:
 
 def test_scripts_and_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    commands = ("train", "evaluate", "check", "cost", "image-quality", "auxiliary", "report", "completion")
+    commands = (
+        "train",
+        "evaluate",
+        "check",
+        "cost",
+        "image-quality",
+        "auxiliary",
+        "report",
+        "extract",
+        "index",
+        "search",
+        "completion",
+    )
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert project["version"] in changelog

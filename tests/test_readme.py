@@ -13,9 +13,13 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from crossreid.data.datasets import read_sysu_mm01
 from crossreid.settings.commands import COMMANDS
 from crossreid.settings.compose import compose, run_config, typed
+from crossreid.settings.galleries import ACTIONS
+from crossreid.settings.overrides import with_action, with_paths_quoted
 from layouts import write_small_folder, write_small_llcm, write_small_regdb
 from support import ROOT, newest_run
 
@@ -43,7 +47,8 @@ def commands(pages: list[Path]) -> list[tuple[str, str]]:
 
 def jobs(arguments: str) -> list[list[str]]:
     """The override lists of one command; -m takes them apart at commas. Hydra's own options and settings say nothing."""
-    words = [word for word in shlex.split(arguments) if not word.startswith(("hydra.", "--")) and word != "job"]
+    words = with_paths_quoted(with_action(shlex.split(arguments), ACTIONS))
+    words = [word for word in words if not word.startswith(("hydra.", "--")) and word != "job"]
     if "-m" not in words:
         return [words]
     words.remove("-m")
@@ -117,6 +122,23 @@ def train_row(row: str) -> str:
     return folder
 
 
+def write_crops(path: Path, people_root: Path) -> None:
+    """One's own images as the page on search has them: a folder and a manifest, of the people's test images."""
+    lines = ["path,modality,camera,time,track,person"]
+    (path / "day").mkdir()
+    for place, record in enumerate(read_sysu_mm01(people_root, None, name="synthetic").records):
+        if record.modality == "visible" and place % 10 == 0:
+            (path / "day" / f"c{record.camid}_{place:04d}.jpg").symlink_to(record.path)
+        lines.append(
+            f"{record.path},{record.modality},{record.camid},{1000 * place},{record.pid}_{record.camid},{record.pid}"
+        )
+        if record.modality == "infrared":
+            night = record
+    (path / "people.csv").write_text("\n".join(lines))
+    (path / "night.csv").write_text("\n".join([lines[0], lines[-1]]))
+    Image.open(night.path).save(path / "night.png")
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Workplace:
     """The people, small copies of the real layouts, and finished runs where the pages say that they lie."""
@@ -134,6 +156,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
     with at(path):
         give("train", ["model=aligngan", "scale=smoke", "run_dir=outputs/demo", *SMALL])
         train_row("lba/full")
+        write_crops(path, people_root)
     placeholders = {
         "RUN_FOLDER": "outputs/demo",
         "RUN": "outputs/demo",
@@ -147,9 +170,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
 NEEDS_A_RUN_OF = {"auxiliary": "cmssft/full", "image_quality": "jsia/full"}
 ONLY_COMPOSED = {"trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU"}
 """Sign of a command that is composed above and not given here -> why."""
-QUICK_MODULES = ("evaluate", "report", "check")
+QUICK_MODULES = ("evaluate", "report", "check", "extract", "index", "search")
 SHORT = {
     "check": ["progress=false"],
+    "extract": ["device=cpu", "workers=0", "progress=false"],
+    "index": ["device=cpu", "workers=0", "progress=false"],
+    "search": ["device=cpu", "workers=0", "progress=false"],
     "evaluate": ["report.figures=false", "trainer=cpu", "trainer.progress=false"],
     "report": ["bootstrap=100", "figure=false"],
     "cost": ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"],
@@ -231,11 +257,11 @@ def python_blocks(page: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/search.md"])
 def test_python_runs(page: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace.path)
     program = python_blocks(ROOT / page)
-    assert "crossreid.Experiment(" in program
+    assert "crossreid." in program
     names: dict[str, object] = {}
     exec(compile(program, page, "exec"), names)
     assert newest_run(workplace.path / "outputs")

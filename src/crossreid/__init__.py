@@ -12,17 +12,33 @@ from crossreid.version import __version__
 
 if TYPE_CHECKING:
     from crossreid.experiment import Experiment, FinishedRun, load, score
+    from crossreid.extraction.extractor import Extractor
+    from crossreid.galleries.gallery import Gallery
+    from crossreid.memory import keep_memory
     from crossreid.runs.results import RunResults
 
 _PLACES = {
     "Experiment": "crossreid.experiment",
+    "Extractor": "crossreid.extraction.extractor",
     "FinishedRun": "crossreid.experiment",
+    "Gallery": "crossreid.galleries.gallery",
+    "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
     "RunResults": "crossreid.runs.results",
 }
 
-__all__ = ["Experiment", "FinishedRun", "RunResults", "__version__", "load", "score"]
+__all__ = [
+    "Experiment",
+    "Extractor",
+    "FinishedRun",
+    "Gallery",
+    "RunResults",
+    "__version__",
+    "keep_memory",
+    "load",
+    "score",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, load_foreign
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers, fixed_pairings, modalities
 from crossreid.interruption import Interruption, Stopped, interruptible
+from crossreid.memory import keep_memory
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.existing import open_or_keep
 from crossreid.runs.folder import RunFolder, forget_ranks, owned, read_config
@@ -150,6 +151,8 @@ class Experiment:
             SystemExit: likewise, SIGTERM did; the code is 143.
         """
         quiet()
+        if self.config.trainer.keep_memory:
+            keep_memory()
         try:
             with interruptible() as interruption:
                 return self._run(sweep_dir, interruption)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import hydra
@@ -21,6 +21,7 @@ from crossreid.errors import CrossReIDError
 from crossreid.help.page import asks_for_help, help_page
 from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
 from crossreid.invocation import forget_command, note_command
+from crossreid.memory import keep_memory
 from crossreid.settings.compose import Composed, known_keys, plain_values, plugins_in, refuse_untold_choices
 from crossreid.settings.overrides import with_paths_quoted
 from crossreid.settings.registry import use_plugins
@@ -60,6 +61,8 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
         if sweeping():
             note_command(config_name, composed.overrides)
         try:
+            if _keeps_memory(composed.values):
+                keep_memory()  # before the task imports torch
             return task(composed)
         except Exception as error:
             message = _sentence(error)
@@ -101,6 +104,13 @@ def composed_by_hydra(cfg: DictConfig) -> Composed:
     """What Hydra's application composed for this job."""
     hydra_config = HydraConfig.get()
     return Composed(plain_values(cfg), dict(hydra_config.runtime.choices), tuple(hydra_config.overrides.task))
+
+
+def _keeps_memory(values: Mapping[str, Any]) -> bool:
+    """``keep_memory`` of the trainer, or of a command without one; False where there is no such setting."""
+    trainer = values.get("trainer")
+    holder = trainer if isinstance(trainer, Mapping) else values
+    return holder.get("keep_memory") is True
 
 
 def sweeping() -> bool:

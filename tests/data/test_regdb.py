@@ -124,6 +124,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, damage, message: 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_every_split_of_the_real_layout_is_complete(real_layout) -> None:
     root = real_layout("regdb")
     first = read_regdb(root, 1)

@@ -18,6 +18,7 @@ def rows(path: Path) -> dict[str, dict]:
     return content["rows"]["baseline"]["protocols"]
 
 
+@pytest.mark.slow
 def test_regdb_trains_and_scores_its_own_split_only(run_here: Run, people_root: Path, tmp_path: Path) -> None:
     root = write_small_regdb(tmp_path / "regdb", people_root)
     data = ["data=regdb", f"data.root={root}", "data.counts=any", f"data.cache={tmp_path / 'cache'}"]
@@ -47,6 +48,7 @@ def test_regdb_trains_and_scores_its_own_split_only(run_here: Run, people_root: 
     assert "regdb has no validation identities to select on: use selection=last" in selecting.output
 
 
+@pytest.mark.slow
 def test_a_sweep_averages_the_splits_of_regdb(run_here: Run, people_root: Path, tmp_path: Path) -> None:
     root = write_small_regdb(tmp_path / "regdb", people_root)
     data = ["data=regdb", f"data.root={root}", "data.counts=any", f"data.cache={tmp_path / 'cache'}"]
@@ -76,6 +78,7 @@ def test_llcm_trains_and_is_scored_in_both_readings(run_here: Run, people_root: 
         assert (result["counts"]["probes"] > result["counts"]["gallery"][0]) == key.endswith("sampled_gallery")
 
 
+@pytest.mark.slow
 def test_ones_own_folders_are_trained_on_and_scored_all_against_all(
     run_here: Run, people_root: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +122,7 @@ def test_pairings_without_a_match_are_left_out_aloud(run_here: Run, people_root:
     assert "all/pairs/ir2ir" not in rows(tmp_path / "run" / "results.json")
 
 
+@pytest.mark.slow
 def test_a_model_of_one_dataset_is_scored_on_another(run_here: Run, people_root: Path, tmp_path: Path) -> None:
     root = write_small_folder(tmp_path / "own", people_root)
     cache = f"data.cache={tmp_path / 'cache'}"

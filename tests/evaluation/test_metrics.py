@@ -4,6 +4,7 @@ import torch
 from evaluation_reference import score_all
 
 from crossreid.evaluation import cmc, score_probes
+from crossreid.evaluation.metrics import _score_lot, _score_ranked
 
 
 def problem(seed, queries=40, gallery=70, ids=9, ties=False):
@@ -25,6 +26,17 @@ def test_every_number_equals_the_slow_reference(seed, ties, deduplicate):
     assert scores.ap[scores.valid].mean() == pytest.approx(expected[1], abs=1e-12)
     assert scores.inp[scores.valid].mean() == pytest.approx(expected[2], abs=1e-12)
     assert scores.valid.sum() == expected[3] < len(query_pids)
+
+
+@pytest.mark.parametrize("deduplicate", [True, False])
+@pytest.mark.parametrize("decimals", [0, 1, 16])  # all tied, some tied, none tied
+def test_counting_better_images_is_ranking_them(decimals, deduplicate):
+    similarity, query_pids, gallery_pids, removed = problem(11, queries=60)
+    similarity = similarity.round(decimals)
+    counted = _score_lot(similarity, query_pids, gallery_pids, removed, deduplicate)
+    ranked = _score_ranked(similarity, query_pids, gallery_pids, removed, deduplicate)
+    for name in ("first_rank", "ap", "inp", "relevant"):
+        assert np.array_equal(getattr(counted, name), getattr(ranked, name)), name
 
 
 def test_a_list_scored_by_hand():

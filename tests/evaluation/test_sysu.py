@@ -76,6 +76,25 @@ def test_the_order_of_rows_changes_nothing(world, draw, scorer):
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.parametrize("duplicates", [False, True])
+@pytest.mark.parametrize(("mode", "shots"), SETTINGS)
+def test_comparing_all_galleries_at_once_changes_no_bit(world, monkeypatch, mode, shots, duplicates):
+    data, raw = world.people(3, ids=12, dim=64)
+    if duplicates:
+        data["features"] = np.repeat(data["features"][::4], 4, axis=0)[: len(data["pids"])]
+    protocol = SysuMM01Protocol(mode, shots, permutations=world.to_permutations(raw))
+    embeddings = world.to_embeddings(data)
+    assert protocol._compare_once(embeddings, Cosine()) is not None
+    assert protocol._compare_once(embeddings, Euclidean()) is None
+    at_once = protocol(embeddings)
+    monkeypatch.setattr("crossreid.evaluation.protocol._MOST_COMPARED", 0)
+    assert protocol._compare_once(embeddings, Cosine()) is None
+    one_by_one = protocol(embeddings)
+    assert np.array_equal(at_once.cmc, one_by_one.cmc)
+    assert at_once.metrics() == one_by_one.metrics()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "shots"), SETTINGS)
 def test_the_real_layout_equals_the_reference_in_two_trials(sysu_test_set, sysu_lists, world, mode, shots):
     data, raw = sysu_test_set
@@ -84,6 +103,7 @@ def test_the_real_layout_equals_the_reference_in_two_trials(sysu_test_set, sysu_
     check(result, data, raw, mode, shots, trials=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "shots", "valid", "gallery"),
     [("all", 1, 3803, 301), ("all", 10, 3803, 3010), ("indoor", 1, 2208, 112), ("indoor", 10, 2208, 1120)],

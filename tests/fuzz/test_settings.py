@@ -31,6 +31,14 @@ ANY_VALUE = {"devices", "people", "data", "protocol", "model", "runs"}
 """Settings of no one type: parts that are checked as what they are, a number or list of devices, a folder or several."""
 
 
+GIVEN = {
+    "extract": {"images": "day", "output": "day.npz"},
+    "index": {"action": "add", "gallery": "street.npz", "images": "day"},
+    "search": {"gallery": "street.npz", "query": "night.png"},
+}
+"""Command -> what it must be told besides."""
+
+
 def roots() -> dict[str, Settings]:
     """Place -> settings that are complete."""
     found: dict[str, Settings] = {}
@@ -43,7 +51,8 @@ def roots() -> dict[str, Settings]:
     given = {"data": {}, "protocol": {}, "model": {}, "checkpoint": "last.ckpt", "runs": "outputs"}
     for command, schema in {"train": TrainConfig, **COMMANDS}.items():
         known = {item.name for item in fields(schema) if item.name != "runs" or command == "report"}
-        found[f"command={command}"] = schema(**{key: value for key, value in given.items() if key in known})
+        told = given | GIVEN.get(command, {})
+        found[f"command={command}"] = schema(**{key: value for key, value in told.items() if key in known})
     found["people"] = PeopleSizes("mine", 8, 4, 10, 3, PairSizes(8, 3))
     return found
 

@@ -15,12 +15,12 @@ from crossreid.methods.cmssft.scoring import Transfer
 DIM, K = 6, 4
 
 
-@pytest.fixture(params=["bnneck", "fc"])
+@pytest.fixture(params=["bnneck", "fc", "none"])
 def network(request: pytest.FixtureRequest) -> TransferNetwork:
     torch.manual_seed(0)
     net = TransferNetwork(DIM, 8, 3, segments=["shared", "specific"], k=K, neck=request.param, neck_dim=5)
     if request.param == "bnneck":  # as after training
-        torch.nn.init.uniform_(net.block.neck.weight, 0.5, 2.0)
+        torch.nn.init.uniform_(net.block.neck.weight, -0.5, 2.0)
         torch.nn.init.uniform_(net.block.neck.running_mean, 0.0, 0.5)
     return net
 
@@ -69,12 +69,15 @@ def test_a_group_as_large_as_the_set_is_all_queries(network: TransferNetwork) ->
         np.testing.assert_allclose(Transfer(network, group=size)(QUERIES, GALLERY), everyone, atol=1e-10)
 
 
-@pytest.mark.parametrize("memory", [1, 1 << 23])
-def test_a_single_query_s_scores_are_its_own(network: TransferNetwork, memory: int) -> None:
-    scorer = Transfer(network, group=1, memory=memory)
-    together = scorer(QUERIES, GALLERY)
-    for i in range(len(QUERIES)):
-        np.testing.assert_allclose(scorer(QUERIES.select(slice(i, i + 1)), GALLERY)[0], together[i], atol=1e-10)
+@pytest.mark.parametrize("memory", [1, 20, 1 << 23])
+def test_a_single_query_s_scores_are_those_of_its_own_graph(
+    network: TransferNetwork, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossreid.methods.cmssft.single_queries._QUERIES", 5)
+    together = Transfer(network, group=1, memory=memory)(QUERIES, GALLERY)
+    for i in range(len(QUERIES)):  # Eq. 8 of one query is Eq. 22
+        alone = Transfer(network, group=None)(QUERIES.select(slice(i, i + 1)), GALLERY)[0]
+        np.testing.assert_allclose(alone, together[i], atol=1e-6)
     assert not np.allclose(together, Transfer(network, group=None)(QUERIES, GALLERY), atol=1e-3)
 
 
@@ -82,10 +85,10 @@ def test_a_single_query_s_scores_are_its_own(network: TransferNetwork, memory: i
 def test_every_query_is_scored_in_a_group_of_the_size_asked_for(network: TransferNetwork, size: int) -> None:
     scorer = Transfer(network, group=size)
     groups = scorer._groups(len(QUERIES), GALLERY)
-    assert {len(places) for places, _ in groups} == {size}
-    assert set(torch.cat([places for places, _ in groups]).tolist()) == set(range(len(QUERIES)))
+    assert {len(places) for places in groups} == {size}
+    assert set(torch.cat(groups).tolist()) == set(range(len(QUERIES)))
     given = scorer(QUERIES, GALLERY)
-    places, _ = groups[-1]  # its scores stand, whoever was scored before
+    places = groups[-1]  # its scores stand, whoever was scored before
     if size >= K:
         expected = explicit(network, QUERIES.select(places.numpy()), GALLERY)
         np.testing.assert_allclose(given[places.numpy()], expected, atol=1e-6)
@@ -93,7 +96,7 @@ def test_every_query_is_scored_in_a_group_of_the_size_asked_for(network: Transfe
 
 def test_groups_depend_on_seed_and_gallery_and_on_nothing_else(network: TransferNetwork) -> None:
     def first(seed: int, gallery: Embeddings) -> list[int]:
-        return Transfer(network, group=5, seed=seed)._groups(13, gallery)[0][0].tolist()
+        return Transfer(network, group=5, seed=seed)._groups(13, gallery)[0].tolist()
 
     assert first(0, GALLERY) == first(0, GALLERY)
     assert first(0, GALLERY) != first(1, GALLERY)

@@ -132,7 +132,7 @@ def run(module, losses: list[float], start: int = 0) -> list[float]:
     for place, loss in enumerate(losses, start):
         module.iteration = place
         module._note(torch.tensor(loss))
-        weights.append(float(module.graph_weight()))
+        weights.append(module.graph_weight().item())
     return weights
 
 

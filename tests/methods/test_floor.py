@@ -84,6 +84,7 @@ def test_both_losses_train_the_encoder_and_ranking_leaves_the_classifier_alone(m
         assert (norms["network.block.classifier"] > 0) is (term == "id")
 
 
+@pytest.mark.true_width
 def test_agw_has_non_local_blocks_where_it_says(make) -> None:
     module = make("model=agw", "model.non_local=[1,2]").module
     middle = module.network.encoder.middle

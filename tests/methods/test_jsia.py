@@ -186,6 +186,7 @@ def test_published_parameter_counts() -> None:
     assert parameters(MultiScaleDiscriminator(JSIADiscriminatorConfig())) == 1_380_802
 
 
+@pytest.mark.true_width
 @pytest.mark.parametrize(("size", "upsamplings"), [((128, 64), 1), ((256, 128), 2)])
 def test_images_of_both_published_sizes(size: tuple[int, int], upsamplings: int) -> None:
     config = JSIAGeneratorConfig(
@@ -273,6 +274,7 @@ def test_gray_input_and_the_missing_relu_are_the_authors() -> None:
     assert (kinds[2], bare[2]) == ("ReLU", "MaxPool2d")
 
 
+@pytest.mark.true_width
 def test_stripes_see_only_their_rows() -> None:
     torch.manual_seed(0)
     encoder = InstanceEncoder(BackboneConfig("resnet18", "random", [64, 32]), 5, 2).eval()
@@ -322,7 +324,7 @@ def train_on(harness: Harness, phase: str, term: str) -> tuple[set[str], set[str
     named = dict(module.named_parameters())
 
     def only(moves) -> None:
-        for losses, owners in moves:
+        for losses, owners, _ in list(moves):
             for name, (value, weight) in losses.terms.items():
                 if (group, kind) != ("+".join(owners), name):
                     continue
@@ -404,7 +406,7 @@ def test_updates_are_simultaneous(make) -> None:
     module = harness.module
     kept = []
     simultaneous = module.simultaneous
-    module.simultaneous = lambda moves: (kept.extend(moves), simultaneous(moves))
+    module.simultaneous = lambda moves: (kept.extend(moves), simultaneous(kept))
     before = harness.snapshot()
     harness.step("joint", make_batch(module))
     assert len(kept) == 5
@@ -412,14 +414,14 @@ def test_updates_are_simultaneous(make) -> None:
     for name, value in before.items():
         dict(module.named_parameters())[name].data.copy_(value)
     twin = make("model=jsia", *ALL_TERMS).module
-    twin.simultaneous = kept.append
+    twin.simultaneous = lambda moves: kept.append(list(moves))
     twin.iteration = module.iteration
     twin.train()
     torch.manual_seed(0)
     twin.training_step(make_batch(twin))
     gradients: dict[str, torch.Tensor] = {}
     names = {id(p): n for n, p in twin.named_parameters()}
-    for losses, owners in kept[-1]:
+    for losses, owners, _ in kept[-1]:
         owned = [p for owner in owners for p in twin.owned(owner)]
         found = torch.autograd.grad(losses.total(), owned, retain_graph=True, allow_unused=True)
         for parameter, gradient in zip(owned, found, strict=True):
@@ -544,11 +546,11 @@ def test_degraded_local_regions_align_real_images_in_both_directions(make) -> No
 
 def test_alignment_losses_leave_the_generator_alone(make) -> None:
     for row in ROWS[2:]:
-        module = make(f"experiment=jsia/{row}").module
         for term in ROW_TERMS[row] - {"modality"}:
-            reached, _ = train_on(make(f"experiment=jsia/{row}"), "joint", f"set_level+instance/{term}")
+            harness = make(f"experiment=jsia/{row}")
+            reached, _ = train_on(harness, "joint", f"set_level+instance/{term}")
             assert reached == REID, (row, term)
-        assert module.config.instance_level == ("il" in ROW_TERMS[row])
+            assert harness.module.config.instance_level == ("il" in ROW_TERMS[row])
 
 
 def test_presets_differ_where_paper_and_code_do(make) -> None:
@@ -669,9 +671,9 @@ def test_each_weight_is_that_of_its_own_term(make) -> None:
     moves: list = []
     module.simultaneous = moves.extend
     Harness(module).step("joint", make_batch(module))
-    found = {f"{'+'.join(o)}/{name}": weight for losses, o in moves for name, (_, weight) in losses.terms.items()}
+    found = {f"{'+'.join(o)}/{name}": weight for losses, o, _ in moves for name, (_, weight) in losses.terms.items()}
     assert found == {term: values[key] for term, key in WEIGHTS.items()} | NOT_WEIGHTED
-    for losses, _ in moves:
+    for losses, _, _ in moves:
         expected = sum(weight * value.item() for value, weight in losses.terms.values())
         assert losses.total().item() == pytest.approx(expected, rel=1e-5)
 
@@ -782,3 +784,17 @@ def test_v_may_have_no_weights_where_there_is_no_v(make) -> None:
     harness = make("experiment=jsia/sl_il", "model.variation={reconstruction: 0, mean: 0, deviation: 0}")
     harness.step("joint", make_batch(harness.module))
     assert not any(name.startswith("variation") for name in harness.module.losses)
+
+
+def test_real_targets_are_what_a_second_look_at_the_images_would_give(make) -> None:
+    losses = []
+    for again in (False, True):
+        module = make("model=jsia").module
+        if again:
+            module._real_targets = torch.no_grad()(lambda batch, _, m=module: m._recognise_both(batch[:2]))
+            module._recognise_both = lambda images, m=module: (m._recognise(images[0]), m._recognise(images[1]))
+        Harness(module).step("joint", make_batch(module))
+        losses.append(module.losses)
+    assert losses[0].keys() == losses[1].keys()
+    for name, value in losses[0].items():
+        assert torch.equal(value, losses[1][name]), name

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from crossreid.methods.base import CrossModalityModule
-from crossreid.methods.players import Losses, assert_disjoint
+from crossreid.methods.players import Losses, Move, assert_disjoint
 from crossreid.settings.method import MethodConfig
 from methods_support import attach
 
@@ -114,3 +114,44 @@ def test_a_parameter_with_two_owners_is_refused() -> None:
     shared = nn.Parameter(torch.zeros(1))
     with pytest.raises(ValueError, match="two players: one and two"):
         assert_disjoint({"one": [shared], "two": [shared]})
+
+
+def test_simultaneous_computes_gradients_of_owners_only() -> None:
+    module = attach(Toy()).module
+    reached: list[str] = []
+    module.a.register_hook(lambda _: reached.append("a"))
+    module.b.register_hook(lambda _: reached.append("b"))
+    module.simultaneous([(one("product", module.a * module.b), ["first"])])
+    assert reached == ["a"]
+
+
+def test_a_move_is_computed_when_the_gradients_before_it_are_taken_and_its_graph_is_freed() -> None:
+    module = attach(Toy()).module
+    products = []
+
+    def moves():
+        products.append(module.a * module.b)
+        yield Move(one("kept", products[0] * 1.0), ["first"], keep_graph=True)
+        assert module.a.grad.item() == 3.0
+        assert module.a.item() == 2.0  # nobody has moved
+        yield Move(one("freed", products[0] * 1.0), ["second"])
+        with pytest.raises(RuntimeError, match="second time"):
+            products[0].backward()
+
+    module.simultaneous(moves())
+    assert (module.a.item(), module.b.item()) == (2.0 - 3.0, 3.0 - 2.0)
+
+
+def test_several_processes_throw_away_what_is_not_the_owners(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = attach(Toy()).module
+    monkeypatch.setattr(type(module.trainer), "world_size", 2)
+    product = module.a * module.b
+    moves = [
+        Move(one("x", product * 1.0), ["first"], keep_graph=True),
+        Move(one("y", product * 1.0), ["second"]),
+        Move(one("z", module.a * 10.0 + module.b), ["first"]),
+    ]
+    module.simultaneous(moves)
+    assert module.a.item() == pytest.approx(2.0 - 3.0 - 10.0)
+    assert module.b.item() == pytest.approx(3.0 - 2.0)
+    assert module.a.grad is None

@@ -414,6 +414,7 @@ def test_passes_are_equal_parts_of_a_phase(
     assert [schedule.iterations(number, length) for number in passes] == expected
 
 
+@pytest.mark.true_width
 def test_a_method_can_be_used_before_its_phases_are_known() -> None:
     config = TSGANConfig(backbone=BackboneConfig("resnet18", "random", [32, 16]))
     module = TSGAN(config, 5).eval()

@@ -13,6 +13,8 @@ from crossreid.nn.neck import BatchNormNeck
 from crossreid.nn.normalisation import batch_statistics, evaluating, frozen_parameters
 from crossreid.settings.networks import BackboneConfig
 
+pytestmark = pytest.mark.true_width
+
 
 def test_last_stride_is_removed_and_the_map_is_pooled() -> None:
     encoder = ResNetEncoder(BackboneConfig("resnet18", "random", [64, 32])).eval()

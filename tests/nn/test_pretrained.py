@@ -17,8 +17,10 @@ from crossreid.nn.non_local import NonLocal, add_non_local
 from crossreid.nn.pretrained import check_weights, load_pretrained
 from crossreid.nn.two_stream import TwoStreamResNet
 from crossreid.settings.networks import BackboneConfig
+from thin import true_width
 
 State = dict[str, Tensor]
+pytestmark = pytest.mark.true_width  # names and shapes are those of torchvision's files
 
 
 def random_state(name: str) -> State:
@@ -34,7 +36,8 @@ def random_state(name: str) -> State:
 
 @pytest.fixture(scope="module")
 def resnet18() -> State:
-    return random_state("resnet18")
+    with true_width():  # a fixture of a module is made before the marker counts
+        return random_state("resnet18")
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def test_what_is_specific_starts_equal_and_is_not_shared(stages: int) -> None:
     assert shared == count(net.middle) + count(net.last)
 
 
+@pytest.mark.true_width
 def test_taps_have_one_size_and_follow_the_order_of_the_modalities() -> None:
     net = TwoStreamResNet(SMALL).eval()
     visible, infrared = torch.rand(2, 3, 30, 20), torch.rand(3, 3, 30, 20)  # resized inside

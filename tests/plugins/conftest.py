@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from processes import Command
 from support import ROOT, Finished
 
 METHOD_PAGE = ROOT / "docs" / "adding_a_method.md"
@@ -92,13 +94,37 @@ def dots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_with(tmp_path: Path) -> Callable[..., Finished]:
-    """Run `python -m crossreid.<module>` in a process of its own that finds packages in a further folder."""
+    """Run ``crossreid.<module>`` in a process of its own that finds packages in a further folder."""
 
     def run(folder: Path, module: str, *args: str) -> Finished:
+        command = Command(tmp_path, module, *args, path=folder)
+        return Finished(command.wait(), command.output)
+
+    return run
+
+
+SEVERAL = """
+import importlib, json, sys
+for module, *arguments in json.loads(sys.argv[1]):
+    sys.argv = [f"crossreid.{module}", *arguments]
+    importlib.import_module(f"crossreid.{module}").main()
+"""
+
+
+@pytest.fixture
+def run_from(tmp_path: Path) -> Callable[..., Finished]:
+    """Run commands one after the other in a fresh Python that takes the whole of ``crossreid`` from a folder."""
+
+    def run(folder: Path, *commands: list[str]) -> Finished:
         environment = {**os.environ, "PYTHONPATH": str(folder)}
-        command = [sys.executable, "-m", f"crossreid.{module}", *args]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+            [sys.executable, "-c", SEVERAL, json.dumps(commands)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
         )
         return Finished(done.returncode, done.stdout + done.stderr)
 

@@ -13,20 +13,17 @@ from support import ROOT
 QUICK = ["scale=smoke", "trainer=cpu", "trainer.progress=false", "report.figures=false", "run_dir=run"]
 
 
-def assert_whole(tmp_path: Path, run_with, folder: Path, trained: list[str], *named: str) -> None:
-    """Train, evaluate, report; each with exit code 0."""
-    finished = run_with(folder, "train", *named, "model=centres", *trained, *QUICK)
-    assert finished.code == 0, finished.output
-    assert "method centres" in finished.output
-    finished = run_with(folder, "evaluate", *named, "checkpoint=run/last.ckpt", "trainer=cpu", "report.figures=false")
-    assert finished.code == 0, finished.output
-    finished = run_with(folder, "report", "runs=run", "output=report", "figure=false", "bootstrap=100")
-    assert finished.code == 0, finished.output
+EVALUATE = ["evaluate", "checkpoint=run/last.ckpt", "trainer=cpu", "report.figures=false"]
+REPORT = ["report", "runs=run", "output=report", "figure=false", "bootstrap=100"]
+
+
+def assert_reported(tmp_path: Path) -> None:
+    """The method stands in the comparison's table."""
     assert "| centres |" in (tmp_path / "report" / "comparison.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_a_method_inside_the_tree_needs_four_files(tmp_path: Path, tree: Path, run_with, smoke_args: list[str]) -> None:
+def test_a_method_inside_the_tree_needs_four_files(tmp_path: Path, tree: Path, run_from, smoke_args: list[str]) -> None:
     def names(root: Path) -> set[Path]:
         return {
             path.relative_to(root)
@@ -36,12 +33,23 @@ def test_a_method_inside_the_tree_needs_four_files(tmp_path: Path, tree: Path, r
         }
 
     assert len(names(tree) - names(ROOT)) == 4
-    assert_whole(tmp_path, run_with, tree / "src", [*smoke_args, "report.untrained=false"])
+    train = ["train", "model=centres", *smoke_args, *QUICK, "report.untrained=false"]
+    finished = run_from(tree / "src", train, EVALUATE, REPORT)
+    assert finished.code == 0, finished.output
+    assert "method centres" in finished.output
+    assert_reported(tmp_path)
 
 
 @pytest.mark.slow
 def test_a_package_that_is_named(tmp_path: Path, toy: Path, dots: Path, run_with) -> None:
-    assert_whole(tmp_path, run_with, toy, ["data=dots", f"data.root={dots}"], "plugins=[toy]")
+    data = ["data=dots", f"data.root={dots}"]
+    for module, *words in (["train", "model=centres", *data, *QUICK], EVALUATE):
+        finished = run_with(toy, module, "plugins=[toy]", *words)
+        assert finished.code == 0, finished.output
+        assert module != "train" or "method centres" in finished.output
+    finished = run_with(toy, *REPORT)
+    assert finished.code == 0, finished.output
+    assert_reported(tmp_path)
 
     finished = run_with(toy, "evaluate", "checkpoint=run/last.ckpt")
     assert finished.code == 1
@@ -49,7 +57,7 @@ def test_a_package_that_is_named(tmp_path: Path, toy: Path, dots: Path, run_with
     assert "plugins=[PACKAGE]" in finished.output
     assert "Traceback" not in finished.output
 
-    finished = run_with(toy, "check", "plugins=[toy]", "data=dots", f"data.root={dots}", "progress=false")
+    finished = run_with(toy, "check", "plugins=[toy]", *data, "progress=false")
     assert finished.code == 0
     assert "72 images opened" in finished.output
 
@@ -58,7 +66,7 @@ def test_a_package_that_is_named(tmp_path: Path, toy: Path, dots: Path, run_with
 def test_a_package_that_is_installed(installed: Path, dots: Path, run_with) -> None:
     finished = run_with(installed, "train", "model=centres", "data=dots", f"data.root={dots}", *QUICK)
     assert finished.code == 0, finished.output
-    finished = run_with(installed, "evaluate", "checkpoint=run/last.ckpt", "trainer=cpu", "report.figures=false")
+    finished = run_with(installed, *EVALUATE)
     assert finished.code == 0, finished.output
 
 

@@ -22,6 +22,7 @@ def facts(run: Path) -> dict:
     return json.loads((run / "run.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_a_failing_job_and_keeps_what_is_finished(
     run_here, smoke_args: list[str], tmp_path: Path
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_sweep_goes_on_after_a_failing_job_and_keeps_what_is_finished(
     assert facts(tmp_path / "sweep" / "flip0.5")["status"] == "finished"  # it was not run, so it did not fail
 
 
+@pytest.mark.slow
 def test_a_run_over_its_time_budget_is_not_scored_and_goes_on_with_a_larger_one(
     run_here, smoke_args: list[str], tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from crossreid.settings.run import run_config_from_plain
 from crossreid.training.conversion import current_checkpoint, current_name
 from crossreid.training.loading import make_method
 
+pytestmark = pytest.mark.true_width  # what is recorded has torchvision's shapes
 RECORDED = json.loads(gzip.decompress((Path(__file__).parent / "checkpoints_of_format_1.json.gz").read_bytes()))
 DTYPES = {"float32": torch.float32, "int64": torch.int64}
 

@@ -1,10 +1,7 @@
 """A killed run that goes on ends where an uninterrupted one does: weights, optimizers, metrics, history."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,22 +9,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from processes import Command
 from support import smoke_settings
 
+FULL = pytest.mark.full
 PHASES = [
-    ("aligngan", "feature", 1),
-    ("aligngan", "pixel", 4),
+    pytest.param("aligngan", "feature", 1, marks=FULL),
+    pytest.param("aligngan", "pixel", 4, marks=FULL),
     ("aligngan", "joint", 8),
     ("cmssft", "joint", 5),
     ("ddag", "joint", 5),
-    ("jsia", "generation", 1),
+    pytest.param("jsia", "generation", 1, marks=FULL),
     ("jsia", "joint", 5),
     ("lba", "joint", 5),
-    ("tsgan", "teacher", 1),
+    pytest.param("tsgan", "teacher", 1, marks=FULL),
     ("tsgan", "gan", 4),
-    ("tsgan", "joint", 8),
+    pytest.param("tsgan", "joint", 8, marks=FULL),
 ]
-"""Method, phase, and the iteration after which the run is killed once the next one is logged."""
+"""Method, phase, and the iteration after which the run is killed once the next is logged; `make test` has one of a method."""
 ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
     "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],
@@ -40,7 +39,8 @@ ARGS = {
         "model.teacher_schedule={passes: 4, warmup: 2, steps: [3]}",
     ],
 }
-COMMON = ["model.iterations_per_epoch=4", "trainer.checkpoint_every=1", "trainer.log_every=1", "seed=5"]
+COMMON = ["model.iterations_per_epoch=4", "trainer.checkpoint_every=1", "trainer.log_every=1", "trainer.progress=false"]
+COMMON += ["report.untrained=false", "report.modality_pairs=false", "seed=5"]
 
 
 def assert_equal(one: object, two: object, place: str = "checkpoint") -> None:
@@ -75,25 +75,11 @@ def module_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("resume")
 
 
-def start(folder: Path, *args: str) -> subprocess.Popen:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "crossreid.train", *args]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    output = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, output
-    return output
-
-
-def wait_for_iteration(run: Path, process: subprocess.Popen, iteration: int) -> None:
+def wait_for_iteration(run: Path, command: Command, iteration: int) -> None:
     """Until the run has logged ``iteration`` and holds a checkpoint."""
     history = run / "history.csv"
     for _ in range(15000):
-        assert process.poll() is None, process.communicate()[0]
+        assert not command.ended, command.output
         if history.is_file() and (run / "last.ckpt").is_file() and f"\n{iteration},phase" in history.read_text():
             return
         time.sleep(0.02)
@@ -107,14 +93,14 @@ def uninterrupted(module_folder: Path, people_root: Path, shared_folder: Path) -
     def run(model: str) -> Path:
         folder = module_folder / f"whole_{model}"
         if not folder.is_dir():
-            finish(start(module_folder, *common(model, people_root, shared_folder), f"run_dir={folder}"))
+            Command(module_folder, "train", *common(model, people_root, shared_folder), f"run_dir={folder}").finish()
         return folder
 
     return run
 
 
 def common(model: str, people_root: Path, shared_folder: Path) -> list[str]:
-    settings = [*smoke_settings(people_root, shared_folder), "trainer.progress=false"]
+    settings = smoke_settings(people_root, shared_folder)
     return [f"model={model}", *settings, *COMMON, *ARGS[model]]
 
 
@@ -125,13 +111,12 @@ def test_killed_in_a_phase_and_resumed(
 ) -> None:
     run = module_folder / f"{model}_{phase}"
     arguments = [*common(model, people_root, shared_folder), f"run_dir={run}"]
-    process = start(module_folder, *arguments)
-    wait_for_iteration(run, process, iteration + 1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = Command(module_folder, "train", *arguments)
+    wait_for_iteration(run, command, iteration + 1)
+    command.kill()
     stopped = torch.load(run / "last.ckpt", weights_only=True)["crossreid"]
     assert (stopped["phase"], stopped["iteration"] < 12) == (phase, True), "killed too late to prove anything"
-    finish(start(module_folder, *arguments, f"resume={run}"))
+    Command(module_folder, "train", *arguments, f"resume={run}").finish()
     whole = uninterrupted(model)
     assert_equal(state(run), state(whole))
     assert scores(run) == scores(whole)
@@ -147,21 +132,21 @@ def test_ctrl_c_leaves_a_checkpoint_inside_an_epoch_and_auto_finds_it(
         "output_root=interrupted",
         "trainer.checkpoint_every=100",
     ]
-    process = start(module_folder, *arguments)
+    command = Command(module_folder, "train", *arguments)
     for _ in range(15000):
         found = list((module_folder / "interrupted").rglob("history.csv"))
         if found and "\n5,phase" in found[0].read_text():
             break
-        assert process.poll() is None, process.communicate()[0]
+        assert not command.ended, command.output
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=120)[0]
+    command.send(signal.SIGINT)
+    code = command.wait(timeout=120)
     run = found[0].parent
-    assert process.returncode == 130, output
-    assert "Stopped at iteration" in output
+    assert code == 130, command.output
+    assert "Stopped at iteration" in command.output
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     assert torch.load(run / "last.ckpt", weights_only=True)["crossreid"]["iteration"] >= 6
-    finish(start(module_folder, *arguments, "resume=auto"))
+    Command(module_folder, "train", *arguments, "resume=auto").finish()
     assert len(list((module_folder / "interrupted").rglob("run.json"))) == 1  # no second folder
     whole = uninterrupted("aligngan")
     assert_equal(state(run), state(whole))
@@ -184,14 +169,13 @@ def test_a_killed_run_chooses_the_same_weights_on_the_validation_identities(
         "selection=validation",
         "model.iterations_per_epoch=2",
     ]
-    finish(start(module_folder, *arguments, "run_dir=chosen"))
+    Command(module_folder, "train", *arguments, "run_dir=chosen").finish()
     whole, run = module_folder / "chosen", module_folder / "chosen_after_a_kill"
-    process = start(module_folder, *arguments, f"run_dir={run}")
-    wait_for_iteration(run, process, 7)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command = Command(module_folder, "train", *arguments, f"run_dir={run}")
+    wait_for_iteration(run, command, 7)
+    command.kill()
     assert 6 <= torch.load(run / "last.ckpt", weights_only=True)["crossreid"]["iteration"] < 12
-    finish(start(module_folder, *arguments, f"resume={run}"))
+    Command(module_folder, "train", *arguments, f"resume={run}").finish()
     assert_equal(state(run), state(whole))
     assert (run / "history.csv").read_text() == (whole / "history.csv").read_text()
     assert "validation/sysu_mm01/val/single/mAP" in (run / "history.csv").read_text()

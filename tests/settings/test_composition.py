@@ -321,6 +321,7 @@ app()
 """
 
 
+@pytest.mark.slow
 def test_it_works_inside_another_programs_application(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
     done = subprocess.run(

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 
+@pytest.mark.slow
 def test_the_curve_joins_single_and_all_queries(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     from PIL import Image
 
@@ -29,6 +31,7 @@ def test_the_curve_joins_single_and_all_queries(run_here, smoke_args: list[str],
         assert np.asarray(picture.convert("L")).std() > 10
 
 
+@pytest.mark.slow
 def test_without_a_pairing_of_both_modalities_there_is_no_curve(run_here, smoke_args: list[str]) -> None:
     assert run_here("train", "model=cmssft", *smoke_args, "run_dir=run").code == 0
     one = ["protocol=all_pairs", "protocol.pairings=[rgb2rgb]"]

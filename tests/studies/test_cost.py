@@ -17,6 +17,7 @@ from crossreid.training.loading import make_method
 from support import choices
 
 
+@pytest.mark.slow
 def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
     finished = run_here("cost", "scale=smoke", "size=null", "batches=[1,2]", "warmup=1", "runs=3", "accelerator=cpu")
     assert finished.code == 0, finished.output

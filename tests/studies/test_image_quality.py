@@ -29,6 +29,7 @@ def trained(run_here, smoke_args: list[str], *settings: str, to: str = "run") ->
     return f"checkpoint={to}/last.ckpt"
 
 
+@pytest.mark.slow
 def test_the_table_is_complete_and_says_what_differs(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     checkpoint = trained(run_here, smoke_args, "model=jsia")
     finished = run_here("image_quality", checkpoint, *QUICK)
@@ -50,6 +51,7 @@ def test_the_table_is_complete_and_says_what_differs(run_here, smoke_args: list[
     assert json.loads((tmp_path / "again" / "image_quality.json").read_text())["rows"] == content["rows"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_judges_and_the_judged_one_does_not(run_here, smoke_args: list[str]) -> None:
     checkpoint = trained(run_here, smoke_args, "model=jsia")
     trained(run_here, smoke_args, "model=baseline", to="other")
@@ -64,6 +66,8 @@ def test_a_checkpoint_of_another_run_judges_and_the_judged_one_does_not(run_here
         assert "holds the very network whose images are judged: name another run" in refused.output
 
 
+@pytest.mark.slow
+@pytest.mark.true_width
 def test_the_judge_starts_from_the_weights_of_the_run(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     torch.manual_seed(3)
     state = torchvision.models.resnet18(weights=None).state_dict()
@@ -92,6 +96,7 @@ def test_the_judge_starts_from_the_weights_of_the_run(run_here, smoke_args: list
     assert "set judge.weights to" in gone.output
 
 
+@pytest.mark.slow
 def test_the_figure_shows_the_images_that_were_scored(
     run_here, smoke_args: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +113,7 @@ def test_the_figure_shows_the_images_that_were_scored(
     assert torch.equal(rows["JSIA-ReID infrared"], made.fakes.infrared[:6])
 
 
+@pytest.mark.slow
 def test_without_a_variation_module_there_is_no_latent_column(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     checkpoint = trained(run_here, smoke_args, "experiment=jsia/sl_il")
     finished = run_here("image_quality", checkpoint, *QUICK, "baselines=[]", "figure=false")

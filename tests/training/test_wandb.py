@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from crossreid.runs.history import read_history
+from processes import Command
 from support import newest_run
 
 
@@ -44,10 +45,9 @@ def read_offline_run(folder: Path) -> dict[str, list]:
 
 
 @pytest.mark.slow
-def test_the_offline_run_holds_what_the_history_holds(run_apart, smoke_args: list[str], tmp_path: Path) -> None:
+def test_the_offline_run_holds_what_the_history_holds(smoke_args: list[str], tmp_path: Path) -> None:
     arguments = [arg for arg in smoke_args if not arg.startswith("report.figures")]
-    finished = run_apart("train", *arguments, "logger=wandb", "trainer.log_every=2", "trainer.pictures_every=3")
-    assert finished.code == 0, finished.output
+    Command(tmp_path, "train", *arguments, "logger=wandb", "trainer.log_every=2", "trainer.pictures_every=3").finish()
     run = newest_run(tmp_path)
     stored = read_offline_run(run)
     logged: dict[str, list[tuple[int, float]]] = {}

@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
-from PIL import Image
 
 from crossreid.console import notice, track
-from crossreid.data.decoding import DECODER_VERSION, Decoder, UnreadableImageError, make_decoder
+from crossreid.data.decoding import DECODER_VERSION, Decoder, UnreadableImageError, make_decoder, resized
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
 from crossreid.files import write_atomically
@@ -37,9 +36,6 @@ _VERIFIED_ON_OPENING = 512  # images, evenly spread: some ten milliseconds
 _BYTES_PER_GIB = 2**30
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says of a full disk, a quota that is used up, and a file beyond its limit."""
-
-RESIZING = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
-"""``data.decoding.resize`` -> Pillow's filter, which averages where it makes smaller."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -227,7 +223,7 @@ def _pixels(record: ImageRecord, size: tuple[int, int], decoder: Decoder) -> Pix
         if decoder.config.unreadable == "refuse":
             raise
         return str(error)
-    return np.asarray(image.resize((size[1], size[0]), RESIZING[decoder.config.resize]), dtype=np.uint8)
+    return resized(image, size, decoder.config.resize)
 
 
 def _say_what_floats_mean(decoder: Decoder) -> None:

@@ -19,6 +19,7 @@ from crossreid.data.batches import EvaluationBatch, PairedBatch, TrainingBatch
 from crossreid.data.cache import DecodedImages, open_cache
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.datasets.sources import open_source
+from crossreid.data.loader import AheadLoader, BatchT
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows
 from crossreid.data.transforms import exchange_channels, random_flip, to_float
@@ -81,6 +82,7 @@ class ReIDDataModule(pl.LightningDataModule):
         flip: probability of mirroring a training image, in [0, 1].
         channel_exchange: probability of copying one channel of a visible training image to all three, in [0, 1].
         evaluation_batch: images in an evaluation batch.
+        threads: that gather the next batches in the background; 0 for none.
         decoding: how files become pixels, and what is done about those that cannot.
         train_splits: splits to train on.
         validation_splits: splits to embed for model selection; none for no selection.
@@ -99,6 +101,7 @@ class ReIDDataModule(pl.LightningDataModule):
         flip: float = 0.5,
         channel_exchange: float = 0.0,
         evaluation_batch: int = 64,
+        threads: int = 1,
         decoding: DecodingConfig | None = None,
         train_splits: Sequence[str] = ("train", "val"),
         validation_splits: Sequence[str] = (),
@@ -114,6 +117,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self.flip = flip
         self.channel_exchange = channel_exchange
         self.evaluation_batch = evaluation_batch
+        self.threads = threads
         self.decoding = decoding or DecodingConfig()
         self.train_splits = tuple(train_splits)
         self.validation_splits = tuple(validation_splits)
@@ -151,6 +155,7 @@ class ReIDDataModule(pl.LightningDataModule):
             flip=method.flip,
             channel_exchange=method.channel_exchange,
             evaluation_batch=data.evaluation_batch,
+            threads=data.threads,
             decoding=data.decoding,
             train_splits=("train",) if validating else ("train", "val"),
             validation_splits=("val",) if validating else (),
@@ -246,7 +251,7 @@ class ReIDDataModule(pl.LightningDataModule):
         sampler = self.sampler(*self._place())
         sampler.resume(getattr(self.trainer and self.trainer.lightning_module, "iteration", 0))
         caches = {name: self.images(stream.size) for name, stream in self.streams.items()}
-        return DataLoader(_TrainingSet(caches), batch_size=None, sampler=cast(Any, sampler))
+        return self._loader(_TrainingSet(caches), cast(Any, sampler))
 
     def test_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """Two loaders, visible and infrared, in that order; ranks share the rows, padded to equal numbers."""
@@ -258,10 +263,12 @@ class ReIDDataModule(pl.LightningDataModule):
 
     def _evaluation_loaders(self, splits: Sequence[str]) -> list[DataLoader[EvaluationBatch]]:
         cache = self.images(self.streams["identity"].size)
-        return [
-            DataLoader(_EvaluationSet(cache, self._share(m, splits), self.evaluation_batch), batch_size=None)
-            for m in MODALITIES
-        ]
+        return [self._loader(_EvaluationSet(cache, self._share(m, splits), self.evaluation_batch)) for m in MODALITIES]
+
+    def _loader(self, batches: Dataset[BatchT], sampler: Any = None) -> DataLoader[BatchT]:
+        """Gathers ahead; for a GPU, into memory that it copies from without waiting."""
+        pin = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return AheadLoader(batches, sampler=sampler, threads=self.threads, pin=pin)
 
     def modality_rows(self, modality: Modality, *splits: str) -> Rows:
         """Rows of one modality in the named splits, ascending."""

@@ -39,6 +39,9 @@ DECODER_VERSION = 2  # bump when the same file would give other pixels
 LARGEST = 64_000_000
 """Pixels above which a file is refused: a picture of a person has thousands, and a few bytes can claim billions."""
 
+RESIZING = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+"""``data.decoding.resize`` -> Pillow's filter, which averages where it makes smaller."""
+
 _SHALLOW_SUFFIXES = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})  # can hold no deep pixels
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _SAMPLES = 4096  # pixels of an image that percentiles are taken from, where there are few images,
@@ -168,6 +171,17 @@ class Decoder:
         if self.float_white is not None:
             return self.float_white
         return _white_of(float(values.max()))
+
+
+def resized(image: Image.Image, size: tuple[int, int], resize: str) -> npt.NDArray[np.uint8]:
+    """A decoded image as pixels (H, W, 3) of a height and width, as training and scoring see it.
+
+    Args:
+        image: as :meth:`Decoder.decode` gives it.
+        size: height and width.
+        resize: how, one of :data:`RESIZING`.
+    """
+    return np.asarray(image.resize((size[1], size[0]), RESIZING[resize]), dtype=np.uint8)
 
 
 def make_decoder(

@@ -24,7 +24,7 @@ def random_flip(images: Tensor, generator: torch.Generator, probability: float =
         generator: on the CPU; draws are the same on every device.
         probability: in [0, 1].
     """
-    flipped = (torch.rand(len(images), generator=generator) < probability).to(images.device)
+    flipped = (torch.rand(len(images), generator=generator) < probability).to(images.device, non_blocking=True)
     return torch.where(flipped[:, None, None, None], images.flip(-1), images)
 
 
@@ -58,8 +58,8 @@ def exchange_channels(images: Tensor, generator: torch.Generator, probability: f
         probability: of an image's exchange, in [0, 1].
     """
     count = len(images)
-    channel = torch.randint(3, (count,), generator=generator).to(images.device)
-    chosen = (torch.rand(count, generator=generator) < probability).to(images.device)
+    channel = torch.randint(3, (count,), generator=generator).to(images.device, non_blocking=True)
+    chosen = (torch.rand(count, generator=generator) < probability).to(images.device, non_blocking=True)
     copied = images[torch.arange(count, device=images.device), channel][:, None].expand_as(images)
     return torch.where(chosen[:, None, None, None], copied, images)
 
@@ -125,4 +125,6 @@ def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingCo
     rows = (y >= top) & (y < top + tall) & erased  # (B, H)
     columns = (x >= left) & (x < left + wide)  # (B, W)
     rectangle = rows[:, :, None] & columns[:, None, :]
-    return torch.where(rectangle[:, None].to(images.device), fill.to(images).view(1, -1, 1, 1), images)
+    erased_pixels = rectangle[:, None].to(images.device, non_blocking=True)
+    colour = fill.to(images, non_blocking=True).view(1, -1, 1, 1)
+    return torch.where(erased_pixels, colour, images)

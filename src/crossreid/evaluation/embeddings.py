@@ -1,7 +1,7 @@
 """Embeddings of a set of images: the value object that every protocol, figure and export works from.
 
-Two files on disk: ``NAME.npz`` holds the arrays, ``NAME.json`` the paths and a description; nothing is pickled. The
-.npz alone is also a valid file for :func:`crossreid.evaluation.load_foreign`.
+Two files on disk: ``NAME.npz`` holds the arrays, ``NAME.json`` the paths, further columns and a description; nothing is
+pickled. The .npz alone is also a valid file for :func:`crossreid.evaluation.load_foreign`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import uuid
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +23,8 @@ from crossreid.files import write_atomically
 from crossreid.untrusted import Member, archive_members, fits, read_json
 
 Array = NDArray[Any]
+Cell = str | int | float | None
+"""What a further column holds of an image; None where it is not known."""
 SYSU_INFRARED_CAMERAS = (3, 6)
 _PER_IMAGE: dict[str, type[np.generic]] = {
     "pids": np.int64,
@@ -51,9 +53,13 @@ class Embeddings:
         paths: N image files, empty strings where they are not known.
         roles: (N,) places in :data:`~crossreid.data.records.ROLES`: whether an image may query, be found, or both; by
             default all may do both.
+        columns: name -> N further values, such as ``camera``, ``time`` (seconds) and ``track`` of images of one's own.
+        about: where the features come from, as JSON has it: the model's digest and its preprocessing; empty where nobody
+            noted it.
 
     Raises:
-        DataError: lengths disagree, a feature is not (N, D) or not finite, there is no ``"main"``, or a role is none.
+        DataError: lengths disagree, a feature is not (N, D) or not finite, there is no ``"main"``, a role is none, or a
+            column holds something else than text and numbers.
     """
 
     features: Mapping[str, Array]
@@ -64,6 +70,8 @@ class Embeddings:
     rows: Array
     paths: tuple[str, ...]
     roles: Array = None  # type: ignore[assignment] # an array once it is made
+    columns: Mapping[str, Sequence[Cell]] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # the dataclass is frozen: this is the one way to put arrays of the right type in the place of what came
@@ -81,6 +89,14 @@ class Embeddings:
             lengths[name] = len(array)
         object.__setattr__(self, "paths", tuple(self.paths))
         lengths["paths"] = len(self.paths)
+        columns = {name: tuple(cells) for name, cells in self.columns.items()}
+        object.__setattr__(self, "columns", columns)
+        for name, cells in columns.items():
+            lengths[f"columns[{name}]"] = len(cells)
+            if not all(cell is None or isinstance(cell, str | int | float) for cell in cells):
+                raise DataError(
+                    f"The column {name!r} of a set of embeddings holds something else than text and numbers."
+                )
         if "main" not in features:
             raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(features) or 'none'}.")
         _check_lengths(lengths)
@@ -107,6 +123,8 @@ class Embeddings:
             rows=self.rows[index],
             paths=tuple(self.paths[position] for position in positions),
             roles=self.roles[index],
+            columns={name: [cells[position] for position in positions] for name, cells in self.columns.items()},
+            about=self.about,
         )
 
     def save(self, path: str | Path) -> Path:
@@ -117,7 +135,7 @@ class Embeddings:
         for name in _PER_IMAGE:
             arrays[name] = getattr(self, name)
         arrays["token"] = np.array(token)
-        description = {
+        description: dict[str, Any] = {
             "format": "crossreid.embeddings",
             "version": 1,
             "token": token,
@@ -125,6 +143,10 @@ class Embeddings:
             "features": {name: feature.shape[1] for name, feature in self.features.items()},
             "paths": list(self.paths),
         }
+        if self.columns:
+            description["columns"] = {name: list(cells) for name, cells in self.columns.items()}
+        if self.about:
+            description["about"] = dict(self.about)
         text = json.dumps(description, indent=1).encode()
 
         def write_arrays(stream: BinaryIO) -> None:
@@ -153,6 +175,10 @@ class Embeddings:
         paths = description["paths"]
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
             raise DataError(f"{source.with_suffix('.json')} does not list paths.")
+        columns = description.get("columns", {})
+        about = description.get("about", {})
+        if not isinstance(about, dict) or not _are_columns(columns):
+            raise DataError(f"{source.with_suffix('.json')} does not describe embeddings.")
         features: dict[str, Array] = {}
         for name, array in arrays.items():
             if name.startswith("features"):
@@ -167,6 +193,8 @@ class Embeddings:
                 rows=arrays["rows"],
                 paths=tuple(paths),
                 roles=arrays.get("roles"),  # type: ignore[arg-type] # None where there are none
+                columns=columns,
+                about=about,
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{source} holds arrays that are no embeddings ({error}).") from error
@@ -222,6 +250,11 @@ def _check_header(stream: BinaryIO, member: Member) -> None:
         raise ValueError(f"'{member.name}' holds Python objects")
     if not fits(shape, dtype.itemsize, member.size):
         raise ValueError(f"'{member.name}' says that it is larger than it is")
+
+
+def _are_columns(content: object) -> bool:
+    """What a description says of further columns is names with lists."""
+    return isinstance(content, dict) and all(isinstance(cells, list) for cells in content.values())
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +26,30 @@ Progress = Callable[[Iterable[int], str], Iterable[int]]
 
 
 _PROBES_OF_A_CHECK = 256
+_MOST_COMPARED = 1 << 26
+"""Similarities of all trials that are kept at once: half a GiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Probes, and their similarities to the images that any trial has in its gallery.
+
+    Attributes:
+        probes: Q of them, those of every trial.
+        galleries: of each trial, (G,) places in the embeddings.
+        columns: (U,) places of all these images, ascending.
+        similarity: (Q, U).
+    """
+
+    probes: Embeddings
+    galleries: list[Array]
+    columns: Array
+    similarity: Array
+
+    def scorer(self, trial: int) -> Scorer:
+        """A scorer of one trial that looks its similarities up."""
+        taken = np.take(self.similarity, np.searchsorted(self.columns, self.galleries[trial]), axis=1)  # (Q, G)
+        return lambda probes, gallery: taken
 
 
 class RetrievalProtocol(ABC):
@@ -97,10 +122,16 @@ class RetrievalProtocol(ABC):
         scores: list[ProbeScores] = []
         identity_sums: list[IdentityScores] = []
         gallery_sizes: list[int] = []
+        compared = self._compare_once(embeddings, scorer)
         for trial in trials:
-            probes = embeddings.select(self.queries(embeddings, trial))
-            gallery = embeddings.select(self.gallery(embeddings, trial))
-            trial_scores = self.score(probes, gallery, scorer)
+            if compared is None:
+                probes = embeddings.select(self.queries(embeddings, trial))
+                gallery = embeddings.select(self.gallery(embeddings, trial))
+                trial_scores = self.score(probes, gallery, scorer)
+            else:
+                probes = compared.probes
+                gallery = embeddings.select(compared.galleries[trial])
+                trial_scores = self.score(probes, gallery, compared.scorer(trial))
             scores.append(trial_scores)
             identity_sums.append(IdentityScores.gather(probes.pids, trial_scores))
             gallery_sizes.append(len(gallery))
@@ -121,6 +152,25 @@ class RetrievalProtocol(ABC):
             chance=random_ranking,
             identities=IdentityScores.join(identity_sums),
         )
+
+    def _compare_once(self, embeddings: Embeddings, scorer: Scorer) -> _Compared | None:
+        """Similarities of the probes to all images of any trial's gallery, where that is less work than trial by trial.
+
+        Only for cosines: they depend on the two images alone, to the last bit. None where there is nothing to save, or where
+        the matrix would be large.
+        """
+        if not isinstance(scorer, Cosine) or self.trials == 1:
+            return None
+        queries = self.queries(embeddings, 0)
+        galleries = [self.gallery(embeddings, trial) for trial in range(self.trials)]
+        columns = np.unique(np.concatenate(galleries))
+        total = sum(len(gallery) for gallery in galleries)
+        if len(columns) >= total or len(queries) * len(columns) > _MOST_COMPARED:
+            return None
+        if any(not np.array_equal(self.queries(embeddings, trial), queries) for trial in range(1, self.trials)):
+            return None
+        probes = embeddings.select(queries)
+        return _Compared(probes, galleries, columns, similarities(scorer, probes, embeddings.select(columns)))
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
         """Scores of the probes on one gallery."""

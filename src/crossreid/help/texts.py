@@ -138,5 +138,67 @@ TEXTS = {
         },
         page="comparing.md",
     ),
+    "extract": CommandText(
+        summary="embed images of your own",
+        purpose="Turns images into embeddings with a trained model: a folder, a list, a manifest, pictures of videos. Writes "
+        "them with all that is known of each image as an .npz or a Parquet table.",
+        choices=(),
+        keys=("checkpoint", "images", "modality", "output", "tracks", "unreadable", "batch_size", "workers", "device"),
+        examples={
+            "checkpoint=RUN images=day/ modality=visible output=day.npz": "a folder",
+            "checkpoint=RUN images=people.csv output=people.parquet": "what a manifest lists",
+            "checkpoint=RUN images=people.csv output=tracks.npz tracks=average": "one embedding a track",
+        },
+        page="search.md",
+    ),
+    "index": CommandText(
+        summary="a gallery of embedded images: add, info, remove, build",
+        purpose="Keeps embedded images where they can be searched: in a file, a folder of LanceDB or a collection of Milvus. "
+        "The action comes first: add, info, remove or build.",
+        choices=(),
+        keys=(
+            "action",
+            "gallery",
+            "checkpoint",
+            "images",
+            "embeddings",
+            "modality",
+            "on_duplicate",
+            "ids",
+            "filter",
+            "export",
+        ),
+        examples={
+            "add gallery=street.gallery checkpoint=RUN images=day/ modality=visible": "add a folder of images",
+            "info gallery=street.gallery": "what is in it",
+            "build gallery=street.gallery": "an index for large galleries, with its measured recall",
+        },
+        page="search.md",
+    ),
+    "search": CommandText(
+        summary="the images of a gallery that are most like a query",
+        purpose="Ranks the images of a gallery by how alike they are to each query, prints the first ones, and writes lists "
+        "and contact sheets where asked for.",
+        choices=(),
+        keys=(
+            "gallery",
+            "checkpoint",
+            "query",
+            "modality",
+            "top_k",
+            "filter",
+            "exclude_camera",
+            "exclude_seconds",
+            "rerank",
+            "output",
+            "sheet",
+        ),
+        examples={
+            "gallery=street.gallery checkpoint=RUN query=night.png modality=infrared": "one image",
+            "gallery=street.gallery embeddings=night.npz output=hits.csv": "all images of a file of embeddings",
+            "gallery=street.gallery checkpoint=RUN query=night.csv exclude_camera=true sheet=hits.html": "with pictures",
+        },
+        page="search.md",
+    ),
 }
 """Command -> its words."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,20 +27,17 @@ def hardest_similarities(
         other_labels: (M,) identities of the others.
 
     Returns:
-        Hardest positives (N,) and hardest negatives (N,), in [-1, 1].
-
-    Raises:
-        ValueError: an anchor has no positive or no negative among the others.
+        Hardest positives (N,) and hardest negatives (N,), in [-1, 1]; nan for an anchor that lacks either.
     """
     with torch.autocast(anchors.device.type, enabled=False):  # it would take the product in half precision
         unit_anchors = F.normalize(anchors.float(), dim=1)
         unit_others = F.normalize(others.float(), dim=1)
         similarity = unit_anchors @ unit_others.T  # (N, M)
-    same = _same_identity(labels, other_labels)
+    same, complete = pairs_by_identity(labels, other_labels)
     # an infinity stands where a pair is not of the kind, so that minimum and maximum pass over it
     hardest_positive = similarity.masked_fill(~same, torch.inf).amin(1)
     hardest_negative = similarity.masked_fill(same, -torch.inf).amax(1)
-    return hardest_positive, hardest_negative
+    return hardest_positive.masked_fill(~complete, torch.nan), hardest_negative.masked_fill(~complete, torch.nan)
 
 
 def hardest_triplet(
@@ -57,10 +56,8 @@ def hardest_triplet(
         margin: in similarity.
 
     Returns:
-        A scalar in [0, margin + 2], zero only where every similarity gap is at least ``margin``.
-
-    Raises:
-        ValueError: an anchor has no positive or no negative.
+        A scalar in [0, margin + 2], zero only where every similarity gap is at least ``margin``; nan where an anchor has no
+        positive or no negative.
     """
     hardest_positive, hardest_negative = hardest_similarities(anchors, others, labels, other_labels)
     # in similarity the negative comes first: it is the one that should be small
@@ -89,17 +86,15 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
         margin: in distance.
 
     Returns:
-        A scalar >= 0 in float32, zero only where every gap is at least ``margin``.
-
-    Raises:
-        ValueError: an anchor has no positive or no negative.
+        A scalar >= 0 in float32, zero only where every gap is at least ``margin``; nan where an anchor has no positive or no
+        negative.
     """
     distance = _float32_distances(anchors, others)
-    same = _same_identity(labels, other_labels)
+    same, complete = pairs_by_identity(labels, other_labels)
     farthest_positive = distance.masked_fill(~same, -torch.inf).amax(1)
     nearest_negative = distance.masked_fill(same, torch.inf).amin(1)
     violation = margin + farthest_positive - nearest_negative
-    return F.relu(violation).mean()
+    return nan_without_pairs(F.relu(violation).mean(), complete)
 
 
 def weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out") -> Tensor:
@@ -115,10 +110,7 @@ def weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out")
             :func:`triplet_weights`) or ``zero`` (the authors' code, :func:`masked_triplet_weights`).
 
     Returns:
-        A scalar > 0 in float32.
-
-    Raises:
-        ValueError: an anchor has no positive or no negative.
+        A scalar > 0 in float32; nan where an anchor has no positive or no negative.
     """
     to_positives, to_negatives = _weighted_distances(vectors, labels, masking)
     return F.softplus(to_positives - to_negatives).mean()  # Eq. 10: softplus(x) = log(1 + exp(x))
@@ -176,18 +168,13 @@ def triplet_weights(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of positives and negatives in :func:`weighted_triplet`, (N, N) each; rows sum to 1.
 
     An image is no positive of itself. The softmax leaves out what is not of its kind instead of giving it a distance of 0:
-    so rows sum to 1 at any distance.
-
-    Raises:
-        ValueError: an anchor has no positive or no negative.
+    so rows sum to 1 at any distance. The weights of an anchor without a positive, or without a negative, are nan.
     """
     distance = _float32_distances(vectors, vectors)
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     positive = same & ~itself
     negative = ~same
-    if not bool((positive.any(1) & negative.any(1)).all()):
-        raise ValueError("every anchor needs another image of its identity, and one of another")
     # exp(-inf) = 0: no weight for what is not of the kind
     positive_weight = distance.masked_fill(~positive, -torch.inf).softmax(1)
     negative_weight = (-distance).masked_fill(~negative, -torch.inf).softmax(1)
@@ -200,11 +187,29 @@ def _float32_distances(anchors: Tensor, others: Tensor) -> Tensor:
         return exact_distances(anchors.float(), others.float())
 
 
-def _same_identity(labels: Tensor, other_labels: Tensor) -> Tensor:
-    """(N, M) bool; every anchor has a positive and a negative."""
+class IdentityPairs(NamedTuple):
+    """Which of N anchors and M others are of one identity.
+
+    Attributes:
+        same: (N, M) bool.
+        complete: (N,) bool, the anchor has a positive and a negative among the others.
+    """
+
+    same: Tensor
+    complete: Tensor
+
+
+def pairs_by_identity(labels: Tensor, other_labels: Tensor) -> IdentityPairs:
+    """Pairs of anchors with labels (N,) and others with labels (M,)."""
     same = labels[:, None] == other_labels[None, :]
     has_positive = same.any(1)
     has_negative = (~same).any(1)
-    if not bool((has_positive & has_negative).all()):
-        raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
-    return same
+    return IdentityPairs(same, has_positive & has_negative)
+
+
+def nan_without_pairs(loss: Tensor, complete: Tensor) -> Tensor:
+    """A loss, or nan unless all anchors are complete (N,).
+
+    A training stops at nan, when its losses are looked at; to refuse the batch here would wait for the device in every step.
+    """
+    return loss.masked_fill(~complete.all(), torch.nan)

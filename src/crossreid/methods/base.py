@@ -14,6 +14,7 @@ from crossreid.errors import CheckpointError
 from crossreid.methods.embedding import EmbeddingModule
 from crossreid.methods.phases import ConfigT, PhasedModule, Schedule
 from crossreid.methods.players import assert_disjoint, parameters_in
+from crossreid.nn.optimization import use_optimizer_kernels
 from crossreid.nn.pretrained import PeopleWeights, load_pretrained
 from crossreid.settings.fields import from_plain
 from crossreid.settings.method import MethodConfig
@@ -33,6 +34,10 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         num_identities: number of training identities.
         seed: all randomness inside an iteration is drawn from (seed, iteration, rank).
 
+    Attributes:
+        optimizer_kernels: how optimizers go through parameters, a key of
+            :data:`~crossreid.nn.optimization.OPTIMIZER_KERNELS`; to be set before they are made.
+
     Raises:
         ConfigError: settings cannot be, or a plain value has no place in them.
     """
@@ -49,6 +54,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         self.num_identities = num_identities
         self.seed = seed
         self.checkpoint_extras: dict[str, Any] = {}
+        self.optimizer_kernels = "auto"
         plain = {"config": settings.plain(), "num_identities": num_identities, "seed": seed}
         self.save_hyperparameters(plain, logger=False)
 
@@ -84,6 +90,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         unknown = set(by_player) - set(self.OPTIMIZERS)
         if unknown:
             raise ValueError(f"optimizers without a place in OPTIMIZERS: {unknown}")
+        use_optimizer_kernels(by_player.values(), self.optimizer_kernels)
         self.player_order = tuple(name for name in self.OPTIMIZERS if name in by_player)
         assert_disjoint({name: parameters_in(by_player[name]) for name in self.player_order})
         self.schedules = dict(self.make_schedules(by_player))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -47,6 +48,7 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
         self.iteration = 0
         self.log_every = 10
         self.losses: dict[str, Tensor] = {}
+        self._sums: dict[tuple[str, ...], Tensor] = {}
         self.schedules: Mapping[str, Schedule] = {}
 
     def begin_phase(self, phase: str) -> None:
@@ -98,6 +100,7 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
     def on_train_batch_end(self, outputs: Any, batch: TrainingBatch, batch_idx: int) -> None:
         """Step the schedules of this phase, log, count; stop behind the last phase, whatever the trainer was told."""
         phase = self.phase
+        self._add_to_sums()
         for schedule in self.schedules.values():
             if phase in schedule.phases:
                 schedule.scheduler.step()
@@ -113,14 +116,35 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
         last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
         return last_epoch and trainer.is_last_batch
 
+    def _add_to_sums(self) -> None:
+        """Add the iteration's losses to the sums since they were last looked at; nothing waits for the device."""
+        if not self.losses:
+            return
+        names = tuple(self.losses)
+        values = torch.stack([value.float() for value in self.losses.values()])
+        self._sums[names] = self._sums[names] + values if names in self._sums else values
+
     def require_finite_losses(self) -> None:
-        """Raise :class:`CrossReIDError` in one sentence if the last iteration's losses are not finite."""
-        for name, value in self.losses.items():
-            if not bool(torch.isfinite(value)):
-                raise CrossReIDError(
-                    f"The loss {name} is {float(value)} at about iteration {self.iteration} (phase {self.phase}): lower "
-                    "the learning rates, or train with trainer.precision=32-true; the last checkpoint has finite losses."
-                )
+        """Raise :class:`CrossReIDError` in one sentence if a loss was not finite since this was last asked.
+
+        It reads from the device, so it is asked when losses are logged and before a checkpoint is written.
+        """
+        for names, sums in self._sums.items():
+            # a sum with one nan or infinity in it is not finite itself
+            for name, value in zip(names, sums.tolist(), strict=True):
+                if not math.isfinite(value):
+                    raise CrossReIDError(
+                        f"The loss {name} is {value} at about iteration {self.iteration} (phase {self.phase}): lower the "
+                        "learning rates, or train with trainer.precision=32-true; the last checkpoint has finite losses."
+                    )
+        self._sums = {}
+
+    def loss_values(self) -> dict[str, float]:
+        """:attr:`losses` as numbers, read from the device at once."""
+        if not self.losses:
+            return {}
+        values = torch.stack([value.float() for value in self.losses.values()]).tolist()
+        return dict(zip(self.losses, values, strict=True))
 
     def record_losses(self, player: str, losses: Losses) -> None:
         """Keep a turn's terms, unweighted, for the log."""
@@ -133,8 +157,8 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
             return
         values = {"iteration": float(self.iteration)}
         values["phase"] = float(list(self.config.phase_lengths()).index(phase))
-        for name, loss in self.losses.items():
-            values[f"train/{name}"] = float(loss)
+        for name, value in self.loss_values().items():
+            values[f"train/{name}"] = value
         for name in self.player_order:
             values[f"lr/{name}"] = self.player(name).param_groups[0]["lr"]
         for logger in self.loggers:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -44,6 +44,25 @@ class Losses:
         if not weighted:
             raise ValueError("a turn needs a loss term with a weight other than 0")
         return torch.stack(weighted).sum()
+
+    def detach(self) -> Losses:
+        """The values without what led to them."""
+        return Losses({name: (value.detach(), weight) for name, (value, weight) in self.terms.items()})
+
+
+class Move(NamedTuple):
+    """What players who move at once minimise together.
+
+    Attributes:
+        losses: their terms.
+        owners: names of the players that they train.
+        keep_graph: a later move's losses lead through the same operations. Else they are let go of, with all that they
+            remember, as soon as the gradients are taken.
+    """
+
+    losses: Losses
+    owners: Sequence[str]
+    keep_graph: bool = False
 
 
 def assert_disjoint(players: Mapping[str, Sequence[nn.Parameter]]) -> None:
@@ -108,32 +127,48 @@ class PlayersMixin(pl.LightningModule):
             self.untoggle_optimizer(optimizer)
         self.record_losses(name, losses)
 
-    def simultaneous(self, moves: Sequence[tuple[Losses, Sequence[str]]]) -> None:
+    def simultaneous(self, moves: Iterable[Move]) -> None:
         """All players move at once: every gradient is taken at the old weights, then all step.
 
-        The gradients of a loss reach only its owners; what it leaves in other players is thrown away.
+        The gradients of a loss reach only its owners; others' are not computed. A move's losses may be computed when it is
+        asked for: its gradients are taken before the next one is, so that its activations are gone by then.
 
         Args:
-            moves: (losses, names of the players that they train), in the order of the backward passes.
+            moves: in the order of the backward passes.
         """
-        owned_parameters = {name: self.owned(name) for name in self.player_order}
-        gradients: dict[nn.Parameter, Tensor] = {}  # sums over the losses that own the parameter
+        by_player = {name: self.owned(name) for name in self.player_order}
+        moved: list[tuple[str, Losses]] = []
         movers: set[str] = set()
-        _drop_gradients(owned_parameters)
-        for losses, owners in moves:
-            self.manual_backward(losses.total(), retain_graph=True)
-            for name in owners:
-                movers.add(name)
-                _add_gradients(gradients, owned_parameters[name])
-            _drop_gradients(owned_parameters)  # those of the owners are in ``gradients``, the others go
-        for parameter, gradient in gradients.items():
-            parameter.grad = gradient
+        _drop_gradients(by_player)
+        for losses, owners, keep_graph in (Move(*move) for move in moves):
+            owned = [parameter for name in owners for parameter in by_player[name]]
+            self._take_gradients(losses.total(), owned, by_player, keep_graph)
+            moved.append(("+".join(owners), losses.detach()))
+            movers.update(owners)
         for name in self.player_order:
             if name in movers:
                 self.player(name).step()
-        _drop_gradients(owned_parameters)
-        for losses, owners in moves:
-            self.record_losses("+".join(owners), losses)
+        _drop_gradients(by_player)
+        for names, losses in moved:
+            self.record_losses(names, losses)
+
+    def _take_gradients(
+        self, loss: Tensor, owned: list[nn.Parameter], by_player: Mapping[str, Sequence[nn.Parameter]], keep_graph: bool
+    ) -> None:
+        """Add the gradients of a loss to those of ``owned``; no other parameter's gradient changes."""
+        if self.trainer.world_size == 1:
+            self.manual_backward(loss, inputs=owned, retain_graph=keep_graph)
+            return
+        # DDP wants whole backward passes: others' gradients are computed, and thrown away.
+        before = [(parameter, parameter.grad) for parameters in by_player.values() for parameter in parameters]
+        owners = {id(parameter) for parameter in owned}
+        _drop_gradients(by_player)
+        self.manual_backward(loss, retain_graph=keep_graph)
+        for parameter, gradient in before:
+            if id(parameter) not in owners or parameter.grad is None:
+                parameter.grad = gradient
+            elif gradient is not None:
+                parameter.grad = gradient + parameter.grad
 
     def record_losses(self, player: str, losses: Losses) -> None:
         """Hook: a turn is over."""
@@ -145,17 +180,6 @@ def parameters_in(optimizer: Optimizer) -> list[nn.Parameter]:
     for group in optimizer.param_groups:
         parameters.extend(group["params"])
     return parameters
-
-
-def _add_gradients(sums: dict[nn.Parameter, Tensor], parameters: Sequence[nn.Parameter]) -> None:
-    """Add the parameters' gradients to ``sums``; a copy of the first one, since the next backward pass makes others."""
-    for parameter in parameters:
-        if parameter.grad is None:
-            continue
-        if parameter in sums:
-            sums[parameter] = sums[parameter] + parameter.grad
-        else:
-            sums[parameter] = parameter.grad.clone()
 
 
 def _drop_gradients(players: Mapping[str, Sequence[nn.Parameter]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
@@ -15,6 +15,26 @@ from crossreid.settings.optimization import (
     EpochStepsConfig,
     FeatureOptimizerConfig,
 )
+
+OPTIMIZER_KERNELS: Mapping[str, Mapping[str, bool]] = {
+    "auto": {},
+    "loop": {"foreach": False, "fused": False},
+    "foreach": {"foreach": True, "fused": False},
+    "fused": {"foreach": False, "fused": True},
+}
+"""Setting -> what an optimizer of torch is told; with nothing it chooses itself."""
+
+
+def use_optimizer_kernels(optimizers: Iterable[Optimizer], kernels: str) -> None:
+    """Choose how optimizers go through their parameters: one by one, in groups, or in one kernel.
+
+    Args:
+        optimizers: before their first step.
+        kernels: a key of :data:`OPTIMIZER_KERNELS`.
+    """
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group.update(OPTIMIZER_KERNELS[kernels])
 
 
 def make_adam(config: AdamConfig, parameters: Iterable[nn.Parameter]) -> Adam:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
+from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 
 GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
@@ -93,6 +95,7 @@ class CostConfig(Settings):
     warmup: int = setting(10, "runs that are not timed", at_least=0, ceiling=1_000_000)
     runs: int = setting(50, "timed runs, averaged", at_least=1, ceiling=1_000_000)
     accelerator: str = setting("auto", "where to measure", choices=("auto", "cpu", "gpu"))
+    keep_memory: bool = setting(True, "keep freed memory instead of giving it back (glibc only)")
     output: str = setting("cost.json", "the JSON to write")
 
 
@@ -178,6 +181,7 @@ class ImageQualityConfig(Settings):
     plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
     data: Any = setting(REQUIRED, "where the dataset lies now")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    keep_memory: bool = setting(True, "keep freed memory instead of giving it back (glibc only)")
     seed: int = setting(0, "of weights, batches, mixtures", at_least=0, ceiling=LARGEST_SEED)
     progress: bool = setting(True, "show progress")
     figure: bool = setting(True, "draw the grid of images (needs matplotlib)")
@@ -203,5 +207,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "cost": CostConfig,
     "report": ComparisonConfig,
     "image_quality": ImageQualityConfig,
+    "extract": ExtractConfig,
+    "index": IndexConfig,
+    "search": SearchConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""

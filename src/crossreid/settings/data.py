@@ -81,6 +81,9 @@ class DataConfig(Settings):
     root: str = setting(REQUIRED, "the dataset's folder")
     cache: str = setting("datasets/cache", "folder of decoded images")
     evaluation_batch: int = setting(64, "images in an evaluation batch", at_least=1, ceiling=100_000)
+    threads: int = setting(
+        1, "that gather the next batches in the background, 0 for none; batches are the same", at_least=0, ceiling=1000
+    )
     decoding: DecodingConfig = setting(DecodingConfig(), "how files become pixels")
 
     @property
@@ -329,7 +332,7 @@ BUILT_IN_DATASETS: dict[str, type[DataConfig]] = {
 }
 """Name -> settings of the datasets of this package."""
 
-NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch")
+NOT_PART_OF_DATA = ("root", "cache", "evaluation_batch", "threads")
 """Settings that say where a dataset lies, not what is in it."""
 
 

@@ -16,8 +16,14 @@ PLACES = (
     "embeddings",
     "checkpoint",
     "resume",
+    "images",
+    "gallery",
+    "query",
+    "filter",
+    "sheet",
+    "export",
 )
-"""Settings that are one path each: what a person types there is meant as it stands."""
+"""Settings that are one path or condition each: what a person types there is meant as it stands."""
 
 _READ_AS_VALUES = ("null", "true", "false", "nan", "inf")
 """Words that Hydra takes for something else than text."""
@@ -32,6 +38,13 @@ def as_text(text: str) -> str:
     # in quotes a backslash stands for itself, but before a quote
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
     return f"'{escaped}'"
+
+
+def with_action(words: Sequence[str], actions: Sequence[str]) -> list[str]:
+    """A command line whose first word may be an action: ``add gallery=x`` is ``action=add gallery=x``."""
+    if words and words[0] in actions:
+        return [f"action={words[0]}", *words[1:]]
+    return list(words)
 
 
 def with_paths_quoted(words: Sequence[str]) -> list[str]:

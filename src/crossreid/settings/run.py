@@ -65,6 +65,18 @@ class TrainerConfig(Settings):
     precision: str = setting(
         "32-true", "of training; 16-mixed for one player only", choices=("32-true", "bf16-mixed", "16-mixed")
     )
+    channels_last: bool = setting(False, "convolutions with channels as the last axis in memory, for a GPU in bfloat16")
+    tf32: bool | None = setting(
+        None, "float32 products and convolutions of a GPU rounded to 10 bits; null: convolutions only, torch's default"
+    )
+    cudnn_benchmark: bool | None = setting(
+        None, "try cuDNN's algorithms for each shape and keep the fastest; null: not, Lightning's default"
+    )
+    optimizer_kernels: str = setting(
+        "auto",
+        "how optimizers go through parameters: one by one (loop), in groups (foreach), in one kernel (fused), torch's choice",
+        choices=("auto", "loop", "foreach", "fused"),
+    )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
     log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
     checkpoint_every: int = setting(
@@ -74,6 +86,10 @@ class TrainerConfig(Settings):
         100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0, ceiling=1_000_000_000
     )
     progress: bool = setting(True, "show progress")
+    keep_memory: bool = setting(
+        True,
+        "keep freed memory for the next step instead of giving it back, which a CPU is much faster with (glibc only)",
+    )
     time_budget: float | None = setting(
         None,
         "time that training may take, over all resumes; then it stops unscored; null: any",
@@ -83,10 +99,14 @@ class TrainerConfig(Settings):
     )
 
     def check_together(self, place: str) -> None:
-        """``devices`` is a number, a list or ``auto``."""
-        if isinstance(self.devices, list) and self.devices:
-            return
-        if not re.fullmatch(r"auto|-1|[1-9]\d*", str(self.devices)):
+        """``devices`` is a number, a list or ``auto``; kernels are chosen one way."""
+        if self.deterministic and self.cudnn_benchmark:
+            raise ConfigError(
+                f"{place}.cudnn_benchmark chooses algorithms by their time, which {place}.deterministic forbids: set one of "
+                "them to false."
+            )
+        listed = isinstance(self.devices, list) and bool(self.devices)
+        if not listed and not re.fullmatch(r"auto|-1|[1-9]\d*", str(self.devices)):
             raise ConfigError(f"{place}.devices is '{self.devices}': give a number from 1, a list, or 'auto'.")
 
     def check_players(self, players: int) -> None:
@@ -222,7 +242,7 @@ NOT_PART_OF_A_RUN = (
     "protocol",
 )
 """Settings that do not change what a run computes."""
-NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget")
+NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
 """Likewise, of the trainer."""
 
 

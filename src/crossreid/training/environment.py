@@ -19,6 +19,7 @@ from crossreid.evaluation import GalleryPermutations
 from crossreid.nn.pretrained import check_weights
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.run import LoggerConfig, TrainerConfig
+from crossreid.training.kernels import check_threads
 
 FIGURE_PACKAGES = ("matplotlib", "sklearn")
 _SCHEDULERS = ("SLURM_NTASKS", "LSB_JOBID", "TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_PORT")
@@ -92,6 +93,7 @@ def check_devices(config: TrainerConfig) -> None:
         raise ConfigError(f"trainer.devices asks for {count} GPUs and there are {gpus}: ask for fewer.")
     if config.strategy != "auto" and count * config.num_nodes == 1:
         raise ConfigError(f"trainer.strategy={config.strategy} needs several processes: set trainer.devices=2 or more.")
+    check_threads(config, choose_device(config.accelerator), count)
     check_machines(config.num_nodes)
 
 

@@ -113,7 +113,7 @@ def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
     Raises:
         CheckpointError: a plain trainer wrote it, so that there are none; or they cannot be read.
     """
-    if not _has_run(checkpoint):
+    if not has_run(checkpoint):
         raise CheckpointError(
             f"The checkpoint '{path}' was not written by a run of crossreid, so it does not say what to score: name data and "
             "protocol."
@@ -124,7 +124,7 @@ def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
         raise CheckpointError(f"The checkpoint '{path}' holds settings that cannot be read: {reason(error)}") from error
 
 
-def _has_run(checkpoint: Mapping[str, Any]) -> bool:
+def has_run(checkpoint: Mapping[str, Any]) -> bool:
     """A run of crossreid wrote the checkpoint, and not a plain trainer."""
     return "config" in checkpoint["crossreid"]
 
@@ -185,7 +185,7 @@ def restore(
     module = method_from(checkpoint, path)
     trained_on: DataConfig | None = None
     validating = False
-    if isinstance(data, DataConfig) and isinstance(protocol, ProtocolConfig) and not _has_run(checkpoint):
+    if isinstance(data, DataConfig) and isinstance(protocol, ProtocolConfig) and not has_run(checkpoint):
         label, scored_on, chosen = module.config.name, data, protocol  # of a plain trainer, and all is said here
     else:
         trained = run_of(checkpoint, path)

@@ -50,7 +50,7 @@ class IterationProgress(ProgressBar):
             note = f"phase {phase}"
             self._bar.update(self._task, completed=pl_module.iteration + 1, note=note)
         elif self._enabled and ((inside + 1) % _LINE_EVERY == 0 or inside + 1 == length):
-            losses = {name: float(value) for name, value in pl_module.losses.items()}
+            losses = pl_module.loss_values()
             shown = ", ".join(f"{name} {value:.3f}" for name, value in list(losses.items())[:6])
             done = f"iteration {pl_module.iteration + 1}/{pl_module.config.iterations}"
             err_console.print(f"{done}, phase {phase} {inside + 1}/{length}: {shown}")

@@ -33,6 +33,7 @@ from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
+from crossreid.training.kernels import use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
 from crossreid.training.people_weights import people_weights
@@ -175,6 +176,8 @@ class Session:
     def _make_module(self) -> CrossModalityModule[Any]:
         module = make_method(self.config.model, self.data.num_identities, self.config.seed)
         module.log_every = self.config.trainer.log_every
+        module.optimizer_kernels = self.config.trainer.optimizer_kernels
+        use_kernels(module, self.config.trainer)
         module.checkpoint_extras = {"config": self.config.to_plain()}
         return module
 

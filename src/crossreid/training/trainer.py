@@ -36,6 +36,7 @@ def make_trainer(
         strategy=make_strategy(config, players),
         precision=config.precision,  # type: ignore[arg-type]
         deterministic=config.deterministic,
+        benchmark=config.cudnn_benchmark,
         log_every_n_steps=1,  # silences a warning; the method logs by its own counter
         max_epochs=method.epochs_of_training or 0,
         limit_val_batches=1.0 if validate_every else 0,

@@ -36,6 +36,7 @@ def test_a_step_trains_everything(name: str) -> None:
     assert not [key for key, value in network.named_parameters() if torch.equal(value, before[key])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "key"), [("cyclegan", "cycle"), ("stargan", "reconstruction"), ("vae", "reconstruction")]
 )

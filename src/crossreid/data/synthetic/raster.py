@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from crossreid.data.synthetic.body import FloatArray, IntArray
 
+ShortArray = NDArray[np.int32]
+"""Places on an image, and numbers of triangles: half the bytes of what they are kept as."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fragments:
@@ -47,36 +50,78 @@ def rasterise(
     """
     height, width = size
     corners = screen[faces]  # (F, 3, 2)
-    edge_1, edge_2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
+    edge_1, edge_2 = second - first, third - first
     area = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0]
-    low = np.ceil(corners.min(1) - 0.5).astype(np.int64)
-    high = np.floor(corners.max(1) - 0.5).astype(np.int64)
+    # of three arrays numpy finds the smallest ten times faster than along an axis of three
+    low = np.ceil(np.minimum(np.minimum(first, second), third) - 0.5).astype(np.int32)
+    high = np.floor(np.maximum(np.maximum(first, second), third) - 0.5).astype(np.int32)
     low = np.maximum(low, 0)
-    high = np.minimum(high, (width - 1, height - 1))
+    high = np.minimum(high, np.array((width - 1, height - 1), dtype=np.int32))
     extent = high - low + 1
+    on_image = (extent[:, 0] > 0) & (extent[:, 1] > 0)
     # Outside faces come out with negative area on a screen whose y points down.
-    seen = np.flatnonzero((extent > 0).all(1) & ((area < -1e-9) | (two_sided & (area > 1e-9))))
-    counts = extent[seen].prod(1)
-    owner = np.repeat(np.arange(len(seen)), counts)
-    step = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-    columns = extent[seen, 0][owner]
-    row = step // columns
-    x = low[seen, 0][owner] + (step - row * columns)
-    y = low[seen, 1][owner] + row
-    pixel = y * width + x
-    table = _edge_functions(corners[seen], area[seen])
-    share_1, share_2 = _shares(table, owner, x, y)
+    seen = np.flatnonzero(on_image & ((area < -1e-9) | (two_sided & (area > 1e-9))))
+    tried = _try_boxes(low[seen], extent[seen], _edge_functions(corners[seen], area[seen]), width)
+    far = depth[faces[seen]]
+    distance = np.einsum("pk,pk->p", tried.shares, far[tried.face])
+    nearest = _nearest(tried.pixel, distance, height * width)
+    return Fragments(tried.pixel[nearest], seen[tried.face[nearest]], tried.shares[nearest], distance[nearest])
+
+
+def _nearest(pixel: IntArray, distance: FloatArray, pixels: int) -> IntArray:
+    """Places of the smallest distance at every pixel, in ascending order of pixel; the first of equals."""
+    smallest = np.full(pixels, np.inf, dtype=distance.dtype)
+    np.minimum.at(smallest, pixel, distance)
+    winners = np.flatnonzero(distance == smallest[pixel])[::-1]
+    place = np.full(pixels, -1, dtype=np.int64)
+    place[pixel[winners]] = winners  # of several the last one stays, which comes first in `distance`
+    return place[place >= 0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """Pixels inside triangles, nearest or not: place of the triangle, (P,); as of :class:`Fragments`."""
+
+    pixel: IntArray
+    face: ShortArray
+    shares: FloatArray
+
+
+def _try_boxes(low: ShortArray, extent: ShortArray, table: FloatArray, width: int) -> _Tried:
+    """Look at every pixel of every triangle's box, row by row, and keep those inside the triangle.
+
+    Args:
+        low: smallest column and row of a box, (F, 2). extent: its columns and rows, (F, 2). table: as of
+            :func:`_edge_functions`. width: of the image.
+    """
+    columns, rows = extent[:, 0], extent[:, 1]
+    face_of_row = np.repeat(np.arange(len(rows), dtype=np.int32), rows)
+    y = _count_up(rows) + low[:, 1][face_of_row]
+    length = columns[face_of_row]
+    x = _count_up(length) + np.repeat(low[:, 0][face_of_row], length)
+    centre_x, centre_y = x.astype(np.float32) + 0.5, y.astype(np.float32) + 0.5
+
+    def share(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
+        """A x + b y + c; b y is the same along a row."""
+        along = np.repeat(a[face_of_row], length) * centre_x
+        total: FloatArray = along + np.repeat(b[face_of_row] * centre_y, length) + np.repeat(c[face_of_row], length)
+        return total
+
+    share_1 = share(table[:, 0], table[:, 1], table[:, 2])
+    share_2 = share(table[:, 3], table[:, 4], table[:, 5])
     share_0 = 1 - share_1 - share_2
     inside = np.flatnonzero((share_0 >= 0) & (share_1 >= 0) & (share_2 >= 0))
-    owner, pixel = owner[inside], pixel[inside]
     shares = np.stack([share_0[inside], share_1[inside], share_2[inside]], axis=1)
-    far = depth[faces[seen]]
-    distance = np.einsum("pk,pk->p", shares, far[owner])
-    order = np.lexsort((distance, pixel))
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = np.diff(pixel[order]) != 0
-    nearest = order[first]
-    return Fragments(pixel[nearest], seen[owner[nearest]], shares[nearest], distance[nearest])
+    row = np.repeat(np.arange(len(y), dtype=np.int32), length)[inside]
+    return _Tried(y[row].astype(np.int64) * width + x[inside], face_of_row[row], shares)
+
+
+def _count_up(lengths: ShortArray) -> ShortArray:
+    """0, 1, 2, ... for each of the lengths, one after the other."""
+    ends = np.cumsum(lengths, dtype=np.int32)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total, dtype=np.int32) - np.repeat(ends - lengths, lengths)
 
 
 def _edge_functions(corners: FloatArray, area: FloatArray) -> FloatArray:
@@ -86,11 +131,3 @@ def _edge_functions(corners: FloatArray, area: FloatArray) -> FloatArray:
     third = np.stack([-(by - ay), bx - ax, (by - ay) * ax - (bx - ax) * ay])
     table: FloatArray = (np.concatenate([second, third]) / area).T.astype(np.float32)
     return table
-
-
-def _shares(table: FloatArray, owner: IntArray, x: IntArray, y: IntArray) -> tuple[FloatArray, FloatArray]:
-    rows = table[owner]
-    centre_x, centre_y = x.astype(np.float32) + 0.5, y.astype(np.float32) + 0.5
-    second = rows[:, 0] * centre_x + rows[:, 1] * centre_y + rows[:, 2]
-    third = rows[:, 3] * centre_x + rows[:, 4] * centre_y + rows[:, 5]
-    return second, third

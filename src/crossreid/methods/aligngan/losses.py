@@ -74,5 +74,5 @@ def shuffle_within_identity(maps: Tensor, images_per_identity: int) -> Tensor:
         As ``maps``; rows shifted inside each group of K by a random number of places, never 0.
     """
     groups = maps.reshape(-1, images_per_identity, *maps.shape[1:])  # (P, K, ...)
-    shift = int(torch.randint(1, images_per_identity, ()))
+    (shift,) = torch.randint(1, images_per_identity, (1,)).tolist()
     return groups.roll(shift, dims=1).reshape(maps.shape)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossreid.losses import exact_distances
+from crossreid.losses import exact_distances, nan_without_pairs, pairs_by_identity
 
 
 def unit_distances(one: Tensor, two: Tensor) -> Tensor:
@@ -27,14 +27,14 @@ def across_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels
         other_labels: (M,) identities of the others.
         margin: in distance of unit vectors.
 
-    Raises:
-        ValueError: an anchor has no positive or no negative.
+    Returns:
+        A scalar >= 0; nan where an anchor has no positive or no negative.
     """
     distance = unit_distances(anchors, others)  # (N, M)
-    same = _same(labels, other_labels)
+    same, complete = pairs_by_identity(labels, other_labels)
     nearest_negative = distance.masked_fill(same, torch.inf).amin(1, keepdim=True)  # (N, 1)
     hinge = F.relu(margin + distance - nearest_negative)
-    return hinge[same].mean()
+    return nan_without_pairs(_mean_over(hinge, same), complete)
 
 
 def intra_ranking(
@@ -54,29 +54,28 @@ def intra_ranking(
         margin: in distance of unit vectors.
         positive: ``across`` or ``within``.
 
-    Raises:
-        ValueError: an image has no positive or no negative.
+    Returns:
+        A scalar >= 0; nan where an image has no positive or no negative.
     """
     distance_within = unit_distances(others, others)  # D(o_j, o_k), (M, M)
-    same_within = _same(other_labels, other_labels)
+    same_within, has_negative = pairs_by_identity(other_labels, other_labels)  # each is its own positive
     nearest_negative = distance_within.masked_fill(same_within, torch.inf).amin(1)  # of each o_j, (M,)
     if positive == "within":
         itself = torch.eye(len(others), dtype=torch.bool, device=others.device)
         pairs = same_within & ~itself
-        if not bool(pairs.any(1).all()):
-            raise ValueError("every image needs another one of its identity and modality")
         hinge = F.relu(margin + distance_within - nearest_negative[:, None])
-        return hinge[pairs].mean()
+        return nan_without_pairs(_mean_over(hinge, pairs), has_negative & pairs.any(1))
     distance_across = unit_distances(anchors, others)  # D(a_i, o_j), (N, M)
+    same, complete = pairs_by_identity(labels, other_labels)
     hinge = F.relu(margin + distance_across - nearest_negative[None, :])
-    return hinge[_same(labels, other_labels)].mean()
+    return nan_without_pairs(_mean_over(hinge, same), complete & has_negative.all())
 
 
 def bound_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels: Tensor, margin: float) -> Tensor:
     """The positive of an anchor and its nearest negative, both of the other modality, are farther apart than a constant.
 
     ``mean over pairs (i, j) of one identity of max(0, margin - D(o_j, o_k))``, k the image of another identity that is
-    nearest to the anchor a_i (BDTR's authors' code).
+    nearest to the anchor a_i (BDTR's authors' code); nan where an anchor has no positive or no negative.
 
     Args:
         anchors: as in :func:`across_ranking`.
@@ -84,19 +83,13 @@ def bound_ranking(anchors: Tensor, others: Tensor, labels: Tensor, other_labels:
         labels: likewise.
         other_labels: likewise.
         margin: in distance of unit vectors.
-
-    Raises:
-        ValueError: an anchor has no positive or no negative.
     """
-    same = _same(labels, other_labels)
+    same, complete = pairs_by_identity(labels, other_labels)
     nearest = unit_distances(anchors, others).masked_fill(same, torch.inf).argmin(1)  # (N,), places among the others
     apart = unit_distances(others[nearest], others)  # (N, M), of each anchor's negative to all others
-    return F.relu(margin - apart)[same].mean()
+    return nan_without_pairs(_mean_over(F.relu(margin - apart), same), complete)
 
 
-def _same(labels: Tensor, other_labels: Tensor) -> Tensor:
-    """(N, M) bool; every row has a positive and a negative."""
-    same = labels[:, None] == other_labels[None, :]
-    if not bool((same.any(1) & (~same).any(1)).all()):
-        raise ValueError("every anchor needs a positive and a negative: batches hold at least two identities")
-    return same
+def _mean_over(values: Tensor, pairs: Tensor) -> Tensor:
+    """Mean of those of the values (N, M) where ``pairs`` is True; to pick them out would wait for their number."""
+    return torch.where(pairs, values, 0).sum() / pairs.sum()

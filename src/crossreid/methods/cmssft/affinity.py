@@ -2,10 +2,10 @@
 
 Both give the same numbers, in float32 as long as no two candidates for the k-th place are nearly equal. The sparse form
 keeps the k largest affinities of a row as indices and values, never makes more than a chunk of a block, and treats groups of
-queries of any size n: n = 1 is Eq. 22, n = all is Eq. 8.
+queries of any size n: n = 1 is Eq. 22 (many such groups at once: :mod:`crossreid.methods.cmssft.single_queries`), n = all is
+Eq. 8.
 
-Letters: n queries in a group, b groups (more than one only where n = 1), G gallery images, D width of features, D' after
-W, k neighbours.
+Letters: n queries in a group, G gallery images, D width of features, D' after W, k neighbours.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ def propagate(affinities: Tensor, projected: Tensor) -> Tensor:
 
 
 class AffinityRows(NamedTuple):
-    """The largest affinities of each row of a block, N rows of b groups.
+    """The largest affinities of each row of a block of N rows.
 
     Attributes:
-        columns: (b, N, k) places in the row, of the k neighbours.
-        values: (b, N, k) their affinities.
+        columns: (N, k) places in the row, of the k neighbours.
+        values: (N, k) their affinities.
     """
 
     columns: Tensor
@@ -89,18 +89,9 @@ class AffinityRows(NamedTuple):
         """All values times ``factor``."""
         return self._replace(values=self.values * factor)
 
-    def split(self, groups: int) -> AffinityRows:
-        """(1, b * n, k) -> (b, n, k): rows of all groups become those of each."""
-        n = self.columns.shape[1] // groups
-        return AffinityRows(self.columns.view(groups, n, -1), self.values.view(groups, n, -1))
-
-    def repeat(self, groups: int) -> AffinityRows:
-        """(1, N, k) -> (b, N, k): the same rows in every group, without a copy."""
-        return AffinityRows(self.columns.expand(groups, -1, -1), self.values.expand(groups, -1, -1))
-
     def select(self, rows: slice) -> AffinityRows:
-        """(b, N, k) -> (b, r, k)."""
-        return AffinityRows(self.columns[:, rows], self.values[:, rows])
+        """(N, k) -> (r, k)."""
+        return AffinityRows(self.columns[rows], self.values[rows])
 
 
 class GraphRows(NamedTuple):
@@ -115,11 +106,11 @@ class GraphRows(NamedTuple):
     to_gallery: AffinityRows
 
     def degrees(self) -> Tensor:
-        """d_ii of Eq. 10, the sums of the rows: (b, N)."""
-        return self.to_queries.values.sum(2) + self.to_gallery.values.sum(2)
+        """d_ii of Eq. 10, the sums of the rows: (N,)."""
+        return self.to_queries.values.sum(1) + self.to_gallery.values.sum(1)
 
     def select(self, rows: slice) -> GraphRows:
-        """r of the N rows of each group."""
+        """r of the N rows."""
         return GraphRows(self.to_queries.select(rows), self.to_gallery.select(rows))
 
 
@@ -136,119 +127,103 @@ class Nodes(NamedTuple):
     specific: Tensor
     projected: Tensor
 
-    def select(self, index: Tensor) -> Nodes:
+    def select(self, index: Tensor | slice) -> Nodes:
         """The images at ``index`` (M,)."""
         return Nodes(self.shared[index], self.specific[index], self.projected[index])
 
 
-def nearest(rows: Tensor, columns: Tensor, k: int, *, groups: int = 1, same: bool = False, chunk: int) -> AffinityRows:
-    """The k largest affinities of each row in each group of columns, ``chunk`` rows at a time.
+def nearest(rows: Tensor, columns: Tensor, k: int, *, same: bool = False, chunk: int) -> AffinityRows:
+    """The k largest affinities of each row, ``chunk`` rows at a time.
 
     Args:
         rows: (N, D) unit vectors.
-        columns: (groups * M, D) unit vectors, group by group.
+        columns: (M, D) unit vectors.
         k: neighbours, at most M are given.
-        groups: number of groups of columns.
         same: rows and columns are the same images: their affinity to themselves is exactly 1.
         chunk: rows of a block in memory.
 
     Returns:
-        Indices inside the group and values, each (groups, N, min(k, M)).
+        Places and values, each (N, min(k, M)).
     """
     indices = []
     values = []
-    neighbours = min(k, len(columns) // groups)
+    neighbours = min(k, len(columns))
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
-        # Unit vectors: |a - b|^2 = 2 - 2 a.b, made in place, since a block is the largest tensor here. Rounding may
-        # leave it below 0.
-        squared = torch.matmul(part, columns.T).mul_(-2).add_(2).clamp_(min=0)
-        if same:
-            row_of_part = torch.arange(len(part))
-            squared[row_of_part, start + row_of_part] = 0
-        affinities = squared.sqrt_().mul_(-0.5).add_(1)  # Eq. 7, (rows of the part, groups * M)
-        largest = affinities.view(len(part), groups, -1).topk(neighbours, dim=2)
+        affinities = unit_affinities(part, columns, itself_at=start if same else None)
+        largest = affinities.topk(neighbours, dim=1)
         indices.append(largest.indices)
         values.append(largest.values)
-    # (N, groups, k) -> (groups, N, k)
-    return AffinityRows(torch.cat(indices).transpose(0, 1), torch.cat(values).transpose(0, 1))
+    return AffinityRows(torch.cat(indices), torch.cat(values))
+
+
+def unit_affinities(rows: Tensor, columns: Tensor, *, itself_at: int | None = None) -> Tensor:
+    """Eq. 7 of unit vectors (N, D) and (M, D), without gradients: (N, M).
+
+    Args:
+        rows: what the rows are.
+        columns: what the columns are.
+        itself_at: the column that is the image of the first row, where columns ``itself_at`` and following are the rows.
+    """
+    # |a - b|^2 = 2 - 2 a b, made in place, since a block is the largest tensor here. Rounding may leave it below 0.
+    squared = torch.matmul(rows, columns.T).mul_(-2).add_(2).clamp_(min=0)
+    if itself_at is not None:
+        place = torch.arange(len(rows))
+        squared[place, itself_at + place] = 0
+    return squared.sqrt_().mul_(-0.5).add_(1)
 
 
 class GroupGraph:
-    """The graph of the gallery and a group of queries, or of several groups at once if they are single.
+    """The graph of the gallery and a group of queries.
 
     The columns of a group of n < k queries are scaled by k / n: Eq. 22 for n = 1, Eq. 8 from n = k on. Degrees follow
     from the scaled rows, so each group has gallery features of its own.
 
     Args:
-        queries: b * n images of one modality, group by group.
+        queries: n images of one modality.
         gallery: G images of the other modality.
         within_gallery: ``nearest`` of the gallery in itself, which does not depend on the queries.
         k: neighbours.
-        groups: b; more than one needs n = 1.
         chunk: rows of a block in memory.
     """
 
-    def __init__(
-        self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows, k: int, *, groups: int, chunk: int
-    ) -> None:
-        n = len(queries.shared) // groups
-        if groups > 1 and n > 1:
-            raise ValueError("several groups at once are for single queries")
+    def __init__(self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows, k: int, *, chunk: int) -> None:
         # The four blocks of A: specific features inside a modality, shared ones across (Eq. 6).
-        if n == 1:
-            among_queries = _only_itself(queries.shared, groups)
-        else:
-            among_queries = nearest(queries.specific, queries.specific, k, same=True, chunk=chunk)
+        among_queries = nearest(queries.specific, queries.specific, k, same=True, chunk=chunk)
         queries_to_gallery = nearest(queries.shared, gallery.shared, k, chunk=chunk)
-        gallery_to_queries = nearest(gallery.shared, queries.shared, k, groups=groups, chunk=chunk)
+        gallery_to_queries = nearest(gallery.shared, queries.shared, k, chunk=chunk)
         # A row finds at most n neighbours among n < k queries, and k in the gallery: the factor evens them out (Eq. 22).
-        balance = max(1.0, k / n)
-        self.query_rows = GraphRows(among_queries.scaled(balance), queries_to_gallery.split(groups))
-        self.gallery_rows = GraphRows(gallery_to_queries.scaled(balance), within_gallery.repeat(groups))
-        self.query_scale = self.query_rows.degrees().rsqrt()  # diagonal of D^-1/2, (b, n)
-        self.gallery_scale = self.gallery_rows.degrees().rsqrt()  # (b, G)
-        self.projected_queries = queries.projected  # (b * n, D')
+        balance = max(1.0, k / len(queries.shared))
+        self.query_rows = GraphRows(among_queries.scaled(balance), queries_to_gallery)
+        self.gallery_rows = GraphRows(gallery_to_queries.scaled(balance), within_gallery)
+        self.query_scale = self.query_rows.degrees().rsqrt()  # diagonal of D^-1/2, (n,)
+        self.gallery_scale = self.gallery_rows.degrees().rsqrt()  # (G,)
+        self.projected_queries = queries.projected  # (n, D')
         self.projected_gallery = gallery.projected  # (G, D')
-        self.n = n
 
     def queries(self) -> Tensor:
-        """Eq. 10 before the ReLU, for the queries: (b, n, D')."""
-        return self.query_scale[:, :, None] * self._neighbour_sum(self.query_rows)
+        """Eq. 10 before the ReLU, for the queries: (n, D')."""
+        return self.query_scale[:, None] * self._neighbour_sum(self.query_rows)
 
     def gallery(self, rows: slice) -> Tensor:
-        """Eq. 10 before the ReLU, for the r gallery images of ``rows``: (b, r, D')."""
-        return self.gallery_scale[:, rows, None] * self._neighbour_sum(self.gallery_rows.select(rows))
+        """Eq. 10 before the ReLU, for the r gallery images of ``rows``: (r, D')."""
+        return self.gallery_scale[rows, None] * self._neighbour_sum(self.gallery_rows.select(rows))
 
     def _neighbour_sum(self, rows: GraphRows) -> Tensor:
-        """``A D^-1/2 Z W`` of N rows: what comes from the queries, and what from the gallery, (b, N, D')."""
-        # Each group has queries of its own; the gallery is that of all groups.
-        from_queries = _weighted_sum(rows.to_queries, self.query_scale, self.projected_queries, group_rows=self.n)
-        from_gallery = _weighted_sum(rows.to_gallery, self.gallery_scale, self.projected_gallery, group_rows=0)
+        """``A D^-1/2 Z W`` of N rows: what comes from the queries, and what from the gallery, (N, D')."""
+        from_queries = _weighted_sum(rows.to_queries, self.query_scale, self.projected_queries)
+        from_gallery = _weighted_sum(rows.to_gallery, self.gallery_scale, self.projected_gallery)
         return from_queries.add_(from_gallery)
 
 
-def _only_itself(queries: Tensor, groups: int) -> AffinityRows:
-    """A^qq of Eq. 22: a single query is its own only neighbour among the queries, with affinity 1; (b, 1, 1)."""
-    columns = torch.zeros(groups, 1, 1, dtype=torch.long, device=queries.device)
-    return AffinityRows(columns, torch.ones_like(columns, dtype=queries.dtype))
-
-
-def _weighted_sum(neighbours: AffinityRows, scale: Tensor, projected: Tensor, *, group_rows: int) -> Tensor:
-    """Sum over the k neighbours j of row i of ``A_ij d_jj^-1/2 (Z W)_j``: (b, N, D').
+def _weighted_sum(neighbours: AffinityRows, scale: Tensor, projected: Tensor) -> Tensor:
+    """Sum over the k neighbours j of row i of ``A_ij d_jj^-1/2 (Z W)_j``: (N, D').
 
     Args:
-        neighbours: (b, N, k), in columns 0 to M - 1 of their group.
-        scale: (b, M), d_jj^-1/2 of each group's columns.
-        projected: ``Z W`` (b * M, D') of all groups one after the other, or (M, D') that all groups share.
-        group_rows: M where the groups stand one after the other, 0 where they share the rows.
+        neighbours: (N, k), in columns 0 to M - 1.
+        scale: (M,), d_jj^-1/2 of the columns.
+        projected: ``Z W`` (M, D') of the columns.
     """
-    b, rows, k = neighbours.columns.shape
-    neighbour_scale = scale.gather(1, neighbours.columns.reshape(b, -1)).view(b, rows, k)
-    weights = neighbours.values * neighbour_scale
-    first_rows = group_rows * torch.arange(b, device=projected.device)  # of each group in ``projected``, (b,)
-    places = neighbours.columns + first_rows[:, None, None]  # (b, N, k)
-    # embedding_bag adds up weighted rows without a tensor (b, N, k, D').
-    bags = places.reshape(-1, k)  # one bag of k rows for each of the b * N images
-    sums = F.embedding_bag(bags, projected, per_sample_weights=weights.reshape(-1, k), mode="sum")
-    return sums.view(b, rows, -1)
+    weights = neighbours.values * scale[neighbours.columns]
+    # embedding_bag adds up weighted rows without a tensor (N, k, D').
+    return F.embedding_bag(neighbours.columns, projected, per_sample_weights=weights, mode="sum")

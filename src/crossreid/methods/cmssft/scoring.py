@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.scorers import feature_of, normalised, to_grid
 from crossreid.methods.cmssft.affinity import AffinityRows, GroupGraph, Nodes, nearest
 from crossreid.methods.cmssft.networks import TransferNetwork
+from crossreid.methods.cmssft.single_queries import SingleQueries
 from crossreid.randomness import numpy_generator
 
 SHARED = "main"
@@ -31,18 +31,6 @@ FEATURES = (SHARED, SPECIFIC, LENGTHS)
 
 CPU_MEMORY = 2**19
 GPU_MEMORY = 2**26
-
-
-class Batch(NamedTuple):
-    """Queries that are propagated at once.
-
-    Attributes:
-        places: (b * n,) of the queries, group by group.
-        groups: b.
-    """
-
-    places: Tensor
-    groups: int
 
 
 class Transfer:
@@ -131,9 +119,14 @@ class Transfer:
         specific = gallery_nodes.specific
         within_gallery = nearest(specific, specific, self.network.k, same=True, chunk=self.chunk)
         scores = np.empty((len(query), len(gallery)))
-        for places, groups in self._groups(len(query), gallery):
+        if self.group == 1:
+            single = SingleQueries(self.network.block, gallery_nodes, within_gallery, self.network.k, self.memory)
+            for rows, similarities in single(query_nodes):
+                scores[rows] = similarities.cpu().numpy()
+            return to_grid(scores, 0)
+        for places in self._groups(len(query), gallery):
             queries = query_nodes.select(places.to(self.device))
-            for columns, similarities in self._scores(queries, gallery_nodes, within_gallery, groups):
+            for columns, similarities in self._scores(queries, gallery_nodes, within_gallery):
                 scores[places.numpy(), columns] = similarities.cpu().numpy()
         return to_grid(scores, 0)
 
@@ -158,11 +151,9 @@ class Transfer:
             projected.append(self.network.project(full_shared.to(self.device), full_specific.to(self.device), modality))
         return Nodes(shared.to(self.device), specific.to(self.device), torch.cat(projected))
 
-    def _groups(self, count: int, gallery: Embeddings) -> list[Batch]:
-        """Queries 0 to ``count`` - 1, cut into groups."""
+    def _groups(self, count: int, gallery: Embeddings) -> list[Tensor]:
+        """Places of the queries 0 to ``count`` - 1, cut into groups."""
         size = count if self.group is None else min(self.group, count)
-        if size == 1:
-            return self._single_queries(count, len(gallery))
         order = torch.arange(count)
         if size < count:
             shuffle = numpy_generator(self.seed, f"groups of {size}", *gallery.rows.tolist())
@@ -170,32 +161,22 @@ class Transfer:
         batches = []
         for start in range(0, count, size):
             first = min(start, count - size)  # the last group is filled up with queries of the one before
-            batches.append(Batch(order[first : first + size], 1))
+            batches.append(order[first : first + size])
         return batches
 
-    def _single_queries(self, count: int, gallery: int) -> list[Batch]:
-        """As many groups of one query at once as their gallery features (b, G, D) find room for."""
-        at_once = max(1, self.memory // (gallery * self.network.block.dim))
-        return [Batch(places, len(places)) for places in torch.split(torch.arange(count), at_once)]
-
-    def _scores(
-        self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows, groups: int
-    ) -> Iterator[tuple[slice, Tensor]]:
-        """Similarities (b * n, r) of b groups of n queries with r gallery images, and which ones, a part at a time."""
-        graph = GroupGraph(queries, gallery, within_gallery, self.network.k, groups=groups, chunk=self.chunk)
-        query_features = self._transfer(graph.queries())  # (b, n, D)
-        gallery_rows = max(1, self.memory // (groups * self.network.block.dim))
+    def _scores(self, queries: Nodes, gallery: Nodes, within_gallery: AffinityRows) -> Iterator[tuple[slice, Tensor]]:
+        """Similarities (n, r) of a group of n queries with r gallery images, and which ones, a part at a time."""
+        graph = GroupGraph(queries, gallery, within_gallery, self.network.k, chunk=self.chunk)
+        query_features = self._transfer(graph.queries())  # (n, D)
+        gallery_rows = max(1, self.memory // self.network.block.dim)
         for start in range(0, len(gallery.shared), gallery_rows):
             columns = slice(start, start + gallery_rows)
-            gallery_features = self._transfer(graph.gallery(columns))  # (b, r, D)
-            cosines = torch.bmm(query_features, gallery_features.transpose(1, 2))  # (b, n, r)
-            yield columns, cosines.flatten(0, 1)
+            gallery_features = self._transfer(graph.gallery(columns))  # (r, D)
+            yield columns, query_features @ gallery_features.T
 
     def _transfer(self, propagated: Tensor) -> Tensor:
-        """Eq. 10 from the ReLU on, and 11: (b, N, D') -> unit T (b, N, D)."""
-        groups, rows, _ = propagated.shape
-        features = self.network.block.features(F.relu(propagated.flatten(0, 1)))
-        return F.normalize(features, dim=1).view(groups, rows, -1)
+        """Eq. 10 from the ReLU on, and 11: (N, D') -> unit T (N, D)."""
+        return F.normalize(self.network.block.features(F.relu(propagated)), dim=1)
 
 
 def _modality(images: Embeddings) -> Modality:

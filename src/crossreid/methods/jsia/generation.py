@@ -187,6 +187,10 @@ class GenerationOutputs(NamedTuple):
     fake_contents: Pair
     cycles: Pair
 
+    def detach(self) -> GenerationOutputs:
+        """Without gradients."""
+        return GenerationOutputs(*(pair.detach() for pair in self))
+
 
 class GenerationModule(nn.Module):
     """Two style encoders and two decoders; E_i belongs to the re-ID path and is handed in.
@@ -251,7 +255,8 @@ class Latent(NamedTuple):
 
     def sample(self) -> Tensor:
         """z = u + tau * epsilon, epsilon standard normal: gradients reach u and tau (sec. 3.2)."""
-        epsilon = torch.randn_like(self.deviation)
+        # not randn_like, which draws in the order of memory: the format of maps would choose the noise
+        epsilon = torch.randn(self.deviation.shape, dtype=self.deviation.dtype, device=self.deviation.device)
         return self.mean + self.deviation * epsilon
 
 

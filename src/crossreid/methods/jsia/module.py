@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -34,7 +34,7 @@ from crossreid.methods.jsia.generation import (
     VariationModule,
 )
 from crossreid.methods.jsia.networks import InstanceEncoder, MapModalityDiscriminator, Recognition, SetLevelEncoder
-from crossreid.methods.players import Losses, Term
+from crossreid.methods.players import Losses, Move, Term
 from crossreid.nn.normalisation import (
     add_infrared_averages,
     averages_of,
@@ -46,13 +46,22 @@ from crossreid.nn.normalisation import (
 from crossreid.nn.optimization import decay_schedule, make_adam
 from crossreid.settings.optimization import AdamConfig
 
-Move = tuple[Losses, Sequence[str]]
-"""Losses and the players that they train."""
-
 REID = ("set_level", "instance")
 """The players on the path from an image to its vector (Eq. 17)."""
 
 MIXING_RATIOS = (1.0, 0.75, 0.5, 0.25, 0.0)  # alpha of Eq. 14, from one person to another in the picture grid
+
+
+class Mixing(NamedTuple):
+    """Draws of Eq. 14.
+
+    Attributes:
+        shift: rows between an image and the one that it is mixed with.
+        ratio: alpha, (B,) in [0, 1].
+    """
+
+    shift: int
+    ratio: Tensor
 
 
 class JSIA(CrossModalityModule[JSIAConfig]):
@@ -143,39 +152,48 @@ class JSIA(CrossModalityModule[JSIAConfig]):
 
     def _joint_step(self, identity: PairedBatch, gan: PairedBatch) -> None:
         """Generation and alignment on images of the stream ``gan``, identities on those of ``identity``."""
+        self.simultaneous(self._joint_moves(identity, gan))
+
+    def _joint_moves(self, identity: PairedBatch, gan: PairedBatch) -> Iterator[Move]:
+        """All moves of the joint phase; what a move needs is computed when it is its turn.
+
+        The generation module's graph, the largest, is gone before the images of ``identity`` are looked at.
+        """
         images = Pair(gan.visible, gan.infrared)
         with self._norms_of_gan_batches():
             outputs = self.generation(self._contents, images)
-            alignment = self._alignment_terms(gan, outputs)
+        mixing = self._draw_mixing(gan)
+        yield from self._generation_moves(images, outputs, encoder=["set_level"])
+        outputs = outputs.detach()
+        with self._norms_of_gan_batches():
+            alignment = self._alignment_terms(gan, outputs, mixing)
         maps = self._by_modality(self.set_level, Pair(identity.visible, identity.infrared))
         recognition = self._identity_terms(maps, identity.pids)
         if self.iteration % self.log_every == 0:
             self._log_gradient_ratios(recognition, alignment)
-        moves = self._generation_moves(images, outputs, encoder=["set_level"])
         if self.config.set_level == "adversarial":
-            moves.append((self._modality_rejection(maps), ["discriminator"]))
-        moves.append((Losses(recognition.terms | alignment.terms), REID))  # the last four terms of Eq. 16
-        self.simultaneous(moves)
+            yield Move(self._modality_rejection(maps), ["discriminator"])
+        yield Move(Losses(recognition.terms | alignment.terms), REID)  # the last four terms of Eq. 16
 
     # ------------------------------------------------------------------ generation and variation
 
-    def _generation_moves(self, images: Pair, outputs: GenerationOutputs, encoder: Sequence[str]) -> list[Move]:
+    def _generation_moves(self, images: Pair, outputs: GenerationOutputs, encoder: Sequence[str]) -> Iterator[Move]:
         """Eq. 8 and 10; ``encoder`` are the owners of E_i where it is trained.
 
         The content and style terms never train E_i: it could lower them by shrinking its features.
         """
-        moves: list[Move] = []
+        variation_reaches_encoder = self.config.unseen_ids and not self.config.variation.detach
         feature_losses = self._feature_terms(outputs)
         if feature_losses.terms:
-            moves.append((feature_losses, ["generator"]))
-        moves.append((self._image_terms(images, outputs), [*encoder, "generator"]))
-        moves.append((self._rejection(images, outputs), ["discriminator"]))
+            yield Move(feature_losses, ["generator"], keep_graph=True)
+        image_losses = self._image_terms(images, outputs)
+        yield Move(image_losses, [*encoder, "generator"], keep_graph=variation_reaches_encoder)
+        yield Move(self._rejection(images, outputs), ["discriminator"])
         if self.config.unseen_ids:
             owners = ["variation"]
-            if not self.config.variation.detach:
+            if variation_reaches_encoder:
                 owners.extend(encoder)
-            moves.append((self._variation_terms(outputs), owners))
-        return moves
+            yield Move(self._variation_terms(outputs), owners)
 
     def _feature_terms(self, outputs: GenerationOutputs) -> Losses:
         """Contents and styles come back from the fakes (authors' code)."""
@@ -269,37 +287,64 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         losses.add("modality", jsia_losses.modality_discrimination(logits_visible, logits_infrared))
         return losses
 
-    def _alignment_terms(self, batch: PairedBatch, outputs: GenerationOutputs) -> Losses:
-        """Eq. 11, 12 and 15: IL and LR on paired images, UI on mixed ones; all generated images are detached."""
+    def _alignment_terms(self, batch: PairedBatch, outputs: GenerationOutputs, mixing: Mixing | None) -> Losses:
+        """Eq. 11, 12 and 15: IL and LR on paired images, UI on mixed ones; ``outputs`` are without gradients."""
         cfg = self.config
         losses = Losses()
         paired = cfg.instance_level or cfg.local_regions == "paired"
         unpaired = cfg.local_regions == "unpaired"
         if not (paired or unpaired or cfg.unseen_ids):
             return losses
-        # Degraded LR has real images follow each other; otherwise they only set targets.
         if paired and cfg.alignment_order == "alternating":
-            real, fake = self._recognise_in_turn(Pair(batch.visible, batch.infrared), outputs.fakes.detach(), unpaired)
+            real, fake = self._recognise_in_turn(Pair(batch.visible, batch.infrared), outputs.fakes, unpaired)
         else:
-            with torch.set_grad_enabled(unpaired):
+            if unpaired:  # degraded LR has real images follow each other
                 real = self._recognise_both(Pair(batch.visible, batch.infrared))
+            else:
+                real = self._real_targets(batch, outputs)
             fake = real  # where no term looks at fakes, they need no forward
             if paired:
-                fake = self._recognise_both(outputs.fakes.detach())
+                fake = self._recognise_both(outputs.fakes)
         add_alignment(losses, cfg, real, fake)
-        if cfg.unseen_ids:
-            self._add_unseen(losses, batch, outputs, real)
+        if mixing is not None:
+            self._add_unseen(losses, batch, outputs, real, mixing)
         return losses
 
-    def _add_unseen(
-        self, losses: Losses, batch: PairedBatch, outputs: GenerationOutputs, real: tuple[Recognition, Recognition]
-    ) -> None:
-        """Eq. 14 and 15: each image mixed with one of another identity, ``shift`` rows before it."""
+    @torch.no_grad()
+    def _real_targets(self, batch: PairedBatch, outputs: GenerationOutputs) -> tuple[Recognition, Recognition]:
+        """What is recognised on real images that only set targets.
+
+        Their maps are the contents that generation began with, where these are E_sl's; where its batch norms learn from the
+        images of ``gan``, they see them a second time.
+        """
+        if self.config.set_level == "shared" and not self.config.update_norms_on_gan_batches:
+            visible = self.instance(outputs.contents.visible)
+            with averages_of(self.instance, "infrared"):
+                infrared = self.instance(outputs.contents.infrared)
+            return visible, infrared
+        return self._recognise_both(Pair(batch.visible, batch.infrared))
+
+    def _draw_mixing(self, batch: PairedBatch) -> Mixing | None:
+        """Who is mixed with whom, and by how much; None without UI."""
+        if not self.config.unseen_ids:
+            return None
         # Rows stand identity by identity: a shift by whole identities, and not by all of them, meets another person.
         images_per_identity = self.config.streams["gan"].images
         identities = len(batch.pids) // images_per_identity
-        shift = images_per_identity * int(torch.randint(1, identities, ()))
+        (other,) = torch.randint(1, identities, (1,)).tolist()
         ratio = torch.rand(len(batch.pids), device=batch.pids.device)  # alpha, (B,)
+        return Mixing(images_per_identity * other, ratio)
+
+    def _add_unseen(
+        self,
+        losses: Losses,
+        batch: PairedBatch,
+        outputs: GenerationOutputs,
+        real: tuple[Recognition, Recognition],
+        mixing: Mixing,
+    ) -> None:
+        """Eq. 14 and 15: each image mixed with one of another identity."""
+        shift, ratio = mixing
         mixed_images = self.mix(outputs.contents, outputs.styles, ratio, shift)
         mixed_visible, mixed_infrared = self._recognise_both(mixed_images)
         targets = []
@@ -311,7 +356,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _target_probabilities(self, real: Recognition, pids: Tensor) -> Tensor:
         """(B, classes): the labels of real images, or what is predicted for them."""
         if self.config.unseen.target == "one_hot":
-            return F.one_hot(pids, self.num_identities).float()
+            classes = torch.arange(self.num_identities, device=pids.device)
+            return (pids[:, None] == classes).float()  # one_hot would look at the labels
         return real.logits.detach().float().softmax(1)
 
     def _recognise_both(self, images: Pair) -> tuple[Recognition, Recognition]:

@@ -88,7 +88,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
         """
         cfg = self.config
         anchors = maps.layer3 if layer == 3 else maps.layer4  # (N, C, h, w), visible rows first
-        partners = self._draw_partners(layer, labels)
+        partners = self._draw_partners(layer, len(labels), labels.device)
         positives = anchors[partners.positive]
         positive_alignment = align(anchors, positives, cfg.beta)
         if cfg.w_ic:
@@ -106,11 +106,17 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
             )
             losses.add(f"dt_layer{layer}", dense, cfg.w_dt)  # lambda_DT of Eq. 8
 
-    def _draw_partners(self, layer: int, labels: Tensor) -> Partners:
-        """Positives and negatives of one stage, a function of seed, iteration, stage and process."""
-        infrared = torch.arange(len(labels)) >= len(labels) // 2  # the second half of the rows
+    def _draw_partners(self, layer: int, count: int, device: torch.device) -> Partners:
+        """Positives and negatives of one stage for ``count`` rows, a function of seed, iteration, stage and process."""
+        rows = torch.arange(count)
+        infrared = rows >= count // 2  # the second half of the rows
+        # Rows stand identity by identity, so that nobody has to wait for the labels that lie on the device.
+        identities = rows % (count // 2) // self.config.streams["identity"].images
         generator = torch_generator(self.seed, f"partners/layer{layer}", self.iteration, self.global_rank)
-        return draw_partners(labels, infrared, generator)
+        partners = draw_partners(identities, infrared, generator)
+        positive = partners.positive.to(device, non_blocking=True)
+        negative = partners.negative.to(device, non_blocking=True)
+        return Partners(positive, negative)
 
     def _id_consistency(self, reconstruction: Tensor, layer: int, labels: Tensor) -> Tensor:
         """L_IC: a person rebuilt from the other modality has the anchor's identity (sec. 3.3)."""

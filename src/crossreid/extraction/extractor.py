@@ -1,0 +1,431 @@
+"""The extractor: a trained model and images of one's own, to embeddings.
+
+Images come to pixels by the decoder of training, are embedded in full batches of one modality, in evaluation mode and full
+precision, as ``crossreid.evaluate`` does it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from crossreid.console import make_progress, notice
+from crossreid.data.cache import available_cores
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.data.transforms import to_float
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.embeddings import Cell
+from crossreid.extraction.images import AUTO, ImageList, list_source
+from crossreid.extraction.labels import labels_of
+from crossreid.extraction.origin import model_digest, preprocessing_of
+from crossreid.extraction.pixels import Chunk, array_chunks, as_pixels, file_chunks
+from crossreid.extraction.shards import Shards
+from crossreid.extraction.storage import check_storable, save_extracted
+from crossreid.extraction.tracks import averaged_tracks
+from crossreid.extraction.transfer import TRANSFER, transfers
+from crossreid.extraction.video import check_videos
+from crossreid.settings.data import DecodingConfig
+from crossreid.settings.extraction import ON_UNREADABLE, TRACKS, EmbeddingConfig
+from crossreid.settings.fields import check_choice
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.environment import choose_device
+from crossreid.training.loading import checkpoint_at, has_run, method_from, run_of
+
+Source = str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tensor
+_SHOWN_PROBLEMS = 3
+
+
+class Part(NamedTuple):
+    """Some embedded images.
+
+    Attributes:
+        rows: (n,) places in the list of images.
+        infrared: all of them are.
+        features: name -> (n, D) float32.
+    """
+
+    rows: npt.NDArray[np.int64]
+    infrared: bool
+    features: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Images to embed: files in a list, or pixels in memory with a list that says the rest of them."""
+
+    images: ImageList
+    pixels: Tensor | None = None
+
+
+class Extractor:
+    """Embeds images of one's own with a trained model.
+
+    Args:
+        checkpoint: a run folder, or a ``.ckpt`` of a run or of a plain Lightning trainer.
+        device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``cuda:1``.
+        batch_size: images that are embedded at once, 1 or more.
+        workers: processes that decode files; None for one a core.
+        unreadable: what is done about images that cannot be read: ``refuse``, or ``skip`` (they are listed in
+            ``about["unreadable"]``).
+        grey_range: (low, high), the values of grey files deeper than 8 bits that become black and white; None for what
+            training did.
+        progress: show a progress bar with images per second.
+
+    Attributes:
+        module: the method, in eval mode.
+        size: height and width in pixels to which images are brought.
+        about: the model's digest and its preprocessing, which go with all embeddings.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or its method is not registered here.
+        ConfigError: the device is not there, or training took the range of deep grey files from its own images.
+
+    Example:
+        >>> extract = Extractor("outputs/demo")  # doctest: +SKIP
+        >>> day = extract("day/", modality="visible")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        device: str = "auto",
+        *,
+        batch_size: int = 64,
+        workers: int | None = None,
+        unreadable: str = "refuse",
+        grey_range: tuple[float, float] | None = None,
+        progress: bool = False,
+    ) -> None:
+        check_choice("unreadable", unreadable, ON_UNREADABLE)
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}: give 1 or more.")
+        chosen = choose_device(device)
+        path = checkpoint_at(checkpoint)
+        content = read_checkpoint(path)
+        self.module = method_from(content, path).to(chosen)
+        self.decoding = _decoding_of(content, path, grey_range)
+        self.size: tuple[int, int] = self.module.config.streams["identity"].size
+        self.batch_size = batch_size
+        self.workers = available_cores() if workers is None else workers
+        self.unreadable = unreadable
+        self.progress = progress
+        self.about: dict[str, Any] = {
+            "model": model_digest(self.module),
+            "method": self.module.config.name,
+            "iteration": self.module.iteration,
+            "preprocessing": preprocessing_of(self.size, self.decoding),
+            TRANSFER: transfers(self.module),
+        }
+
+    def __call__(self, source: Source, modality: str | None = None, *, tracks: str = "keep") -> Embeddings:
+        """Embed images.
+
+        Args:
+            source: a folder (with all folders inside), a glob, an image, a list of files (.txt), a manifest (.csv or
+                .parquet, see :mod:`crossreid.extraction.manifest`), a sequence of files; or an array (N, H, W, 3) or
+                (N, H, W), a tensor (N, 3, H, W), uint8 of any size or float in [0, 1] of the model's size.
+            modality: ``visible`` or ``infrared`` of all images; ``auto``: by colour where no column or folder says it;
+                None: a column or folder says it.
+            tracks: ``keep``, or ``average`` for one embedding a track.
+
+        Returns:
+            N embeddings in the order of the source, ``main`` (N, D) float32 and L2-normalised, with the source's further
+            columns, and the model's digest and preprocessing in ``about``.
+
+        Raises:
+            ConfigError: a setting cannot be, or nothing says the modality.
+            DataError: there is no image, one cannot be read, or a manifest is damaged.
+        """
+        check_choice("tracks", tracks, TRACKS)
+        job = self._job(source, modality)
+        problems: dict[int, str] = {}
+        parts = list(self._parts(job, range(len(job.images)), problems))
+        return self._finished(job, parts, problems, tracks)
+
+    def to_file(
+        self,
+        source: Source,
+        output: str | Path,
+        modality: str | None = None,
+        *,
+        tracks: str = "keep",
+        shard: int = 4096,
+    ) -> Embeddings:
+        """As calling it, and write ``output``: an .npz with a .json beside it, or a .parquet.
+
+        What is embedded is kept beside the output in shards, so that a call that was cut off is gone on with by the same
+        call; they are removed in the end.
+
+        Args:
+            source: see :meth:`__call__`, as the rest.
+            output: the file to write.
+            shard: images after which a shard is written, 1 or more.
+
+        Raises:
+            DataError: the shards that are there are of other images or another model.
+            WriteError: the disk is full; what was embedded so far stays.
+        """
+        check_choice("tracks", tracks, TRACKS)
+        check_storable(Path(output))
+        job = self._job(source, modality)
+        shards = Shards(Path(output), self._plan(job))
+        parts = [Part(*content) for content in shards.read()]
+        done = {row for part in parts for row in part.rows.tolist()}
+        if done:
+            notice(f"Going on: {len(done)} of {len(job.images)} images are embedded already.")
+        left = [row for row in range(len(job.images)) if row not in done]
+        problems: dict[int, str] = {}
+        fresh: list[Part] = []
+        for part in self._parts(job, left, problems):
+            fresh.append(part)
+            if sum(len(waiting.rows) for waiting in fresh) >= shard:
+                shards.write(fresh)
+                parts += fresh
+                fresh = []
+        shards.write(fresh)
+        embeddings = self._finished(job, parts + fresh, problems, tracks)
+        save_extracted(embeddings, Path(output))
+        shards.remove()
+        return embeddings
+
+    # ------------------------------------------------------------------ what is to be done
+
+    def _job(self, source: Source, modality: str | None) -> _Job:
+        if isinstance(source, np.ndarray | Tensor):
+            return self._job_in_memory(source, modality)
+        images = list_source(source, modality)
+        check_videos(images.paths)
+        return _Job(images)
+
+    def _job_in_memory(self, source: npt.NDArray[Any] | Tensor, modality: str | None) -> _Job:
+        if modality not in (*MODALITIES, AUTO):
+            raise ConfigError("Images in memory do not say their modality: add modality=visible, infrared or auto.")
+        pixels = as_pixels(source, self.size)
+        count = len(pixels)
+        if not count:
+            raise DataError("There is no image in the array.")
+        known: Modality | None = None
+        for name in MODALITIES:
+            if modality == name:
+                known = name
+        images = ImageList((Path(),) * count, (known,) * count, {}, (None,) * count, (None,) * count)
+        return _Job(images, pixels)
+
+    def _plan(self, job: _Job) -> dict[str, Any]:
+        """What decides the embeddings, as plain values."""
+        return {"about": self.about, "images": job.images.digest(), "unreadable": self.unreadable}
+
+    # ------------------------------------------------------------------ embedding
+
+    def _parts(self, job: _Job, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
+        """Embed rows of a job in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
+        waiting: dict[Modality, _Waiting] = {modality: _Waiting() for modality in MODALITIES}
+        before: _Embedded | None = None  # copied back while the next batch is computed
+        with _rate(len(rows), shown=self.progress) as advance:
+            for chunk in self._chunks(job, rows):
+                self._note(job, chunk, problems)
+                for modality in MODALITIES:
+                    waiting[modality].add(chunk, _rows_of(job, chunk, modality))
+                    while waiting[modality].count >= self.batch_size:
+                        batch = self._embed(waiting[modality].take(self.batch_size), modality)
+                        if before is not None:
+                            yield before.fetch()
+                        before = batch
+                advance(len(chunk.rows))
+            for modality in MODALITIES:
+                if waiting[modality].count:
+                    batch = self._embed(waiting[modality].take(self.batch_size), modality)
+                    if before is not None:
+                        yield before.fetch()
+                    before = batch
+            if before is not None:
+                yield before.fetch()
+
+    def _chunks(self, job: _Job, rows: Sequence[int]) -> Iterator[Chunk]:
+        if job.pixels is None:
+            return file_chunks(job.images, rows, self.decoding, self.size, workers=self.workers)
+        by_colour = job.images.modalities[0] is None
+        return array_chunks(job.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=by_colour)
+
+    def _note(self, job: _Job, chunk: Chunk, problems: dict[int, str]) -> None:
+        """Refuse a chunk with an image that cannot be read, or keep the reason."""
+        for row, reason in chunk.problems.items():
+            if self.unreadable == "refuse":
+                raise DataError(
+                    f"The image '{job.images.paths[row]}' cannot be read ({reason}): restore it, or leave such images out by "
+                    "unreadable=skip."
+                )
+            problems[row] = reason
+
+    def _embed(self, batch: tuple[Tensor, Tensor], modality: Modality) -> _Embedded:
+        """Rows (B,) and pixels (B, H, W, 3); the device may still be computing when this returns."""
+        rows, pixels = batch
+        device = self.module.device
+        if device.type == "cuda":
+            pixels = pixels.pin_memory()
+        images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        if images.dtype == torch.uint8:
+            images = to_float(images)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            features = self.module.embed(images, modality)
+        return _Embedded(rows.numpy(), modality == "infrared", features)
+
+    # ------------------------------------------------------------------ results
+
+    def _finished(self, job: _Job, parts: Sequence[Part], problems: Mapping[int, str], tracks: str) -> Embeddings:
+        """All parts in the order of the list."""
+        if not parts:
+            raise DataError(
+                f"None of the {len(job.images)} images can be read; the first: {next(iter(problems.values()))}."
+            )
+        rows = np.concatenate([part.rows for part in parts])
+        order = np.argsort(rows)
+        infrared = np.concatenate([np.full(len(part.rows), part.infrared) for part in parts])[order]
+        features = {name: np.concatenate([part.features[name] for part in parts])[order] for name in parts[0].features}
+        rows = rows[order]
+        columns: dict[str, list[Cell]] = {}
+        for name, cells in job.images.columns.items():
+            columns[name] = [cells[row] for row in rows]
+        _say_modalities(job, infrared)
+        labels = labels_of(columns, infrared)
+        embeddings = Embeddings(
+            features=features,
+            pids=labels.pids,
+            camids=labels.camids,
+            infrared=infrared,
+            frames=labels.frames,
+            rows=rows,
+            paths=tuple("" if job.pixels is not None else str(job.images.paths[row]) for row in rows),
+            columns=columns,
+            about={**self.about, "unreadable": _listed(job, problems)},
+        )
+        return averaged_tracks(embeddings) if tracks == "average" else embeddings
+
+
+def make_extractor(checkpoint: str | Path, config: EmbeddingConfig) -> Extractor:
+    """The extractor that a command's settings ask for; raises as :class:`Extractor`."""
+    return Extractor(
+        checkpoint,
+        config.device,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        unreadable=config.unreadable,
+        grey_range=config.range_of_grey(),
+        progress=config.progress,
+    )
+
+
+class _Embedded(NamedTuple):
+    """A batch whose features are on the device."""
+
+    rows: npt.NDArray[np.int64]
+    infrared: bool
+    features: Mapping[str, Tensor]
+
+    def fetch(self) -> Part:
+        """Wait for it, and copy it to the CPU."""
+        arrays = {name: value.cpu().numpy() for name, value in self.features.items()}
+        return Part(self.rows, self.infrared, arrays)
+
+
+class _Waiting:
+    """Images of one modality that do not fill a batch yet."""
+
+    def __init__(self) -> None:
+        self.rows: list[Tensor] = []
+        self.pixels: list[Tensor] = []
+        self.count = 0
+
+    def add(self, chunk: Chunk, chosen: Tensor) -> None:
+        """Take the chosen images of a chunk (n,) bool."""
+        number = int(chosen.sum())
+        if not number:
+            return
+        everything = number == len(chosen)
+        self.rows.append(chunk.rows if everything else chunk.rows[chosen])
+        self.pixels.append(chunk.pixels if everything else chunk.pixels[chosen])
+        self.count += number
+
+    def take(self, size: int) -> tuple[Tensor, Tensor]:
+        """The first images, at most ``size``: rows (B,) and pixels (B, H, W, 3)."""
+        rows, pixels = torch.cat(self.rows), self.pixels[0]
+        if len(self.pixels) > 1:
+            pixels = torch.cat(self.pixels)
+        self.rows, self.pixels = [rows[size:]], [pixels[size:]]
+        self.count = len(self.rows[0])
+        if not self.count:
+            self.rows, self.pixels = [], []
+        return rows[:size], pixels[:size]
+
+
+def _rows_of(job: _Job, chunk: Chunk, modality: Modality) -> Tensor:
+    """Which images of a chunk are readable and of a modality (n,)."""
+    chosen = []
+    for row, grey in zip(chunk.rows.tolist(), chunk.grey.tolist(), strict=True):
+        own = job.images.modalities[row] or MODALITIES[int(grey)]
+        chosen.append(own == modality and row not in chunk.problems)
+    return torch.tensor(chosen)
+
+
+def _decoding_of(checkpoint: Mapping[str, Any], path: Path, grey_range: tuple[float, float] | None) -> DecodingConfig:
+    """How training decoded; of a plain trainer's checkpoint, the default."""
+    decoding = run_of(checkpoint, path).data.decoding if has_run(checkpoint) else DecodingConfig()
+    decoding = replace(decoding, unreadable="refuse")
+    if grey_range is not None:
+        decoding = replace(decoding, stretch="range", range=list(grey_range))
+        decoding.check("decoding")
+    elif decoding.stretch == "percentiles":
+        raise ConfigError(
+            f"The model of '{path}' saw deep grey images stretched by the percentiles of its training images: say "
+            "grey_range=[low,high] with the values that crossreid.check prints for its dataset."
+        )
+    return decoding
+
+
+def _say_modalities(job: _Job, infrared: npt.NDArray[np.bool_]) -> None:
+    """Say what colours decided."""
+    if None in job.images.modalities:
+        notice(
+            f"By colour: {int((~infrared).sum())} images are visible and {int(infrared.sum())}, grey ones, infrared."
+        )
+
+
+def _listed(job: _Job, problems: Mapping[int, str]) -> list[dict[str, str]]:
+    """Images that were left out, with the reason; says how many there are."""
+    listed = []
+    for row, reason in sorted(problems.items()):
+        listed.append({"path": str(job.images.paths[row]), "reason": reason})
+    if listed:
+        shown = "; ".join(f"'{entry['path']}' ({entry['reason']})" for entry in listed[:_SHOWN_PROBLEMS])
+        notice(f"Left out, {len(listed)} of {len(job.images)} images that cannot be read: {shown}")
+    return listed
+
+
+@contextmanager
+def _rate(total: int, *, shown: bool) -> Iterator[Any]:
+    """A progress bar with images per second; gives what counts images."""
+    if not shown:
+        yield lambda count: None
+        return
+    start = time.perf_counter()
+    done = 0
+    with make_progress() as progress:
+        task = progress.add_task("embedding images", total=total, note="")
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            speed = done / max(time.perf_counter() - start, 1e-9)
+            progress.update(task, advance=count, note=f"{speed:.0f} images/s")
+
+        yield advance

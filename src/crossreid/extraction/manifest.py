@@ -1,0 +1,228 @@
+"""Manifests: a CSV or Parquet table with a line for each image.
+
+``path`` is needed; paths are relative to the manifest's folder. ``x, y, width, height`` (together) say where the person is
+in a larger picture, ``frame`` which picture of a video, from 0. ``time`` is in seconds or ISO 8601
+(``2025-11-03T22:14:05``; without a zone it is UTC) and becomes seconds. ``modality``, ``camera``, ``track``, ``person`` and
+any further column are kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from crossreid.data.datasets.lists import as_number, kind_of, read_text, shortened
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation.embeddings import Cell
+
+MANIFEST_SUFFIXES = (".csv", ".parquet")
+MOST_BYTES = 2**30
+"""Of a manifest: ten million lines."""
+MOST_COLUMNS = 200
+_BOX = ("x", "y", "width", "height")
+_LARGEST_PIXEL = 1e6
+
+Columns = Mapping[str, Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest says of N images.
+
+    Attributes:
+        paths: N files.
+        columns: name -> N values.
+        boxes: N times (x, y, width, height) in pixels, or None.
+        frames: N places in a video, or None.
+    """
+
+    paths: tuple[Path, ...]
+    columns: Columns
+    boxes: tuple[tuple[float, float, float, float] | None, ...]
+    frames: tuple[int | None, ...]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """A manifest, checked.
+
+    Raises:
+        ConfigError: Parquet is asked for and pyarrow is not installed.
+        DataError: it is missing, damaged, has no column ``path``, or a cell is not what its column needs.
+    """
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    if "path" not in columns:
+        raise DataError(f"The manifest '{path}' has no column path: it has {', '.join(list(columns)[:12]) or 'none'}.")
+    files = []
+    for line, cell in enumerate(columns.pop("path"), start=1):
+        if not isinstance(cell, str) or "\0" in cell:
+            raise DataError(f"Image {line} of the manifest '{path}' has no path: every line needs one.")
+        files.append(path.parent / cell)
+    boxes = _boxes(path, columns, len(files))
+    frames = _frames(path, columns, len(files))
+    if "time" in columns:
+        columns["time"] = [
+            seconds_of(cell, f"the time of image {i} in '{path}'") for i, cell in _counted(columns["time"])
+        ]
+    return Manifest(tuple(files), columns, boxes, frames)
+
+
+def seconds_of(cell: Cell, place: str) -> float | None:
+    """A time in seconds since 1970 (or whatever numbers count from): a number, or ISO 8601.
+
+    Raises:
+        DataError: it is neither; the sentence names the place.
+    """
+    if cell is None or isinstance(cell, int | float):
+        return cell
+    if _is_finite(cell):
+        return float(cell)
+    try:
+        moment = datetime.fromisoformat(cell)
+    except ValueError:
+        raise DataError(
+            f"{place[0].upper()}{place[1:]} is {shortened(cell)}: write seconds, or 2025-11-03T22:14:05."
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _counted(cells: Sequence[Cell]) -> enumerate[Cell]:
+    return enumerate(cells, start=1)
+
+
+def _read_csv(path: Path) -> dict[str, Sequence[Cell]]:
+    """The columns of a CSV file with a header, of numbers where all of a column are."""
+    _check_size(path)
+    reader = csv.reader(read_text(path, "manifest").splitlines())
+    try:
+        lines = [line for line in reader if line]
+    except csv.Error as error:
+        raise DataError(f"The manifest '{path}' is no CSV table ({error}).") from error
+    if not lines:
+        raise DataError(f"The manifest '{path}' is empty: its first line names the columns, such as path,camera,time.")
+    header = [name.strip() for name in lines[0]]
+    _check_header(path, header)
+    for number, line in enumerate(lines[1:], start=1):
+        if len(line) != len(header):
+            raise DataError(
+                f"Image {number} of the manifest '{path}' has {len(line)} cells and the header {len(header)}: put text with "
+                "commas into quotes."
+            )
+    columns: dict[str, Sequence[Cell]] = {}
+    for place, name in enumerate(header):
+        cells = [line[place].strip() for line in lines[1:]]
+        columns[name] = cells if name == "path" else _numbers_or_text(cells)
+    return columns
+
+
+def _numbers_or_text(cells: Sequence[str]) -> list[Cell]:
+    """A column as whole numbers, else as numbers, else as text; empty cells are None."""
+    filled = [cell for cell in cells if cell]
+    convert: Any = str
+    if all(as_number(cell.removeprefix("-")) is not None for cell in filled):
+        convert = int
+    elif all(_is_finite(cell) for cell in filled):
+        convert = float
+    return [convert(cell) if cell else None for cell in cells]
+
+
+def _is_finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _read_parquet(path: Path) -> dict[str, Sequence[Cell]]:
+    """The columns of a Parquet file that hold text, numbers and times."""
+    require_pyarrow(path)
+    import pyarrow as pa  # noqa: PLC0415 - extra `search`
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    _check_size(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            kept = [name for name in schema.names if not pa.types.is_nested(schema.field(name).type)]
+            _check_header(path, kept)
+            table = file.read(columns=kept)
+        columns = {name: [_plain(cell) for cell in table[name].to_pylist()] for name in kept}
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file makes pyarrow raise nearly anything
+        raise DataError(f"The manifest '{path}' cannot be read ({' '.join(str(error).split())[:160]}).") from error
+    return dict(columns)
+
+
+def require_pyarrow(path: Path) -> None:
+    """Raise :class:`ConfigError` where a Parquet file is named and pyarrow is not installed."""
+    if find_spec("pyarrow") is None:
+        raise ConfigError(f"'{path}' needs the package pyarrow: pip install 'crossreid[search]', or use .csv and .npz.")
+
+
+def _plain(cell: Any) -> Cell:
+    """A cell of a Parquet table as text or a number."""
+    if isinstance(cell, datetime):
+        return cell.isoformat()
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None
+    if isinstance(cell, bool):
+        return int(cell)
+    if cell is None or isinstance(cell, str | int | float):
+        return cell
+    return str(cell)[:200]
+
+
+def _check_size(path: Path) -> None:
+    if kind_of(path) != "file":
+        raise DataError(f"There is no manifest '{path}'.")
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"The manifest '{path}' has more than {MOST_BYTES // 2**20} MiB: cut it in parts.")
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if not name or not name.isprintable() or names.count(name) > 1:
+            raise DataError(
+                f"A column of the manifest '{path}' is called {shortened(name)}: give each a name of its own."
+            )
+    if len(names) > MOST_COLUMNS:
+        raise DataError(f"The manifest '{path}' has {len(names)} columns: keep at most {MOST_COLUMNS}.")
+
+
+def _boxes(
+    path: Path, columns: dict[str, Sequence[Cell]], count: int
+) -> tuple[tuple[float, float, float, float] | None, ...]:
+    """The four columns of boxes, which are then no further columns; None for images without."""
+    given = [name for name in _BOX if name in columns]
+    if not given:
+        return (None,) * count
+    if len(given) < len(_BOX):
+        raise DataError(f"The manifest '{path}' has the columns {', '.join(given)}: a box is x, y, width and height.")
+    sides = [columns.pop(name) for name in _BOX]
+    boxes: list[tuple[float, float, float, float] | None] = []
+    for number, cells in enumerate(zip(*sides, strict=True), start=1):
+        if all(cell is None for cell in cells):
+            boxes.append(None)
+            continue
+        x, y, width, height = (cell if isinstance(cell, int | float) else math.nan for cell in cells)
+        inside = all(abs(value) <= _LARGEST_PIXEL for value in (x, y, width, height))  # nan is not
+        if not inside or width < 1 or height < 1:
+            raise DataError(f"The box of image {number} in '{path}' is none: give x, y, width and height in pixels.")
+        boxes.append((float(x), float(y), float(width), float(height)))
+    return tuple(boxes)
+
+
+def _frames(path: Path, columns: dict[str, Sequence[Cell]], count: int) -> tuple[int | None, ...]:
+    """Which pictures of videos; the column stays among the others."""
+    frames: list[int | None] = []
+    for number, cell in _counted(columns.get("frame", (None,) * count)):
+        if cell is not None and (not isinstance(cell, int) or not 0 <= cell < 2**31):
+            raise DataError(f"The frame of image {number} in '{path}' is {shortened(str(cell))}: give a number from 0.")
+        frames.append(cell)
+    return tuple(frames)

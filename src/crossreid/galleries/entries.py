@@ -1,0 +1,217 @@
+"""Embeddings as a gallery keeps them: unit vectors, a name for each image, columns of one type each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from crossreid.errors import DataError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.embeddings import Array, Cell
+from crossreid.evaluation.scorers import normalised
+from crossreid.extraction.transfer import TRANSFER
+from crossreid.galleries.filters import NAME
+
+ID = "id"
+OWN_COLUMNS = (ID, "path", "modality", "pid", "camid")
+"""What every gallery knows of an image, besides its vector."""
+RESERVED = (*OWN_COLUMNS, "vector")
+COSINE = "cosine"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What all images of a gallery share.
+
+    Attributes:
+        model: digest of the model that embedded them; None where nobody noted it.
+        method: its registered name; None likewise.
+        preprocessing: how images became its pixels.
+        dimension: of the vectors.
+        transfer: the model compares images through a transfer that sees the whole gallery (cm-SSFT).
+        metric: how vectors are compared.
+        index: partitions, probes and measured recall of an index; empty for exact search.
+    """
+
+    model: str | None
+    method: str | None
+    preprocessing: Mapping[str, Any]
+    dimension: int
+    transfer: bool = False
+    metric: str = COSINE
+    index: Mapping[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "model": self.model,
+            "method": self.method,
+            "preprocessing": dict(self.preprocessing),
+            "dimension": self.dimension,
+            TRANSFER: self.transfer,
+            "metric": self.metric,
+            "index": dict(self.index),
+        }
+
+    @classmethod
+    def from_plain(cls, content: Mapping[str, Any], place: object) -> Header:
+        """Read what :meth:`plain` wrote.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        dimension = content.get("dimension")
+        groups = (content.get("preprocessing"), content.get("index"))
+        names = (content.get("model"), content.get("method"))
+        right = (
+            isinstance(dimension, int) and 0 < dimension < 2**20,
+            all(isinstance(group, dict) for group in groups),
+            all(name is None or isinstance(name, str) for name in names),
+            content.get("metric") == COSINE,
+        )
+        if not all(right):
+            raise DataError(f"'{place}' does not describe a gallery: restore it, or make the gallery anew.")
+        return cls(
+            model=names[0],
+            method=names[1],
+            preprocessing=content["preprocessing"],
+            dimension=content["dimension"],
+            transfer=content.get(TRANSFER) is True,
+            index=content["index"],
+        )
+
+
+def header_of(embeddings: Embeddings) -> Header:
+    """What embeddings say of themselves."""
+    about = embeddings.about
+    model, method = about.get("model"), about.get("method")
+    preprocessing = about.get("preprocessing", {})
+    return Header(
+        model=model if isinstance(model, str) else None,
+        method=method if isinstance(method, str) else None,
+        preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
+        dimension=embeddings.features["main"].shape[1],
+        transfer=about.get(TRANSFER) is True,
+    )
+
+
+def check_same(known: Header, other: Header, place: str) -> None:
+    """Refuse what must not be compared with the images of a gallery.
+
+    Raises:
+        DataError: they are of another model, dimension or preprocessing.
+    """
+    if known.model != other.model:
+        raise DataError(
+            f"The gallery '{place}' holds embeddings of the model {_short(known)}, and these are of {_short(other)}: embed "
+            "them with the gallery's model, or make another gallery."
+        )
+    if known.dimension != other.dimension:
+        raise DataError(
+            f"The gallery '{place}' holds vectors of {known.dimension} numbers, and these have {other.dimension}."
+        )
+    if known.preprocessing != other.preprocessing:
+        raise DataError(
+            f"The gallery '{place}' holds images that came to pixels otherwise (size or decoding): embed these likewise."
+        )
+
+
+def _short(header: Header) -> str:
+    if header.model is None:
+        return "an unknown model"
+    return f"{header.method or 'unknown'} {header.model[:12]}"
+
+
+def entries_of(embeddings: Embeddings) -> Embeddings:
+    """Embeddings with unit ``main`` and the column ``id``: as given, else the path, else a digest of the vector.
+
+    Several images of one path (boxes, pictures of a video) are told apart by ``#2``, ``#3`` in their order.
+
+    Raises:
+        DataError: an id stands there twice, a column's name cannot be filtered by, or holds both text and numbers.
+    """
+    vectors = normalised(embeddings.features["main"]).astype(np.float32)
+    columns = dict(embeddings.columns)
+    given = columns.pop(ID, None)
+    ids = _made_ids(embeddings.paths, vectors) if given is None else [str(cell) for cell in given]
+    if len(set(ids)) < len(ids):
+        raise DataError("The column id names an image twice: give each image a name of its own.")
+    for name, cells in columns.items():
+        if not NAME.fullmatch(name) or name in RESERVED:
+            raise DataError(f"A gallery cannot hold the column '{name}': rename it, of letters, digits and _ alone.")
+        type_of(name, cells)
+    return Embeddings(
+        features={**embeddings.features, "main": vectors},
+        pids=embeddings.pids,
+        camids=embeddings.camids,
+        infrared=embeddings.infrared,
+        frames=embeddings.frames,
+        rows=np.arange(len(embeddings)),
+        paths=embeddings.paths,
+        columns={ID: ids, **columns},
+        about=embeddings.about,
+    )
+
+
+def _made_ids(paths: Sequence[str], vectors: Array) -> list[str]:
+    counts: dict[str, int] = {}
+    ids = []
+    for path, vector in zip(paths, vectors, strict=True):
+        name = path or hashlib.sha256(vector.tobytes()).hexdigest()[:32]
+        counts[name] = counts.get(name, 0) + 1
+        ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    return ids
+
+
+def type_of(name: str, cells: Sequence[Cell]) -> type | None:
+    """``str`` or ``float`` of a column; None where it is empty.
+
+    Raises:
+        DataError: it holds both text and numbers.
+    """
+    kinds = {isinstance(cell, str) for cell in cells if cell is not None}
+    if len(kinds) > 1:
+        raise DataError(f"The column {name} holds both text and numbers: write all of it as one of them.")
+    if not kinds:
+        return None
+    return str if kinds.pop() else float
+
+
+def filterable(embeddings: Embeddings) -> dict[str, Sequence[Cell]]:
+    """All columns of entries that filters look at."""
+    return {
+        "path": embeddings.paths,
+        "modality": embeddings.modalities,
+        "pid": embeddings.pids.tolist(),
+        "camid": embeddings.camids.tolist(),
+        **embeddings.columns,
+    }
+
+
+def concatenated(parts: Sequence[Embeddings]) -> Embeddings:
+    """Entries one after the other; a column that a part lacks is empty there."""
+    names: dict[str, None] = {}
+    for part in parts:
+        names |= dict.fromkeys(part.columns)
+    columns: dict[str, list[Cell]] = {}
+    for name in names:
+        columns[name] = []
+        for part in parts:
+            columns[name] += part.columns.get(name, (None,) * len(part))
+    features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
+    count = sum(len(part) for part in parts)
+    return Embeddings(
+        features=features,
+        pids=np.concatenate([part.pids for part in parts]),
+        camids=np.concatenate([part.camids for part in parts]),
+        infrared=np.concatenate([part.infrared for part in parts]),
+        frames=np.concatenate([part.frames for part in parts]),
+        rows=np.arange(count),
+        paths=tuple(path for part in parts for path in part.paths),
+        columns=columns,
+        about=parts[0].about,
+    )

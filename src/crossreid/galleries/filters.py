@@ -1,0 +1,331 @@
+"""Filters: ``camera != 3 and time >= '2025-11-03T22:00' and zone in ('north', 'east')``, the same over every gallery.
+
+A comparison is a column's name, one of ``= == != < <= > >= in``, and a number, a text in quotes, or a list of these in
+parentheses. ``and``, ``or``, ``not`` and parentheses join them. An image whose column is empty fails every comparison; so
+``not camera = 3`` takes images of unknown cameras, and ``camera != 3`` does not. Text compared with ``time`` is a date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crossreid.data.datasets.lists import shortened
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation.embeddings import Cell
+from crossreid.extraction.manifest import seconds_of
+from crossreid.settings.fields import unknown_name
+
+LONGEST = 4096
+"""Of a filter, in characters."""
+_DEEPEST = 50
+_MOST_LISTED = 10_000
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<text>'(?:[^']|'')*'|\"[^\"]*\")"
+    r"|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|!=|==|[=<>(),]))",
+    re.ASCII,
+)
+NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+"""Columns that a filter can name."""
+_COMPARISONS = ("=", "==", "!=", "<", "<=", ">", ">=")
+
+Value = str | int | float
+Mask = npt.NDArray[np.bool_]
+
+
+class Filter(ABC):
+    """A condition on an image's columns."""
+
+    @abstractmethod
+    def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
+        """Which of N images fulfil it (N,)."""
+
+    @abstractmethod
+    def sql(self) -> str:
+        """As a condition in SQL, true or false and never unknown; names in backticks."""
+
+    @abstractmethod
+    def milvus(self) -> str:
+        """As a condition of Milvus."""
+
+    @abstractmethod
+    def names(self) -> set[str]:
+        """The columns that it looks at."""
+
+
+@dataclass(frozen=True)
+class Compared(Filter):
+    """A column against a value."""
+
+    name: str
+    sign: str
+    value: Value
+
+    def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
+        """See the base."""
+        return np.array([_compare(cell, self.sign, self.value) for cell in columns[self.name]], dtype=bool)
+
+    def sql(self) -> str:
+        """See the base."""
+        return f"(`{self.name}` IS NOT NULL AND `{self.name}` {self.sign} {literal(self.value)})"
+
+    def milvus(self) -> str:
+        """See the base."""
+        sign = "==" if self.sign == "=" else self.sign
+        return f"(exists {self.name} and {self.name} {sign} {_quoted(self.value)})"
+
+    def names(self) -> set[str]:
+        """See the base."""
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class OneOf(Filter):
+    """A column that has one of some values."""
+
+    name: str
+    values: tuple[Value, ...]
+
+    def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
+        """See the base."""
+        known = set(self.values)
+        return np.array([cell in known for cell in columns[self.name]], dtype=bool)
+
+    def sql(self) -> str:
+        """See the base."""
+        listed = ", ".join(literal(value) for value in self.values)
+        return f"(`{self.name}` IS NOT NULL AND `{self.name}` IN ({listed}))"
+
+    def milvus(self) -> str:
+        """See the base."""
+        listed = ", ".join(_quoted(value) for value in self.values)
+        return f"(exists {self.name} and {self.name} in [{listed}])"
+
+    def names(self) -> set[str]:
+        """See the base."""
+        return {self.name}
+
+
+@dataclass(frozen=True)
+class Not(Filter):
+    """What another filter leaves out."""
+
+    inner: Filter
+
+    def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
+        """See the base."""
+        return ~self.inner.mask(columns)
+
+    def sql(self) -> str:
+        """See the base."""
+        return f"(NOT {self.inner.sql()})"
+
+    def milvus(self) -> str:
+        """See the base."""
+        return f"(not {self.inner.milvus()})"
+
+    def names(self) -> set[str]:
+        """See the base."""
+        return self.inner.names()
+
+
+@dataclass(frozen=True)
+class Joined(Filter):
+    """All of some filters (``AND``), or at least one of them (``OR``)."""
+
+    word: str
+    parts: tuple[Filter, ...]
+
+    def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
+        """See the base."""
+        masks = np.stack([part.mask(columns) for part in self.parts])
+        return np.asarray(masks.all(axis=0) if self.word == "AND" else masks.any(axis=0))
+
+    def sql(self) -> str:
+        """See the base."""
+        return "(" + f" {self.word} ".join(part.sql() for part in self.parts) + ")"
+
+    def milvus(self) -> str:
+        """See the base."""
+        return "(" + f" {self.word.lower()} ".join(part.milvus() for part in self.parts) + ")"
+
+    def names(self) -> set[str]:
+        """See the base."""
+        return set().union(*(part.names() for part in self.parts))
+
+
+def both(one: Filter | None, other: Filter | None) -> Filter | None:
+    """Both conditions, where there are two."""
+    if one is None or other is None:
+        return one or other
+    return Joined("AND", (one, other))
+
+
+def parse_filter(text: str, columns: Mapping[str, type]) -> Filter:
+    """A filter from its text.
+
+    Args:
+        text: see the module.
+        columns: the gallery's columns, with ``str`` or ``float`` as what they hold.
+
+    Raises:
+        ConfigError: it is none, names an unknown column, or compares text with a number.
+    """
+    if len(text) > LONGEST:
+        raise ConfigError(f"The filter has {len(text)} characters: give at most {LONGEST}.")
+    parser = _Parser(text, columns)
+    condition = parser.either(0)
+    parser.expect_end()
+    return condition
+
+
+def literal(value: Value) -> str:
+    """A value as SQL writes it."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return repr(value)
+
+
+def _quoted(value: Value) -> str:
+    """A value as Milvus writes it: text as JSON does."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _seconds(text: str) -> float:
+    """A date of a filter in seconds."""
+    try:
+        return seconds_of(text, "the time in the filter") or 0.0
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _compare(cell: Cell, sign: str, value: Value) -> bool:
+    if cell is None or isinstance(cell, str) != isinstance(value, str):
+        return False
+    results = {
+        "=": cell == value,
+        "!=": cell != value,
+        "<": cell < value,  # type: ignore[operator] # both are text, or both are numbers
+        "<=": cell <= value,  # type: ignore[operator]
+        ">": cell > value,  # type: ignore[operator]
+        ">=": cell >= value,  # type: ignore[operator]
+    }
+    return bool(results[sign])
+
+
+class _Parser:
+    """Reads one filter from left to right."""
+
+    def __init__(self, text: str, columns: Mapping[str, type]) -> None:
+        self.text = text
+        self.columns = columns
+        self.words: list[tuple[str, str]] = []
+        place = 0
+        while text[place:].strip():
+            match = _TOKEN.match(text, place)
+            if match is None or match.lastgroup is None:
+                raise self._refuse(text[place:].strip())
+            self.words.append((match.lastgroup, match[match.lastgroup]))
+            place = match.end()
+        self.place = 0
+
+    def either(self, depth: int) -> Filter:
+        """Conditions joined by ``or``."""
+        parts = [self._all(depth)]
+        while self._take_word("or"):
+            parts.append(self._all(depth))
+        return parts[0] if len(parts) == 1 else Joined("OR", tuple(parts))
+
+    def expect_end(self) -> None:
+        """Nothing may be left."""
+        if self.place < len(self.words):
+            raise self._refuse(self.words[self.place][1])
+
+    def _all(self, depth: int) -> Filter:
+        parts = [self._one(depth)]
+        while self._take_word("and"):
+            parts.append(self._one(depth))
+        return parts[0] if len(parts) == 1 else Joined("AND", tuple(parts))
+
+    def _one(self, depth: int) -> Filter:
+        if depth > _DEEPEST:
+            raise ConfigError(f"The filter is nested more than {_DEEPEST} levels deep.")
+        if self._take_word("not"):
+            return Not(self._one(depth + 1))
+        if self._take_sign("("):
+            inner = self.either(depth + 1)
+            self._require(")")
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Filter:
+        kind, name = self._next()
+        if kind != "name":
+            raise self._refuse(name)
+        if name not in self.columns:
+            raise ConfigError(unknown_name("column", name, sorted(self.columns)))
+        if self._take_word("in"):
+            return OneOf(name, self._list(name))
+        _, sign = self._next()
+        if sign not in _COMPARISONS:
+            raise self._refuse(sign)
+        return Compared(name, "=" if sign == "==" else sign, self._value(name))
+
+    def _list(self, name: str) -> tuple[Value, ...]:
+        self._require("(")
+        values = [self._value(name)]
+        while self._take_sign(","):
+            values.append(self._value(name))
+        self._require(")")
+        return tuple(values[:_MOST_LISTED])
+
+    def _value(self, name: str) -> Value:
+        kind, word = self._next()
+        value: Value
+        if kind == "text":
+            value = word[1:-1].replace("''", "'") if word[0] == "'" else word[1:-1]
+            if name == "time":
+                value = _seconds(value)
+        elif kind == "number":
+            value = float(word) if re.search(r"[.eE]", word) else int(word)
+        else:
+            raise self._refuse(word)
+        holds_text = self.columns[name] is str
+        if holds_text != isinstance(value, str):
+            needed = "text: write it in quotes" if holds_text else "numbers: write it without quotes"
+            raise ConfigError(f"The column {name} holds {needed}, not {shortened(str(value))}.")
+        return value
+
+    def _next(self) -> tuple[str, str]:
+        if self.place == len(self.words):
+            raise ConfigError(
+                f"The filter {shortened(self.text)} ends too early: write conditions such as camera != 3."
+            )
+        self.place += 1
+        return self.words[self.place - 1]
+
+    def _take_word(self, word: str) -> bool:
+        there = self.place < len(self.words) and self.words[self.place] in (("name", word), ("name", word.upper()))
+        self.place += there
+        return there
+
+    def _take_sign(self, sign: str) -> bool:
+        there = self.place < len(self.words) and self.words[self.place] == ("sign", sign)
+        self.place += there
+        return there
+
+    def _require(self, sign: str) -> None:
+        if not self._take_sign(sign):
+            raise self._refuse(self.words[self.place][1] if self.place < len(self.words) else "its end")
+
+    def _refuse(self, word: str) -> ConfigError:
+        return ConfigError(
+            f"The filter {shortened(self.text)} cannot be read at {shortened(word)}: write conditions such as camera != 3 and "
+            "zone = 'north', joined by and, or, not."
+        )

@@ -1,0 +1,299 @@
+"""A gallery in a folder, by LanceDB (extra ``search``): versions on disk, so that what is cut off leaves the last whole one.
+
+Up to :data:`EXACT` images are compared one by one. An index beyond that is an inverted file with rotated binary codes
+(IVF_RQ): it finds candidates, which are then compared exactly.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossreid.console import notice
+from crossreid.errors import ConfigError, CrossReIDError, DataError, WriteError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.embeddings import Array
+from crossreid.files import check_folder
+from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
+from crossreid.galleries.filters import Filter, literal
+from crossreid.galleries.recall import choose_probes
+from crossreid.galleries.store import Store
+from crossreid.galleries.writer import one_writer
+from crossreid.runs.folder import write_json
+from crossreid.untrusted import read_json
+
+EXACT = 50_000
+"""Up to so many images comparing all of them takes some milliseconds."""
+HEADER = "gallery.json"
+_TABLE = "images"
+_VECTOR = "vector"
+_AT_ONCE = 65_536
+"""Entries that are written, read or removed at once."""
+_REMOVED_AT_ONCE = 1000
+_IN_PARTITION = 1000
+"""Entries of a partition, about."""
+
+
+class LanceStore(Store):
+    """One table in a folder, and what all its entries share in ``gallery.json``.
+
+    Args:
+        folder: of the gallery; made by the first entries.
+
+    Raises:
+        ConfigError: LanceDB is not installed.
+        DataError: something else lies in the folder, or it is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if find_spec("lancedb") is None:
+            raise ConfigError(
+                f"The gallery '{folder}' needs the package lancedb: pip install 'crossreid[search]', or use an .npz."
+            )
+        self.folder = folder
+        self._header: Header | None = None
+        if (folder / HEADER).is_file():
+            self._header = Header.from_plain(read_json(folder / HEADER), folder / HEADER)
+        elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise DataError(f"'{folder}' is there and no gallery: choose another name.")
+        self._opened: Any = None
+
+    # ------------------------------------------------------------------ what is there
+
+    def header(self) -> Header | None:
+        """See the base."""
+        return self._header
+
+    def columns(self) -> Mapping[str, type]:
+        """See the base."""
+        table = self._table()
+        if table is None:
+            return {}
+        kinds: dict[str, type] = {}
+        for item in table.schema:
+            if item.name not in (_VECTOR, "infrared"):
+                kinds[item.name] = str if str(item.type) in ("string", "large_string") else float
+        return kinds
+
+    def count(self) -> int:
+        """See the base."""
+        table = self._table()
+        return 0 if table is None else int(table.count_rows())
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """See the base."""
+        table = self._table()
+        if table is None:
+            return set()
+        names = self._read(lambda: table.search().select([ID]).limit(None).to_arrow())[ID]
+        return set(ids) & set(names.to_pylist())
+
+    def matching(self, condition: Filter) -> list[str]:
+        """See the base."""
+        table = self._table()
+        if table is None:
+            return []
+        found = self._read(lambda: table.search().where(condition.sql()).select([ID]).limit(None).to_arrow())
+        return [str(name) for name in found[ID].to_pylist()]
+
+    def everything(self) -> Iterator[Embeddings]:
+        """See the base."""
+        table = self._table()
+        if table is not None:
+            for batch in self._read(table.to_arrow).to_batches(max_chunksize=_AT_ONCE):
+                yield self._entries(batch)
+
+    # ------------------------------------------------------------------ changes
+
+    def writing(self) -> AbstractContextManager[None]:
+        """See the base."""
+        return one_writer(self.folder)
+
+    def add(self, entries: Embeddings, header: Header) -> None:
+        """See the base; the table's new version is there when all entries are."""
+        check_folder(self.folder, "gallery")
+        if self._header is None:
+            self._describe(header)
+        content = self._arrow(entries)
+        table = self._table()
+        if table is None:
+            self._write(lambda: self._database().create_table(_TABLE, content))
+        else:
+            self._add_columns(table, content)
+            self._write(lambda: table.add(self._cast(content, table.schema)))
+        self._opened = None
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """See the base."""
+        table = self._table()
+        for start in range(0, len(ids) if table is not None else 0, _REMOVED_AT_ONCE):
+            listed = ", ".join(literal(name) for name in ids[start : start + _REMOVED_AT_ONCE])
+            self._write(lambda listed=listed: table.delete(f"`{ID}` IN ({listed})"))
+
+    def build(self) -> Header:
+        """See the base: partitions of about a thousand entries, and as many probes as reach the recall on a sample."""
+        table = self._table()
+        if table is None or self._header is None:
+            raise DataError(f"The gallery '{self.folder}' is empty: add images first.")
+        count = self.count()
+        if count <= EXACT:
+            notice(f"{count} images are compared one by one in some milliseconds: no index is needed up to {EXACT}.")
+            self._describe(replace(self._header, index={}))
+            return self._header
+        from lancedb.index import IvfRq  # noqa: PLC0415 - extra `search`
+
+        partitions = max(1, round(count / _IN_PARTITION))
+        self._write(
+            lambda: table.create_index(_VECTOR, config=IvfRq(distance_type="cosine", num_partitions=partitions))
+        )
+        self._opened = None
+        self._describe(replace(self._header, index={"partitions": partitions, "images": count}))
+        index = choose_probes(self, partitions)  # and how many candidates
+        self._describe(replace(self._header, index={**self._header.index, **index}))
+        return self._header
+
+    # ------------------------------------------------------------------ search
+
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+        """See the base."""
+        index = {} if self._header is None else self._header.index
+        return self.nearest_with(vectors, k, condition, int(index.get("probes", 0)), int(index.get("refine", 1)))
+
+    def nearest_with(
+        self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int
+    ) -> list[Embeddings]:
+        """As :meth:`nearest`, looking at so many partitions of the index, 0 for all entries one by one; ``refine`` times as
+        many candidates as are wanted are compared exactly."""
+        table = self._table()
+        if table is None or not len(vectors):
+            return []
+        search = (
+            table.search(np.ascontiguousarray(vectors), vector_column_name=_VECTOR).distance_type("cosine").limit(k)
+        )
+        if condition is not None:
+            search = search.where(condition.sql(), prefilter=True)
+        search = search.nprobes(probes).refine_factor(refine) if probes else search.bypass_vector_index()
+        names = [item.name for item in table.schema]
+        answer = self._read(lambda: search.select([*names, "_distance"]).to_arrow())
+        if "query_index" not in answer.column_names:
+            return [self._entries(answer)]
+        query = answer["query_index"].to_numpy()
+        order = np.argsort(query, kind="stable")
+        found = self._entries(answer)
+        cuts = np.searchsorted(query[order], np.arange(1, len(vectors)))
+        return [found.select(places) for places in np.split(order, cuts)]
+
+    # ------------------------------------------------------------------ between entries and tables
+
+    def _arrow(self, entries: Embeddings) -> Any:
+        """Entries as a table."""
+        import pyarrow as pa  # noqa: PLC0415 - extra `search`
+
+        vectors = entries.features["main"]
+        flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
+        content: dict[str, Any] = {_VECTOR: pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
+        for name, cells in filterable(entries).items():
+            kind = type_of(name, cells)
+            if name in ("pid", "camid"):
+                content[name] = pa.array(cells, pa.int64())
+            elif kind is not None:  # an empty column needs no place
+                content[name] = pa.array(cells, pa.string() if kind is str else pa.float64())
+        return pa.table(content)
+
+    def _add_columns(self, table: Any, content: Any) -> None:
+        """Give a table the columns that it lacks, empty so far."""
+        for name in content.column_names:
+            if name not in table.schema.names:
+                kind = "string" if str(content.schema.field(name).type) == "string" else "double"
+                self._write(lambda name=name, kind=kind: table.add_columns({name: f"cast(NULL as {kind})"}))
+
+    def _cast(self, content: Any, schema: Any) -> Any:
+        """New entries with the columns of a table."""
+        import pyarrow as pa  # noqa: PLC0415 - extra `search`
+
+        for item in schema:
+            if item.name not in content.column_names:
+                content = content.append_column(item, pa.nulls(len(content), item.type))
+            elif content.schema.field(item.name).type != item.type:
+                raise DataError(
+                    f"The column {item.name} of the gallery '{self.folder}' holds {item.type}, and these images have "
+                    f"{content.schema.field(item.name).type}: write it alike."
+                )
+        return content.select(schema.names)
+
+    def _entries(self, table: Any) -> Embeddings:
+        """Rows of a table, or a batch of them, as entries."""
+        assert self._header is not None
+        column = table.column(_VECTOR)
+        chunks = column.chunks if hasattr(column, "chunks") else [column]
+        parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
+        flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
+        names = table.schema.names
+        further = [name for name in names if name not in (*OWN_COLUMNS, _VECTOR, "_distance", "query_index")]
+        modality = table.column("modality").to_pylist()
+        count = len(modality)
+        return Embeddings(
+            features={"main": flat.reshape(count, self._header.dimension)},
+            pids=table.column("pid").to_numpy(zero_copy_only=False) if count else np.empty(0),
+            camids=table.column("camid").to_numpy(zero_copy_only=False) if count else np.empty(0),
+            infrared=[name == "infrared" for name in modality],  # type: ignore[arg-type]
+            frames=np.zeros(count),
+            rows=np.arange(count),
+            paths=tuple(table.column("path").to_pylist()),
+            columns={name: table.column(name).to_pylist() for name in (ID, *further)},
+        )
+
+    # ------------------------------------------------------------------ the folder
+
+    def _database(self) -> Any:
+        import lancedb  # noqa: PLC0415 - extra `search`
+
+        return lancedb.connect(self.folder)
+
+    def _table(self) -> Any:
+        """The table, opened once; None where there is none yet."""
+        if self._opened is None and self._header is not None:
+            if not (self.folder / f"{_TABLE}.lance").is_dir():
+                return None  # a first add was cut off before it had written anything
+            self._opened = self._read(lambda: self._database().open_table(_TABLE))
+        return self._opened
+
+    def _describe(self, header: Header) -> None:
+        write_json(self.folder / HEADER, header.plain())
+        self._header = header
+
+    def _read(self, work: Any) -> Any:
+        """Do what reads the table; what is wrong with it is said in one sentence."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return work()
+        except CrossReIDError:
+            raise
+        except Exception as error:  # a damaged table makes the library raise nearly anything
+            raise DataError(
+                f"The gallery '{self.folder}' cannot be read ({_in_words(error)}): restore it, or make it anew."
+            ) from error
+
+    def _write(self, work: Any) -> None:
+        """Do what changes the table; the version before stays where it fails."""
+        try:
+            work()
+        except CrossReIDError:
+            raise
+        except Exception as error:  # a full disk makes the library raise nearly anything
+            raise WriteError(
+                f"The gallery '{self.folder}' could not be changed ({_in_words(error)}): free some space, or choose another "
+                "place; what was there before is unchanged."
+            ) from error
+
+
+def _in_words(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,0 +1,126 @@
+"""Exact search in memory, of entries that lie in an .npz or nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from crossreid.console import notice
+from crossreid.errors import DataError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.entries import ID, Header, concatenated, entries_of, filterable, header_of, type_of
+from crossreid.galleries.filters import Filter
+from crossreid.galleries.store import Store
+from crossreid.galleries.writer import one_writer
+
+_QUERIES_AT_ONCE = 256
+
+
+class MemoryStore(Store):
+    """All entries in one matrix.
+
+    Args:
+        path: an .npz of embeddings to open or to make, written whole at every change; None for none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._entries: Embeddings | None = None
+        if path is not None and path.exists():
+            self._entries = entries_of(Embeddings.load(path))
+
+    def header(self) -> Header | None:
+        """See the base."""
+        return None if self._entries is None else header_of(self._entries)
+
+    def columns(self) -> Mapping[str, type]:
+        """See the base."""
+        if self._entries is None:
+            return {}
+        kinds = {name: type_of(name, cells) for name, cells in filterable(self._entries).items()}
+        return {name: kind for name, kind in kinds.items() if kind is not None}
+
+    def count(self) -> int:
+        """See the base."""
+        return 0 if self._entries is None else len(self._entries)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """See the base."""
+        return nullcontext() if self.path is None else one_writer(self.path)
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """See the base."""
+        return set() if self._entries is None else set(ids) & {str(name) for name in self._entries.columns[ID]}
+
+    def add(self, entries: Embeddings, header: Header) -> None:
+        """See the base."""
+        if self._entries is not None and set(self._entries.features) != set(entries.features):
+            raise DataError(
+                f"The gallery holds the features {', '.join(self._entries.features)}, and these images have "
+                f"{', '.join(entries.features)}."
+            )
+        whole = entries if self._entries is None else concatenated([self._entries, entries])
+        for name, cells in whole.columns.items():
+            type_of(name, cells)  # what is new fits what was there
+        self._keep(whole)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """See the base."""
+        if self._entries is not None:
+            gone = set(ids)
+            kept = np.array([name not in gone for name in self._entries.columns[ID]], dtype=bool)
+            self._keep(self._entries.select(kept))
+
+    def matching(self, condition: Filter) -> list[str]:
+        """See the base."""
+        if self._entries is None:
+            return []
+        chosen = self._entries.select(condition.mask(filterable(self._entries)))
+        return [str(name) for name in chosen.columns[ID]]
+
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+        """See the base."""
+        entries = self._entries
+        if entries is None:
+            return []
+        places = np.arange(len(entries))
+        matrix = entries.features["main"]
+        if condition is not None:
+            places = np.flatnonzero(condition.mask(filterable(entries)))
+            matrix = matrix[places]
+        found = []
+        for start in range(0, len(vectors), _QUERIES_AT_ONCE):
+            similarity = vectors[start : start + _QUERIES_AT_ONCE] @ matrix.T
+            if k < len(places):
+                best = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+            else:
+                best = np.broadcast_to(np.arange(len(places)), similarity.shape)
+            found += [entries.select(places[row]) for row in best]
+        return found
+
+    def everything(self) -> Iterator[Embeddings]:
+        """See the base."""
+        if self._entries is not None:
+            yield self._entries
+
+    def build(self) -> Header:
+        """See the base."""
+        header = self.header()
+        if header is None:
+            raise DataError("The gallery is empty: add images first.")
+        notice("A gallery in memory is searched exactly: there is no index to build.")
+        return replace(header, index={})
+
+    def whole(self) -> Embeddings | None:
+        """See the base."""
+        return self._entries
+
+    def _keep(self, entries: Embeddings) -> None:
+        if self.path is not None:
+            entries.save(self.path)
+        self._entries = entries

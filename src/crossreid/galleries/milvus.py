@@ -1,0 +1,321 @@
+"""A gallery on a Milvus server or cluster, by pymilvus (extra ``milvus``), for those who outgrow one machine.
+
+``http://HOST:PORT/NAME`` is the collection NAME (``crossreid`` where none is given); a token is taken from the environment
+variable ``MILVUS_TOKEN``. What all images share stands in a second collection, ``NAME_about``. Names and vectors are fields,
+everything else is dynamic, so columns may come later. The server settles who writes when.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from crossreid.errors import ConfigError, CrossReIDError, DataError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
+from crossreid.galleries.filters import Filter
+from crossreid.galleries.recall import choose_effort
+from crossreid.galleries.store import Store
+from crossreid.untrusted import MOST_BYTES_OF_SETTINGS
+
+EXACT = 50_000
+"""Up to so many images comparing all of them takes some milliseconds."""
+TOKEN = "MILVUS_TOKEN"
+_DEFAULT = "crossreid"
+_COLLECTION = re.compile(r"[A-Za-z_]\w{0,200}", re.ASCII)
+_VECTOR = "vector"
+_ROWS_AT_ONCE = 1000
+"""A message may have 64 MiB."""
+_LONGEST_ID = 4096
+_LONGEST_ABOUT = 65_535
+_SECONDS = 30.0
+_EFFORTS = (64, 128, 256, 512, 1024)
+"""Candidates that a search in the index's graph keeps (``ef``)."""
+_KINDS = {"text": str, "numbers": float}
+
+
+class MilvusStore(Store):
+    """One collection.
+
+    Args:
+        address: of the server, with the collection's name as its path.
+
+    Raises:
+        ConfigError: the address is none, or pymilvus is not installed.
+        DataError: the server does not answer, or the collection is no gallery.
+    """
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        self.address = address
+        self.name = parts.path.strip("/") or _DEFAULT
+        if parts.scheme not in ("http", "https") or not parts.netloc or not _COLLECTION.fullmatch(self.name):
+            raise ConfigError(f"gallery is '{address}': an address is http://HOST:PORT/NAME, of letters, digits and _.")
+        if find_spec("pymilvus") is None:
+            raise ConfigError(f"The gallery '{address}' needs the package pymilvus: pip install 'crossreid[milvus]'.")
+        from pymilvus import MilvusClient  # noqa: PLC0415 - extra `milvus`
+
+        server = f"{parts.scheme}://{parts.netloc}"
+        token = os.environ.get(TOKEN, "")
+        self._client: Any = self._ask(lambda: MilvusClient(uri=server, token=token, timeout=_SECONDS))
+        self._header: Header | None = None
+        self._kinds: dict[str, type] = {}
+        if self._has(self._about):
+            self._read_about()
+        elif self._has(self.name):
+            raise DataError(f"The collection '{self.name}' at '{server}' is no gallery: choose another name.")
+
+    @property
+    def _about(self) -> str:
+        return f"{self.name}_about"
+
+    # ------------------------------------------------------------------ what is there
+
+    def header(self) -> Header | None:
+        """See the base."""
+        return self._header
+
+    def columns(self) -> Mapping[str, type]:
+        """See the base."""
+        return self._kinds
+
+    def count(self) -> int:
+        """See the base."""
+        if self._header is None:
+            return 0
+        answer = self._ask(lambda: self._client.query(self.name, filter="", output_fields=["count(*)"]))
+        return int(answer[0]["count(*)"])
+
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """See the base."""
+        found: set[str] = set()
+        for start in range(0, len(ids) if self._header is not None else 0, _ROWS_AT_ONCE):
+            condition = _one_of(ids[start : start + _ROWS_AT_ONCE])
+            rows = self._ask(
+                lambda condition=condition: self._client.query(
+                    self.name, filter=condition, output_fields=[ID], limit=_ROWS_AT_ONCE
+                )
+            )
+            found |= {row[ID] for row in rows}
+        return found
+
+    def matching(self, condition: Filter) -> list[str]:
+        """See the base."""
+        return [row[ID] for rows in self._rows(condition.milvus(), [ID]) for row in rows]
+
+    def everything(self) -> Iterator[Embeddings]:
+        """See the base."""
+        for rows in self._rows("", ["*"]):
+            yield self._entries(rows)
+
+    def _rows(self, condition: str, fields: list[str]) -> Iterator[list[dict[str, Any]]]:
+        """Rows that fulfil a condition, some at a time."""
+        if self._header is None:
+            return
+        walk = self._ask(
+            lambda: self._client.query_iterator(
+                self.name, batch_size=_ROWS_AT_ONCE, filter=condition, output_fields=fields
+            )
+        )
+        while rows := self._ask(walk.next):
+            yield list(rows)
+        walk.close()
+
+    # ------------------------------------------------------------------ changes
+
+    def writing(self) -> AbstractContextManager[None]:
+        """See the base: the server settles it, and a name that two add at once is there once."""
+        return nullcontext()
+
+    def add(self, entries: Embeddings, header: Header) -> None:
+        """See the base; what is cut off has some of the entries, and the next add goes on."""
+        kinds = dict(self._kinds)
+        for name, cells in filterable(entries).items():
+            kind = type_of(name, cells)
+            if kind is not None and kinds.setdefault(name, kind) is not kind:
+                raise DataError(
+                    f"The column {name} of the gallery '{self.address}' holds {_word(kinds[name])}, and these images have "
+                    f"{_word(kind)}: write it alike."
+                )
+        if max(len(str(name).encode()) for name in entries.columns[ID]) > _LONGEST_ID:
+            raise DataError(f"The name of an image has more than {_LONGEST_ID} bytes: add a column id of shorter ones.")
+        if self._header is None:
+            self._make(header)
+        if self._header is None or kinds != self._kinds:
+            self._write_about(self._header or header, kinds)
+        rows = self._as_rows(entries)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            part = rows[start : start + _ROWS_AT_ONCE]
+            self._ask(lambda part=part: self._client.upsert(self.name, part))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """See the base."""
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
+            condition = _one_of(ids[start : start + _ROWS_AT_ONCE])
+            self._ask(lambda condition=condition: self._client.delete(self.name, filter=condition))
+
+    def build(self) -> Header:
+        """See the base: a graph (HNSW), searched as widely as reaches the recall on a sample."""
+        if self._header is None or not self.count():
+            raise DataError(f"The gallery '{self.address}' is empty: add images first.")
+        count = self.count()
+        graph = count > EXACT
+        self._ask(lambda: self._client.release_collection(self.name))
+        self._ask(lambda: self._client.drop_index(self.name, index_name=_VECTOR))
+        self._ask(lambda: self._client.create_index(self.name, self._index(graph)))
+        self._ask(lambda: self._client.load_collection(self.name))
+        index: dict[str, Any] = {}
+        if graph:
+            effort = choose_effort(self, _EFFORTS)
+            index = {"kind": "HNSW", "images": count, **effort}
+        self._write_about(replace(self._header, index=index), self._kinds)
+        return self._header
+
+    # ------------------------------------------------------------------ search
+
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+        """See the base."""
+        effort = 0 if self._header is None else int(self._header.index.get("effort", 0))
+        return self.nearest_with(vectors, k, condition, effort)
+
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> list[Embeddings]:
+        """As :meth:`nearest`, keeping so many candidates of the graph; 0 where there is no graph."""
+        parameters = {"ef": max(effort, k)} if effort else {}
+        found: list[Embeddings] = []
+        for start in range(0, len(vectors), _ROWS_AT_ONCE):
+            part = vectors[start : start + _ROWS_AT_ONCE].tolist()
+            answers = self._ask(
+                lambda part=part: self._client.search(
+                    self.name,
+                    data=part,
+                    anns_field=_VECTOR,
+                    limit=k,
+                    filter="" if condition is None else condition.milvus(),
+                    output_fields=["*"],
+                    search_params={"params": parameters},
+                )
+            )
+            for answer in answers:
+                found.append(self._entries([{**hit["entity"], ID: hit[ID]} for hit in answer]))
+        return found
+
+    # ------------------------------------------------------------------ between entries and rows
+
+    def _as_rows(self, entries: Embeddings) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        columns = filterable(entries)
+        for place, vector in enumerate(entries.features["main"]):
+            row: dict[str, Any] = {_VECTOR: vector.tolist()}
+            for name, cells in columns.items():
+                if cells[place] is not None:
+                    row[name] = cells[place]
+            rows.append(row)
+        return rows
+
+    def _entries(self, rows: Sequence[Mapping[str, Any]]) -> Embeddings:
+        assert self._header is not None
+        vectors = np.array([row[_VECTOR] for row in rows], dtype=np.float32).reshape(len(rows), self._header.dimension)
+        further = [name for name in self._kinds if name not in OWN_COLUMNS]
+        return Embeddings(
+            features={"main": vectors},
+            pids=[row["pid"] for row in rows],  # type: ignore[arg-type]
+            camids=[row["camid"] for row in rows],  # type: ignore[arg-type]
+            infrared=[row["modality"] == "infrared" for row in rows],  # type: ignore[arg-type]
+            frames=np.zeros(len(rows)),
+            rows=np.arange(len(rows)),
+            paths=tuple(str(row["path"]) for row in rows),
+            columns={name: [row.get(name) for row in rows] for name in (ID, *further)},
+        )
+
+    # ------------------------------------------------------------------ the collections
+
+    def _index(self, graph: bool) -> Any:
+        parameters = self._client.prepare_index_params()
+        kind = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 200}} if graph else {"index_type": "FLAT"}
+        parameters.add_index(field_name=_VECTOR, index_name=_VECTOR, metric_type="COSINE", **kind)
+        return parameters
+
+    def _make(self, header: Header) -> None:
+        """The collection, which is empty."""
+        from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - extra `milvus`
+
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=_LONGEST_ID)
+        schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=header.dimension)
+        self._ask(
+            lambda: self._client.create_collection(
+                self.name, schema=schema, index_params=self._index(False), consistency_level="Strong"
+            )
+        )
+
+    def _write_about(self, header: Header, kinds: Mapping[str, type]) -> None:
+        """What all images share, in a collection of one row (a vector belongs to every row there)."""
+        from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - extra `milvus`
+
+        if not self._has(self._about):
+            schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+            schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=64)
+            schema.add_field("content", DataType.VARCHAR, max_length=_LONGEST_ABOUT)
+            schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=2)
+            self._ask(
+                lambda: self._client.create_collection(
+                    self._about, schema=schema, index_params=self._index(False), consistency_level="Strong"
+                )
+            )
+        columns = {name: _word(kind) for name, kind in kinds.items()}
+        content = json.dumps({**header.plain(), "columns": columns})
+        if len(content.encode()) > _LONGEST_ABOUT:
+            raise DataError(f"The gallery '{self.address}' has too many columns.")
+        row = {ID: "gallery", "content": content, _VECTOR: [1.0, 0.0]}
+        self._ask(lambda: self._client.upsert(self._about, [row]))
+        self._header, self._kinds = header, dict(kinds)
+
+    def _read_about(self) -> None:
+        rows = self._ask(
+            lambda: self._client.query(self._about, filter=f'{ID} == "gallery"', output_fields=["content"])
+        )
+        if not rows:
+            return  # a first add was cut off
+        text = str(rows[0]["content"])
+        try:
+            content = json.loads(text) if len(text) <= MOST_BYTES_OF_SETTINGS else None
+        except (ValueError, RecursionError):
+            content = None
+        described: dict[str, Any] = content if isinstance(content, dict) else {}
+        columns = described.get("columns")
+        if not isinstance(columns, dict) or not all(kind in _KINDS for kind in columns.values()):
+            raise DataError(f"'{self.address}' does not describe a gallery: restore it, or make the gallery anew.")
+        self._header = Header.from_plain(described, self.address)
+        self._kinds = {str(name): _KINDS[kind] for name, kind in columns.items()}
+
+    def _has(self, name: str) -> bool:
+        return bool(self._ask(lambda: self._client.has_collection(name)))
+
+    def _ask(self, work: Any) -> Any:
+        """Ask the server; what goes wrong is said in one sentence."""
+        try:
+            return work()
+        except CrossReIDError:
+            raise
+        except Exception as error:  # of the network, the server, its limits
+            reason = " ".join(str(getattr(error, "message", error)).split())[:160] or type(error).__name__
+            raise DataError(f"The server of the gallery '{self.address}' does not do this ({reason}).") from error
+
+
+def _one_of(ids: Sequence[str]) -> str:
+    """A condition that takes rows by name."""
+    return f"{ID} in [{', '.join(json.dumps(name, ensure_ascii=False) for name in ids)}]"
+
+
+def _word(kind: type) -> str:
+    return "text" if kind is str else "numbers"

@@ -1,0 +1,107 @@
+"""Contact sheets: each query with the images that were found beside it, as one picture or one page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from crossreid.data.decoding import Decoder, UnreadableImageError
+from crossreid.errors import ConfigError
+from crossreid.escaping import one_line
+from crossreid.files import write_atomically
+from crossreid.galleries.hits import Hits
+
+SHEET_SUFFIXES = (".png", ".html")
+_WIDTH, _HEIGHT = 96, 192
+_LABEL = 30
+_GAP = 8
+_MOST_QUERIES = 100
+"""Rows of a sheet; there are more in the list."""
+_MOST_HITS = 50
+
+
+def save_sheet(hits: Hits, path: str | Path) -> Path:
+    """Write a contact sheet, .png or .html (the pictures are inside the page); images that cannot be read are grey.
+
+    Shown are the first 100 queries and 50 images of each.
+
+    Raises:
+        ConfigError: it ends otherwise.
+    """
+    target = Path(path)
+    if target.suffix == ".png":
+        picture = _as_picture(hits)
+        write_atomically(target, lambda stream: picture.save(stream, "PNG"))
+    elif target.suffix == ".html":
+        page = _as_page(hits)
+        write_atomically(target, lambda stream: stream.write(page.encode()))
+    else:
+        raise ConfigError(f"sheet is '{path}': end it in .png or .html.")
+    return target
+
+
+def _as_picture(hits: Hits) -> Image.Image:
+    rows = min(len(hits), _MOST_QUERIES)
+    longest = max((min(len(found), _MOST_HITS) for found in hits.lists[:rows]), default=0)
+    size = ((longest + 1) * (_WIDTH + _GAP) + 2 * _GAP, rows * (_HEIGHT + _LABEL + _GAP) + _GAP)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for row in range(rows):
+        top = _GAP + row * (_HEIGHT + _LABEL + _GAP)
+        sheet.paste(_thumbnail(hits.queries.paths[row], hits.queries.infrared[row]), (_GAP, top))
+        draw.text((_GAP, top + _HEIGHT + 2), "query", fill="black")
+        found = hits.lists[row]
+        for rank in range(min(len(found), _MOST_HITS)):
+            left = 2 * _GAP + (rank + 1) * (_WIDTH + _GAP)
+            sheet.paste(_thumbnail(found.paths[rank], found.infrared[rank]), (left, top))
+            draw.text((left, top + _HEIGHT + 2), "\n".join(_label(hits, row, rank)), fill="black")
+    return sheet
+
+
+def _label(hits: Hits, row: int, rank: int) -> list[str]:
+    """Rank and score; camera, where it is known."""
+    lines = [f"{rank + 1}: {hits.scores[row][rank]:.3f}"]
+    camera = hits.lists[row].columns.get("camera", ())
+    if len(camera) and camera[rank] is not None:
+        shown = one_line(camera[rank])[:12]
+        lines.append(f"camera {shown}".encode("ascii", "replace").decode())  # the font has no others
+    return lines
+
+
+def _as_page(hits: Hits) -> str:
+    """One page without scripts, links or anything from elsewhere."""
+    rows = []
+    for row in range(min(len(hits), _MOST_QUERIES)):
+        cells = [_cell(hits.queries.paths[row], bool(hits.queries.infrared[row]), ["query"])]
+        found = hits.lists[row]
+        for rank in range(min(len(found), _MOST_HITS)):
+            cells.append(_cell(found.paths[rank], bool(found.infrared[rank]), _label(hits, row, rank)))
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    style = "body{font:13px sans-serif}td{vertical-align:top;padding:4px}td:first-child{border-right:2px solid #888}"
+    table = "\n".join(rows)
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Search</title><style>{style}</style>\n'
+        f"<table>\n{table}\n</table></html>\n"
+    )
+
+
+def _cell(path: str, infrared: bool, label: list[str]) -> str:
+    stream = io.BytesIO()
+    _thumbnail(path, infrared).save(stream, "JPEG", quality=85)
+    content = base64.b64encode(stream.getvalue()).decode()
+    title = html.escape(one_line(Path(path).name), quote=True)
+    text = "<br>".join(html.escape(line) for line in label)
+    return f'<td title="{title}"><img alt="{title}" src="data:image/jpeg;base64,{content}"><br>{text}</td>'
+
+
+def _thumbnail(path: str, infrared: bool) -> Image.Image:
+    """An image in the size of the sheet; grey where it is not there or cannot be read."""
+    try:
+        picture = Decoder().decode(Path(path), "infrared" if infrared else "visible").image
+    except UnreadableImageError:
+        return Image.new("RGB", (_WIDTH, _HEIGHT), (200, 200, 200))
+    return picture.resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)

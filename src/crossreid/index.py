@@ -1,0 +1,82 @@
+"""A gallery of embedded images: add to it, look at it, remove from it, build its index.
+
+``python -m crossreid.index add gallery=street.gallery checkpoint=RUN images=day/ modality=visible``
+``python -m crossreid.index info gallery=street.gallery``
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from crossreid.console import console, notice, unshortened
+from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
+from crossreid.settings.compose import Composed, typed
+from crossreid.settings.galleries import ACTIONS, IndexConfig
+from crossreid.settings.overrides import with_action
+
+if TYPE_CHECKING:
+    from crossreid.galleries import Gallery
+
+
+def main() -> None:
+    """The command."""
+    sys.argv[1:] = with_action(sys.argv[1:], ACTIONS)
+    run_command("index", index)
+
+
+def index(composed: Composed) -> None:
+    """Do what is asked for with a gallery."""
+    config = typed(IndexConfig, composed)
+    refuse_optimiser("index")
+    from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.extraction.storage import check_storable, load_extracted  # noqa: PLC0415
+    from crossreid.galleries import Gallery  # noqa: PLC0415
+
+    if config.action == "add" and config.checkpoint is not None:
+        extractor = make_extractor(config.checkpoint, config)
+        gallery = Gallery.open(config.gallery, model=extractor)
+        _say_added(
+            gallery,
+            gallery.add(extractor(config.images or "", config.modality, tracks=config.tracks), config.on_duplicate),
+        )
+        return
+    gallery = Gallery.open(config.gallery)
+    if config.action == "add":
+        _say_added(gallery, gallery.add(load_extracted(config.embeddings or ""), config.on_duplicate))
+    elif config.action == "remove":
+        notice(f"Removed {gallery.remove(config.ids, config.filter)} images; {len(gallery)} are left.")
+    elif config.action == "build":
+        show(gallery.build())
+    else:
+        if config.export is not None:
+            from pathlib import Path  # noqa: PLC0415
+
+            check_storable(Path(config.export))
+            notice(f"Embeddings: {gallery.export(config.export)}")
+        show(gallery.info())
+
+
+def _say_added(gallery: Gallery, added: Any) -> None:
+    notice(
+        f"Added {added.added} images ({added.skipped} were there already, {added.replaced} replaced); the gallery has "
+        f"{len(gallery)}."
+    )
+
+
+def show(info: dict[str, Any]) -> None:
+    """Print what a gallery is."""
+    table = Table(title="Gallery")
+    table.add_column("what")
+    table.add_column("value")
+    for name, value in info.items():
+        shown = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
+        table.add_row(name, shown or "none")
+    console.print(unshortened(table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Search a gallery for the person of an image.
+
+``python -m crossreid.search gallery=street.gallery checkpoint=RUN query=night.png modality=infrared top_k=20``
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from crossreid.console import console, notice, unshortened
+from crossreid.launch import run_command
+from crossreid.optimiser import refuse_optimiser
+from crossreid.settings.compose import Composed, typed
+from crossreid.settings.galleries import SearchConfig
+
+if TYPE_CHECKING:
+    from crossreid.galleries import Hits
+
+_SHOWN = 20
+_SHOWN_QUERIES = 5
+
+
+def main() -> None:
+    """The command."""
+    run_command("search", search)
+
+
+def search(composed: Composed) -> None:
+    """Search for what is named, show the ranked lists and keep them where asked for."""
+    config = typed(SearchConfig, composed)
+    refuse_optimiser("search")
+    from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
+    from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.galleries.sheet import save_sheet  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+
+    written = {}
+    for key, place in (("output", config.output), ("sheet", config.sheet)):
+        if place is not None:
+            written[key] = [Path(place)]
+    read = {"gallery": [Path(config.gallery)]}
+    for key, place in (("query", config.query), ("embeddings", config.embeddings), ("checkpoint", config.checkpoint)):
+        if place is not None:
+            read[key] = [Path(place)]
+    outputs = check_outputs("search", config, written, read)
+    if config.checkpoint is not None:
+        extractor = make_extractor(config.checkpoint, config)
+        gallery = Gallery.open(config.gallery, model=extractor)
+    else:
+        gallery = Gallery.open(config.gallery)
+    queries = load_extracted(config.embeddings) if config.embeddings else extractor(config.query or "", config.modality)
+    hits = gallery.search(
+        queries,
+        config.top_k,
+        filter=config.filter,
+        exclude_camera=config.exclude_camera,
+        exclude_seconds=config.exclude_seconds,
+        rerank=config.rerank,
+    )
+    with outputs.written():
+        if config.output is not None:
+            notice(f"Ranked lists: {hits.save(config.output)}")
+        if config.sheet is not None:
+            notice(f"Contact sheet: {save_sheet(hits, config.sheet)}")
+    show(hits)
+
+
+def show(hits: Hits) -> None:
+    """Print the first images of the first queries."""
+    for place in range(min(len(hits), _SHOWN_QUERIES)):
+        found = hits.lists[place]
+        table = Table(title=f"Query {hits.queries.columns['id'][place]}")
+        names = [name for name in ("camera", "time", "track") if name in found.columns]
+        for heading in ("rank", "score", "modality", *names, "image"):
+            table.add_column(heading)
+        for rank, score in enumerate(hits.scores[place][:_SHOWN].tolist()):
+            cells = [str(found.columns[name][rank]) for name in names]
+            table.add_row(str(rank + 1), f"{score:.3f}", found.modalities[rank], *cells, str(found.columns["id"][rank]))
+        console.print(unshortened(table))
+    if len(hits) > _SHOWN_QUERIES:
+        notice(f"{len(hits) - _SHOWN_QUERIES} more queries: write all lists with output=FILE.csv.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""`index` and `search` as they are typed, and cm-SSFT, whose similarities depend on the gallery."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation import Embeddings
+from crossreid.extraction import Extractor
+from crossreid.galleries import Gallery
+
+QUIET = ("device=cpu", "workers=0", "progress=false")
+
+
+def test_a_gallery_is_made_searched_and_changed(run_here, write_checkpoint, manifest: Path, tmp_path: Path) -> None:
+    path = write_checkpoint("baseline")
+    added = run_here("index", "add", "gallery=g.npz", f"checkpoint={path}", f"images={manifest}", *QUIET)
+    assert added.code == 0, added.output
+    extract = Extractor(path, "cpu", workers=0)
+    people = extract(manifest)
+    assert f"Added {len(people)} images" in added.output
+    night = people.paths[int(np.argmax(people.infrared))]
+    words = [f"checkpoint={path}", f"query={night}", "modality=infrared", *QUIET]
+    done = run_here("search", "gallery=g.npz", *words, "top_k=4", "filter=modality = 'visible'", "output=hits.csv")
+    assert done.code == 0, done.output
+    visible = people.select(~people.infrared)
+    query = people.select(np.array([people.paths.index(night)]))
+    similarity = (query.features["main"] @ visible.features["main"].T)[0]
+    with (tmp_path / "hits.csv").open(newline="") as stream:
+        found = [line["path"] for line in csv.DictReader(stream)]
+    assert found == [visible.paths[row] for row in np.argsort(-similarity)[:4]]
+    assert visible.paths[int(np.argmax(similarity))] in done.output
+    info = run_here("index", "info", "gallery=g.npz", "export=all.npz")
+    assert info.code == 0
+    assert extract.about["model"] in info.output
+    assert len(Embeddings.load(tmp_path / "all.npz")) == len(people)
+    removed = run_here("index", "remove", "gallery=g.npz", "filter=modality = 'visible'")
+    assert f"Removed {len(visible)} images" in removed.output
+
+
+MISTAKES = {
+    ("index", "gallery=g.npz"): "action has no default",
+    ("index", "drop", "gallery=g.npz"): "drop",
+    ("index", "add", "gallery=g.npz"): "Name what to add",
+    ("index", "add", "gallery=g.npz", "images=x"): "Name what to add",
+    ("index", "info", "gallery=g.npz", "images=x"): "go with index add",
+    ("index", "info", "gallery=g.npz", "ids=[a]"): "go with index remove",
+    ("index", "add", "gallery=g.npz", "embeddings=x.npz", "export=y.npz"): "goes with index info",
+    ("index", "add", "gallery=g.npz", "embeddings=missing.npz"): "There is no embeddings file",
+    ("index", "build", "gallery=g.npz"): "is empty",
+    ("index", "info", "gallery=ftp://localhost:1"): "an address is http://HOST:PORT/NAME",
+    ("index", "info", "gallery=http://localhost:1/a-b"): "an address is http://HOST:PORT/NAME",
+    ("search", "gallery=g.npz"): "Name what to search for",
+    ("search", "gallery=g.npz", "embeddings=x.npz", "query=y.png"): "Name what to search for",
+    ("search", "gallery=g.npz", "embeddings=missing.npz"): "There is no embeddings file",
+    ("search", "gallery=g.npz", "embeddings=x.npz", "output=x.txt"): "end it in",
+    ("search", "gallery=g.npz", "embeddings=x.npz", "sheet=x.gif"): "end it in",
+    ("search", "gallery=g.npz", "embeddings=x.npz", "top_k=0"): "choose 1 to 10000",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES, ids=" ".join)
+def test_mistakes_are_one_sentence(run_here, words: tuple[str, ...]) -> None:
+    done = run_here(*words)
+    assert done.code == 1, done.output
+    assert MISTAKES[words] in done.output
+    assert "Traceback" not in done.output
+
+
+def test_cmssft_is_searched_through_its_transfer(write_checkpoint, manifest: Path, tmp_path: Path) -> None:
+    path = write_checkpoint("cmssft")
+    extract = Extractor(path, "cpu", workers=0)
+    people = extract(manifest)
+    day, night = people.select(~people.infrared), people.select(people.infrared).select(slice(4))
+    gallery = Gallery.open(model=extract)
+    gallery.add(day)
+    hits = gallery.search(night, 5, filter="camera != 2")
+    expected = extract.module.transfer_scorer(1, extract.module.device)(night, day)
+    allowed = np.flatnonzero(np.array(day.columns["camera"]) != 2)
+    for place, row in enumerate(expected):
+        best = allowed[np.argsort(-row[allowed], kind="stable")[:5]]
+        np.testing.assert_allclose(hits.scores[place], row[best], atol=1e-6)
+    cosines = night.features["main"] @ day.features["main"].T
+    assert np.abs(cosines - expected).max() > 1e-3  # the transfer is something else
+    stored = Gallery.open(tmp_path / "day.npz", model=extract)
+    stored.add(day)
+    with pytest.raises(ConfigError, match="name its checkpoint"):
+        Gallery.open(tmp_path / "day.npz").search(night)
+    with pytest.raises(ConfigError, match="keep one modality"):
+        gallery.search(day)
+    with pytest.raises(ConfigError, match="leave rerank out"):
+        gallery.search(night, rerank=10)
+    pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    with pytest.raises(ConfigError, match="keep it in memory"):
+        Gallery.open(tmp_path / "street.gallery", model=extract).add(day)
+
+
+def test_a_model_that_is_not_the_gallerys_is_refused_from_the_start(write_checkpoint, manifest, tmp_path) -> None:
+    first = Extractor(write_checkpoint("baseline"), "cpu", workers=0)
+    Gallery.open(tmp_path / "g.npz", model=first).add(first(manifest))
+    other = write_checkpoint("lba")
+    with pytest.raises(DataError, match="embed them with the gallery's model"):
+        Gallery.open(tmp_path / "g.npz", model=other)

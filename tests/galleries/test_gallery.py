@@ -1,0 +1,430 @@
+"""One contract for galleries of every kind: the same answers as a slow loop, whatever keeps the images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import crossreid
+from crossreid.errors import ConfigError, DataError, OwnedError
+from crossreid.evaluation import Embeddings
+from crossreid.extraction.storage import load_extracted
+from crossreid.galleries import Gallery
+from crossreid.galleries.sheet import save_sheet
+from galleries.conftest import make_people
+
+PEOPLE = make_people()
+QUERIES = make_people(8, seed=7, first=90_000)
+
+
+def by_hand(keep=lambda row, query: True, gallery: Embeddings = PEOPLE, k: int = 5) -> list[list[tuple[str, float]]]:
+    """The nearest images of each query, by a loop in float64."""
+    answers = []
+    for query in range(len(QUERIES)):
+        scored = []
+        for row in range(len(gallery)):
+            if keep(row, query):
+                score = float(
+                    np.dot(
+                        gallery.features["main"][row].astype(np.float64),
+                        QUERIES.features["main"][query].astype(np.float64),
+                    )
+                )
+                scored.append((gallery.paths[row], score))
+        answers.append(sorted(scored, key=lambda pair: -pair[1])[:k])
+    return answers
+
+
+def check(hits, expected) -> None:
+    assert len(hits) == len(expected)
+    for place, wanted in enumerate(expected):
+        assert list(hits.lists[place].paths) == [path for path, _ in wanted]
+        np.testing.assert_allclose(hits.scores[place], [score for _, score in wanted], atol=1e-6)
+
+
+def test_search_is_that_of_a_slow_loop(reopen) -> None:
+    added = reopen().add(PEOPLE)
+    assert (added.added, added.skipped, added.replaced) == (120, 0, 0)
+    gallery = reopen()
+    assert len(gallery) == 120
+    check(gallery.search(QUERIES, 5), by_hand())
+    first = gallery.search(QUERIES, 1).lists[0]
+    row = PEOPLE.paths.index(first.paths[0])
+    assert first.columns["zone"] == (PEOPLE.columns["zone"][row],)
+    assert first.columns["camera"] == (PEOPLE.columns["camera"][row],)
+    assert first.columns["time"] == (PEOPLE.columns["time"][row],)
+    assert first.pids.tolist() == [PEOPLE.pids[row]]
+    assert first.infrared.tolist() == [PEOPLE.infrared[row]]
+    assert len(gallery.search(QUERIES, 500).lists[0]) == 120
+
+
+CAMERA, TIME, ZONE = (PEOPLE.columns[name] for name in ("camera", "time", "zone"))
+FILTERS = {
+    "camera != 3": lambda r: CAMERA[r] != 3,
+    "camera in (1, 4) and time < 5000.5": lambda r: CAMERA[r] in (1, 4) and TIME[r] < 5000.5,
+    "zone = 'north' or zone = 'it''s east'": lambda r: ZONE[r] in ("north", "it's east"),
+    "zone != 'north'": lambda r: ZONE[r] is not None and ZONE[r] != "north",
+    "not zone = 'north'": lambda r: ZONE[r] != "north",
+    "NOT (zone in ('north') OR camera >= 3)": lambda r: not (ZONE[r] == "north" or CAMERA[r] >= 3),
+    'modality = "infrared" and pid == 5': lambda r: bool(PEOPLE.infrared[r]) and PEOPLE.pids[r] == 5,
+    "time > '1970-01-01T01:00:00' and time <= '1970-01-01T02:00:00Z'": lambda r: 3600 < TIME[r] <= 7200,
+    "path = 'images/00003.jpg'": lambda r: r == 3,
+    "time < -1e3": lambda r: False,
+}
+
+
+@pytest.mark.parametrize("text", FILTERS)
+def test_filters_choose_as_python_does(reopen, text: str) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    check(gallery.search(QUERIES, 5, filter=text), by_hand(lambda row, query: FILTERS[text](row)))
+
+
+BAD_FILTERS = {
+    "colour = 3": "There is no column 'colour'",
+    "camer = 3": "did you mean camera",
+    "camera = 'three'": "holds numbers: write it without quotes",
+    "zone = 3": "holds text: write it in quotes",
+    "camera": "ends too early",
+    "": "ends too early",
+    "camera = ": "ends too early",
+    "camera = 3 zone = 'a'": "cannot be read at 'zone'",
+    "camera = 3; drop table images": "cannot be read",
+    "(camera = 3": "cannot be read at 'its end'",
+    "(" * 80 + "camera = 3" + ")" * 80: "nested more than",
+    "camera = 3 or " * 1000 + "camera = 3": "at most 4096",
+    "time > 'yesterday'": "write seconds, or",
+    "camera ~ 3": "cannot be read",
+    "3 = camera": "cannot be read at '3'",
+}
+
+
+@pytest.mark.parametrize("text", BAD_FILTERS)
+def test_bad_filters_are_one_sentence(text: str) -> None:
+    gallery = Gallery.open()
+    gallery.add(PEOPLE)
+    with pytest.raises(ConfigError, match=BAD_FILTERS[text]):
+        gallery.search(QUERIES, filter=text)
+
+
+def test_images_of_the_querys_own_place_are_left_out(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    own, moment = QUERIES.columns["camera"], QUERIES.columns["time"]
+    check(gallery.search(QUERIES, 5, exclude_camera=True), by_hand(lambda r, q: CAMERA[r] != own[q]))
+
+    def not_at_once(row: int, query: int) -> bool:
+        return CAMERA[row] != own[query] or abs(TIME[row] - moment[query]) > 500
+
+    check(gallery.search(QUERIES, 5, exclude_camera=True, exclude_seconds=500), by_hand(not_at_once))
+    with pytest.raises(ConfigError, match="add exclude_camera"):
+        gallery.search(QUERIES, 5, exclude_seconds=500)
+
+
+def test_duplicates_are_skipped_replaced_or_refused(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE.select(slice(50)))
+    added = gallery.add(PEOPLE)
+    assert (added.added, added.skipped) == (70, 50)
+    with pytest.raises(DataError, match=r"images/00000.jpg' and 119 others already"):
+        gallery.add(PEOPLE, on_duplicate="refuse")
+    other = make_people(seed=5)
+    replaced = reopen().add(other, on_duplicate="replace")
+    assert (replaced.added, replaced.replaced) == (0, 120)
+    assert len(reopen()) == 120
+    check(reopen().search(QUERIES, 5), by_hand(gallery=other))
+
+
+def test_images_are_removed_by_name_and_by_filter(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    assert gallery.remove(["images/00003.jpg", "images/00004.jpg"]) == 2
+    assert gallery.remove(filter="camera = 2") == 36
+    gone = {3, 4} | {row for row in range(120) if CAMERA[row] == 2}
+    check(reopen().search(QUERIES, 5), by_hand(lambda r, q: r not in gone))
+    with pytest.raises(DataError, match=r"has no image 'images/00003.jpg'"):
+        gallery.remove(["images/00003.jpg"])
+    with pytest.raises(ConfigError, match="Say which images"):
+        gallery.remove()
+    assert len(reopen()) == 120 - len(gone)
+
+
+def test_other_models_are_refused(reopen) -> None:
+    reopen().add(PEOPLE)
+    stranger = make_people(model="b" * 64)
+    gallery = reopen()
+    for refused in (lambda: gallery.add(stranger), lambda: gallery.search(stranger)):
+        with pytest.raises(DataError, match=r"of the model agw aaaaaaaaaaaa, and these are of agw bbbbbbbbbbbb"):
+            refused()
+    wide = make_people(dimension=24)
+    with pytest.raises(DataError, match="vectors of 16 numbers, and these have 24"):
+        gallery.add(wide)
+    assert len(reopen()) == 120
+
+
+def test_columns_may_come_later_and_keep_their_kind(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE.select(slice(60)))
+    rest = PEOPLE.select(slice(60, None))
+    colours = ["red", "blue"] * 30
+    object.__setattr__(rest, "columns", {**rest.columns, "coat": colours})
+    gallery.add(rest)
+    blue = {PEOPLE.paths[60 + place] for place in range(60) if colours[place] == "blue"}
+    hits = reopen().search(QUERIES, 5, filter="coat = 'blue'")
+    assert set(hits.lists[0].paths) <= blue
+    check(reopen().search(QUERIES, 5), by_hand())
+    texts = make_people(3, first=500)
+    object.__setattr__(texts, "columns", {**texts.columns, "camera": ["a", "b", "c"]})
+    with pytest.raises(DataError, match="column camera"):
+        gallery.add(texts)
+    odd = make_people(3, first=600)
+    object.__setattr__(odd, "columns", {"a b": [1, 2, 3]})
+    with pytest.raises(DataError, match="cannot hold the column 'a b'"):
+        gallery.add(odd)
+
+
+def test_reranking_mends_the_first_ones_alone(reopen) -> None:
+    from crossreid.evaluation import KReciprocal
+
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    plain = gallery.search(QUERIES, 60)
+    hits = gallery.search(QUERIES, 60, rerank=40)
+    for place in range(len(QUERIES)):
+        before, after = list(plain.lists[place].paths), list(hits.lists[place].paths)
+        assert after[40:] == before[40:]
+        assert sorted(after[:40]) == sorted(before[:40])
+        query = QUERIES.select(slice(place, place + 1))
+        rows = [PEOPLE.paths.index(path) for path in before[:40]]
+        scores = KReciprocal()(query, PEOPLE.select(np.array(rows)))[0]
+        assert after[:40] == [before[row] for row in np.argsort(-scores, kind="stable")]
+
+
+def test_an_empty_gallery_says_so(reopen) -> None:
+    gallery = reopen()
+    for refused in (lambda: gallery.search(QUERIES), gallery.build, lambda: gallery.export("x.npz")):
+        with pytest.raises(DataError, match="is empty"):
+            refused()
+    assert gallery.info()["images"] == 0
+    with pytest.raises(DataError, match="no image to add"):
+        gallery.add(PEOPLE.select(slice(0)))
+
+
+def test_what_is_exported_is_a_file_of_embeddings(reopen, tmp_path: Path) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    again = load_extracted(gallery.export(tmp_path / "out.npz"))
+    order = np.argsort(again.paths)
+    assert tuple(again.paths[row] for row in order) == PEOPLE.paths
+    np.testing.assert_allclose(again.features["main"][order], PEOPLE.features["main"], atol=1e-6)
+    assert [again.columns["zone"][row] for row in order] == list(PEOPLE.columns["zone"])
+    other = Gallery.open()
+    other.add(again)
+    check(other.search(QUERIES, 5), by_hand())
+
+
+def test_info_says_what_the_gallery_is(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    info = gallery.build()
+    assert info["images"] == 120
+    assert info["model"] == "a" * 64
+    assert info["dimension"] == 16
+    assert info["metric"] == "cosine"
+    assert info["columns"]["zone"] == "text"
+    assert info["columns"]["camera"] == "numbers"
+    assert info["index"] == {}
+
+
+def test_two_writers_are_one_sentence(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE.select(slice(10)))
+    other = reopen()
+    if other is gallery or "://" in gallery.info()["place"]:
+        pytest.skip("a gallery in memory has one process, and a server settles it")
+    with gallery._store.writing(), pytest.raises(OwnedError, match="Another process is changing the gallery"):
+        other.add(PEOPLE)
+    other.add(PEOPLE)
+    assert len(reopen()) == 120
+
+
+def _add_for_ever(place: str) -> None:
+    gallery = Gallery.open(place)
+    for start in range(0, 10_000_000, 120):
+        gallery.add(make_people(first=start))
+
+
+def has_grown(place: str) -> bool:
+    """Something was added."""
+    files = list(Path(place).glob("images.lance/data/*")) if Path(place).is_dir() else []
+    return len(files) > 1 or Path(place).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["street.gallery", "street.npz"])
+def test_a_killed_add_leaves_a_gallery_that_goes_on(tmp_path: Path, name: str) -> None:
+    if name.endswith(".gallery"):
+        pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    place = str(tmp_path / name)
+    for wait in (0.3, 0.7, 1.1):
+        process = multiprocessing.get_context("spawn").Process(target=_add_for_ever, args=(place,))
+        process.start()
+        deadline = time.monotonic() + 120
+        while not has_grown(place) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(wait)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        gallery = Gallery.open(place)
+        assert len(gallery) % 120 == 0
+        gallery.add(PEOPLE)
+        assert gallery.search(QUERIES, 5).lists[0].paths
+    assert len(Gallery.open(place)) > 120
+
+
+# ---------------------------------------------------------------- places that are no galleries
+
+
+def test_places_that_are_no_galleries_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    with pytest.raises(DataError, match="is there and no gallery"):
+        Gallery.open(tmp_path / "photos")
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match="cannot be read"):
+        Gallery.open(tmp_path / "bad.npz")
+    Gallery.open(tmp_path / "g").add(PEOPLE)
+    header = tmp_path / "g" / "gallery.json"
+    whole = header.read_text()
+    for damage in ("{", "{}", whole.replace("16", "-1"), whole.replace('"cosine"', '"l7"')):
+        header.write_text(damage)
+        with pytest.raises(DataError):
+            Gallery.open(tmp_path / "g")
+    header.write_text(whole)
+    for part in (tmp_path / "g").rglob("*.lance"):
+        if part.is_file():
+            part.write_bytes(part.read_bytes()[:50])
+    with pytest.raises(DataError, match="cannot be read"):
+        Gallery.open(tmp_path / "g").search(QUERIES)
+
+
+def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossreid.galleries import lance
+
+    monkeypatch.setattr(lance, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'crossreid\[search\]'"):
+        Gallery.open(tmp_path / "street.gallery")
+
+
+# ---------------------------------------------------------------- indices
+
+
+@pytest.mark.slow
+def test_an_index_reaches_its_recall_and_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    from crossreid.galleries import lance
+
+    monkeypatch.setattr(lance, "EXACT", 2000)
+    monkeypatch.setattr(lance, "_IN_PARTITION", 200)
+    people = make_people(6000, dimension=64)
+    gallery = Gallery.open(tmp_path / "g")
+    gallery.add(people)
+    index = gallery.build()["index"]
+    assert index["partitions"] == 30
+    assert index["recall"] >= 0.99
+    queries = make_people(50, dimension=64, seed=3, first=90_000)
+    hits = Gallery.open(tmp_path / "g").search(queries, 10)
+    similarity = queries.features["main"] @ people.features["main"].T
+    shares = []
+    for place, found in enumerate(hits.lists):
+        truth = {people.paths[row] for row in np.argsort(-similarity[place])[:10]}
+        shares.append(len(truth & set(found.paths)) / 10)
+    assert np.mean(shares) >= 0.95
+    gallery.add(make_people(60, dimension=64, seed=4, first=50_000))  # not in the index, found all the same
+    late = make_people(60, dimension=64, seed=4, first=50_000)
+    assert gallery.search(late, 1).lists[5].paths == (late.paths[5],)
+
+
+@pytest.mark.slow
+def test_a_graph_on_a_server_says_its_recall(milvus_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crossreid.galleries import milvus
+
+    monkeypatch.setattr(milvus, "EXACT", 500)
+    place = f"{milvus_server}/graph"
+    people = make_people(3000, dimension=32)
+    Gallery.open(place).add(people)
+    index = Gallery.open(place).build()["index"]
+    assert index["recall"] >= 0.98
+    assert Gallery.open(place).info()["index"] == index
+    found = Gallery.open(place).search(people.select(slice(20)), 1)
+    assert [entries.paths[0] for entries in found.lists] == list(people.paths[:20])
+
+
+def test_a_server_that_is_not_there_is_one_sentence(milvus_server: str) -> None:
+    with pytest.raises(DataError, match="does not do this"):
+        Gallery.open("http://127.0.0.1:9/none")
+    from pymilvus import MilvusClient
+
+    client = MilvusClient(uri=milvus_server)
+    client.create_collection("foreign", dimension=4)
+    with pytest.raises(DataError, match="is no gallery"):
+        Gallery.open(f"{milvus_server}/foreign")
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def test_lists_are_written_without_formulas(tmp_path: Path) -> None:
+    people = PEOPLE.select(slice(20))
+    object.__setattr__(people, "columns", {"note": ["=1+1"] * 20})
+    gallery = Gallery.open()
+    gallery.add(people)
+    hits = gallery.search(QUERIES, 3)
+    with hits.save(tmp_path / "hits.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert len(lines) == 24
+    assert {line["note"] for line in lines} == {"'=1+1"}
+    assert [line["rank"] for line in lines[:3]] == ["1", "2", "3"]
+    content = json.loads(hits.save(tmp_path / "hits.json").read_text())
+    assert content["hits"] == hits.records()
+    with pytest.raises(ConfigError, match=r"end it in .json or .csv"):
+        hits.save(tmp_path / "hits.txt")
+
+
+def test_contact_sheets_show_images_and_nothing_else(tmp_path: Path) -> None:
+    people = PEOPLE.select(slice(20))
+    paths = []
+    for place in range(20):
+        path = tmp_path / f"<script>{place}.png"
+        Image.new("RGB", (32, 64), (10 * place, 0, 0)).save(path)
+        paths.append(str(path))
+    object.__setattr__(people, "paths", tuple(paths))
+    gallery = Gallery.open()
+    gallery.add(people)
+    hits = gallery.search(QUERIES, 3)
+    sheet = Image.open(save_sheet(hits, tmp_path / "sheet.png"))
+    colours = {colour for _, colour in sheet.convert("RGB").getcolors(maxcolors=1_000_000)}
+    best = people.paths.index(hits.lists[0].paths[0])
+    assert (10 * best, 0, 0) in colours
+    assert (200, 200, 200) in colours  # the queries' files are not there
+    page = save_sheet(hits, tmp_path / "sheet.html").read_text()
+    assert "<script" not in page
+    assert page.count("data:image/jpeg;base64,") == 8 * 4
+    assert str(tmp_path) not in page
+    with pytest.raises(ConfigError, match=r"end it in .png or .html"):
+        save_sheet(hits, tmp_path / "sheet.gif")
+
+
+def test_the_front_door_has_it() -> None:
+    assert crossreid.Gallery is Gallery

@@ -1,0 +1,127 @@
+"""Formats and kernels change results by rounding alone, and what only slows down is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from crossreid.errors import ConfigError
+from crossreid.nn.optimization import OPTIMIZER_KERNELS
+from crossreid.settings.run import TrainerConfig, differences
+from crossreid.training import kernels
+from crossreid.training.kernels import check_threads, use_kernels
+from crossreid.training.loading import make_method
+from methods_support import CLASSES, Harness, attach, compose_model, make_batch
+
+METHODS = ["agw", "aligngan", "cmssft", "jsia", "lba", "tsgan"]
+
+
+def after_a_step(name: str, optimizer_kernels: str = "auto", **settings: object) -> Harness:
+    """A method after one step in each phase."""
+    module = make_method(compose_model(f"model={name}"), CLASSES, seed=0)
+    module.optimizer_kernels = optimizer_kernels
+    use_kernels(module, TrainerConfig(**settings))
+    dtype = torch.ones(()).float().dtype  # float64 where a test says so
+    harness = attach(module.to(dtype))
+    batch = {}
+    for stream, images in make_batch(module).items():
+        batch[stream] = images._replace(visible=images.visible.to(dtype), infrared=images.infrared.to(dtype))
+    for phase in module.config.active_phases():
+        harness.step(phase, batch)
+    return harness
+
+
+def assert_nearly_equal(one: Harness, other: Harness, losses: float, weights: float) -> None:
+    """Losses of the last step differ by less than ``losses`` of their size, all weights by less than ``weights``."""
+    assert one.module.losses.keys() == other.module.losses.keys()
+    for name, value in one.module.losses.items():
+        assert value.item() == pytest.approx(other.module.losses[name].item(), rel=losses, abs=losses), name
+    expected = dict(other.module.named_parameters())
+    for name, value in one.module.named_parameters():
+        assert float((value - expected[name]).detach().abs().max()) < weights, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_channels_last_changes_rounding_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # in float64 throughout: a training of several players carries a rounding of float32 far away in one step
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    plain = after_a_step(name)
+    other = after_a_step(name, channels_last=True)
+    convolutions = [p for p in other.module.parameters() if p.dim() == 4 and min(p.shape[1], p.shape[2]) > 1]
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in convolutions)
+    assert plain.module.state_dict().keys() == other.module.state_dict().keys()
+    assert_nearly_equal(plain, other, losses=1e-6, weights=1e-6)
+
+
+@pytest.mark.parametrize("optimizer_kernels", ["loop", "foreach", "fused"])
+@pytest.mark.parametrize("name", ["baseline", "cmgan"])  # SGD; and two players, one with Adam
+def test_optimizers_come_to_the_same_weights_by_every_kernel(name: str, optimizer_kernels: str) -> None:
+    plain = after_a_step(name)
+    other = after_a_step(name, optimizer_kernels)
+    for player in other.module.player_order:
+        groups = other.module.player(player).param_groups
+        assert all(group.items() >= OPTIMIZER_KERNELS[optimizer_kernels].items() for group in groups)
+    assert_nearly_equal(plain, other, losses=1e-5, weights=1e-5)
+
+
+def test_arithmetic_of_float32_is_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        for tf32 in (True, False):
+            use_kernels(torch.nn.Linear(1, 1), TrainerConfig(tf32=tf32))
+            assert torch.backends.cudnn.allow_tf32 is tf32
+            assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+            use_kernels(torch.nn.Linear(1, 1), TrainerConfig())  # leaves it
+            assert torch.backends.cudnn.allow_tf32 is tf32
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def test_bfloat16_with_more_threads_than_cores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    half = TrainerConfig(precision="bf16-mixed")
+    monkeypatch.setattr(kernels, "usable_cores", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    check_threads(half, cpu, 1)
+    with pytest.raises(ConfigError, match=r"with 4 threads on 2 core\(s\).* set OMP_NUM_THREADS=1,"):
+        check_threads(half, cpu, 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    with pytest.raises(ConfigError, match=r"set OMP_NUM_THREADS=2, or trainer.precision=32-true"):
+        check_threads(half, cpu, 1)
+    check_threads(half, torch.device("cuda"), 1)
+    check_threads(TrainerConfig(), cpu, 2)
+
+
+def test_cores_are_those_that_the_process_may_use() -> None:
+    import os
+
+    assert 1 <= kernels.usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_kernels_are_part_of_a_run_and_keeping_memory_is_not() -> None:
+    from crossreid.settings.compose import compose, run_config
+    from crossreid.settings.run import identity_of
+
+    def identity(*settings: str) -> dict[str, object]:
+        return identity_of(run_config(compose("train", ["model=baseline", *settings])).to_plain())
+
+    plain = identity()
+    changed = {
+        "trainer.channels_last": "true",
+        "trainer.tf32": "false",
+        "trainer.cudnn_benchmark": "true",
+        "trainer.optimizer_kernels": "fused",
+        "trainer.precision": "bf16-mixed",
+    }
+    for key, value in changed.items():
+        found = differences(identity(f"{key}={value}"), plain)
+        assert len(found) == 1
+        assert found[0].startswith(f"{key} is ")
+    assert not differences(identity("trainer.keep_memory=false"), plain)
+
+
+def test_algorithms_are_not_chosen_by_time_and_deterministic() -> None:
+    with pytest.raises(ConfigError, match=r"trainer.cudnn_benchmark chooses algorithms by their time"):
+        TrainerConfig(deterministic=True, cudnn_benchmark=True).check("trainer")
