@@ -33,11 +33,12 @@ def hardest_similarities(
         unit_anchors = F.normalize(anchors.float(), dim=1)
         unit_others = F.normalize(others.float(), dim=1)
         similarity = unit_anchors @ unit_others.T  # (N, M)
-    same, complete = pairs_by_identity(labels, other_labels)
+    pairs = pairs_by_identity(labels, other_labels)
     # an infinity stands where a pair is not of the kind, so that minimum and maximum pass over it
-    hardest_positive = similarity.masked_fill(~same, torch.inf).amin(1)
-    hardest_negative = similarity.masked_fill(same, -torch.inf).amax(1)
-    return hardest_positive.masked_fill(~complete, torch.nan), hardest_negative.masked_fill(~complete, torch.nan)
+    hardest_positive = similarity.masked_fill(~pairs.same, torch.inf).amin(1)
+    hardest_negative = similarity.masked_fill(pairs.same, -torch.inf).amax(1)
+    incomplete = ~pairs.complete
+    return hardest_positive.masked_fill(incomplete, torch.nan), hardest_negative.masked_fill(incomplete, torch.nan)
 
 
 def hardest_triplet(
@@ -90,11 +91,11 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
         negative.
     """
     distance = _float32_distances(anchors, others)
-    same, complete = pairs_by_identity(labels, other_labels)
-    farthest_positive = distance.masked_fill(~same, -torch.inf).amax(1)
-    nearest_negative = distance.masked_fill(same, torch.inf).amin(1)
+    pairs = pairs_by_identity(labels, other_labels)
+    farthest_positive = distance.masked_fill(~pairs.same, -torch.inf).amax(1)
+    nearest_negative = distance.masked_fill(pairs.same, torch.inf).amin(1)
     violation = margin + farthest_positive - nearest_negative
-    return nan_without_pairs(F.relu(violation).mean(), complete)
+    return nan_without_pairs(F.relu(violation).mean(), pairs.complete)
 
 
 def weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out") -> Tensor:
@@ -112,8 +113,8 @@ def weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out")
     Returns:
         A scalar > 0 in float32; nan where an anchor has no positive or no negative.
     """
-    to_positives, to_negatives = _weighted_distances(vectors, labels, masking)
-    return F.softplus(to_positives - to_negatives).mean()  # Eq. 10: softplus(x) = log(1 + exp(x))
+    gap = _weighted_gap(vectors, labels, masking)
+    return F.softplus(gap).mean()  # Eq. 10: softplus(x) = log(1 + exp(x))
 
 
 def squared_weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out") -> Tensor:
@@ -127,21 +128,20 @@ def squared_weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "le
         labels: likewise.
         masking: likewise.
     """
-    to_positives, to_negatives = _weighted_distances(vectors, labels, masking)
-    gap = to_positives - to_negatives
+    gap = _weighted_gap(vectors, labels, masking)
     bounded = gap.square().clamp(max=LARGEST_EXPONENT)
     signed = torch.where(gap <= 0, -bounded, bounded)
     return F.softplus(signed).mean()
 
 
-def _weighted_distances(vectors: Tensor, labels: Tensor, masking: str) -> tuple[Tensor, Tensor]:
-    """Weighted distances to positives and to negatives, (N,) each, in float32."""
+def _weighted_gap(vectors: Tensor, labels: Tensor, masking: str) -> Tensor:
+    """P - N of each anchor, (N,) in float32: its weighted distances to positives and to negatives."""
     weights = masked_triplet_weights if masking == "zero" else triplet_weights
     positive_weight, negative_weight = weights(vectors, labels)  # Eq. 11, (N, N) each
     distance = _float32_distances(vectors, vectors)
     to_positives = (positive_weight * distance).sum(1)
     to_negatives = (negative_weight * distance).sum(1)
-    return to_positives, to_negatives
+    return to_positives - to_negatives
 
 
 def masked_triplet_weights(vectors: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
