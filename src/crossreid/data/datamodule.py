@@ -313,12 +313,13 @@ class ReIDDataModule(pl.LightningDataModule):
         cache = self.images(size)
         generator = numpy_generator(self.seed, "pictures")
         labels = np.arange(min(identities, len(index)))
-        drawn = {
-            m: np.concatenate(
-                [generator.choice(index.rows[i][m], images, replace=len(index.rows[i][m]) < images) for i in labels]
-            )
-            for m in MODALITIES
-        }
+        drawn = {}
+        for modality in MODALITIES:
+            rows = []
+            for label in labels:
+                own = index.rows[label][modality]
+                rows.append(generator.choice(own, images, replace=len(own) < images))
+            drawn[modality] = np.concatenate(rows)
         return PairedBatch(
             to_float(_take(cache, drawn["visible"])),
             to_float(_take(cache, drawn["infrared"])),

@@ -114,6 +114,9 @@ class Embeddings:
     def select(self, index: Array | slice) -> Embeddings:
         """The images that a boolean mask (N,), an integer index (M,) or a slice picks, in its order."""
         positions = np.arange(len(self))[index]  # the paths are a tuple, which takes neither mask nor array
+        columns = {}
+        for name, cells in self.columns.items():
+            columns[name] = [cells[position] for position in positions]
         return Embeddings(
             features={name: feature[index] for name, feature in self.features.items()},
             pids=self.pids[index],
@@ -123,7 +126,7 @@ class Embeddings:
             rows=self.rows[index],
             paths=tuple(self.paths[position] for position in positions),
             roles=self.roles[index],
-            columns={name: [cells[position] for position in positions] for name, cells in self.columns.items()},
+            columns=columns,
             about=self.about,
         )
 

@@ -141,7 +141,9 @@ class PlayersMixin(pl.LightningModule):
         movers: set[str] = set()
         _drop_gradients(by_player)
         for losses, owners, keep_graph in (Move(*move) for move in moves):
-            owned = [parameter for name in owners for parameter in by_player[name]]
+            owned: list[nn.Parameter] = []
+            for name in owners:
+                owned += by_player[name]
             self._take_gradients(losses.total(), owned, by_player, keep_graph)
             moved.append(("+".join(owners), losses.detach()))
             movers.update(owners)
@@ -160,7 +162,9 @@ class PlayersMixin(pl.LightningModule):
             self.manual_backward(loss, inputs=owned, retain_graph=keep_graph)
             return
         # DDP wants whole backward passes: others' gradients are computed, and thrown away.
-        before = [(parameter, parameter.grad) for parameters in by_player.values() for parameter in parameters]
+        before = []
+        for parameters in by_player.values():
+            before += [(parameter, parameter.grad) for parameter in parameters]
         owners = {id(parameter) for parameter in owned}
         _drop_gradients(by_player)
         self.manual_backward(loss, retain_graph=keep_graph)

@@ -23,9 +23,11 @@ def differing_settings(runs: Sequence[Run]) -> tuple[list[str], list[tuple[str, 
     for run in runs:
         if run.name not in settings:
             settings[run.name] = dict(_flat(identity_of(run.config)))
-    keys = sorted({key for row in settings.values() for key in row})
+    keys: set[str] = set()
+    for row in settings.values():
+        keys.update(row)
     rows = []
-    for key in keys:
+    for key in sorted(keys):
         values = [row[key] for row in settings.values() if key in row]
         if len(values) > 1 and len(set(values)) > 1:
             rows.append((key, [row.get(key, "") for row in settings.values()]))
