@@ -33,7 +33,7 @@ def measure(path: Path) -> dict[str, dict[str, float]]:
     size = module.config.streams["gan"].size
     test, train = (data.sample_pairs(split, PERSONS, IMAGES, size) for split in ("test", "train"))
     seen = Pair(test.visible, test.infrared)
-    made = module.generation(module.picture_content, seen)
+    made = module.generation(module.picture_contents, seen)
     guesses = Pair(*(images.mean(0, keepdim=True) for images in (train.visible, train.infrared)))
     found = {}
     for modality in ("visible", "infrared"):

@@ -590,7 +590,7 @@ def test_mixed_images_at_0_and_1_are_the_two_ends(make) -> None:
     module = make("model=jsia").module.eval()
     batch = make_batch(module)["gan"]
     with torch.no_grad():
-        made = module.generation(module.content, Pair(batch.visible, batch.infrared))
+        made = module.generation(module._contents, Pair(batch.visible, batch.infrared))
         own = module.mix(made.contents, made.styles, torch.ones(4), 2)
         other = module.mix(made.contents, made.styles, torch.zeros(4), 2)
         half = module.mix(made.contents, made.styles, torch.full((4,), 0.5), 2)
@@ -633,7 +633,7 @@ def test_the_way_back_takes_the_style_that_is_asked_for(make) -> None:
         module = make("model=jsia", f"model.cycle_style={style}").module.eval()
         batch = make_batch(module)["gan"]
         with torch.no_grad():
-            made = module.generation(module.content, Pair(batch.visible, batch.infrared))
+            made = module.generation(module._contents, Pair(batch.visible, batch.infrared))
             back = module.generation.styles(made.fakes) if style == "reencoded" else made.styles
             expected = module.generation.decode_visible(made.fake_contents.infrared, back.visible)
         assert torch.equal(made.cycles.visible, expected)

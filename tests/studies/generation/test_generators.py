@@ -140,7 +140,9 @@ def test_what_is_made_of_a_person_depends_on_his_batch_alone() -> None:
             assert torch.equal(got[:4], again)
             assert not torch.allclose(got[:4], other[:4], atol=1e-5)
     with torch.no_grad():
-        whole = module.generation(content, Pair(*first(real, 4))).fakes
+        whole = module.generation(
+            lambda images: Pair(content(images.visible), content(images.infrared)), Pair(*first(real, 4))
+        ).fakes
     assert torch.allclose(few.fakes.visible, whole.visible, atol=1e-6)
     assert torch.allclose(few.fakes.infrared, whole.infrared, atol=1e-6)
     calls = []

@@ -462,7 +462,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             content: Tensor = self.content(images)
         return content
 
-    def _picture_contents(self, images: Pair) -> Pair:
+    def picture_contents(self, images: Pair) -> Pair:
         """As :meth:`picture_content`, of both modalities."""
         return Pair(self.picture_content(images.visible), self.picture_content(images.infrared))
 
@@ -475,7 +475,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """
         gan_size = self.config.streams["gan"].size
         images = Pair(_resize(visible, gan_size), _resize(infrared, gan_size))
-        outputs: GenerationOutputs = self.generation(self._picture_contents, images)
+        outputs: GenerationOutputs = self.generation(self.picture_contents, images)
         rows = {
             "real visible": visible,
             "real infrared": infrared,
