@@ -573,8 +573,8 @@ def test_the_network_before_training_is_a_row_where_asked_for(run_here, make: Ma
     make("lba/full", 0, rows={UNTRAINED: {KEY: result(0.1)}, "lba/full": {KEY: result(0.4)}})
     content, _, _ = reported(run_here, tmp_path, "figure=false")
     assert list(rows_of(content["tables"][0])) == ["lba/full"]
-    (tmp_path / "runs" / "report").rename(tmp_path / "first")  # other settings do not write over it
-    content, _, _ = reported(run_here, tmp_path, "figure=false", "untrained=true")
+    assert run_here("report", "runs=runs", "figure=false", "untrained=true").code == 0
+    content = json.loads((tmp_path / "runs" / "report_2" / "comparison.json").read_text())  # the first report stays
     rows = rows_of(content["tables"][0])
     untrained = rows[f"lba/full/{UNTRAINED}"]
     assert untrained["metrics"]["rank1"]["mean"] == pytest.approx(0.1)

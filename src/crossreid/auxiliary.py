@@ -23,18 +23,20 @@ def auxiliary(composed: Composed) -> float:
     refuse_optimiser("auxiliary")
     from crossreid.evaluation import results_table  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.runs.folder import write_json  # noqa: PLC0415
-    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415
     from crossreid.studies.auxiliary_set import auxiliary_curve_of  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
     check_figures(config.figure)
     path = checkpoint_at(config.checkpoint)
-    output = output_path(config.output, path.with_name(f"{path.stem}.auxiliary.json"))
+    inputs = {"checkpoint": [path]}
+    origin = origin_of("auxiliary", config, inputs)
+    output = output_path(config.output, path.with_name(f"{path.stem}.auxiliary.json"), origin)
     files = {"output": [output]}
     if config.figure:
         files["figure"] = [output.with_suffix(".png")]
-    outputs = check_outputs("auxiliary", config, files, {"checkpoint": [path]})
+    outputs = check_outputs("auxiliary", config, files, inputs)
     curve = auxiliary_curve_of(config)
     if curve.shown_here:
         with outputs.written():

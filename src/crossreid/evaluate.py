@@ -26,7 +26,7 @@ def evaluate(composed: Composed) -> float:
     refuse_optimiser("evaluate")
     from crossreid.evaluation.embeddings import files_of  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.experiment import score  # noqa: PLC0415
-    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415
     from crossreid.runs.results import RunResults  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.evaluation import figures_folder, score_checkpoint  # noqa: PLC0415
@@ -44,13 +44,14 @@ def evaluate(composed: Composed) -> float:
     permutations = getattr(config.protocol, "permutations", None)
     if permutations:
         inputs["protocol.permutations"] = [Path(permutations)]
-    output = output_path(config.output, path.with_name(f"{path.stem}.evaluation.json"))
+    origin = origin_of("evaluate", config, inputs)
+    output = output_path(config.output, path.with_name(f"{path.stem}.evaluation.json"), origin)
     files = {"output": [output]}
     if config.save_embeddings:
         files["save_embeddings"] = files_of(config.save_embeddings)
     folders = {}
     if config.checkpoint and config.report.figures:
-        folders["report.figures"] = figures_folder(path)
+        folders["report.figures"] = output_path(None, figures_folder(path), origin)
     outputs = check_outputs("evaluate", config, files, inputs, folders=folders)
     results: RunResults | None
     if config.embeddings:

@@ -27,16 +27,17 @@ def image_quality(composed: Composed) -> float:
     config = typed(ImageQualityConfig, composed)
     refuse_optimiser("image_quality")
     from crossreid.runs.folder import write_json  # noqa: PLC0415 - torch is imported behind the first checks
-    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415
     from crossreid.studies.generation.table import REAL, check_packages, compare_generators, show  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
     check_packages(config)
     path = checkpoint_at(config.checkpoint)
-    folder = output_path(config.output, path.parent / "image_quality")
     inputs = {"checkpoint": [path]}
     if config.judge.checkpoint:
         inputs["judge.checkpoint"] = [checkpoint_at(config.judge.checkpoint)]
+    origin = origin_of("image_quality", config, inputs)
+    folder = output_path(config.output, path.parent / "image_quality", origin, within="image_quality.json")
     files = [folder / "image_quality.json"]
     if config.figure:
         files.append(folder / "image_quality.png")

@@ -22,14 +22,16 @@ def report(composed: Composed) -> float:
     config = typed(ComparisonConfig, composed)
     refuse_optimiser("report")
     folders = config.folders()
-    from crossreid.runs.outputs import check_outputs, output_path  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415
     from crossreid.studies.comparison.gathering import compare_runs, files_of, keep  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
     from crossreid.training.environment import check_figures  # noqa: PLC0415
 
     check_figures(config.figure)
-    output = output_path(config.output, folders[0] / "report")
-    outputs = check_outputs("report", config, {"output": files_of(output, figure=config.figure)}, {"runs": folders})
+    inputs = {"runs": folders}
+    origin = origin_of("report", config, inputs)
+    output = output_path(config.output, folders[0] / "report", origin, within="comparison.json")
+    outputs = check_outputs("report", config, {"output": files_of(output, figure=config.figure)}, inputs)
     comparison = compare_runs(config, folders)
     with outputs.written():
         keep(comparison, output, figure=config.figure)

@@ -791,8 +791,7 @@ def test_real_targets_are_what_a_second_look_at_the_images_would_give(make) -> N
     for again in (False, True):
         module = make("model=jsia").module
         if again:
-            module._real_targets = torch.no_grad()(lambda batch, _, m=module: m._recognise_both(batch[:2]))
-            module._recognise_both = lambda images, m=module: (m._recognise(images[0]), m._recognise(images[1]))
+            module._real_targets = torch.no_grad()(lambda batch, _, m=module: m._recognise_both(Pair(*batch[:2])))
         Harness(module).step("joint", make_batch(module))
         losses.append(module.losses)
     assert losses[0].keys() == losses[1].keys()

@@ -40,4 +40,4 @@ def test_kills_lose_nothing(tmp_path: Path, people_root: Path, shared_folder: Pa
     assert counts["problems"] == []
     expected = len(moments.split(",")) * len(signals.split(","))
     assert counts["kills in all"] + counts["ended before the signal"] == expected
-    assert counts["kills in all"] > 0
+    assert counts["kills in all"] > 0 or moments == "random"  # which may fall behind the end of a fast run

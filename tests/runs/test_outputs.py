@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crossreid.errors import ConfigError
-from crossreid.runs.outputs import check_outputs, origin_file
+from crossreid.runs.outputs import check_outputs, origin_file, output_path
 from crossreid.settings.commands import CostConfig
 from support import files_in
 
@@ -47,10 +47,6 @@ COLLISIONS = {
     "evaluate: over somebody's embeddings": (
         ["evaluate", "checkpoint=x.ckpt", "save_embeddings=e.npz"],
         "'e.npz' is there, and nothing says that crossreid.evaluate wrote it: choose another save_embeddings",
-    ),
-    "evaluate: a folder of figures": (
-        ["evaluate", "checkpoint=x.ckpt", "report.figures=true"],
-        "'figures_x' is there, and nothing says that crossreid.evaluate wrote it: choose another report.figures",
     ),
     "evaluate: a folder": (
         ["evaluate", "checkpoint=x.ckpt", "output=figures_x"],
@@ -132,6 +128,26 @@ def test_the_same_command_replaces_its_own_output_and_others_do_not(run_here, tm
     assert (tmp_path / "scores.json").read_bytes() == written
     (tmp_path / "scores.json").unlink()
     assert run_here(*command, "embeddings=two.npz").code == 0
+
+
+def test_a_default_place_gives_way_to_what_others_wrote(run_here, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    arrays = {"pids": np.repeat([1, 2, 3], 8), "camids": np.tile([1, 2, 3, 6], 6), "frames": np.arange(24)}
+    np.savez(tmp_path / "e.npz", features=generator.normal(size=(24, 4)).astype(np.float32), **arrays)
+    command = ["evaluate", "embeddings=e.npz", "protocol=sysu_mm01", "protocol.draw=seeded"]
+    for trials, name in ((1, "e.evaluation.json"), (2, "e.evaluation_2.json"), (1, "e.evaluation.json")):
+        done = run_here(*command, f"protocol.trials={trials}")
+        assert done.code == 0, done.output
+        assert f"Results: {name}" in done.output
+    assert len(list(tmp_path.glob("e.evaluation*.json"))) == 2
+    origin = {"command": "evaluate", "settings": {}}
+    (tmp_path / "figures").mkdir()  # nobody knows who made it
+    assert output_path(None, tmp_path / "figures", origin) == tmp_path / "figures_2"
+    assert output_path("mine", tmp_path / "figures", origin) == Path("mine")
+    (tmp_path / "report").mkdir()
+    assert output_path(None, tmp_path / "report", origin, within="a.json") == tmp_path / "report"
+    (tmp_path / "report" / "a.json").touch()
+    assert output_path(None, tmp_path / "report", origin, within="a.json") == tmp_path / "report_2"
 
 
 def test_another_command_does_not_replace_it(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ from crossreid.galleries.entries import (
     filterable,
     header_of,
 )
+from crossreid.galleries.exact import MemoryStore
 from crossreid.galleries.filters import Compared, Filter, Joined, Not, both, parse_filter
 from crossreid.galleries.hits import Hits
 from crossreid.galleries.lance import LanceStore
-from crossreid.galleries.memory import MemoryStore
 from crossreid.galleries.milvus import MilvusStore
 from crossreid.galleries.store import Store
 from crossreid.settings.fields import check_choice

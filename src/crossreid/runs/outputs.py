@@ -86,7 +86,7 @@ def check_outputs(
         ConfigError: two outputs share a path, one is an input, or is there and something else wrote it.
         WriteError: a place takes no files.
     """
-    origin = {"command": command, "settings": _decisive(config, inputs, also or {})}
+    origin = origin_of(command, config, inputs, also)
     outputs = Outputs(origin, paths, folders or {})
     _refuse_collisions(outputs, inputs)
     for key, path in outputs.each():
@@ -98,11 +98,30 @@ def check_outputs(
     return outputs
 
 
-def output_path(output: str | None, default: Path) -> Path:
-    """Where a command writes: the place that a person names, else the default."""
+def origin_of(
+    command: str, config: Settings, inputs: Mapping[str, Sequence[Path]], also: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What decides the outputs of a command, as plain values; the arguments are those of :func:`check_outputs`."""
+    return {"command": command, "settings": _decisive(config, inputs, also or {})}
+
+
+def output_path(output: str | None, default: Path, origin: Mapping[str, Any], *, within: str = "") -> Path:
+    """Where a command writes: the place that a person names, else the default, which gives way to what others wrote.
+
+    Args:
+        output: what a person said; None for nothing.
+        default: of the command; where something else wrote it, a number is added to its name.
+        origin: of :func:`origin_of`.
+        within: of a default that is a folder, the file in it that says what wrote it.
+    """
     if output:
         return Path(output)
-    return default
+    place = default
+    number = 1
+    while _of_others(place / within, origin):
+        number += 1
+        place = default.with_name(f"{default.stem}_{number}{default.suffix}")
+    return place
 
 
 def origin_file(path: Path) -> Path:
@@ -128,6 +147,16 @@ def _same(place: Path, file: Path) -> bool:
     if place == file.resolve():
         return True
     return place.exists() and file.exists() and place.samefile(file)
+
+
+def _of_others(path: Path, origin: Mapping[str, Any]) -> bool:
+    """Something lies there that another command, other inputs or other settings wrote, or nobody knows what."""
+    if not path.exists():
+        return False
+    try:
+        return bool(differences(origin, read_json(origin_file(path))))
+    except DataError:
+        return True
 
 
 def _refuse_foreign(outputs: Outputs, key: str, path: Path) -> None:

@@ -69,9 +69,7 @@ class TrainerConfig(Settings):
     tf32: bool | None = setting(
         None, "float32 products and convolutions of a GPU rounded to 10 bits; null: convolutions only, torch's default"
     )
-    cudnn_benchmark: bool | None = setting(
-        None, "try cuDNN's algorithms for each shape and keep the fastest; null: not, Lightning's default"
-    )
+    cudnn_benchmark: bool | None = setting(None, "try cuDNN's algorithms for each shape and keep the fastest; null: no")
     optimizer_kernels: str = setting(
         "auto",
         "how optimizers go through parameters: one by one (loop), in groups (foreach), in one kernel (fused), torch's choice",

@@ -49,7 +49,7 @@ def score_checkpoint(config: EvaluateConfig, outputs: Outputs) -> RunResults | N
         if config.save_embeddings:
             notice(f"Embeddings: {embeddings.save(Path(config.save_embeddings))}")
         if config.report.figures:
-            folder = figures_folder(path)
+            folder = outputs.folders["report.figures"]
             draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], scorers[""], config.report)
             notice(f"Figures: {folder}")
     return results
