@@ -426,5 +426,17 @@ def test_contact_sheets_show_images_and_nothing_else(tmp_path: Path) -> None:
         save_sheet(hits, tmp_path / "sheet.gif")
 
 
+def test_a_contact_sheet_has_ten_images_in_a_line(tmp_path: Path) -> None:
+    gallery = Gallery.open()
+    gallery.add(PEOPLE)
+    sizes = {}
+    for count in (10, 12):
+        hits = gallery.search(QUERIES.select(slice(1)), count)
+        with Image.open(save_sheet(hits, tmp_path / f"{count}.png")) as sheet:
+            sizes[count] = sheet.size
+    assert sizes[12][0] == sizes[10][0]
+    assert sizes[12][1] > 1.9 * sizes[10][1]
+
+
 def test_the_front_door_has_it() -> None:
     assert crossreid.Gallery is Gallery

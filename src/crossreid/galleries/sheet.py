@@ -19,6 +19,8 @@ SHEET_SUFFIXES = (".png", ".html")
 _WIDTH, _HEIGHT = 96, 192
 _LABEL = 30
 _GAP = 8
+_PER_LINE = 10
+"""Images of a query beside each other."""
 _MOST_QUERIES = 100
 """Rows of a sheet; there are more in the list."""
 _MOST_HITS = 50
@@ -45,20 +47,26 @@ def save_sheet(hits: Hits, path: str | Path) -> Path:
 
 
 def _as_picture(hits: Hits) -> Image.Image:
+    """Each query at the left, its images beside it, ten in a line."""
     rows = min(len(hits), _MOST_QUERIES)
-    longest = max((min(len(found), _MOST_HITS) for found in hits.lists[:rows]), default=0)
-    size = ((longest + 1) * (_WIDTH + _GAP) + 2 * _GAP, rows * (_HEIGHT + _LABEL + _GAP) + _GAP)
-    sheet = Image.new("RGB", size, "white")
+    counts = [min(len(found), _MOST_HITS) for found in hits.lists[:rows]]
+    lines = [max(1, -(-count // _PER_LINE)) for count in counts]
+    columns = min(_PER_LINE, max(counts, default=0))
+    step = _HEIGHT + _LABEL + _GAP
+    sheet = Image.new("RGB", ((columns + 1) * (_WIDTH + _GAP) + 2 * _GAP, sum(lines) * step + _GAP), "white")
     draw = ImageDraw.Draw(sheet)
+    top = _GAP
     for row in range(rows):
-        top = _GAP + row * (_HEIGHT + _LABEL + _GAP)
         sheet.paste(_thumbnail(hits.queries.paths[row], hits.queries.infrared[row]), (_GAP, top))
         draw.text((_GAP, top + _HEIGHT + 2), "query", fill="black")
         found = hits.lists[row]
-        for rank in range(min(len(found), _MOST_HITS)):
-            left = 2 * _GAP + (rank + 1) * (_WIDTH + _GAP)
-            sheet.paste(_thumbnail(found.paths[rank], found.infrared[rank]), (left, top))
-            draw.text((left, top + _HEIGHT + 2), "\n".join(_label(hits, row, rank)), fill="black")
+        for rank in range(counts[row]):
+            line, column = divmod(rank, _PER_LINE)
+            left = 2 * _GAP + (column + 1) * (_WIDTH + _GAP)
+            height = top + line * step
+            sheet.paste(_thumbnail(found.paths[rank], found.infrared[rank]), (left, height))
+            draw.text((left, height + _HEIGHT + 2), "\n".join(_label(hits, row, rank)), fill="black")
+        top += lines[row] * step
     return sheet
 
 
@@ -67,7 +75,9 @@ def _label(hits: Hits, row: int, rank: int) -> list[str]:
     lines = [f"{rank + 1}: {hits.scores[row][rank]:.3f}"]
     camera = hits.lists[row].columns.get("camera", ())
     if len(camera) and camera[rank] is not None:
-        shown = one_line(camera[rank])[:12]
+        number = camera[rank]
+        whole = isinstance(number, float) and number.is_integer()
+        shown = one_line(int(number) if whole else number)[:12]
         lines.append(f"camera {shown}".encode("ascii", "replace").decode())  # the font has no others
     return lines
 
