@@ -54,9 +54,11 @@ def what_can_be_said(table: ComparisonTable) -> list[str]:
 def _leader(ranked: Sequence[Row]) -> str:
     """The row with the highest mean, and those whose intervals overlap with its own."""
     first = ranked[0]
+    if len(ranked) == 1:
+        return f"{first.label} reaches a Rank-1 of {_percent(first)}."
     sentence = f"{first.label} has the highest Rank-1, {_percent(first)}."
     bounds = _interval(first)
-    if bounds is None or len(ranked) == 1:
+    if bounds is None:
         return sentence
     close = []
     for row in ranked[1:]:
