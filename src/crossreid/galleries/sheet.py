@@ -76,8 +76,9 @@ def _label(hits: Hits, row: int, rank: int) -> list[str]:
     camera = hits.lists[row].columns.get("camera", ())
     if len(camera) and camera[rank] is not None:
         number = camera[rank]
-        whole = isinstance(number, float) and number.is_integer()
-        shown = one_line(int(number) if whole else number)[:12]
+        if isinstance(number, float) and number.is_integer():
+            number = int(number)
+        shown = one_line(number)[:12]
         lines.append(f"camera {shown}".encode("ascii", "replace").decode())  # the font has no others
     return lines
 
