@@ -28,7 +28,7 @@ demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), p
 test: setup ## the whole test-suite (some 19 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not full"
 
-test-fast: setup ## without the long runs: no test above three seconds
+test-fast: setup ## without the tests that are marked slow
 	$(BIN)/python -m pytest -n 2 -m "not slow and not full"
 
 fuzz: setup ## the fuzzers with ten times as many cases and a new seed: make fuzz SEED=7 repeats one
