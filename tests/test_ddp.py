@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,32 @@ def test_ranks_keep_equal_parameters_and_score_as_one_process(
         for name, summary in metrics.items():
             assert summary["mean"] == pytest.approx(trained[key][name]["mean"], abs=1e-6), (key, name)
     assert len(list(tmp_path.rglob("run.json"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.true_width  # as commands in a fresh Python have it
+def test_lightning_starts_the_second_process_afresh(
+    run_here, tmp_path: Path, people_root: Path, shared_folder: Path
+) -> None:
+    data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}", "report.figures=false"]
+    settings = ["report.untrained=false", "report.modality_pairs=false", "protocol.trials=1", "trainer.progress=false"]
+    words = ["model=baseline", "scale=smoke", *data, *settings, "trainer=ddp_cpu", "run_dir=run"]
+    done = subprocess.run(
+        [sys.executable, "-m", "crossreid.train", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Results, checkpoints and figures") == 1  # said by one of them
+    assert len(list(tmp_path.rglob("run.json"))) == 1
+    command = ["checkpoint=run/last.ckpt", "trainer=cpu", "report.figures=false", "save_embeddings=alone.npz"]
+    alone = run_here("evaluate", *command)
+    assert alone.code == 0, alone.output
+    together, one = Embeddings.load(tmp_path / "run" / "embeddings.npz"), Embeddings.load(tmp_path / "alone.npz")
+    assert np.allclose(together.features["main"], one.features["main"], atol=1e-5)
 
 
 @pytest.mark.slow

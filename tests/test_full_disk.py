@@ -125,3 +125,15 @@ def test_a_run_on_a_full_disk_says_one_sentence(run_here, smoke_args: list[str],
     assert "Traceback" not in finished.output
     assert sorted(files_in(tmp_path / "run")) == ["config.yaml", "history.csv", "run.json"]
     assert '"status": "failed"' in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_an_error_that_was_handled_before_is_no_cause_of_a_failed_write(tmp_path: Path) -> None:
+    def mistaken(stream: Any) -> None:
+        raise ValueError("a bug")
+
+    try:
+        raise OSError("of somebody else")
+    except OSError:
+        with pytest.raises(ValueError, match="a bug"):
+            write_atomically(tmp_path / "x", mistaken)
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, wait: b
         WriteError: the disk is full, or the place takes no files.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    handled = sys.exception()  # of who calls this while handling an error; it is no cause of one here
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as stream:
@@ -37,7 +39,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, wait: b
                 os.fsync(stream.fileno())
         os.replace(temporary, path)
     except Exception as error:
-        cause = _cause(error)
+        cause = _cause(error, handled)
         if cause is None:
             raise
         raise unwritable(path, cause) from error
@@ -110,9 +112,14 @@ def unwritable(path: Path, error: OSError) -> WriteError:
     )
 
 
-def _cause(error: BaseException | None) -> OSError | None:
-    """The system's error behind an error: libraries that were writing raise others of their own on top of it."""
-    while error is not None:
+def _cause(error: BaseException | None, handled: BaseException | None) -> OSError | None:
+    """The system's error behind an error: libraries that were writing raise others of their own on top of it.
+
+    Args:
+        error: what was raised while writing.
+        handled: where to stop: what was being handled before.
+    """
+    while error is not None and error is not handled:
         if isinstance(error, OSError):
             return error
         error = error.__cause__ or error.__context__

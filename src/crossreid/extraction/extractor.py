@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from crossreid.data.transforms import to_float
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Cell
+from crossreid.extraction.batching import EmbeddedBatch, Part, WaitingImages
 from crossreid.extraction.images import AUTO, ImageList, list_source
 from crossreid.extraction.labels import labels_of
 from crossreid.extraction.origin import model_digest, preprocessing_of
@@ -43,20 +44,6 @@ from crossreid.training.loading import checkpoint_at, has_run, method_from, run_
 
 Source = str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tensor
 _SHOWN_PROBLEMS = 3
-
-
-class Part(NamedTuple):
-    """Some embedded images.
-
-    Attributes:
-        rows: (n,) places in the list of images.
-        infrared: all of them are.
-        features: name -> (n, D) float32.
-    """
-
-    rows: npt.NDArray[np.int64]
-    infrared: bool
-    features: Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -229,8 +216,8 @@ class Extractor:
 
     def _parts(self, job: _Job, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
         """Embed rows of a job in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
-        waiting: dict[Modality, _Waiting] = {modality: _Waiting() for modality in MODALITIES}
-        before: _Embedded | None = None  # copied back while the next batch is computed
+        waiting: dict[Modality, WaitingImages] = {modality: WaitingImages() for modality in MODALITIES}
+        before: EmbeddedBatch | None = None  # copied back while the next batch is computed
         with _rate(len(rows), shown=self.progress) as advance:
             for chunk in self._chunks(job, rows):
                 self._note(job, chunk, problems)
@@ -267,7 +254,7 @@ class Extractor:
                 )
             problems[row] = reason
 
-    def _embed(self, batch: tuple[Tensor, Tensor], modality: Modality) -> _Embedded:
+    def _embed(self, batch: tuple[Tensor, Tensor], modality: Modality) -> EmbeddedBatch:
         """Rows (B,) and pixels (B, H, W, 3); the device may still be computing when this returns."""
         rows, pixels = batch
         device = self.module.device
@@ -278,7 +265,7 @@ class Extractor:
             images = to_float(images)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
             features = self.module.embed(images, modality)
-        return _Embedded(rows.numpy(), modality == "infrared", features)
+        return EmbeddedBatch(rows.numpy(), modality == "infrared", features)
 
     # ------------------------------------------------------------------ results
 
@@ -323,49 +310,6 @@ def make_extractor(checkpoint: str | Path, config: EmbeddingConfig) -> Extractor
         grey_range=config.range_of_grey(),
         progress=config.progress,
     )
-
-
-class _Embedded(NamedTuple):
-    """A batch whose features are on the device."""
-
-    rows: npt.NDArray[np.int64]
-    infrared: bool
-    features: Mapping[str, Tensor]
-
-    def fetch(self) -> Part:
-        """Wait for it, and copy it to the CPU."""
-        arrays = {name: value.cpu().numpy() for name, value in self.features.items()}
-        return Part(self.rows, self.infrared, arrays)
-
-
-class _Waiting:
-    """Images of one modality that do not fill a batch yet."""
-
-    def __init__(self) -> None:
-        self.rows: list[Tensor] = []
-        self.pixels: list[Tensor] = []
-        self.count = 0
-
-    def add(self, chunk: Chunk, chosen: Tensor) -> None:
-        """Take the chosen images of a chunk (n,) bool."""
-        number = int(chosen.sum())
-        if not number:
-            return
-        everything = number == len(chosen)
-        self.rows.append(chunk.rows if everything else chunk.rows[chosen])
-        self.pixels.append(chunk.pixels if everything else chunk.pixels[chosen])
-        self.count += number
-
-    def take(self, size: int) -> tuple[Tensor, Tensor]:
-        """The first images, at most ``size``: rows (B,) and pixels (B, H, W, 3)."""
-        rows, pixels = torch.cat(self.rows), self.pixels[0]
-        if len(self.pixels) > 1:
-            pixels = torch.cat(self.pixels)
-        self.rows, self.pixels = [rows[size:]], [pixels[size:]]
-        self.count = len(self.rows[0])
-        if not self.count:
-            self.rows, self.pixels = [], []
-        return rows[:size], pixels[:size]
 
 
 def _rows_of(job: _Job, chunk: Chunk, modality: Modality) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,10 @@ def averaged_tracks(embeddings: Embeddings) -> Embeddings:
     groups = list(members.values())
     first = embeddings.select(np.array([rows[0] for rows in groups], dtype=np.int64))
     features = {name: _means(feature, groups) for name, feature in embeddings.features.items()}
-    return Embeddings(
+    return replace(
+        first,
         features=features,
-        pids=first.pids,
-        camids=first.camids,
-        infrared=first.infrared,
-        frames=first.frames,
         rows=np.arange(len(groups)),
-        paths=first.paths,
-        roles=first.roles,
         columns={**first.columns, "images": [len(rows) for rows in groups]},
         about={**first.about, "tracks": "average"},
     )

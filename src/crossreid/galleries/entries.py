@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -144,16 +144,12 @@ def entries_of(embeddings: Embeddings) -> Embeddings:
         if not NAME.fullmatch(name) or name in RESERVED:
             raise DataError(f"A gallery cannot hold the column '{name}': rename it, of letters, digits and _ alone.")
         type_of(name, cells)
-    return Embeddings(
+    return replace(
+        embeddings,
         features={**embeddings.features, "main": vectors},
-        pids=embeddings.pids,
-        camids=embeddings.camids,
-        infrared=embeddings.infrared,
-        frames=embeddings.frames,
         rows=np.arange(len(embeddings)),
-        paths=embeddings.paths,
+        roles=np.zeros(len(embeddings)),  # all images of a gallery may be found
         columns={ID: ids, **columns},
-        about=embeddings.about,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,7 @@ class Gallery:
         if not parts or header is None:
             raise DataError(f"The gallery '{self._place}' is empty.")
         about = {name: value for name, value in header.plain().items() if name not in ("dimension", "metric", "index")}
-        save_extracted(_with_about(concatenated(parts), about), Path(path))
+        save_extracted(replace(concatenated(parts), about=about), Path(path))
         return Path(path)
 
     # ------------------------------------------------------------------ search
@@ -338,23 +338,6 @@ def _header_of_model(extractor: Extractor) -> Header:
     """What all images that an extractor embeds share; the dimension is that of one black image."""
     black = np.zeros((1, *extractor.size, 3), dtype=np.uint8)
     return header_of(extractor(black, modality="visible"))
-
-
-def _with_about(embeddings: Embeddings, about: dict[str, Any]) -> Embeddings:
-    whole = slice(None)
-    copy = embeddings.select(whole)
-    return Embeddings(
-        features=copy.features,
-        pids=copy.pids,
-        camids=copy.camids,
-        infrared=copy.infrared,
-        frames=copy.frames,
-        rows=copy.rows,
-        paths=copy.paths,
-        roles=copy.roles,
-        columns=copy.columns,
-        about=about,
-    )
 
 
 def _exclusion(camera: Cell, time: Cell, seconds: float | None) -> Filter | None:

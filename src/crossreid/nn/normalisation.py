@@ -42,8 +42,8 @@ def add_infrared_averages(module: nn.Module) -> None:
 
     Their own averages are then those of visible images. Weights that hold one set only fill both.
     """
-    for norm in module.modules():
-        if isinstance(norm, _BatchNorm) and norm.track_running_stats:
+    for norm in _batch_norms(module):
+        if norm.track_running_stats:
             for own, second in AVERAGES.items():
                 norm.register_buffer(second, norm.get_buffer(own).clone())
             norm.register_load_state_dict_pre_hook(_fill_both_sets)  # type: ignore[no-untyped-call]
@@ -64,7 +64,7 @@ def averages_of(module: nn.Module, modality: str) -> Iterator[None]:
     """
     norms = []
     if modality == "infrared":
-        norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and hasattr(norm, "infrared_mean")]
+        norms = [norm for norm in _batch_norms(module) if hasattr(norm, "infrared_mean")]
     kept = [(norm, norm.running_mean, norm.running_var) for norm in norms]
     for norm in norms:
         norm.running_mean = norm.get_buffer("infrared_mean")

@@ -36,7 +36,10 @@ class EvaluateConfig(ScoringConfig):
     embeddings: str | None = setting(
         None, "an .npz of features from anywhere: features (N, D), pids, camids (1-based), frames (0-based)"
     )
-    output: str | None = setting(None, "the JSON to write; null: NAME.evaluation.json beside what is scored")
+    output: str | None = setting(
+        None,
+        "the JSON to write; null: NAME.evaluation.json beside what is scored, numbered where others wrote it",
+    )
     save_embeddings: str | None = setting(None, "an .npz to keep the checkpoint's embeddings in")
     report: ReportConfig = setting(ReportConfig(), "what is scored and drawn")
 
@@ -72,7 +75,10 @@ class AuxiliaryConfig(ScoringConfig):
         ceiling=1_000_000_000,
         filled=True,
     )
-    output: str | None = setting(None, "the JSON to write; null: NAME.auxiliary.json beside the checkpoint")
+    output: str | None = setting(
+        None,
+        "the JSON to write; null: NAME.auxiliary.json beside the checkpoint, numbered where others wrote it",
+    )
     figure: bool = setting(True, "draw a PNG beside the JSON")
 
 
@@ -105,7 +111,9 @@ class ComparisonConfig(Settings):
 
     runs: Any = setting(REQUIRED, "a folder that holds run folders at any depth, or a list of them")
     output: str | None = setting(
-        None, "folder of comparison.md, .json and .png; null: report/ inside the first of runs"
+        None,
+        "folder of comparison.html, .md, .json and .png; null: report/ inside the first of runs,"
+        " numbered where others wrote it",
     )
     metrics: list[str] = setting(
         ["rank1", "mAP", "mINP"],
@@ -176,7 +184,9 @@ class ImageQualityConfig(Settings):
 
     checkpoint: str = setting(REQUIRED, "a checkpoint of crossreid.train model=jsia; its data and image size are used")
     output: str | None = setting(
-        None, "folder of image_quality.json and .png; null: image_quality beside the checkpoint"
+        None,
+        "folder of image_quality.json and .png; null: image_quality beside the checkpoint,"
+        " numbered where others wrote it",
     )
     plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
     data: Any = setting(REQUIRED, "where the dataset lies now")
