@@ -167,7 +167,9 @@ class Extractor:
         job = self._job(source, modality)
         shards = Shards(Path(output), self._plan(job))
         parts = [Part(*content) for content in shards.read()]
-        done = {row for part in parts for row in part.rows.tolist()}
+        done: set[int] = set()
+        for part in parts:
+            done.update(part.rows.tolist())
         if done:
             notice(f"Going on: {len(done)} of {len(job.images)} images are embedded already.")
         left = [row for row in range(len(job.images)) if row not in done]
@@ -278,7 +280,9 @@ class Extractor:
         rows = np.concatenate([part.rows for part in parts])
         order = np.argsort(rows)
         infrared = np.concatenate([np.full(len(part.rows), part.infrared) for part in parts])[order]
-        features = {name: np.concatenate([part.features[name] for part in parts])[order] for name in parts[0].features}
+        features = {}
+        for name in parts[0].features:
+            features[name] = np.concatenate([part.features[name] for part in parts])[order]
         rows = rows[order]
         columns: dict[str, list[Cell]] = {}
         for name, cells in job.images.columns.items():

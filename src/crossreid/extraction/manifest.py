@@ -151,7 +151,7 @@ def _read_parquet(path: Path) -> dict[str, Sequence[Cell]]:
             kept = [name for name in schema.names if not pa.types.is_nested(schema.field(name).type)]
             _check_header(path, kept)
             table = file.read(columns=kept)
-        columns = {name: [_plain(cell) for cell in table[name].to_pylist()] for name in kept}
+        columns = {name: list(map(_plain, table[name].to_pylist())) for name in kept}
     except DataError:
         raise
     except Exception as error:  # a damaged file makes pyarrow raise nearly anything

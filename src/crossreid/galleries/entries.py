@@ -198,7 +198,12 @@ def concatenated(parts: Sequence[Embeddings]) -> Embeddings:
         columns[name] = []
         for part in parts:
             columns[name] += part.columns.get(name, (None,) * len(part))
-    features = {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}
+    features = {}
+    paths: list[str] = []
+    for name in parts[0].features:
+        features[name] = np.concatenate([part.features[name] for part in parts])
+    for part in parts:
+        paths += part.paths
     count = sum(len(part) for part in parts)
     return Embeddings(
         features=features,
@@ -207,7 +212,7 @@ def concatenated(parts: Sequence[Embeddings]) -> Embeddings:
         infrared=np.concatenate([part.infrared for part in parts]),
         frames=np.concatenate([part.frames for part in parts]),
         rows=np.arange(count),
-        paths=tuple(path for part in parts for path in part.paths),
+        paths=tuple(paths),
         columns=columns,
         about=parts[0].about,
     )

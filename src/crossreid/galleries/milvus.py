@@ -111,7 +111,10 @@ class MilvusStore(Store):
 
     def matching(self, condition: Filter) -> list[str]:
         """See the base."""
-        return [row[ID] for rows in self._rows(condition.milvus(), [ID]) for row in rows]
+        names: list[str] = []
+        for rows in self._rows(condition.milvus(), [ID]):
+            names += [row[ID] for row in rows]
+        return names
 
     def everything(self) -> Iterator[Embeddings]:
         """See the base."""
@@ -225,7 +228,10 @@ class MilvusStore(Store):
     def _entries(self, rows: Sequence[Mapping[str, Any]]) -> Embeddings:
         assert self._header is not None
         vectors = np.array([row[_VECTOR] for row in rows], dtype=np.float32).reshape(len(rows), self._header.dimension)
-        further = [name for name in self._kinds if name not in OWN_COLUMNS]
+        columns = {ID: [row[ID] for row in rows]}
+        for name in self._kinds:
+            if name not in OWN_COLUMNS:
+                columns[name] = [row.get(name) for row in rows]
         return Embeddings(
             features={"main": vectors},
             pids=[row["pid"] for row in rows],  # type: ignore[arg-type]
@@ -234,7 +240,7 @@ class MilvusStore(Store):
             frames=np.zeros(len(rows)),
             rows=np.arange(len(rows)),
             paths=tuple(str(row["path"]) for row in rows),
-            columns={name: [row.get(name) for row in rows] for name in (ID, *further)},
+            columns=columns,
         )
 
     # ------------------------------------------------------------------ the collections

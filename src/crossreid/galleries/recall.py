@@ -101,7 +101,10 @@ def _exact(store: Probed | Graph, queries: Array) -> list[set[Any]]:
         for row, chosen in enumerate(places):
             best[row] += [(float(similarity[row, place]), part.columns[ID][place]) for place in chosen]
             best[row] = sorted(best[row], key=lambda pair: -pair[0])[:_NEAREST]
-    return [{name for _, name in pairs} for pairs in best]
+    names = []
+    for pairs in best:
+        names.append({name for _, name in pairs})
+    return names
 
 
 def _share(found: list[Embeddings], queries: Array, truth: list[set[Any]]) -> float:
