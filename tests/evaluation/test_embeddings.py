@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,3 +116,36 @@ def test_damaged_files_are_named(tmp_path):
     np.savez(written, pids=np.arange(3))
     with pytest.raises(DataError, match="no array 'camids'"):
         Embeddings.load(written)
+
+
+class Killed(BaseException):
+    """As a process that is killed: nothing after it runs."""
+
+
+@pytest.mark.parametrize(("moment", "loaded"), [("arrays", 1.0), ("description", 2.0)])
+def test_a_save_that_is_cut_off_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, loaded: float
+) -> None:
+    path = tmp_path / "a.npz"
+
+    def kill(*args: object, **kwargs: object) -> None:
+        raise Killed
+
+    make(features={"main": np.full((5, 2), 1.0)}).save(path)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(*{"arrays": (np, "savez", kill), "description": (Path, "replace", kill)}[moment])
+        make(features={"main": np.full((5, 2), 2.0)}).save(path)
+    assert (Embeddings.load(path).features["main"] == loaded).all()
+    make(features={"main": np.full((5, 2), 3.0)}).save(path)
+    assert (Embeddings.load(path).features["main"] == 3.0).all()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.json", "a.npz"]
+
+
+def test_a_save_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(WriteError):
+        make().save(tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())

@@ -131,7 +131,14 @@ class Embeddings:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write ``path`` (.npz) and the .json beside it, each whole or not at all; returns the path of the .npz."""
+        """Write ``path`` (.npz) and the .json beside it; returns the path of the .npz.
+
+        Cut off at any moment, what can be loaded is what was there before or what is saved now: the new description waits
+        under a hidden name until the new arrays are there.
+
+        Raises:
+            WriteError: the disk is full, or the place takes no files; what was there before is unchanged.
+        """
         target = _npz_path(path)
         token = uuid.uuid4().hex  # in both files: tells whether they are of one save
         arrays = {_array_name(name): feature for name, feature in self.features.items()}
@@ -155,9 +162,14 @@ class Embeddings:
         def write_arrays(stream: BinaryIO) -> None:
             np.savez(stream, **cast("dict[str, Any]", arrays))
 
-        # cut off between the two, the old .json stays beside the new .npz: their tokens differ, and load says so
-        write_atomically(target, write_arrays)
-        write_atomically(target.with_suffix(".json"), lambda stream: stream.write(text))
+        following = _following(target)
+        write_atomically(following, lambda stream: stream.write(text))
+        try:
+            write_atomically(target, write_arrays)  # from here on the description under the hidden name counts
+        except Exception:
+            following.unlink(missing_ok=True)
+            raise
+        following.replace(target.with_suffix(".json"))
         return target
 
     @classmethod
@@ -169,7 +181,7 @@ class Embeddings:
         """
         source = _npz_path(path)
         arrays = read_arrays(source)
-        description = _read_description(source.with_suffix(".json"))
+        description = _read_description(source, str(arrays.get("token")))
         for name in (*_PER_IMAGE, "features", "token"):
             if name not in arrays and name not in _OPTIONAL:
                 raise DataError(f"{source} is no file of saved embeddings: it has no array {name!r}.")
@@ -260,7 +272,19 @@ def _are_columns(content: object) -> bool:
     return isinstance(content, dict) and all(isinstance(cells, list) for cells in content.values())
 
 
-def _read_description(path: Path) -> dict[str, Any]:
+def _following(path: Path) -> Path:
+    """Where the description of a new .npz waits until that is in its place."""
+    return path.with_name(f".{path.stem}.json.next")
+
+
+def _read_description(source: Path, token: str) -> dict[str, Any]:
+    """The description of an .npz: the .json beside it, or the one that still waits where a save was cut off."""
+    following = _following(source)
+    if following.is_file():
+        description = read_json(following)
+        if description.get("token") == token:
+            return description
+    path = source.with_suffix(".json")
     if not path.is_file():
         raise DataError(f"{path} is missing: saved embeddings are two files, an .npz and a .json.")
     return read_json(path)
