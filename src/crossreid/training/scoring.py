@@ -22,6 +22,7 @@ from crossreid.evaluation import (
     RetrievalProtocol,
     RetrievalResult,
     Scorer,
+    compare_once,
     pairs_table,
     possible_pairs,
     ranked_list,
@@ -114,10 +115,11 @@ def score(
         DataError: there is nothing to score.
     """
     bar = partial(track, enabled=progress and err_console.is_terminal)
+    compared = compare_once(embeddings, scorer, protocols.test)
     results = {}
     for protocol in protocols.test:
         try:
-            results[protocol.key] = protocol(embeddings, scorer, bar)
+            results[protocol.key] = protocol(embeddings, scorer, bar, compared)
         except NotScoredError as error:
             notice(f"Left out, {variant} {protocol.key}: {error}")
         except NothingToScoreError as error:
