@@ -10,11 +10,13 @@ from crossreid.visualization.learning import learning_curves
 from crossreid.visualization.methods import method_figures
 from crossreid.visualization.pictures import picture_grid
 from crossreid.visualization.ranked import ranked_gallery
+from crossreid.visualization.study_chart import StudyPanel, study_chart
 from crossreid.visualization.style import as_png, save
 
 __all__ = [
     "Panel",
     "Point",
+    "StudyPanel",
     "as_png",
     "auxiliary_curve",
     "comparison_chart",
@@ -24,4 +26,5 @@ __all__ = [
     "picture_grid",
     "ranked_gallery",
     "save",
+    "study_chart",
 ]
