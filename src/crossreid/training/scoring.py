@@ -211,7 +211,7 @@ def draw_figures(
         yield "ranked_lists", ranked_gallery(lists, embeddings, data.images(size))
 
     def of_embeddings() -> Iterator[tuple[str, Figure]]:
-        yield "tsne", embedding_map(embeddings, identities=report.tsne_identities)
+        yield "tsne", embedding_map({"test persons": embeddings}, identities=report.tsne_identities)
 
     asked = {"ranked lists": of_lists}
     if embeddings.infrared.any() and not embeddings.infrared.all():
