@@ -240,34 +240,34 @@ class Gallery:
         exclusions = self._exclusions(probes, exclude_camera, exclude_seconds)
         if self._model.transfer:
             return self._search_by_transfer(probes, top_k, condition, exclusions, rerank)
-        candidates = self._candidates(probes, max(top_k, rerank), condition, exclusions)
+        shortlists = self._shortlists(probes, max(top_k, rerank), condition, exclusions)
         lists, scores = [], []
-        for place, found in enumerate(candidates):
-            similarity = found.features["main"] @ probes.features["main"][place]
-            order = _best_first(similarity, found)[: max(top_k, rerank)]
+        for place, (pool, candidates) in enumerate(shortlists):
+            similarity = pool.features["main"][candidates] @ probes.features["main"][place]
+            order = _best_first(similarity, pool, candidates)[: max(top_k, rerank)]
             if rerank:
-                order = _reranked(probes.select(slice(place, place + 1)), found, order, rerank)
+                order = _reranked(probes.select(slice(place, place + 1)), pool, candidates, order, rerank)
             order = order[:top_k]
-            lists.append(found.select(order))
+            lists.append(pool.select(candidates[order]))
             scores.append(similarity[order])
         return Hits(probes, lists, scores)
 
     def _condition(self, text: str) -> Filter:
         return parse_filter(text, self._store.columns())
 
-    def _candidates(
+    def _shortlists(
         self, probes: Embeddings, k: int, condition: Filter | None, exclusions: Sequence[Filter | None]
-    ) -> list[Embeddings]:
-        """Candidates of each query; queries with one condition are asked at once."""
-        found: list[Embeddings | None] = [None] * len(probes)
+    ) -> list[tuple[Embeddings, Array]]:
+        """For each query, entries and the places of its candidates among them; queries with one condition are asked at once."""
+        shortlists: dict[int, tuple[Embeddings, Array]] = {}
         groups: dict[Filter | None, list[int]] = {}
-        for place, exclusion in enumerate(exclusions):
-            groups.setdefault(both(condition, exclusion), []).append(place)
-        for whole, places in groups.items():
-            vectors = probes.features["main"][places]
-            for place, entries in zip(places, self._store.nearest(vectors, k, whole), strict=True):
-                found[place] = entries
-        return [entries for entries in found if entries is not None]
+        for query, exclusion in enumerate(exclusions):
+            groups.setdefault(both(condition, exclusion), []).append(query)
+        for whole, queries in groups.items():
+            found = self._store.nearest(probes.features["main"][queries], k, whole)
+            for query, places in zip(queries, found.places, strict=True):
+                shortlists[query] = (found.pool, places)
+        return [shortlists[query] for query in range(len(probes))]
 
     def _exclusions(
         self, probes: Embeddings, exclude_camera: bool, exclude_seconds: float | None
@@ -317,7 +317,7 @@ class Gallery:
         for row, exclusion in zip(scores, exclusions, strict=True):
             limits = both(condition, exclusion)
             allowed = np.arange(len(whole)) if limits is None else np.flatnonzero(limits.mask(columns))
-            chosen = allowed[_best_first(row[allowed], whole.select(allowed))[:top_k]]
+            chosen = allowed[_best_first(row[allowed], whole, allowed)[:top_k]]
             lists.append(whole.select(chosen))
             kept.append(row[chosen])
         return Hits(probes, lists, kept)
@@ -354,14 +354,15 @@ def _exclusion(camera: Cell, time: Cell, seconds: float | None) -> Filter | None
     return Not(Joined("AND", (same_camera, since, until)))
 
 
-def _best_first(similarity: Array, entries: Embeddings) -> Array:
-    """Places by falling similarity; equal ones by name, so that no store's own order shows."""
-    names = np.array([str(name) for name in entries.columns[ID]])
+def _best_first(similarity: Array, entries: Embeddings, places: Array) -> Array:
+    """The order of some of the entries by falling similarity; equal ones by name, so that no store's own order shows."""
+    ids = entries.columns[ID]
+    names = np.array([str(ids[place]) for place in places.tolist()])
     return np.lexsort((names, -similarity))
 
 
-def _reranked(query: Embeddings, found: Embeddings, order: Array, count: int) -> Array:
-    """The first ``count`` places of an order by k-reciprocal neighbours among them, then the others."""
+def _reranked(query: Embeddings, entries: Embeddings, places: Array, order: Array, count: int) -> Array:
+    """The first ``count`` of an order of some of the entries by k-reciprocal neighbours among them, then the others."""
     first = order[:count]
-    scores = KReciprocal()(query, found.select(first))[0]
+    scores = KReciprocal()(query, entries.select(places[first]))[0]
     return np.concatenate([first[np.argsort(-scores, kind="stable")], order[count:]])

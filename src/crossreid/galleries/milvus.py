@@ -22,6 +22,7 @@ import numpy as np
 from crossreid.errors import ConfigError, CrossReIDError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.candidates import Candidates
 from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.recall import choose_effort
@@ -186,15 +187,16 @@ class MilvusStore(Store):
 
     # ------------------------------------------------------------------ search
 
-    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """See the base."""
         effort = 0 if self._header is None else int(self._header.index.get("effort", 0))
         return self.nearest_with(vectors, k, condition, effort)
 
-    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> list[Embeddings]:
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> Candidates:
         """As :meth:`nearest`, keeping so many candidates of the graph; 0 where there is no graph."""
         parameters = {"ef": max(effort, k)} if effort else {}
-        found: list[Embeddings] = []
+        rows: list[dict[str, Any]] = []
+        counts: list[int] = []
         for start in range(0, len(vectors), _ROWS_AT_ONCE):
             part = vectors[start : start + _ROWS_AT_ONCE].tolist()
             answers = self._ask(
@@ -209,8 +211,10 @@ class MilvusStore(Store):
                 )
             )
             for answer in answers:
-                found.append(self._entries([{**hit["entity"], ID: hit[ID]} for hit in answer]))
-        return found
+                rows += [{**hit["entity"], ID: hit[ID]} for hit in answer]
+                counts.append(len(answer))
+        places = np.split(np.arange(len(rows)), np.cumsum(counts)[:-1])
+        return Candidates(self._entries(rows), places)
 
     # ------------------------------------------------------------------ between entries and rows
 
