@@ -59,7 +59,8 @@ class Nearest:
     def _nearest_of(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines and places (Q, n) of the nearest vectors of a block."""
         similarities, rows = [], []
-        for queries in self._queries.split(_QUERIES_AT_ONCE):
+        for start in range(0, len(self._queries), _QUERIES_AT_ONCE):
+            queries = self._queries[start : start + _QUERIES_AT_ONCE]
             best = (queries @ block.T).topk(min(self._k, len(block)), sorted=False)
             similarities.append(best.values)
             rows.append(best.indices)

@@ -21,6 +21,7 @@ OWN_COLUMNS = (ID, "path", "modality", "pid", "camid")
 """What every gallery knows of an image, besides its vector."""
 RESERVED = (*OWN_COLUMNS, "vector")
 COSINE = "cosine"
+CALIBRATION = "calibration"
 _ROWS_AT_ONCE = 512
 
 
@@ -36,6 +37,8 @@ class Header:
         transfer: the model compares images through a transfer that sees the whole gallery (cm-SSFT).
         metric: how vectors are compared.
         index: partitions, probes and measured recall of an index; empty for exact search.
+        calibration: thresholds and probabilities of the model, as plain values (see
+            :class:`~crossreid.evaluation.calibration.Calibration`); empty where none is kept.
     """
 
     model: str | None
@@ -45,6 +48,7 @@ class Header:
     transfer: bool = False
     metric: str = COSINE
     index: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -56,6 +60,7 @@ class Header:
             TRANSFER: self.transfer,
             "metric": self.metric,
             "index": dict(self.index),
+            CALIBRATION: dict(self.calibration),
         }
 
     @classmethod
@@ -66,7 +71,8 @@ class Header:
             DataError: it is damaged.
         """
         dimension = content.get("dimension")
-        groups = (content.get("preprocessing"), content.get("index"))
+        calibration = content.get(CALIBRATION, {})  # galleries of older versions have none
+        groups = (content.get("preprocessing"), content.get("index"), calibration)
         names = (content.get("model"), content.get("method"))
         right = (
             isinstance(dimension, int) and 0 < dimension < 2**20,
@@ -83,6 +89,7 @@ class Header:
             dimension=content["dimension"],
             transfer=content.get(TRANSFER) is True,
             index=content["index"],
+            calibration=calibration,
         )
 
 
@@ -90,13 +97,14 @@ def header_of(embeddings: Embeddings) -> Header:
     """What embeddings say of themselves."""
     about = embeddings.about
     model, method = about.get("model"), about.get("method")
-    preprocessing = about.get("preprocessing", {})
+    preprocessing, calibration = about.get("preprocessing", {}), about.get(CALIBRATION, {})
     return Header(
         model=model if isinstance(model, str) else None,
         method=method if isinstance(method, str) else None,
         preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
         dimension=embeddings.features["main"].shape[1],
         transfer=about.get(TRANSFER) is True,
+        calibration=calibration if isinstance(calibration, dict) else {},
     )
 
 

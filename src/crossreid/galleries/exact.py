@@ -14,10 +14,20 @@ from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
 from crossreid.galleries.candidates import Candidates, Nearest
-from crossreid.galleries.entries import ID, Header, concatenated, entries_of, filterable, header_of, type_of
+from crossreid.galleries.entries import (
+    CALIBRATION,
+    ID,
+    Header,
+    concatenated,
+    entries_of,
+    filterable,
+    header_of,
+    type_of,
+)
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.store import Store
 from crossreid.galleries.writer import one_writer
+
 
 class MemoryStore(Store):
     """All entries in one matrix.
@@ -106,6 +116,11 @@ class MemoryStore(Store):
             raise DataError("The gallery is empty: add images first.")
         notice("A gallery in memory is searched exactly: there is no index to build.")
         return replace(header, index={})
+
+    def describe(self, header: Header) -> None:
+        """See the base."""
+        if self._entries is not None:
+            self._keep(replace(self._entries, about={**self._entries.about, CALIBRATION: dict(header.calibration)}))
 
     def whole(self) -> Embeddings | None:
         """See the base."""

@@ -134,7 +134,7 @@ class LanceStore(Store):
         """See the base; the table's new version is there when all entries are."""
         check_folder(self.folder, "gallery")
         if self._header is None:
-            self._describe(header)
+            self.describe(header)
         content = self._arrow(entries)
         table = self._table()
         if table is None:
@@ -159,7 +159,7 @@ class LanceStore(Store):
         count = self.count()
         if count <= EXACT:
             notice(f"{count} images are compared one by one in some milliseconds: no index is needed up to {EXACT}.")
-            self._describe(replace(self._header, index={}))
+            self.describe(replace(self._header, index={}))
             return self._header
         from lancedb.index import IvfRq  # noqa: PLC0415 - extra `search`
 
@@ -168,9 +168,9 @@ class LanceStore(Store):
         config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=sample)
         self._write(lambda: table.create_index(_VECTOR, config=config))
         self._opened = None
-        self._describe(replace(self._header, index={"partitions": partitions, "images": count}))
+        self.describe(replace(self._header, index={"partitions": partitions, "images": count}))
         index = choose_probes(self, partitions)  # and how many candidates
-        self._describe(replace(self._header, index={**self._header.index, **index}))
+        self.describe(replace(self._header, index={**self._header.index, **index}))
         return self._header
 
     # ------------------------------------------------------------------ search
@@ -183,9 +183,7 @@ class LanceStore(Store):
             return self._by_products(vectors, k, condition)
         return self.nearest_with(vectors, k, condition, probes, int(index.get("refine", 1)))
 
-    def nearest_with(
-        self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int
-    ) -> Candidates:
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int) -> Candidates:
         """As :meth:`nearest`, looking at so many partitions of the index, 0 for all entries one by one.
 
         Args:
@@ -313,7 +311,8 @@ class LanceStore(Store):
             self._opened = self._read(lambda: self._database().open_table(_TABLE))
         return self._opened
 
-    def _describe(self, header: Header) -> None:
+    def describe(self, header: Header) -> None:
+        """See the base."""
         write_json(self.folder / HEADER, header.plain())
         self._header = header
 

@@ -185,6 +185,10 @@ class MilvusStore(Store):
         self._write_about(replace(self._header, index=index), self._kinds)
         return self._header
 
+    def describe(self, header: Header) -> None:
+        """See the base."""
+        self._write_about(header, self._kinds)
+
     # ------------------------------------------------------------------ search
 
     def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
@@ -285,7 +289,10 @@ class MilvusStore(Store):
         columns = {name: _word(kind) for name, kind in kinds.items()}
         content = json.dumps({**header.plain(), "columns": columns})
         if len(content.encode()) > _LONGEST_ABOUT:
-            raise DataError(f"The gallery '{self.address}' has too many columns.")
+            raise DataError(
+                f"The gallery '{self.address}' has too many columns, or its calibration too many cameras: the server takes "
+                f"{_LONGEST_ABOUT} bytes of description."
+            )
         row = {ID: "gallery", "content": content, _VECTOR: [1.0, 0.0]}
         self._ask(lambda: self._client.upsert(self._about, [row]))
         self._header, self._kinds = header, dict(kinds)

@@ -70,6 +70,10 @@ class Store(ABC):
     def build(self) -> Header:
         """Make an index that fits the size and spread of the gallery; exact search where that is fast enough."""
 
+    @abstractmethod
+    def describe(self, header: Header) -> None:
+        """Keep another description of the entries that are there."""
+
     def whole(self) -> Embeddings | None:
         """All entries at once with every feature, for comparisons that need them; None where the store keeps vectors alone."""
         return None
