@@ -25,7 +25,8 @@ FLOORS = (
     ("methods",),
     ("runs",),
     ("training",),
-    ("studies", "extraction"),
+    ("extraction",),
+    ("studies",),
     ("galleries",),
     ("experiment",),
     ("launch",),
@@ -41,6 +42,7 @@ FLOORS = (
         "extract",
         "index",
         "search",
+        "calibrate",
         "completion",
         "__main__",
     ),
@@ -198,6 +200,7 @@ def test_scripts_and_versions_agree() -> None:
         "extract",
         "index",
         "search",
+        "calibrate",
         "completion",
     )
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}

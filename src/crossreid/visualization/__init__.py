@@ -4,6 +4,7 @@ Needs the extra ``viz`` (matplotlib, scikit-learn).
 """
 
 from crossreid.visualization.auxiliary_curve import auxiliary_curve
+from crossreid.visualization.calibration_curves import calibration_figures
 from crossreid.visualization.comparison_chart import Panel, Point, comparison_chart
 from crossreid.visualization.embedding_map import embedding_map
 from crossreid.visualization.learning import learning_curves
@@ -19,6 +20,7 @@ __all__ = [
     "StudyPanel",
     "as_png",
     "auxiliary_curve",
+    "calibration_figures",
     "comparison_chart",
     "embedding_map",
     "learning_curves",
