@@ -26,7 +26,7 @@ FLOORS = (
     ("runs",),
     ("training",),
     ("studies", "extraction"),
-    ("galleries",),
+    ("galleries", "exporting"),
     ("experiment",),
     ("launch",),
     ("optimiser",),
@@ -41,6 +41,7 @@ FLOORS = (
         "extract",
         "index",
         "search",
+        "export",
         "completion",
         "__main__",
     ),
@@ -198,6 +199,7 @@ def test_scripts_and_versions_agree() -> None:
         "extract",
         "index",
         "search",
+        "export",
         "completion",
     )
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}

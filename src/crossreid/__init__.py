@@ -12,6 +12,7 @@ from crossreid.version import __version__
 
 if TYPE_CHECKING:
     from crossreid.experiment import Experiment, FinishedRun, load, score
+    from crossreid.exporting.exporter import export_model
     from crossreid.extraction.extractor import Extractor
     from crossreid.galleries.gallery import Gallery
     from crossreid.memory import keep_memory
@@ -22,6 +23,7 @@ _PLACES = {
     "Extractor": "crossreid.extraction.extractor",
     "FinishedRun": "crossreid.experiment",
     "Gallery": "crossreid.galleries.gallery",
+    "export_model": "crossreid.exporting.exporter",
     "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
@@ -35,6 +37,7 @@ __all__ = [
     "Gallery",
     "RunResults",
     "__version__",
+    "export_model",
     "keep_memory",
     "load",
     "score",

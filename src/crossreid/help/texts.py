@@ -200,5 +200,19 @@ TEXTS = {
         },
         page="search.md",
     ),
+    "export": CommandText(
+        summary="a trained model as ONNX files or programs of torch",
+        purpose="Writes what a model does with images at test time, from uint8 pixels to embeddings, as a program for each "
+        "modality, once it gives what PyTorch gives. crossreid.extract, index and search take the folder in the place of a "
+        "checkpoint; ONNX files need no torch.",
+        choices=(),
+        keys=("checkpoint", "output", "format", "grey_range"),
+        examples={
+            "checkpoint=RUN output=street.onnx": "ONNX files, for ONNX Runtime anywhere",
+            "checkpoint=RUN output=street.pt2 format=torch": "programs of torch.export",
+            "checkpoint=RUN/best.ckpt output=best.onnx": "the weights that validation chose",
+        },
+        page="export.md",
+    ),
 }
 """Command -> its words."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.galleries import IndexConfig, SearchConfig
@@ -220,5 +221,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "extract": ExtractConfig,
     "index": IndexConfig,
     "search": SearchConfig,
+    "export": ExportConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""
