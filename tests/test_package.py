@@ -27,6 +27,7 @@ FLOORS = (
     ("training",),
     ("studies", "extraction"),
     ("galleries", "exporting"),
+    ("web",),
     ("experiment",),
     ("launch",),
     ("optimiser",),
@@ -42,6 +43,8 @@ FLOORS = (
         "index",
         "search",
         "export",
+        "serve",
+        "demo",
         "completion",
         "__main__",
     ),
@@ -200,6 +203,8 @@ def test_scripts_and_versions_agree() -> None:
         "index",
         "search",
         "export",
+        "serve",
+        "demo",
         "completion",
     )
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}

@@ -63,6 +63,12 @@ def onnx_folder(checkpoint: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def hog(tmp_path_factory, people_root: Path, shared_folder: Path) -> Path:
+    """HOG is traced in a moment: for tests of what is around a program."""
+    return lively_checkpoint("hog", tmp_path_factory.mktemp("hog"), people_root, shared_folder)
+
+
+@pytest.fixture(scope="module")
 def torch_folder(checkpoint: Path) -> Path:
     return crossreid.export_model(checkpoint, checkpoint.parent / "aligngan.pt2", "torch")
 
@@ -125,11 +131,10 @@ def test_averages_of_each_modality_are_part_of_its_program(
     check_parity(path, folder, trust=True)
 
 
-def test_a_path_that_both_modalities_take_is_one_file(tmp_path: Path, people_root: Path, shared_folder: Path) -> None:
-    path = lively_checkpoint("onestream", tmp_path, people_root, shared_folder)
-    folder = crossreid.export_model(path, tmp_path / "out", "torch")
+def test_a_path_that_both_modalities_take_is_one_file(hog: Path, tmp_path: Path) -> None:
+    folder = crossreid.export_model(hog, tmp_path / "out", "torch")
     assert {file.name for file in folder.iterdir()} == {"both.pt2", "model.json"}
-    check_parity(path, folder, trust=True)
+    check_parity(hog, folder, trust=True)
 
 
 def test_the_sidecar_says_what_somebody_else_needs(checkpoint: Path, onnx_folder: Path) -> None:
@@ -193,7 +198,7 @@ def test_a_method_whose_similarities_depend_on_the_gallery_says_why_not(write_ch
 
 
 def test_a_program_that_differs_is_not_put_in_its_place(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "before").write_text("kept")
@@ -201,12 +206,12 @@ def test_a_program_that_differs_is_not_put_in_its_place(
     for wrong in (lambda p: np.zeros((len(p), 64)), lambda p: np.full((len(p), 64), np.nan), lambda p: np.zeros(3)):
         monkeypatch.setattr(exporter, "torch_program", lambda path, wrong=wrong: wrong)
         with pytest.raises(ParityError, match="nothing was written"):
-            crossreid.export_model(checkpoint, tmp_path / "out", "torch")
+            crossreid.export_model(hog, tmp_path / "out", "torch")
         assert files_in(tmp_path) == before
     monkeypatch.undo()
     monkeypatch.setattr(exporter, "largest_difference", lambda *_: 0.0)
     with disk_of(20_000), pytest.raises(WriteError, match="free some space"):
-        crossreid.export_model(checkpoint, tmp_path / "out", "torch")
+        crossreid.export_model(hog, tmp_path / "out", "torch")
     assert files_in(tmp_path) == before
 
 
@@ -257,15 +262,15 @@ def test_damaged_exports_are_one_sentence(onnx_folder: Path, torch_folder: Path,
         Extractor(onnx_folder, "tpu")
 
 
-def test_the_command_exports_and_replaces_only_its_own(run_here, checkpoint: Path, tmp_path: Path) -> None:
-    words = [f"checkpoint={checkpoint}", "output=street", "format=torch"]
+def test_the_command_exports_and_replaces_only_its_own(run_here, hog: Path, tmp_path: Path) -> None:
+    words = [f"checkpoint={hog}", "output=street", "format=torch"]
     done = run_here("export", *words)
     assert done.code == 0, done.output
     assert "of PyTorch" in done.output
     assert "drawn by crossreid" in done.output
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    other = run_here("export", f"checkpoint={checkpoint}", "output=mine", "format=torch")
+    other = run_here("export", f"checkpoint={hog}", "output=mine", "format=torch")
     assert other.code == 1
     assert "nothing says that crossreid.export wrote it" in other.output
     assert (tmp_path / "mine" / "thesis.txt").is_file()

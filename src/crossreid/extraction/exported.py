@@ -179,8 +179,9 @@ def onnx_program(path: Path, device: str = "cpu") -> Program:
     import onnxruntime  # noqa: PLC0415 - extra `export`
 
     onnxruntime.set_default_logger_severity(3)  # of what it prints, errors
+    providers = _providers(device)
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=_providers(device))
+        session = onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # a damaged file makes it raise many things
         raise CheckpointError(f"'{path}' cannot be run ({' '.join(str(error).split())[:200]}).") from error
     return lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0]
