@@ -33,6 +33,7 @@ from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
+from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.kernels import use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
@@ -42,7 +43,6 @@ from crossreid.training.resuming import check_resumable
 from crossreid.training.scoring import (
     check_matches,
     check_scorable,
-    draw_figures,
     embed_dataset,
     score,
     score_all,
@@ -320,15 +320,16 @@ class Session:
         log_scores(trainer, own, self.module.iteration)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
-        figures = draw_figures(
-            self.run.figures,
+        source = FigureSource(
             self.module,
             self.data,
             embeddings,
             self.protocols.test[0],
             scorers_of(self.module, self.config.protocol, trainer.strategy.root_device)[""],
-            self.config.report,
+            self.run.path / "history.csv",
+            persons=self.config.report.tsne_identities,
         )
+        figures = draw_figures(self.run.figures, source)
         wandb_logger = wandb_of(trainer)
         if wandb_logger is None:
             return
