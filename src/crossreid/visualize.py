@@ -39,13 +39,13 @@ def visualize(composed: Composed) -> float:
     outputs = check_outputs("visualize", config, {}, inputs, folders={"output": folder})
     run = restore(path, config.data, config.protocol, config.trainer)
     known = figures_of(run.module)
-    if "list" in config.figures:
+    wanted = config.figures or list(known)
+    if "list" in wanted:
         console.print(_table(run.name, known))
         return 0.0
-    missing = [name for name in config.figures if name not in known]
-    wanted = [name for name in config.figures if name in known]
-    if not wanted:
-        raise ConfigError(f"{run.module.config.name} has no figure {missing[0]}: choose from {', '.join(known)}.")
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"{run.module.config.name} has no figure {name}: choose from {', '.join(known)}.")
     embeddings = embed_dataset(run.trainer, run.module, run.data)
     if not run.trainer.is_global_zero:
         return 0.0

@@ -103,9 +103,9 @@ class VisualizeConfig(ScoringConfig):
     """Everything ``crossreid.visualize`` is told."""
 
     checkpoint: str = setting(REQUIRED, "a run folder, or a checkpoint of crossreid.train")
-    figures: list[str] = setting(
-        list(FIGURE_NAMES),
-        "which figures; a method that has no such figure leaves it out",
+    figures: list[str] | None = setting(
+        None,
+        "which figures; list: say which the method has; null: all that it has",
         choices=(*FIGURE_NAMES, "list"),
         filled=True,
         distinct=True,
