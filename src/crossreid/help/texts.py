@@ -116,7 +116,7 @@ TEXTS = {
     "visualize": CommandText(
         summary="draw figures of a trained model: ranked lists, maps, histograms",
         purpose="Draws what a checkpoint does with a dataset as PNGs: what it finds, what it makes of images, where two images "
-        "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what the method has. "
+        "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what there is. "
         "One's own images with known persons are a dataset too: data=folder.",
         choices=("data", "protocol", "trainer"),
         keys=("checkpoint", "figures", "queries", "count", "persons", "training", "output", "data.root"),
