@@ -41,9 +41,9 @@ _TOGETHER = 8
 _AT_ONCE = 16_384
 """Entries that are read at once."""
 _REMOVED_AT_ONCE = 1000
-_IN_PARTITION = 250
+_IN_PARTITION = 200
 """Entries of a partition, about: small ones hold few persons, so that few are looked at."""
-_MOST_PARTITIONS = 2000
+_MOST_PARTITIONS = 4000
 """Their centres are compared with every entry while the index is built."""
 _TRAINED_ON = 256_000
 """Entries that all centres are learned from, at most 256 for each."""
