@@ -39,12 +39,10 @@ def divide_persons(
 
 
 def _sizes(count: int, shares: Sequence[float]) -> list[int]:
-    """Whole numbers in these proportions that sum to ``count``; at least one for each share, the smallest shares first."""
-    sizes = [int(count * share + 1e-9) for share in shares]
-    for place in sorted(range(len(shares)), key=lambda place: shares[place]):
-        if shares[place] > 0 and sizes[place] == 0 and sum(sizes) < count:
-            sizes[place] = 1
-    while sum(sizes) < count:  # the rest to those that lack most of their share
+    """Whole numbers in these proportions that sum to ``count``, at least one for each share where there are enough."""
+    filled = [int(share > 0) for share in shares]
+    sizes = filled if sum(filled) <= count else [0] * len(shares)
+    while sum(sizes) < count:  # the next to the part that lacks most of its share
         lacking = [count * share - size for share, size in zip(shares, sizes, strict=True)]
         sizes[lacking.index(max(lacking))] += 1
     return sizes
