@@ -6,6 +6,7 @@ Up to :data:`EXACT` images are compared one by one. An index beyond that is an i
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -299,6 +300,7 @@ class LanceStore(Store):
     # ------------------------------------------------------------------ the folder
 
     def _database(self) -> Any:
+        os.environ.setdefault("LANCEDB_LOG", "error")  # building an index warns some hundred times of a full queue
         import lancedb  # noqa: PLC0415 - extra `search`
 
         return lancedb.connect(self.folder)
