@@ -149,6 +149,11 @@ class TrainConfig(Settings):
     resume: str | None = setting(
         None, "a run folder or checkpoint to go on from; auto: the newest run with these settings"
     )
+    init: str | None = setting(
+        None,
+        "a run folder or checkpoint of the same method and network whose weights this training starts from; heads for persons "
+        "are new",
+    )
     run_dir: str | None = setting(None, "folder of the run; null: a new one, OUTPUT_ROOT/NAME/DATE_TIME_seedN")
     output_root: str = setting("outputs", "folder of run folders")
     overwrite: bool = setting(False, "replace a run that is already in run_dir")
@@ -240,6 +245,8 @@ NOT_PART_OF_A_RUN = (
     "protocol",
 )
 """Settings that do not change what a run computes."""
+LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
+"""Settings that the dataset may decide."""
 NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
 """Likewise, of the trainer."""
 
@@ -281,13 +288,16 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     identity["trainer"] = without(kept["trainer"], NOT_PART_OF_TRAINER)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
+    for part, name in ((identity, "init"), (identity["data"], "divide"), (identity["data"], "divide_seed")):
+        if not part.get(name):  # as in runs that were there before the setting
+            part.pop(name, None)
     return identity
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Keys in which two runs' identities differ, each with both values; none where they are one run.
 
-    A number of iterations that one of them leaves to its dataset is no difference.
+    A number of iterations, or a division of persons, that one of them leaves to its dataset is no difference.
     """
     values_here = _flat(one)
     values_there = _flat(other)
@@ -295,7 +305,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     for key in sorted({*values_here, *values_there}):
         here = values_here.get(key)
         there = values_there.get(key)
-        unknown = key == "model.iterations_per_epoch" and None in (here, there)
+        unknown = key in LEFT_TO_DATASET and None in (here, there)
         if here != there and not unknown:
             sentences.append(f"{key} is {there} there and {here} here")
     return sentences

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 
 from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.data.datasets.sources import open_source
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
@@ -27,6 +28,7 @@ from crossreid.runs.folder import (
     first_three,
     start_run,
     tell_ranks,
+    write_json,
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
@@ -34,6 +36,7 @@ from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.figures import FigureSource, draw_figures
+from crossreid.training.initial import InitialWeights, start_from
 from crossreid.training.kernels import use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
@@ -51,6 +54,9 @@ from crossreid.training.scoring import (
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
 
+PERSONS = "persons.json"
+"""Who is trained on, calibrated on and tested on, where a run divided a folder's persons: by split, identity -> an image."""
+
 
 @dataclass
 class Session:
@@ -67,6 +73,7 @@ class Session:
     interruption: Interruption = field(default_factory=Interruption)
     doing: str = field(default="reading the data", init=False)
     began: bool = field(default=False, init=False)
+    initial: InitialWeights | None = field(default=None, init=False)
 
     def complete(self) -> RunResults:
         """Read, train, score, show, keep.
@@ -80,6 +87,7 @@ class Session:
         self.interruption.check()
         if main_process():
             start_run(self.run, self.config.to_plain(), overwrite=self.config.overwrite)
+            self._note_persons()
             tell_ranks(self.run)
         self.began = True
         trainer = self._make_trainer(resumed_at)
@@ -108,6 +116,22 @@ class Session:
             finish_run(self.run, self.config.to_plain(), training_seconds=seconds, machine=place)
             self._say_where()
         return results
+
+    def _note_persons(self) -> None:
+        """What else a run keeps of its beginning: where its weights come from, and how a folder's persons were divided."""
+        if self.initial is not None:
+            self.run.note(init=self.initial.facts())
+        if getattr(self.config.data, "divide", None) is None:
+            return
+        dataset = self.data.dataset
+        persons: dict[str, dict[str, str]] = {}
+        for split in dataset.splits:
+            persons[split] = {}
+            for row in dataset.rows(split).tolist():
+                record = dataset.records[row]
+                persons[split].setdefault(str(record.pid), str(record.path.relative_to(dataset.root)))
+        content = {"folder": str(dataset.root), "persons": persons}
+        write_json(self.run.path / PERSONS, content)
 
     def farewell(self, stop: Stopped) -> str:
         """What to say of a run that was stopped: how far it came, what there is of it, how to go on."""
@@ -144,6 +168,7 @@ class Session:
         """The dataset, the method, the protocols; refuses what cannot be before anything is written."""
         config = self.config
         validating = config.selection.name == "validation"
+        self.config = config = replace(config, data=open_source(config.data).for_training())
         self.data = ReIDDataModule.for_method(
             config.data, config.model, seed=config.seed, validating=validating, progress=config.trainer.progress
         )
@@ -164,7 +189,12 @@ class Session:
             progress=config.trainer.progress,
             check=self.interruption.check,
         )
-        for sentence in self.module.load_pretrained(people):
+        if config.init is not None:
+            self.initial = start_from(self.module, config.init)
+            sentences = self.initial.sentences()
+        else:
+            sentences = self.module.load_pretrained(people)
+        for sentence in sentences:
             notice(f"Initial weights: {sentence}")
         scored = Scored.of(config.data, config.data, self.data.dataset)
         self.protocols = build_protocols(config.protocol, scored)
