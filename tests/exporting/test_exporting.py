@@ -20,7 +20,7 @@ from crossreid.extraction import Extractor
 from crossreid.extraction.exported import file_digest
 from crossreid.galleries import Gallery
 from crossreid.settings.registry import method_names
-from support import ROOT, disk_of, files_in
+from support import ROOT, disk_of, files_in, lively_checkpoint
 
 pytest.importorskip("onnxruntime", reason="ONNX files need the extra `export`")
 
@@ -33,28 +33,6 @@ QUICK = ("lba",)
 def checkpoint(tmp_path_factory, people_root: Path, shared_folder: Path) -> Path:
     """AlignGAN with lively batch norms: fresh ones would hide which averages a program took."""
     return lively_checkpoint("aligngan", tmp_path_factory.mktemp("aligngan"), people_root, shared_folder)
-
-
-def lively_checkpoint(model: str, folder: Path, people_root: Path, shared_folder: Path, *settings: str) -> Path:
-    from crossreid.settings.compose import compose, run_config
-    from crossreid.training.loading import make_method
-
-    places = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
-    config = run_config(compose("train", [f"model={model}", "scale=smoke", *places, *settings]))
-    if getattr(config.model, "iterations_per_epoch", 1) is None:
-        config.model.iterations_per_epoch = 2
-    module = make_method(config.model, 12, 0)
-    generator = torch.Generator().manual_seed(1)
-    for name, buffer in module.named_buffers():
-        if name.endswith(("_mean", "_var")):
-            buffer.copy_(torch.rand(buffer.shape, generator=generator) * 0.2 + ("var" in name) * 0.8)
-    saved: dict = {"state_dict": module.state_dict(), "optimizer_states": [], "loops": {}}
-    module.on_save_checkpoint(saved)
-    saved["crossreid"]["phase"] = next(iter(config.model.active_phases()), "")
-    saved["crossreid"]["config"] = config.to_plain()
-    path = folder / f"{model}.ckpt"
-    torch.save(saved, path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from crossreid.errors import CrossReIDError, DataError
@@ -122,6 +123,10 @@ def make_application(
     @app.exception_handler(RequestValidationError)
     def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"error": _sentence(error)}, 422)
+
+    @app.exception_handler(HTTPException)
+    def say(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": f"{error.detail}."}, error.status_code)
 
     @app.exception_handler(CrossReIDError)
     def explain(_: Request, error: CrossReIDError) -> JSONResponse:
