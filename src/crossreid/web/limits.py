@@ -6,6 +6,7 @@ A request that is refused costs no more than its headers: the body of one that w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Collection
 from typing import Any
@@ -130,10 +131,8 @@ class Limits:
                 message["headers"] = [*message["headers"], *_protection(own)]
             await send(message)
 
-        try:
+        with contextlib.suppress(RefusedBodyError):
             await self.app(scope, limited_receive, protected_send)
-        except RefusedBodyError:
-            pass
         if refusal is not None:
             await _answer(send, *refusal)
 
