@@ -19,7 +19,7 @@ from crossreid.evaluation.modality_pairs import (
     possible_pairs,
     reported_pairs,
 )
-from crossreid.evaluation.protocol import RetrievalProtocol, similarities
+from crossreid.evaluation.protocol import RetrievalProtocol, compare_once
 from crossreid.evaluation.ranked import RankedLists, ranked_list
 from crossreid.evaluation.regdb import REGDB_DIRECTIONS, RegDBProtocol, average_splits, score_regdb
 from crossreid.evaluation.removal import NothingRemoved, Removal, SameImage, SameLocation, SamePersonSameCamera
@@ -68,6 +68,7 @@ __all__ = [
     "average_splits",
     "chance",
     "cmc",
+    "compare_once",
     "intra_class_cosine_similarity",
     "load_foreign",
     "modality_pairs",

@@ -200,6 +200,33 @@ TEXTS = {
         },
         page="search.md",
     ),
+    "calibrate": CommandText(
+        summary="from which similarity on two images count as one person",
+        purpose="Learns thresholds at chosen rates of false matches and probabilities of a match from persons whose identities "
+        "are known and who were not trained on, writes them beside the run, and keeps them in a gallery where asked for. "
+        "Search then marks what matches.",
+        choices=("data", "trainer"),
+        keys=(
+            "checkpoint",
+            "embeddings",
+            "images",
+            "pairs",
+            "rates",
+            "split",
+            "same_camera",
+            "probability",
+            "prior",
+            "gallery",
+            "output",
+            "figure",
+        ),
+        examples={
+            "checkpoint=RUN": "on the run's calibration or validation persons",
+            "checkpoint=RUN images=people.csv gallery=street.gallery": "on a manifest with a column person, for a gallery",
+            "checkpoint=RUN pairs=pairs.csv modality=auto rates=[0.01]": "on labelled pairs, at one false match in a hundred",
+        },
+        page="search.md",
+    ),
     "export": CommandText(
         summary="a trained model as ONNX files or programs of torch",
         purpose="Writes what a model does with images at test time, from uint8 pixels to embeddings, as a program for each "

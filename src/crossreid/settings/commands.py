@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.calibration import CalibrateConfig
 from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
@@ -222,6 +223,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "extract": ExtractConfig,
     "index": IndexConfig,
     "search": SearchConfig,
+    "calibrate": CalibrateConfig,
     "export": ExportConfig,
     "serve": ServeConfig,
     "demo": DemoConfig,
