@@ -18,7 +18,6 @@ from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.records import MODALITIES
 from crossreid.data.transforms import to_float
-from crossreid.errors import ConfigError, DataError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import Embeddings, RetrievalProtocol, Scorer, ranked_list
 from crossreid.evaluation.camera_pairs import camera_pairs

@@ -71,6 +71,10 @@ class FoundImage(BaseModel):
 
     rank: int = Field(description="from 1")
     score: float = Field(description="cosine similarity in [-1, 1], or the method's own")
+    match: bool | None = Field(
+        None, description="it shows the query's person, by the model's calibration; null without one"
+    )
+    probability: float | None = Field(None, description="that it does, likewise")
     modality: str
     picture: str = Field(description="its token: GET /pictures/TOKEN is the picture")
     columns: dict[str, str | float | None] = Field(description="what the gallery knows of it, such as camera and time")
@@ -89,6 +93,7 @@ class SearchAnswer(BaseModel):
     """The images most like the query, most alike first."""
 
     query: QueryDescription
+    nobody: bool | None = Field(None, description="no image matches, by the model's calibration; null without one")
     hits: list[FoundImage]
 
 
