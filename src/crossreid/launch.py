@@ -7,6 +7,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -30,6 +32,16 @@ from crossreid.settings.store import choices_of, packaged_conf, register
 
 _UNTOLD = ("sweep=", "data.root=", "data.cache=")
 """Words of a multirun that do not tell its jobs apart."""
+
+
+class CallableCommand(ModuleType):
+    """A command's module whose name is a function of the front door too, which importing the module must not take away."""
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the function: ``crossreid.export(...)`` is that of :mod:`crossreid.exporting`."""
+        front_door: Any = import_module("crossreid")
+        function = front_door.__getattr__(self.__name__.rpartition(".")[2])
+        return function(*arguments, **settings)
 
 
 def run_command(config_name: str, task: Callable[[Composed], float | None]) -> None:
