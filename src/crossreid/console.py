@@ -127,10 +127,31 @@ def complain(message: str) -> None:
     err_console.print(f"Error: {message}", style="red")
 
 
+class CommandEnded(SystemExit):
+    """A command ends with exit code 1, a whole multirun too, and has said why.
+
+    Attributes:
+        message: what it said.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(1)
+        self.message = message
+
+
 def stop(message: str) -> NoReturn:
     """Say one sentence and end the command, a whole multirun too, with exit code 1."""
     complain(message)
-    sys.exit(1)
+    raise CommandEnded(message)
+
+
+def show_page(text: str) -> None:
+    """Print what a person may read a part of: where the reader has gone (``| head``), the rest is nobody's."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes it once more at its end
 
 
 _CHATTY = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")

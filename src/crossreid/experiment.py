@@ -133,6 +133,10 @@ class Experiment:
     def check(self) -> None:
         """Raise :class:`ConfigError` for what this machine or the method cannot do, before anything expensive."""
         config = self.config
+        if config.jobs > 1:
+            raise ConfigError(
+                f"jobs={config.jobs} is of a multirun, and this is one run: add -m or sweep=..., or leave it out."
+            )
         check_devices(config.trainer)
         check_figures(config.report.figures, "report.figures")
         check_wandb(config.logger)

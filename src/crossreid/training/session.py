@@ -30,6 +30,7 @@ from crossreid.runs.folder import (
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
+from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
@@ -75,6 +76,7 @@ class Session:
             CrossReIDError: in one sentence, what went wrong.
             Stopped: a person or the system asked to stop; :meth:`farewell` says what there is.
         """
+        tell(self.doing)
         self._prepare()
         resumed_at = self._check_checkpoint()
         self.interruption.check()
@@ -137,6 +139,7 @@ class Session:
         """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
         self.interruption.check()
         self.doing = doing
+        tell(doing)
 
     # ------------------------------------------------------------------ before training
 
