@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from crossreid.launch import _keeps_memory
+from crossreid.multirun.task import _keeps_memory
 
 FAULTS = """
 import resource, sys

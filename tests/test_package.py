@@ -14,7 +14,7 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "invocation", "memory", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "machine", "memory", "randomness", "stages", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
     ("help",),
@@ -28,6 +28,7 @@ FLOORS = (
     ("studies", "extraction"),
     ("galleries",),
     ("experiment",),
+    ("multirun",),
     ("launch",),
     ("optimiser",),
     (

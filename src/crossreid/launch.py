@@ -18,7 +18,7 @@ from crossreid.help.page import asks_for_help, help_page
 from crossreid.interruption import Interruption, Stopped, exit_code, interruptible, name_of
 from crossreid.invocation import forget_command, note_command
 from crossreid.multirun.task import CommandTask
-from crossreid.settings.compose import Composed, known_keys, plugins_in, refuse_untold_choices
+from crossreid.settings.compose import VERSION_BASE, Composed, known_keys, plugins_in, refuse_untold_choices
 from crossreid.settings.overrides import with_paths_quoted
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain
@@ -61,7 +61,7 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
         refuse_untold_choices(_plain_words(sys.argv[1:]))
     except CrossReIDError as error:
         stop(str(error))
-    start: Any = hydra.main(version_base="1.3", config_path=str(packaged_conf()), config_name=config_name)(job)
+    start: Any = hydra.main(version_base=VERSION_BASE, config_path=str(packaged_conf()), config_name=config_name)(job)
     try:
         start()
     except (HydraException, OmegaConfBaseException) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rich.text import Text
 
 from crossreid.console import console, err_console, make_console, notice
 from crossreid.escaping import one_line
-from crossreid.multirun.jobs import FAILED, KEPT, Job, JobEnd, JobScores
+from crossreid.multirun.jobs import FAILED, FINISHED, Job, JobEnd, JobScores
 from crossreid.multirun.task import telling
 from crossreid.stages import Stage
 
@@ -95,7 +96,7 @@ class Frame:
         if self._display is not None:
             return
         if not self.live and console.is_terminal:
-            console.print(self.table())
+            console.print(table_text(self.table()))
         notice(f"Job {self._ordinal(job.number)} {self._in_a_line(job.number)}{self._outlook()}")
 
     def close(self) -> None:
@@ -106,7 +107,7 @@ class Frame:
         if self._display is not None:
             self._display.stop()
             self._display = None
-        console.print(self.table())
+        console.print(table_text(self.table()))
 
     # ------------------------------------------------------------------ what is shown
 
@@ -189,15 +190,17 @@ class Frame:
         return f"{text})"
 
     def _seconds_left(self) -> float | None:
-        """By what was done since the start; None before there is anything to go by. Runs that were kept cost nothing."""
-        kept = sum(end.status == KEPT for end in self.ends.values())
-        done = float(len(self.ends) - kept)
-        for stage in self._stages.values():
-            done += _SHARE_OF_TRAINING * stage.fraction
+        """By what was done since the start; None before there is anything to go by.
+
+        Jobs that were kept or failed say nothing of the others.
+        """
+        finished = sum(end.status == FINISHED for end in self.ends.values())
+        quick = len(self.ends) - finished
+        done = finished + sum(_SHARE_OF_TRAINING * stage.fraction for stage in self._stages.values())
         if done < 0.1:
             return None
         elapsed = time.monotonic() - self._started
-        return elapsed * (self.total - kept - done) / done
+        return elapsed * (self.total - quick - done) / done
 
     # ------------------------------------------------------------------ on a terminal
 
@@ -219,6 +222,13 @@ class Frame:
         shown = sorted({*ended, *stages})
         line = f"{len(stages)} of {self.total} running{self._outlook()}"
         return Group(self.table(shown), Text(line))
+
+
+def table_text(table: Table) -> str:
+    """A table as plain text of at most 100 columns, whatever the width of the terminal: long cells have several lines."""
+    text = StringIO()
+    make_console(file=text, width=WIDTH, soft_wrap=False).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
 def what_differs(told: Mapping[int, Sequence[str]]) -> dict[int, str]:

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from hydra import version
 from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
 from omegaconf import DictConfig
@@ -23,7 +24,7 @@ from crossreid.interruption import Stopped, exit_code, interruptible, name_of
 from crossreid.multirun.jobs import FAILED, FINISHED, KEPT, STOPPED, JobEnd, scores_in, written_at
 from crossreid.multirun.processes import settle_in
 from crossreid.multirun.task import CommandTask
-from crossreid.settings.compose import hydra_context
+from crossreid.settings.compose import VERSION_BASE, hydra_context
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.store import register
 from crossreid.stages import Stage, watched_by
@@ -68,6 +69,7 @@ class Work:
         begun = time.time()
         use_plugins(self.plugins)
         register()
+        version.setbase(VERSION_BASE)
         setup_globals()
         config: DictConfig = pickle.loads(self.settings)
         JobRuntime.instance().set("name", config.hydra.job.name)

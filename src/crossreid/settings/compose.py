@@ -31,6 +31,8 @@ from crossreid.settings.sentences import explain, keys_of, unreadable
 from crossreid.settings.store import choices_of, is_choice, packaged_conf, register
 
 PLUGINS = "plugins="
+VERSION_BASE = "1.3"
+"""The version of Hydra whose rules hold; by those of older ones a job changes the working directory."""
 OPTIONAL_GROUPS = ("model_preset", "protocol_preset", "model_scale", "recipe", "row_preset")
 """Groups of which a method may have no choice that fits."""
 _NOT_A_NAME = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|[+-]?(inf|nan)|true|false|\{.*|\[.*", re.IGNORECASE | re.DOTALL)
