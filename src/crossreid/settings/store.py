@@ -89,7 +89,7 @@ def _register(names: tuple[str, ...]) -> None:
         store.store(name=f"{command}_schema", node=schema)
     for group, choices in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
         for name, schema in choices.items():
-            store.store(group=f"hydra/{group}", name=name, node=schema)
+            store.store(group=f"schema/{group}", name=name, node=schema)
     for name in method_names():
         _register_method(store, name, method_settings(name))
     for name in dataset_names():
