@@ -18,6 +18,8 @@ from rich.text import Text
 from crossreid.escaping import for_terminal, one_line
 
 T = TypeVar("T")
+_RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+"""Environment variables of processes that train together; a machine is a node for Lightning and a group for torchrun."""
 WANDB_SWEEP = "WANDB_SWEEP_ID"
 """Environment variable that W&B's agent sets for the runs of a sweep."""
 
@@ -107,8 +109,8 @@ def track(items: Iterable[T], label: str, *, total: int | None = None, enabled: 
 
 
 def main_process() -> bool:
-    """This process is not one that DDP relaunched."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+    """This process is the first of those that train together: not one that DDP relaunched, or another one of torchrun."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
 def in_wandb_sweep() -> bool:

@@ -20,7 +20,7 @@ from crossreid.files import write_atomically
 from crossreid.multirun.launcher import JobLauncher
 from crossreid.multirun.task import CommandTask
 from crossreid.settings.fields import from_plain
-from crossreid.settings.multirun import PLUGINS, SearchConfig
+from crossreid.settings.multirun import PLUGINS, OptunaConfig
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -39,7 +39,7 @@ class OptunaSearch(Sweeper):
     ``range(1,5)``, ``choice(a,b)`` or ``a,b``. A training that fails is named and counts as a trial without a score.
 
     Args:
-        settings: those of :class:`SearchConfig`, by Hydra.
+        settings: those of :class:`OptunaConfig`, by Hydra.
     """
 
     __module__ = PLUGINS
@@ -48,7 +48,7 @@ class OptunaSearch(Sweeper):
         plain = {}
         for name, value in settings.items():
             plain[name] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        self.settings = from_plain(SearchConfig, plain, "hydra.sweeper")
+        self.settings = from_plain(OptunaConfig, plain, "hydra.sweeper")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """For Hydra."""

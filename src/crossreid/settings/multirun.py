@@ -43,7 +43,7 @@ class SlurmConfig(Settings):
 
 
 @dataclass
-class SearchConfig(Settings):
+class OptunaConfig(Settings):
     """``hydra/sweeper=optuna``: settings are chosen by the validation score of those that were tried."""
 
     _target_: str = setting(f"{PLUGINS}.OptunaSearch", "for Hydra", choices=(f"{PLUGINS}.OptunaSearch",))
@@ -58,4 +58,4 @@ class SearchConfig(Settings):
 
 
 LAUNCHERS = {"side_by_side": SideBySideConfig, "slurm": SlurmConfig}
-SWEEPERS = {"optuna": SearchConfig}
+SWEEPERS = {"optuna": OptunaConfig}
