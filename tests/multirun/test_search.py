@@ -21,9 +21,10 @@ from crossreid.multirun.task import CommandTask, Failure  # noqa: E402
 SPACES = {
     "interval(0.1,1)": FloatDistribution(0.1, 1.0),
     "tag(log,interval(1e-4,1e-2))": FloatDistribution(1e-4, 1e-2, log=True),
-    "interval(1,8)": IntDistribution(1, 8),
+    "interval(1,8)": FloatDistribution(1.0, 8.0),
+    "int(interval(1,8))": IntDistribution(1, 8),
     "range(2,9,2)": IntDistribution(2, 8, step=2),
-    "range(0.1,0.4,0.1)": CategoricalDistribution(["0.1", "0.2", "0.30000000000000004"]),
+    "range(0.1,0.4,0.1)": CategoricalDistribution(["0.1", "0.2", "0.30000000000000004", "0.4"]),
     "choice(a,b)": CategoricalDistribution(["a", "b"]),
     "a,null": CategoricalDistribution(["a", "null"]),
 }
@@ -59,7 +60,7 @@ class Scoring:
             value = float(overrides[-1].partition("=")[2])
             failed = value > 0.9
             if failed:
-                self.task.fail(str(number), "no")
+                self.task.fail(number, list(overrides), "no")
             returns.append(SimpleNamespace(return_value=None if failed else 1 - abs(value - 0.5)))
         return returns
 
@@ -135,8 +136,8 @@ def test_a_search_that_cannot_be_is_refused_at_once(run_here, tmp_path: Path, wo
 def test_a_real_search_with_a_failing_trial(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     words = ["model=baseline", "model.phases.joint=2", "model.iterations_per_epoch=2", *smoke_args]
     chosen = ["selection=validation", "selection.every=1", "report.untrained=false", "report.modality_pairs=false"]
-    # flip above 1 is no probability: of seed 0's three draws from 0 to 2 at least one fails
-    asked = ["hydra/sweeper=optuna", "hydra.sweeper.trials=3", "model.flip=interval(0.0,2.0)", "hydra.sweep.dir=sweep"]
+    # flip above 1 is no probability: of seed 0's three draws from 0.3 to 1.3 one fails
+    asked = ["hydra/sweeper=optuna", "hydra.sweeper.trials=3", "model.flip=interval(0.3,1.3)", "hydra.sweep.dir=sweep"]
     finished = run_here("train", "-m", *words, *chosen, *asked)
     assert finished.code == 0, finished.output
     trials = json.loads((tmp_path / "sweep" / "search.json").read_text())["trials"]

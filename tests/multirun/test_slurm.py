@@ -88,8 +88,8 @@ def test_two_jobs_in_submitits_local_mode_of_which_one_fails(run_here, smoke_arg
     words = ["-m", "model=hog", "seed=0,-1", *smoke_args, "report.modality_pairs=false", *local]
     finished = run_here("train", *words)
     assert finished.code == 1, finished.output
-    assert "Job 2 (model=hog seed=-1" in finished.output
+    assert "Job 2 (seed=-1) failed: " in finished.output
     assert "seed is -1: choose 0 or more" in finished.output
-    assert "Error: 1 of the jobs failed: 2 (model=hog seed=-1" in finished.output
+    assert "Error: 1 of the jobs failed: 2 (seed=-1)." in finished.output
     assert "Job 1 of 2 finished after" in finished.output
     assert json.loads((tmp_path / "sweep" / "0" / "run.json").read_text())["status"] == "finished"

@@ -42,6 +42,11 @@ class Frame:
         total: jobs of the multirun.
         place: its folder.
         live: jobs run out of sight, so that their stages are shown here; else each job prints for itself.
+
+    Attributes:
+        jobs: that were added, by their numbers.
+        settings: what sets each apart.
+        ends: of those that have ended.
     """
 
     def __init__(self, total: int, place: Path, live: bool) -> None:
@@ -53,7 +58,7 @@ class Frame:
         self._begun: dict[int, float] = {}
         self._seconds: dict[int, float] = {}
         self._stages: dict[int, Stage] = {}
-        self._settings: dict[int, str] = {}
+        self.settings: dict[int, str] = {}
         self._display: Live | None = None
         self._started = time.monotonic()
         self._last_line = self._started
@@ -66,7 +71,7 @@ class Frame:
         self.jobs |= {job.number: job for job in jobs}
         self.total = max(self.total, len(self.jobs))
         told = {number: list(job.overrides) for number, job in self.jobs.items()}
-        self._settings = what_differs(told)
+        self.settings = what_differs(told)
 
     def begin(self, job: Job) -> None:
         """A job begins."""
@@ -75,7 +80,7 @@ class Frame:
         if self._shows_live:
             self._open()
         else:
-            notice(f"Job {self._ordinal(job.number)} begins: {self._settings[job.number]}{self._outlook()}")
+            notice(f"Job {self._ordinal(job.number)} begins: {self.settings[job.number]}{self._outlook()}")
 
     def show(self, stages: Mapping[int, Stage]) -> None:
         """Where the running jobs are."""
@@ -133,7 +138,7 @@ class Frame:
             table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
         for number in numbers:
             cells = [self._state(number), self._time(number), *_score_cells(scores.get(number), number == best)]
-            table.add_row(str(number + 1), Text(self._settings.get(number, "")), *cells)
+            table.add_row(str(number + 1), Text(self.settings.get(number, "")), *cells)
         table.width = min(WIDTH, make_console(width=1000).measure(table).maximum)
         return table
 

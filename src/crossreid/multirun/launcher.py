@@ -22,7 +22,7 @@ from crossreid.machine import share_of_machine, usable_cores, visible_gpus
 from crossreid.multirun.frame import Frame
 from crossreid.multirun.jobs import FAILED, Job, JobEnd
 from crossreid.multirun.processes import Crew, JobProcess
-from crossreid.multirun.task import CommandTask, job_name
+from crossreid.multirun.task import CommandTask
 from crossreid.multirun.worker import Work, be_job, good_end, run_job_of
 from crossreid.settings.multirun import PLUGINS
 
@@ -70,6 +70,7 @@ class JobLauncher(Launcher):
         if self._frame is None:
             self._frame = Frame(self.expected or len(jobs), place, self._live)
         self._frame.add(jobs)
+        self.task.told = self._frame.settings
         try:
             ends = self.run(jobs, configs, self._frame)
         except (Stopped, KeyboardInterrupt, SystemExit) as stop_of_all:
@@ -108,7 +109,7 @@ class JobLauncher(Launcher):
         if end.ends_all:
             complain(end.message)
             return
-        self.task.fail(job_name(job.number, list(job.overrides)), f"{end.message} Its output: {job.log}")
+        self.task.fail(job.number, list(job.overrides), f"{end.message} Its output: {job.log}")
 
 
 class SideBySide(JobLauncher):

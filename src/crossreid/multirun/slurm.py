@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -107,7 +108,7 @@ class Slurm(JobLauncher):
             raise ConfigError(
                 "hydra/launcher=slurm needs the package submitit: pip install 'crossreid[slurm]'."
             ) from error
-        folder = str(self.config.hydra.sweep.dir) + f"/{LOGS}/%j"
+        folder = f"{self.config.hydra.sweep.dir}/{LOGS}"
         try:
             executor = submitit.AutoExecutor(
                 folder=folder, cluster=settings.cluster, slurm_max_num_timeout=settings.again
@@ -142,7 +143,7 @@ class Slurm(JobLauncher):
                     if handle.done():
                         ends[place] = _end_of(handle)
                         frame.end(job, ends[place])
-                        self.failed(job, ends[place])
+                        self.failed(replace(job, log=handle.paths.stderr), ends[place])
                     else:
                         stages[job.number] = Stage(str(handle.state).lower())
                 frame.show(stages)

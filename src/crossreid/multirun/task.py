@@ -48,6 +48,7 @@ class CommandTask:
 
     Attributes:
         failures: of the jobs so far, those of other processes too.
+        told: number of a job -> what it was told, where less than everything tells it from the others.
     """
 
     def __init__(self, command: str, work: Callable[[Composed], float | None], interruption: Interruption) -> None:
@@ -55,6 +56,7 @@ class CommandTask:
         self.work = work
         self.interruption = interruption
         self.failures: list[Failure] = []
+        self.told: dict[int, str] = {}
 
     def __call__(self, config: DictConfig) -> float | None:
         """Run one job. A bug ends a single run with its traceback; a job of a multirun only fails."""
@@ -74,12 +76,21 @@ class CommandTask:
             if message is None:
                 traceback.print_exc()
                 message = f"{type(error).__name__}: {one_line(error)}"
-            self.fail(this_job(), message)
+            hydra_config = HydraConfig.get()
+            self.fail(hydra_config.job.num, list(hydra_config.overrides.task), message)
             self.interruption.check()  # it failed while it was to stop, so the other jobs do not begin
             return None  # the other jobs go on
 
-    def fail(self, job: str, message: str) -> None:
-        """Say that a job failed, and keep it for the end."""
+    def fail(self, number: int, overrides: list[str], message: str) -> None:
+        """Say that a job failed, and keep it for the end.
+
+        Args:
+            number: of the job, from 0; people count from 1.
+            overrides: what it was told.
+            message: why it failed, in a sentence.
+        """
+        told = self.told.get(number) or " ".join(telling(overrides))
+        job = f"{number + 1} ({told})"
         self.failures.append(Failure(job, message))
         complain(f"Job {job} failed: {message}")
 
@@ -99,17 +110,6 @@ def composed_by_hydra(config: DictConfig) -> Composed:
 def sweeping() -> bool:
     """This is one job of a multirun."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
-
-
-def job_name(number: int, overrides: list[str]) -> str:
-    """A multirun's job as people count, from 1, and what it was told."""
-    return f"{number + 1} ({' '.join(telling(overrides))})"
-
-
-def this_job() -> str:
-    """The name of the job that this process is at."""
-    hydra_config = HydraConfig.get()
-    return job_name(hydra_config.job.num, list(hydra_config.overrides.task))
 
 
 def telling(overrides: list[str]) -> list[str]:

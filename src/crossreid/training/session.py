@@ -387,4 +387,8 @@ def _announce(config: RunConfig) -> str:
         return f"{start}; nothing is trained"
     phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
     epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
-    return f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    length = f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    processes = world_size(config.trainer)
+    if processes == 1:
+        return length
+    return f"{length}, each with a batch on each of {processes} processes, which an epoch counts as one"
