@@ -31,7 +31,7 @@ from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
 from crossreid.settings.fields import Settings
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.overrides import as_text
+from crossreid.settings.overrides import as_overrides
 from crossreid.settings.protocol import ProtocolConfig
 from crossreid.settings.registry import method_class
 from crossreid.settings.run import RunConfig, run_config_from_plain
@@ -271,24 +271,6 @@ def score(
     divided = fixed_pairings(held.infrared, roles)
     protocols = build_protocols(config, Scored(modalities=modalities(held.infrared), fixed_pairings=divided))
     return RunResults(score_all(label, held, protocols, build_scorers(config), pairs=pairs))
-
-
-def as_overrides(values: Mapping[str, Any]) -> list[str]:
-    """Keys and values as a command line would have them."""
-    return [f"{key}={_word(value)}" for key, value in values.items()]
-
-
-def _word(value: Any) -> str:
-    """A value in Hydra's grammar."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_word(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(_word(part) for part in value) + "]"
-    if isinstance(value, int | float):
-        return repr(value)
-    return as_text(str(value))
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:

@@ -17,7 +17,9 @@ from crossreid.settings.compose import Composed, typed
 from crossreid.settings.galleries import SearchConfig
 
 if TYPE_CHECKING:
-    from crossreid.galleries import Hits
+    from crossreid.evaluation.calibration import Calibration
+    from crossreid.galleries import Gallery, Hits
+    from crossreid.galleries.hits import Match
 
 _SHOWN = 20
 _SHOWN_QUERIES = 5
@@ -43,7 +45,12 @@ def search(composed: Composed) -> None:
         if place is not None:
             written[key] = [Path(place)]
     read = {"gallery": [Path(config.gallery)]}
-    for key, place in (("query", config.query), ("embeddings", config.embeddings), ("checkpoint", config.checkpoint)):
+    for key, place in (
+        ("query", config.query),
+        ("embeddings", config.embeddings),
+        ("checkpoint", config.checkpoint),
+        ("calibration", config.calibration),
+    ):
         if place is not None:
             read[key] = [Path(place)]
     outputs = check_outputs("search", config, written, read)
@@ -60,6 +67,9 @@ def search(composed: Composed) -> None:
         exclude_camera=config.exclude_camera,
         exclude_seconds=config.exclude_seconds,
         rerank=config.rerank,
+        calibration=_calibration(config, gallery),
+        false_match_rate=config.false_match_rate,
+        per_camera=config.per_camera,
     )
     with outputs.written():
         if config.output is not None:
@@ -69,20 +79,50 @@ def search(composed: Composed) -> None:
     show(hits)
 
 
+def _calibration(config: SearchConfig, gallery: Gallery) -> Calibration | None:
+    """What is named, else None for what the gallery keeps, else what lies beside the checkpoint."""
+    from crossreid.evaluation.calibration import FILE, Calibration  # noqa: PLC0415 - behind the first checks
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
+
+    if config.calibration is not None:
+        return Calibration.load(config.calibration)
+    if config.checkpoint is None or gallery.calibration() is not None:
+        return None
+    beside = checkpoint_at(config.checkpoint).parent / FILE
+    return Calibration.load(beside) if beside.is_file() else None
+
+
 def show(hits: Hits) -> None:
     """Print the first images of the first queries."""
+    if hits.rule is not None:
+        notice(f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too.")
+        lonely = [str(hits.queries.columns["id"][place]) for place in range(len(hits)) if hits.nobody(place)]
+        if lonely:
+            more = f" and {len(lonely) - _SHOWN_QUERIES} more" if len(lonely) > _SHOWN_QUERIES else ""
+            notice(f"Nobody in the gallery matches {', '.join(lonely[:_SHOWN_QUERIES])}{more}.")
     for place in range(min(len(hits), _SHOWN_QUERIES)):
         found = hits.lists[place]
+        matches = hits.matches(place)
         table = Table(title=f"Query {hits.queries.columns['id'][place]}")
         names = [name for name in ("camera", "time", "track") if name in found.columns]
-        for heading in ("rank", "score", "modality", *names, "image"):
+        judged = () if hits.rule is None else ("match", "probability")
+        for heading in ("rank", "score", *judged, "modality", *names, "image"):
             table.add_column(heading)
         for rank, score in enumerate(hits.scores[place][:_SHOWN].tolist()):
             cells = [str(found.columns[name][rank]) for name in names]
-            table.add_row(str(rank + 1), f"{score:.3f}", found.modalities[rank], *cells, str(found.columns["id"][rank]))
+            judgement = () if hits.rule is None else _words(matches[rank])
+            name = str(found.columns["id"][rank])
+            table.add_row(str(rank + 1), f"{score:.3f}", *judgement, found.modalities[rank], *cells, name)
         console.print(unshortened(table))
     if len(hits) > _SHOWN_QUERIES:
         notice(f"{len(hits) - _SHOWN_QUERIES} more queries: write all lists with output=FILE.csv.")
+
+
+def _words(match: Match) -> tuple[str, str]:
+    """Whether an image matches, and how probable that is, for a table."""
+    if match.matches is None or match.probability is None:
+        return "not known", ""
+    return "yes" if match.matches else "no", f"{match.probability:.2f}"
 
 
 if __name__ == "__main__":

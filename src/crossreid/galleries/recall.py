@@ -10,6 +10,7 @@ import numpy as np
 
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.candidates import Candidates, Nearest
 from crossreid.galleries.entries import ID
 from crossreid.galleries.filters import Filter
 from crossreid.randomness import numpy_generator
@@ -18,7 +19,7 @@ WANTED = 0.99
 """Share of the ten nearest images that an index is to find."""
 _SAMPLE = 200
 _NEAREST = 10
-_FEWEST_CANDIDATES, _MOST_CANDIDATES = 10, 160
+_FEWEST_CANDIDATES, _MOST_CANDIDATES = 2, 128
 """For each image wanted."""
 _NOISE = 0.5
 """A query is an image of the gallery moved by so much of its length at random: no image of the gallery itself, as a night
@@ -30,14 +31,14 @@ class Probed(Protocol):
 
     def nearest_with(  # noqa: D102
         self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int
-    ) -> list[Embeddings]: ...
+    ) -> Candidates: ...
     def everything(self) -> Iterator[Embeddings]: ...  # noqa: D102
 
 
 class Graph(Protocol):
     """A store that can search a graph more or less widely."""
 
-    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> list[Embeddings]: ...  # noqa: D102
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> Candidates: ...  # noqa: D102
     def everything(self) -> Iterator[Embeddings]: ...  # noqa: D102
 
 
@@ -56,10 +57,10 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
         refine *= 2
-    probes = max(1, math.ceil(partitions / 20))
+    probes = max(1, math.ceil(partitions / 50))
     reached = recall(probes, refine)
     while reached < WANTED and probes < partitions:
-        probes = min(partitions, 2 * probes)
+        probes = min(partitions, math.ceil(1.4 * probes))
         reached = recall(probes, refine)
     return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(queries)}
 
@@ -93,24 +94,18 @@ def _sample(store: Probed | Graph) -> Array:
 
 def _exact(store: Probed | Graph, queries: Array) -> list[set[Any]]:
     """Names of the ten nearest of each query, by comparing it with every image."""
-    best: list[list[tuple[float, Any]]] = [[] for _ in queries]
+    nearest = Nearest(queries, _NEAREST)
+    ids: list[Any] = []
     for part in store.everything():
-        similarity = queries @ part.features["main"].T
-        kept = min(_NEAREST, len(part))
-        places = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
-        for row, chosen in enumerate(places):
-            best[row] += [(float(similarity[row, place]), part.columns[ID][place]) for place in chosen]
-            best[row] = sorted(best[row], key=lambda pair: -pair[0])[:_NEAREST]
-    names = []
-    for pairs in best:
-        names.append({name for _, name in pairs})
-    return names
+        nearest.add(part.features["main"])
+        ids += part.columns[ID]
+    return [{ids[row] for row in rows} for rows in nearest.rows.tolist()]
 
 
-def _share(found: list[Embeddings], queries: Array, truth: list[set[Any]]) -> float:
+def _share(found: Candidates, queries: Array, truth: list[set[Any]]) -> float:
     """The share of the ten nearest that was found."""
     shares = []
-    for entries, query, names in zip(found, queries, truth, strict=True):
-        order = np.argsort(-(entries.features["main"] @ query))[:_NEAREST]
-        shares.append(len(names & {entries.columns[ID][place] for place in order}) / len(names))
+    for candidates, query, names in zip(found.places, queries, truth, strict=True):
+        order = np.argsort(-(found.pool.features["main"][candidates] @ query))[:_NEAREST]
+        shares.append(len(names & {found.pool.columns[ID][place] for place in candidates[order]}) / len(names))
     return float(np.mean(shares))

@@ -201,5 +201,72 @@ TEXTS = {
         },
         page="search.md",
     ),
+    "calibrate": CommandText(
+        summary="from which similarity on two images count as one person",
+        purpose="Learns thresholds at chosen rates of false matches and probabilities of a match from persons whose identities "
+        "are known and who were not trained on, writes them beside the run, and keeps them in a gallery where asked for. "
+        "Search then marks what matches.",
+        choices=("data", "trainer"),
+        keys=(
+            "checkpoint",
+            "embeddings",
+            "images",
+            "pairs",
+            "rates",
+            "split",
+            "same_camera",
+            "probability",
+            "prior",
+            "gallery",
+            "output",
+            "figure",
+        ),
+        examples={
+            "checkpoint=RUN": "on the run's calibration or validation persons",
+            "checkpoint=RUN images=people.csv gallery=street.gallery": "on a manifest with a column person, for a gallery",
+            "checkpoint=RUN pairs=pairs.csv modality=auto rates=[0.01]": "on labelled pairs, at one false match in a hundred",
+        },
+        page="search.md",
+    ),
+    "export": CommandText(
+        summary="a trained model as ONNX files or programs of torch",
+        purpose="Writes what a model does with images at test time, from uint8 pixels to embeddings, as a program for each "
+        "modality, once it gives what PyTorch gives. crossreid.extract, index and search take the folder in the place of a "
+        "checkpoint; ONNX files need no torch.",
+        choices=(),
+        keys=("checkpoint", "output", "format", "grey_range"),
+        examples={
+            "checkpoint=RUN output=street.onnx": "ONNX files, for ONNX Runtime anywhere",
+            "checkpoint=RUN output=street.pt2 format=torch": "programs of torch.export",
+            "checkpoint=RUN/best.ckpt output=best.onnx": "the weights that validation chose",
+        },
+        page="export.md",
+    ),
+    "serve": CommandText(
+        summary="search a gallery over HTTP",
+        purpose="Answers searches in JSON, as crossreid.search does them, with a page for people and one that says what can be "
+        "asked. Only this machine is answered unless told otherwise, and only pictures of the gallery go out.",
+        choices=(),
+        keys=("gallery", "checkpoint", "host", "port", "names", "queries", "show_names", "working", "waiting"),
+        examples={
+            "gallery=street.gallery checkpoint=RUN": "at http://127.0.0.1:8000",
+            "gallery=street.npz checkpoint=street.onnx port=0": "an exported model, at a free port",
+            "gallery=street.npz checkpoint=RUN host=0.0.0.0 names=[search.lab.org]": "for other machines",
+        },
+        page="serving.md",
+    ),
+    "demo": CommandText(
+        summary="the search page: drop a night picture, see the day images",
+        purpose="Shows a page on which a picture is dropped or picked, with the images of a gallery that are most like it, "
+        "filters, heat maps and translations. Without arguments it shows the embedded people with the model of `make demo`.",
+        choices=(),
+        keys=("gallery", "checkpoint", "queries", "host", "port", "show_names", "browser"),
+        examples={
+            "": "the embedded people, with the model at outputs/demo",
+            "gallery=street.gallery checkpoint=RUN queries=night/": "one's own, with pictures to pick from",
+            "checkpoint=RUN browser=true": "the people of another run, opened in a browser",
+        },
+        page="serving.md",
+    ),
 }
 """Command -> its words."""

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.calibration import CalibrateConfig
+from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
+from crossreid.settings.web import DemoConfig, ServeConfig
 
 GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
 """Generators that JSIA-ReID's Table 4 compares with: setting -> name."""
@@ -220,5 +223,9 @@ COMMANDS: dict[str, type[Settings]] = {
     "extract": ExtractConfig,
     "index": IndexConfig,
     "search": SearchConfig,
+    "calibrate": CalibrateConfig,
+    "export": ExportConfig,
+    "serve": ServeConfig,
+    "demo": DemoConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""

@@ -22,6 +22,7 @@ from crossreid.evaluation import (
     RetrievalProtocol,
     RetrievalResult,
     Scorer,
+    compare_once,
     pairs_table,
     possible_pairs,
     ranked_list,
@@ -114,10 +115,11 @@ def score(
         DataError: there is nothing to score.
     """
     bar = partial(track, enabled=progress and err_console.is_terminal)
+    compared = compare_once(embeddings, scorer, protocols.test)
     results = {}
     for protocol in protocols.test:
         try:
-            results[protocol.key] = protocol(embeddings, scorer, bar)
+            results[protocol.key] = protocol(embeddings, scorer, bar, compared)
         except NotScoredError as error:
             notice(f"Left out, {variant} {protocol.key}: {error}")
         except NothingToScoreError as error:
@@ -209,7 +211,7 @@ def draw_figures(
         yield "ranked_lists", ranked_gallery(lists, embeddings, data.images(size))
 
     def of_embeddings() -> Iterator[tuple[str, Figure]]:
-        yield "tsne", embedding_map(embeddings, identities=report.tsne_identities)
+        yield "tsne", embedding_map({"test persons": embeddings}, identities=report.tsne_identities)
 
     asked = {"ranked lists": of_lists}
     if embeddings.infrared.any() and not embeddings.infrared.all():

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from crossreid.studies.comparison.grouping import in_natural_order
+
 LITERATURE: Final = (
     "onestream",
     "twostream",
@@ -95,12 +97,26 @@ PUBLISHED: Final = read_published(Path(__file__).with_name("published.csv"))
 """All of them, in the order of the file."""
 
 
+def in_printed_order(name: str) -> tuple[int, list[tuple[str, float]]]:
+    """A key that sorts names of runs as papers print their rows, and names that none prints after them."""
+    row, _, _ = name.partition(", ")  # a value of a weight study follows
+    for place, entry in enumerate(PUBLISHED):
+        if entry.row in _names_of(row):
+            return place, in_natural_order(name)
+    return len(PUBLISHED), in_natural_order(name)
+
+
+def _names_of(name: str) -> set[str]:
+    """``NAME`` and ``NAME/full`` are one row."""
+    return {name, name.removesuffix("/full"), f"{name}/full"}
+
+
 def published(name: str, variant: str, inference: str, protocol: str) -> tuple[Published, ...]:
     """What is printed for a row of ours, several numbers where a paper contradicts itself; often none.
 
     ``NAME`` and ``NAME/full`` are one row. The way of inference must be the same.
     """
-    names = {name, name.removesuffix("/full"), f"{name}/full"}
+    names = _names_of(name)
     entries = []
     for entry in PUBLISHED:
         kind = (entry.variant, entry.inference, entry.protocol)
