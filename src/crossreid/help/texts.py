@@ -48,6 +48,7 @@ TEXTS = {
             "seed",
             "data.root",
             "run_dir",
+            "jobs",
             "overwrite",
             "resume",
             "trainer.precision",
@@ -58,7 +59,7 @@ TEXTS = {
         examples={
             "model=lba scale=smoke": "seconds: everything once, on a few embedded people",
             "model=lba data=sysu_mm01 data.root=/data/SYSU-MM01 trainer=gpu logger=wandb": "the paper's, on the real images",
-            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other",
+            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other; jobs=2 for two at once",
         },
         page="training.md",
     ),

@@ -5,12 +5,11 @@ Each changes results by rounding alone, and is part of a run's identity: a run g
 
 from __future__ import annotations
 
-import os
-
 import torch
 from torch import nn
 
 from crossreid.errors import ConfigError
+from crossreid.machine import usable_cores
 from crossreid.settings.run import TrainerConfig
 
 
@@ -27,13 +26,6 @@ def use_kernels(module: nn.Module, config: TrainerConfig) -> None:
     if config.tf32 is not None:
         torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = config.tf32
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_threads(config: TrainerConfig, device: torch.device, processes: int) -> None:

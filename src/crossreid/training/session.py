@@ -32,6 +32,7 @@ from crossreid.runs.folder import (
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
+from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
@@ -82,6 +83,7 @@ class Session:
             CrossReIDError: in one sentence, what went wrong.
             Stopped: a person or the system asked to stop; :meth:`farewell` says what there is.
         """
+        tell(self.doing)
         self._prepare()
         resumed_at = self._check_checkpoint()
         self.interruption.check()
@@ -161,6 +163,7 @@ class Session:
         """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
         self.interruption.check()
         self.doing = doing
+        tell(doing)
 
     # ------------------------------------------------------------------ before training
 
@@ -415,4 +418,8 @@ def _announce(config: RunConfig) -> str:
         return f"{start}; nothing is trained"
     phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
     epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
-    return f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    length = f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    processes = world_size(config.trainer)
+    if processes == 1:
+        return length
+    return f"{length}, each with a batch on each of {processes} processes, which an epoch counts as one"
