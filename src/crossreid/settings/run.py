@@ -242,6 +242,8 @@ NOT_PART_OF_A_RUN = (
 """Settings that do not change what a run computes."""
 NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
 """Likewise, of the trainer."""
+NOT_PART_OF_METHOD = ("recompute",)
+"""Likewise, of the method."""
 
 
 def run_config_from_plain(kept: Mapping[str, Any]) -> RunConfig:
@@ -279,6 +281,7 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     """Of a run's plain settings, those that decide what it computes; of the data, not where it lies."""
     identity = without(kept, NOT_PART_OF_A_RUN)
     identity["trainer"] = without(kept["trainer"], NOT_PART_OF_TRAINER)
+    identity["model"] = without(kept["model"], NOT_PART_OF_METHOD)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
     return identity

@@ -131,6 +131,7 @@ class JSIAConfig(MethodConfig):
 
     name: ClassVar[str] = "jsia"
     module: ClassVar[str] = "crossreid.methods.jsia.module:JSIA"
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
     stream_names: ClassVar[tuple[str, ...]] = ("identity", "gan")
 
     # `identity` for re-ID: 16 persons, 4 + 4 images (sec. 4.2); `gan` for generation, alignment and mixing: one batch and one
