@@ -84,21 +84,15 @@ class Norm(NamedTuple):
         """As it is now."""
         return cls(layer, layer.running_mean, layer.running_var, layer.num_batches_tracked)
 
-    def copy(self) -> Norm:
-        """With copies of these averages."""
-        return self._replace_averages(torch.clone)
+    def with_others(self, other: Callable[[Tensor], Tensor]) -> Norm:
+        """With what ``other`` makes of each of the averages."""
 
-    def scratch(self) -> Norm:
-        """With averages of any values, for a norm that only writes to them."""
-        return self._replace_averages(torch.empty_like)
+        def changed(average: Tensor | None) -> Tensor | None:
+            return None if average is None else other(average)
 
-    def _replace_averages(self, other: Callable[[Tensor], Tensor]) -> Norm:
-        changed = {}
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            average = getattr(self, name)
-            if average is not None:
-                changed[name] = other(average)
-        return self._replace(**changed)
+        return Norm(
+            self.layer, changed(self.running_mean), changed(self.running_var), changed(self.num_batches_tracked)
+        )
 
     def put_back(self) -> None:
         """The norm goes by these averages."""
@@ -130,7 +124,7 @@ class Circumstances(NamedTuple):
 
     def kept(self) -> Circumstances:
         """With copies of the averages that are gone by in evaluation, which later forwards may move."""
-        norms = [norm if norm.layer.training else norm.copy() for norm in self.norms]
+        norms = [norm if norm.layer.training else norm.with_others(torch.clone) for norm in self.norms]
         return self._replace(norms=norms)
 
     def put_back(self) -> None:
@@ -162,7 +156,7 @@ class SecondForward:
         self.circumstances.put_back()
         for norm in self.circumstances.norms:
             if norm.layer.training:
-                norm.scratch().put_back()
+                norm.with_others(torch.empty_like).put_back()  # written to, and not read
 
     def __exit__(self, *_: object) -> None:
         self.now.put_back()
