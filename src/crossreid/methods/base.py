@@ -81,6 +81,16 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         for name in self.config.recompute:
             recompute(parts[name])
 
+    def compilable(self) -> list[nn.Module]:
+        """Networks that ``trainer.compile`` compiles: those of :meth:`recomputable`, and discriminators."""
+        networks: list[nn.Module] = []
+        for modules in self.recomputable().values():
+            networks += modules
+        for name, network in self.named_children():
+            if "discriminator" in name:
+                networks.append(network)
+        return networks
+
     def setup(self, stage: str) -> None:
         """As of :class:`~crossreid.methods.phases.PhasedModule`, and the parts that are recomputed."""
         super().setup(stage)

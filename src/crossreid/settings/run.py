@@ -75,6 +75,12 @@ class TrainerConfig(Settings):
         "how optimizers go through parameters: one by one (loop), in groups (foreach), in one kernel (fused), torch's choice",
         choices=("auto", "loop", "foreach", "fused"),
     )
+    compile: str = setting(
+        "off",
+        "networks compiled by torch.compile in this mode, which takes minutes before the first step; reduce-overhead: with "
+        "CUDA graphs, on a GPU",
+        choices=("off", "default", "reduce-overhead", "max-autotune"),
+    )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
     log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
     checkpoint_every: int = setting(
@@ -215,8 +221,13 @@ class RunConfig(TrainConfig):
         return self.name or self.row or self.model.name
 
     def check_together(self, place: str) -> None:
-        """As of :class:`TrainConfig`, and epochs that can be selected from."""
+        """As of :class:`TrainConfig`, epochs that can be selected from, and networks that are compiled or recomputed."""
         super().check_together(place)
+        if self.trainer.compile != "off" and self.model.recompute:
+            raise ConfigError(
+                "trainer.compile and model.recompute do not go together: what is computed again goes by the state of its first "
+                "forward, which compiled code does not see. Leave one of them out."
+            )
         self.selection.check_epochs(self.model.epochs_of_training)
 
     def to_plain(self) -> dict[str, Any]:

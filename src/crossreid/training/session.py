@@ -33,7 +33,7 @@ from crossreid.settings.run import RunConfig
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
-from crossreid.training.kernels import use_kernels
+from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
 from crossreid.training.people_weights import people_weights
@@ -248,6 +248,7 @@ class Session:
         self.clock.start()
         if not self.config.model.trains:
             return
+        compile_networks(self.module, self.config.trainer)
         with self.interruption.put_off():
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         if self.selection:
