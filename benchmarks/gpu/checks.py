@@ -1,6 +1,6 @@
 """On a GPU: a step of every method never waits for it, and batches that come by a stream of their own are the same.
 
-usage: python benchmarks/gpu/checks.py OUTPUT.json [DEVICE]
+usage: python benchmarks/gpu/checks.py OUTPUT.json [DEVICE] [METHOD ...]
 
 On a CPU steps are taken, and what cannot be seen there is written down as not checked.
 """
@@ -66,7 +66,7 @@ def side_stream(device: str) -> str:
 def main() -> None:
     output = Path(sys.argv[1])
     device = sys.argv[2] if len(sys.argv) > 2 else "cuda"
-    steps = {name: never_waits(name, device) for name in trained_methods()}
+    steps = {name: never_waits(name, device) for name in trained_methods(sys.argv[3:])}
     content: dict[str, Any] = facts(device) | {"steps": steps, "side_stream": side_stream(device)}
     save(content, output, lambda told: f"{told['steps']}\n\n{told['side_stream']}\n")
     print(steps, content["side_stream"], sep="\n")

@@ -1,6 +1,6 @@
 """Every method through the real command at scale=smoke on the device, several at once: does it train, is it scored?
 
-usage: python benchmarks/gpu/runs.py OUTPUT.json [DEVICE] [AT_ONCE]
+usage: python benchmarks/gpu/runs.py OUTPUT.json [DEVICE] [METHOD ...]
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def _poisoned(folder: Path) -> str:
 def main() -> None:
     output = Path(sys.argv[1])
     accelerator = "cpu" if sys.argv[2:3] == ["cpu"] else "gpu"
-    at_once = int(sys.argv[3]) if len(sys.argv) > 3 else min(8, os.cpu_count() or 1)
-    names = built_in_methods()
+    at_once = min(8, os.cpu_count() or 1)
+    names = sys.argv[3:] or built_in_methods()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         outcomes = {names[0]: run(names[0], accelerator, folder)}  # draws the people and fills the cache for all
