@@ -6,8 +6,8 @@ What is counted are tensors: each storage that an operator of the step makes is 
 method, its gradients and its optimizers' states. A prediction counts the same on tensors that have shapes and no values
 (torch's FakeTensor), so that a step at the paper's sizes takes seconds and no memory; what operators take inside (workspaces
 of convolutions) is in neither. ``measured`` are real tensors at ``--scale``, and on a GPU what its allocator says at the peak.
-``--paper`` adds predictions at ``scale=paper``, in float32 and bfloat16, with and without ``model.recompute``; beside them
-stands what an H200 measured, where ``results/gpu/steps.json`` has it.
+``--paper`` adds predictions at ``scale=paper``, with and without ``model.recompute``; beside them stands what an H200
+measured, where ``results/gpu/steps.json`` has it.
 """
 
 from __future__ import annotations
@@ -228,18 +228,23 @@ def table(content: dict[str, Any]) -> str:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
-    parser.add_argument("methods", nargs="*", help="names; none for all")
+    parser.add_argument("methods", nargs="*", help="names; without names all; 'none' for none")
     parser.add_argument("--scale", default="small", choices=("smoke", "small", "paper"), help="what is measured")
     parser.add_argument("--precision", nargs="+", default=["32-true"], choices=("32-true", "bf16-mixed"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--paper", nargs="*", default=None, metavar="METHOD", help="predict these at scale=paper; none for all"
+        "--paper", nargs="*", default=None, metavar="METHOD", help="predict these at scale=paper; without names all"
     )
     parser.add_argument("--time", nargs="*", default=[], metavar="METHOD", help="steps with and without, in turns")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--add", action="store_true", help="to the rows that OUTPUT.json has")
     chosen = parser.parse_args(arguments)
     content = facts(chosen.device, {key: value for key, value in vars(chosen).items() if key != "output"})
     content["rows"] = []
+    if chosen.add and chosen.output.is_file():
+        before = json.loads(chosen.output.read_text(encoding="utf-8"))
+        content["rows"] = before["rows"]
+        content["measurements"] = before["measurements"]
 
     def keep(row: dict[str, Any]) -> None:
         if (there := h200(row)) is not None:
@@ -248,13 +253,14 @@ def main(arguments: list[str]) -> None:
         print(row, flush=True)
         save(content, chosen.output, table)
 
-    for name in trained_methods(chosen.methods):
+    measured_methods = trained_methods(chosen.methods) if "none" not in chosen.methods else []
+    for name in measured_methods:
         for precision in chosen.precision:
             for row in rows_of(name, chosen.scale, precision, measure=chosen.device):
                 keep(row)
     if chosen.paper is not None:
         for name in trained_methods(chosen.paper):
-            for precision in ("bf16-mixed", "32-true"):
+            for precision in chosen.precision:
                 for row in rows_of(name, "paper", precision):
                     keep(row)
     for name in chosen.time:

@@ -226,7 +226,7 @@ class RunConfig(TrainConfig):
         if self.trainer.compile != "off" and self.model.recompute:
             raise ConfigError(
                 "trainer.compile and model.recompute do not go together: what is computed again goes by the state of its first "
-                "forward, which compiled code does not see. Leave one of them out."
+                "forward, which compiled code does not see. Set trainer.compile=off, or model.recompute=[]."
             )
         self.selection.check_epochs(self.model.epochs_of_training)
 
