@@ -38,7 +38,7 @@ from crossreid.training.checkpoints import IterationCheckpoint, load_weights, re
 from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.initial import InitialWeights, start_from
-from crossreid.training.kernels import use_kernels
+from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
 from crossreid.training.people_weights import people_weights
@@ -52,6 +52,7 @@ from crossreid.training.scoring import (
     score_all,
     show,
 )
+from crossreid.training.stopwatch import Stopwatch
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
 
@@ -75,6 +76,7 @@ class Session:
     doing: str = field(default="reading the data", init=False)
     began: bool = field(default=False, init=False)
     initial: InitialWeights | None = field(default=None, init=False)
+    watch: Stopwatch = field(default_factory=partial(Stopwatch, "data"), init=False)
 
     def complete(self) -> RunResults:
         """Read, train, score, show, keep.
@@ -92,17 +94,22 @@ class Session:
             self._note_persons()
             tell_ranks(self.run)
         self.began = True
+        self.watch.begin("starting")
         trainer = self._make_trainer(resumed_at)
         notice(_announce_scoring(self.config, self.protocols))
         notice(_announce_place(self.config, self.run, machine(trainer.strategy.root_device)))
         self._now("scoring the untrained network")
+        self.watch.begin("scoring")
         before = self._score_untrained(trainer)
         self._now("training")
+        self.watch.begin("training")
         self._fit(trainer, resumed_at)
         seconds = round(self.clock.seconds, 1)
         self._now("scoring")
+        self.watch.begin("scoring")
         scores, embeddings = self._score(trainer)
         self._now("saving the scores")
+        self.watch.begin("saving")
         if not self.config.model.trains:
             trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
@@ -112,10 +119,13 @@ class Session:
             self._show(trainer, results)
             if self.config.report.figures:
                 self._now("drawing")
+                self.watch.begin("figures")
                 self._draw(trainer, embeddings)
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
-            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, machine=place)
+            parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
+            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, seconds=parts, machine=place)
+            notice(self.watch.sentence())
             self._say_where()
         return results
 
@@ -184,6 +194,7 @@ class Session:
             notice(
                 "scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first."
             )
+        self.watch.begin("network")
         self.module = self._make_module()
         people = partial(
             people_weights,
@@ -204,6 +215,7 @@ class Session:
         check_scorable(self.data.dataset, self.protocols)
         self.selection = self._make_selection()
         self.data.sampler(world_size=world_size(config.trainer))  # refuses impossible batches
+        self.watch.begin("cache")
         self.data.prepare_data()
 
     def _make_module(self) -> CrossModalityModule[Any]:
@@ -281,6 +293,7 @@ class Session:
         self.clock.start()
         if not self.config.model.trains:
             return
+        compile_networks(self.module, self.config.trainer)
         with self.interruption.put_off():
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         if self.selection:
