@@ -14,7 +14,7 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "invocation", "memory", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "machine", "memory", "randomness", "stages", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
     ("help",),
@@ -30,6 +30,7 @@ FLOORS = (
     ("galleries", "exporting"),
     ("web",),
     ("experiment",),
+    ("multirun",),
     ("launch",),
     ("optimiser",),
     (
@@ -38,6 +39,7 @@ FLOORS = (
         "check",
         "cost",
         "auxiliary",
+        "visualize",
         "image_quality",
         "report",
         "extract",
@@ -200,6 +202,7 @@ def test_scripts_and_versions_agree() -> None:
         "cost",
         "image-quality",
         "auxiliary",
+        "visualize",
         "report",
         "extract",
         "index",

@@ -76,13 +76,17 @@ def search(composed: Composed) -> None:
             notice(f"Ranked lists: {hits.save(config.output)}")
         if config.sheet is not None:
             notice(f"Contact sheet: {save_sheet(hits, config.sheet)}")
-    show(hits)
+    show(hits, len(gallery))
 
 
-def show(hits: Hits) -> None:
-    """Print the first images of the first queries."""
+def show(hits: Hits, images: int) -> None:
+    """Print the first images of the first queries, which were found among so many."""
     if hits.rule is not None:
-        notice(f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too.")
+        by_chance = hits.rule.rate * images
+        notice(
+            f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too: of {images} images some "
+            f"{by_chance:.1g} by chance, for each query."
+        )
         lonely = [str(hits.queries.columns["id"][place]) for place in range(len(hits)) if hits.nobody(place)]
         if lonely:
             more = f" and {len(lonely) - _SHOWN_QUERIES} more" if len(lonely) > _SHOWN_QUERIES else ""

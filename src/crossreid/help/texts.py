@@ -48,6 +48,7 @@ TEXTS = {
             "seed",
             "data.root",
             "run_dir",
+            "jobs",
             "overwrite",
             "resume",
             "trainer.precision",
@@ -58,7 +59,7 @@ TEXTS = {
         examples={
             "model=lba scale=smoke": "seconds: everything once, on a few embedded people",
             "model=lba data=sysu_mm01 data.root=/data/SYSU-MM01 trainer=gpu logger=wandb": "the paper's, on the real images",
-            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other",
+            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other; jobs=2 for two at once",
         },
         page="training.md",
     ),
@@ -112,6 +113,20 @@ TEXTS = {
             "size=null accelerator=cpu": "each at the size of its paper",
         },
         page="comparing.md",
+    ),
+    "visualize": CommandText(
+        summary="draw figures of a trained model: ranked lists, maps, histograms",
+        purpose="Draws what a checkpoint does with a dataset as PNGs: what it finds, what it makes of images, where two images "
+        "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what there is. "
+        "One's own images with known persons are a dataset too: data=folder.",
+        choices=("data", "protocol", "trainer"),
+        keys=("checkpoint", "figures", "queries", "count", "persons", "training", "output", "data.root"),
+        examples={
+            "checkpoint=RUN": "every figure that the method has",
+            "checkpoint=RUN figures=[ranked_lists] queries=worst": "what it gets wrong",
+            "checkpoint=RUN data=folder data.root=mine": "on one's own images",
+        },
+        page="figures.md",
     ),
     "auxiliary": CommandText(
         summary="cm-SSFT: how many unlabelled queries its transfer needs",

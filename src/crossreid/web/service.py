@@ -249,7 +249,7 @@ class SearchService:
         """
         if not self.shows_heat:
             raise ConfigError("Heat maps need the model's checkpoint, and pip install 'crossreid[viz]'.")
-        from crossreid.extraction.attention import similarity_heat  # noqa: PLC0415 - torch and matplotlib
+        from crossreid.methods.attention import similarity_heat  # noqa: PLC0415 - torch and matplotlib
         from crossreid.visualization.heat import laid_over  # noqa: PLC0415
 
         shown: dict[str, str] = {}
