@@ -12,12 +12,14 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import crossreid
 from crossreid.errors import ConfigError
 from crossreid.extraction import Extractor
 from crossreid.extraction.images import list_source
@@ -105,6 +107,21 @@ def test_the_endpoint_finds_what_the_search_finds(
         assert shown.size == original.size
         assert np.abs(np.asarray(shown, float) - np.asarray(original, float)).mean() < 6  # encoded anew
     assert [hit["columns"]["camera"] for hit in answer["hits"]] == list(expected.lists[0].columns["camera"])
+
+
+def test_a_calibration_says_who_matches(extract: Extractor, gallery: Gallery, people_list: Path, night: Path) -> None:
+    everybody = extract(people_list)
+    persons = [int(Path(path).parent.name) for path in everybody.paths]
+    labelled = replace(everybody, pids=np.array(persons), columns={**everybody.columns, "person": persons})
+    calibration = crossreid.calibrate(labelled, rates=[0.5])
+    service = SearchService(extract, gallery, calibration=calibration)
+    with TestClient(make_application(service, hosts={"127.0.0.1"}), base_url=HERE) as client:
+        answer = client.post("/api/search", json={"image": sent(night), "modality": "infrared", "top_k": 30}).json()
+    hits = gallery.search(extract(night, modality="infrared"), 30, calibration=calibration)
+    assert answer["nobody"] == hits.nobody(0)
+    for hit, match in zip(answer["hits"], hits.matches(0), strict=True):
+        assert hit["match"] == match.matches
+        assert hit["probability"] == pytest.approx(match.probability)
 
 
 def test_what_is_known_of_the_query_leaves_images_out(client: TestClient, night: Path) -> None:
