@@ -25,7 +25,7 @@ def test_two_jobs_side_by_side_of_which_one_fails(run_here, smoke_args: list[str
     assert "seed is -1: choose 0 or more" in finished.output
     assert "Error: 1 of the jobs failed: 2 (seed=-1)." in finished.output
     assert "Traceback" not in finished.output
-    assert "Job 1 of 2 finished after" in finished.output
+    assert "Job 1 of 2 finished, " in finished.output
     facts = json.loads((tmp_path / "sweep" / "0" / "run.json").read_text())
     assert facts["status"] == "finished"
     assert "seed=0" in facts["command"]
@@ -35,13 +35,13 @@ def test_two_jobs_side_by_side_of_which_one_fails(run_here, smoke_args: list[str
     assert "jobs:" not in (tmp_path / "sweep" / "0" / "config.yaml").read_text()
     results = json.loads((tmp_path / "sweep" / "0" / "results.json").read_text())
     rank1 = results["rows"]["hog"]["protocols"]["sysu_mm01/all/single"]["metrics"]["rank1"]["mean"]
-    assert f"test R1 {100 * rank1:.1f}" in finished.output
+    assert f", R1 {100 * rank1:.1f}" in finished.output
 
     again = run_here(
         "train", *words[:1], "model=hog", "seed=0", *words[3:], "hydra.sweep.dir=sweep", "existing=continue"
     )
     assert again.code == 0, again.output
-    assert "Job 1 of 1 kept after" in again.output
+    assert "Job 1 of 1 kept, " in again.output
 
 
 def test_jobs_of_a_single_run_are_refused(run_here, smoke_args: list[str]) -> None:
