@@ -20,6 +20,7 @@ from PIL import Image
 
 from crossreid.console import as_text
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
+from crossreid.evaluation.published import LITERATURE, PUBLISHED, published
 from crossreid.runs.folder import fingerprint, raw_config, write_json
 from crossreid.runs.results import UNTRAINED
 from crossreid.settings.commands import ComparisonConfig
@@ -28,7 +29,6 @@ from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.registry import built_in_methods, method_settings
 from crossreid.studies.comparison.gathering import compare_runs, keep
 from crossreid.studies.comparison.page.summary import what_can_be_said
-from crossreid.studies.comparison.published import LITERATURE, PUBLISHED, published
 from crossreid.studies.comparison.recipes import augmentation, pooling
 from crossreid.studies.comparison.rendering import rich_tables
 from support import choices

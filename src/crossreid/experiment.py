@@ -84,7 +84,7 @@ class Experiment:
         overrides: other settings by their key, such as ``{"model.w_dt": 0.0, "trainer.time_budget": 600}``.
         plugins: packages to import first, for methods and datasets of one's own.
         others: further choices and settings at the top: ``trainer="gpu"``, ``logger="wandb"``, ``selection="validation"``,
-            ``run_dir="outputs/mine"``, ``name="a label"``, ``resume=...``, ``overwrite=True``.
+            ``run_dir="outputs/mine"``, ``name="a label"``, ``init=run.path``, ``resume=...``, ``overwrite=True``.
 
     Attributes:
         config: the typed settings.
@@ -122,6 +122,8 @@ class Experiment:
             "plugins": list(plugins) or None,
             **others,
         }
+        if isinstance(others.get("init"), FinishedRun):
+            words["init"] = others["init"].path
         given = {key: value for key, value in words.items() if value is not None}
         given |= overrides or {}
         _refuse_lost(given, {"model": model, "data": data, "protocol": protocol})

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -23,6 +25,16 @@ from crossreid.settings.overrides import with_paths_quoted
 from crossreid.settings.registry import use_plugins
 from crossreid.settings.sentences import explain
 from crossreid.settings.store import choices_of, packaged_conf, register
+
+
+class CallableCommand(ModuleType):
+    """A command's module whose name is a function of the front door too, which importing the module must not take away."""
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the function: ``crossreid.export(...)`` is that of :mod:`crossreid.exporting`."""
+        front_door: Any = import_module("crossreid")
+        function = front_door.__getattr__(self.__name__.rpartition(".")[2])
+        return function(*arguments, **settings)
 
 
 def run_command(config_name: str, task: Callable[[Composed], float | None]) -> None:

@@ -17,8 +17,7 @@ from crossreid.settings.compose import Composed, typed
 from crossreid.settings.galleries import SearchConfig
 
 if TYPE_CHECKING:
-    from crossreid.evaluation.calibration import Calibration
-    from crossreid.galleries import Gallery, Hits
+    from crossreid.galleries import Hits
     from crossreid.galleries.hits import Match
 
 _SHOWN = 20
@@ -37,6 +36,7 @@ def search(composed: Composed) -> None:
     from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.galleries.judging import chosen_calibration  # noqa: PLC0415
     from crossreid.galleries.sheet import save_sheet  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
 
@@ -67,7 +67,7 @@ def search(composed: Composed) -> None:
         exclude_camera=config.exclude_camera,
         exclude_seconds=config.exclude_seconds,
         rerank=config.rerank,
-        calibration=_calibration(config, gallery),
+        calibration=chosen_calibration(gallery, config.calibration, config.checkpoint),
         false_match_rate=config.false_match_rate,
         per_camera=config.per_camera,
     )
@@ -76,26 +76,17 @@ def search(composed: Composed) -> None:
             notice(f"Ranked lists: {hits.save(config.output)}")
         if config.sheet is not None:
             notice(f"Contact sheet: {save_sheet(hits, config.sheet)}")
-    show(hits)
+    show(hits, len(gallery))
 
 
-def _calibration(config: SearchConfig, gallery: Gallery) -> Calibration | None:
-    """What is named, else None for what the gallery keeps, else what lies beside the checkpoint."""
-    from crossreid.evaluation.calibration import FILE, Calibration  # noqa: PLC0415 - behind the first checks
-    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
-
-    if config.calibration is not None:
-        return Calibration.load(config.calibration)
-    if config.checkpoint is None or gallery.calibration() is not None:
-        return None
-    beside = checkpoint_at(config.checkpoint).parent / FILE
-    return Calibration.load(beside) if beside.is_file() else None
-
-
-def show(hits: Hits) -> None:
-    """Print the first images of the first queries."""
+def show(hits: Hits, images: int) -> None:
+    """Print the first images of the first queries, which were found among so many."""
     if hits.rule is not None:
-        notice(f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too.")
+        by_chance = hits.rule.rate * images
+        notice(
+            f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too: of {images} images some "
+            f"{by_chance:.1g} by chance, for each query."
+        )
         lonely = [str(hits.queries.columns["id"][place]) for place in range(len(hits)) if hits.nobody(place)]
         if lonely:
             more = f" and {len(lonely) - _SHOWN_QUERIES} more" if len(lonely) > _SHOWN_QUERIES else ""

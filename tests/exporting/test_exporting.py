@@ -20,7 +20,7 @@ from crossreid.extraction import Extractor
 from crossreid.extraction.exported import file_digest
 from crossreid.galleries import Gallery
 from crossreid.settings.registry import method_names
-from support import ROOT, disk_of, files_in
+from support import ROOT, disk_of, files_in, lively_checkpoint
 
 pytest.importorskip("onnxruntime", reason="ONNX files need the extra `export`")
 
@@ -35,31 +35,9 @@ def checkpoint(tmp_path_factory, people_root: Path, shared_folder: Path) -> Path
     return lively_checkpoint("aligngan", tmp_path_factory.mktemp("aligngan"), people_root, shared_folder)
 
 
-def lively_checkpoint(model: str, folder: Path, people_root: Path, shared_folder: Path, *settings: str) -> Path:
-    from crossreid.settings.compose import compose, run_config
-    from crossreid.training.loading import make_method
-
-    places = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
-    config = run_config(compose("train", [f"model={model}", "scale=smoke", *places, *settings]))
-    if getattr(config.model, "iterations_per_epoch", 1) is None:
-        config.model.iterations_per_epoch = 2
-    module = make_method(config.model, 12, 0)
-    generator = torch.Generator().manual_seed(1)
-    for name, buffer in module.named_buffers():
-        if name.endswith(("_mean", "_var")):
-            buffer.copy_(torch.rand(buffer.shape, generator=generator) * 0.2 + ("var" in name) * 0.8)
-    saved: dict = {"state_dict": module.state_dict(), "optimizer_states": [], "loops": {}}
-    module.on_save_checkpoint(saved)
-    saved["crossreid"]["phase"] = next(iter(config.model.active_phases()), "")
-    saved["crossreid"]["config"] = config.to_plain()
-    path = folder / f"{model}.ckpt"
-    torch.save(saved, path)
-    return path
-
-
 @pytest.fixture(scope="module")
 def onnx_folder(checkpoint: Path) -> Path:
-    return crossreid.export_model(checkpoint, checkpoint.parent / "aligngan.onnx")
+    return crossreid.export(checkpoint, checkpoint.parent / "aligngan.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +48,7 @@ def hog(tmp_path_factory, people_root: Path, shared_folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def torch_folder(checkpoint: Path) -> Path:
-    return crossreid.export_model(checkpoint, checkpoint.parent / "aligngan.pt2", "torch")
+    return crossreid.export(checkpoint, checkpoint.parent / "aligngan.pt2", "torch")
 
 
 def by_hand(checkpoint: Path, pixels: np.ndarray, modality: str) -> np.ndarray:
@@ -118,7 +96,7 @@ def test_every_method_with_an_embedding_of_its_own_is_exported(
     model: str, tmp_path: Path, people_root: Path, shared_folder: Path
 ) -> None:
     path = lively_checkpoint(model, tmp_path, people_root, shared_folder)
-    check_parity(path, crossreid.export_model(path, tmp_path / "out"))
+    check_parity(path, crossreid.export(path, tmp_path / "out"))
 
 
 @pytest.mark.slow
@@ -126,13 +104,13 @@ def test_averages_of_each_modality_are_part_of_its_program(
     tmp_path: Path, people_root: Path, shared_folder: Path
 ) -> None:
     path = lively_checkpoint("baseline", tmp_path, people_root, shared_folder, "model.test_norm=per_modality")
-    folder = crossreid.export_model(path, tmp_path / "out", "torch")
+    folder = crossreid.export(path, tmp_path / "out", "torch")
     assert (folder / "infrared.pt2").is_file()
     check_parity(path, folder, trust=True)
 
 
 def test_a_path_that_both_modalities_take_is_one_file(hog: Path, tmp_path: Path) -> None:
-    folder = crossreid.export_model(hog, tmp_path / "out", "torch")
+    folder = crossreid.export(hog, tmp_path / "out", "torch")
     assert {file.name for file in folder.iterdir()} == {"both.pt2", "model.json"}
     check_parity(hog, folder, trust=True)
 
@@ -193,7 +171,7 @@ assert "torch" not in sys.modules
 
 def test_a_method_whose_similarities_depend_on_the_gallery_says_why_not(write_checkpoint, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cmssft compares images through a transfer .* are not the method"):
-        crossreid.export_model(write_checkpoint("cmssft"), tmp_path / "out")
+        crossreid.export(write_checkpoint("cmssft"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -206,12 +184,12 @@ def test_a_program_that_differs_is_not_put_in_its_place(
     for wrong in (lambda p: np.zeros((len(p), 64)), lambda p: np.full((len(p), 64), np.nan), lambda p: np.zeros(3)):
         monkeypatch.setattr(exporter, "torch_program", lambda path, wrong=wrong: wrong)
         with pytest.raises(ParityError, match="nothing was written"):
-            crossreid.export_model(hog, tmp_path / "out", "torch")
+            crossreid.export(hog, tmp_path / "out", "torch")
         assert files_in(tmp_path) == before
     monkeypatch.undo()
     monkeypatch.setattr(exporter, "largest_difference", lambda *_: 0.0)
     with disk_of(20_000), pytest.raises(WriteError, match="free some space"):
-        crossreid.export_model(hog, tmp_path / "out", "torch")
+        crossreid.export(hog, tmp_path / "out", "torch")
     assert files_in(tmp_path) == before
 
 

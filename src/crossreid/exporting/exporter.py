@@ -18,8 +18,10 @@ from torch.export import ExportedProgram
 from crossreid.console import notice
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError
+from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
 from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
 from crossreid.exporting.tracing import alike, traced
+from crossreid.extraction.beside import calibration_beside
 from crossreid.extraction.checkpoint import CheckpointNetwork
 from crossreid.extraction.exported import (
     FORMAT,
@@ -54,7 +56,7 @@ _LICENCES = {
 _BOTH = "both"
 
 
-def export_model(
+def export(
     checkpoint: str | Path,
     output: str | Path,
     format: str = "onnx",
@@ -67,7 +69,7 @@ def export_model(
         checkpoint: a run folder or a ``.ckpt``.
         output: the folder to write: a program for each modality (one for both, where they take the same path) and
             ``model.json`` with inputs, outputs, the model's digest, preprocessing, versions and the licence of the data, if
-            known. What is there already is replaced, whole or not at all.
+            known; and the model's calibration, if there is one. What is there already is replaced, whole or not at all.
         format: ``onnx``, or ``torch`` for programs of ``torch.export`` (.pt2).
         grey_range: of deep grey files; as for :class:`~crossreid.Extractor`.
 
@@ -81,7 +83,7 @@ def export_model(
         WriteError: the disk is full.
 
     Example:
-        >>> crossreid.export_model("outputs/demo", "street.onnx")  # doctest: +SKIP
+        >>> crossreid.export("outputs/demo", "street.onnx")  # doctest: +SKIP
         >>> extract = crossreid.Extractor("street.onnx")  # torch is not imported  # doctest: +SKIP
     """
     check_choice("format", format, tuple(SUFFIXES))
@@ -104,6 +106,9 @@ def export_model(
             served = MODALITIES if len(programs) == 1 else (modality,)
             for each in served:
                 files[each] = _described(network, folder / name, format, each)
+        calibration = calibration_beside(checkpoint)
+        if calibration is not None:
+            calibration.save(folder / CALIBRATION_FILE)
         write_json(folder / SIDECAR, _sidecar(network, checkpoint, format, files))
     return target
 

@@ -44,6 +44,12 @@ def is_exported(place: str | Path) -> bool:
     return (path / SIDECAR).is_file() or path.name == SIDECAR or path.suffix in SUFFIXES.values()
 
 
+def exported_folder(place: str | Path) -> Path:
+    """The folder of an export, by itself or by a file in it."""
+    path = Path(place)
+    return path if path.is_dir() else path.parent
+
+
 class ExportedNetwork(EmbeddingNetwork):
     """The programs of an export.
 
@@ -68,8 +74,7 @@ class ExportedNetwork(EmbeddingNetwork):
         *,
         trust: bool = False,
     ) -> None:
-        path = Path(place)
-        self.folder = path if path.is_dir() else path.parent
+        self.folder = exported_folder(place)
         try:
             content = _described(self.folder)
             self.decoding, self.size = _pixels_of(content)

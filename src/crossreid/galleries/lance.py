@@ -6,6 +6,7 @@ Up to :data:`EXACT` images are compared one by one. An index beyond that is an i
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -41,9 +42,9 @@ _TOGETHER = 8
 _AT_ONCE = 16_384
 """Entries that are read at once."""
 _REMOVED_AT_ONCE = 1000
-_IN_PARTITION = 250
+_IN_PARTITION = 200
 """Entries of a partition, about: small ones hold few persons, so that few are looked at."""
-_MOST_PARTITIONS = 2000
+_MOST_PARTITIONS = 4000
 """Their centres are compared with every entry while the index is built."""
 _TRAINED_ON = 256_000
 """Entries that all centres are learned from, at most 256 for each."""
@@ -222,7 +223,7 @@ class LanceStore(Store):
             flat = batch.column(_VECTOR).flatten().to_numpy(zero_copy_only=False)
             nearest.add(flat.reshape(batch.num_rows, -1))
             rows.append(batch.column(_ROW).to_numpy())
-        chosen = np.concatenate(rows)[nearest.rows.numpy()]  # (Q, n)
+        chosen = np.concatenate(rows)[nearest.rows]  # (Q, n)
         query = np.repeat(np.arange(len(vectors)), chosen.shape[1])
         return self._candidates(chosen.reshape(-1), query, len(vectors))
 
@@ -299,6 +300,7 @@ class LanceStore(Store):
     # ------------------------------------------------------------------ the folder
 
     def _database(self) -> Any:
+        os.environ.setdefault("LANCEDB_LOG", "error")  # building an index warns some hundred times of a full queue
         import lancedb  # noqa: PLC0415 - extra `search`
 
         return lancedb.connect(self.folder)

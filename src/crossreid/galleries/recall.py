@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,9 +21,18 @@ _SAMPLE = 200
 _NEAREST = 10
 _FEWEST_CANDIDATES, _MOST_CANDIDATES = 2, 128
 """For each image wanted."""
-_NOISE = 0.5
-"""A query is an image of the gallery moved by so much of its length at random: no image of the gallery itself, as a night
-picture is none of the day gallery."""
+
+
+class Sample(NamedTuple):
+    """Images of a gallery that are queries.
+
+    Attributes:
+        vectors: (S, D).
+        names: S names.
+    """
+
+    vectors: Array
+    names: list[Any]
 
 
 class Probed(Protocol):
@@ -48,11 +57,11 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     The codes of an index are coarse: first as many candidates are compared exactly as all partitions need (``refine``), then
     as few partitions are looked at as this allows (``probes``).
     """
-    queries = _sample(store)
-    truth = _exact(store, queries)
+    sample = _sample(store)
+    truth = _exact(store, sample)
 
     def recall(probes: int, refine: int) -> float:
-        return _share(store.nearest_with(queries, _NEAREST, None, probes, refine), queries, truth)
+        return _share(store.nearest_with(sample.vectors, _NEAREST + 1, None, probes, refine), sample, truth)
 
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
@@ -62,50 +71,60 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     while reached < WANTED and probes < partitions:
         probes = min(partitions, math.ceil(1.4 * probes))
         reached = recall(probes, refine)
-    return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(queries)}
+    return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(sample.names)}
 
 
 def choose_effort(store: Graph, efforts: Sequence[int]) -> dict[str, Any]:
     """The least effort that finds :data:`WANTED` of the ten nearest images of a sample, else the last; and the share found."""
-    queries = _sample(store)
-    truth = _exact(store, queries)
+    sample = _sample(store)
+    truth = _exact(store, sample)
     reached, effort = 0.0, efforts[0]
     for effort in efforts:
-        reached = _share(store.nearest_with(queries, _NEAREST, None, effort), queries, truth)
+        reached = _share(store.nearest_with(sample.vectors, _NEAREST + 1, None, effort), sample, truth)
         if reached >= WANTED:
             break
-    return {"effort": effort, "recall": round(reached, 4), "sample": len(queries)}
+    return {"effort": effort, "recall": round(reached, 4), "sample": len(sample.names)}
 
 
-def _sample(store: Probed | Graph) -> Array:
-    """Queries (S, D) like images that the gallery does not hold."""
+def _sample(store: Probed | Graph) -> Sample:
+    """Images of the gallery: their ten nearest others are sought, so the queries are as spread as the gallery is."""
     generator = numpy_generator(0, "recall of a gallery's index")
     vectors: list[Array] = []
+    names: list[Any] = []
     for part in store.everything():
         chosen = generator.choice(len(part), min(_SAMPLE, len(part)), replace=False)
         vectors.append(part.features["main"][chosen])
+        names += [part.columns[ID][place] for place in chosen]
     pool = np.concatenate(vectors)
-    pool = pool[generator.choice(len(pool), min(_SAMPLE, len(pool)), replace=False)]
-    noise = generator.standard_normal(pool.shape).astype(np.float32)
-    noise *= _NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
-    moved = pool + noise
-    return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True))
+    chosen = generator.choice(len(pool), min(_SAMPLE, len(pool)), replace=False)
+    return Sample(pool[chosen], [names[place] for place in chosen])
 
 
-def _exact(store: Probed | Graph, queries: Array) -> list[set[Any]]:
-    """Names of the ten nearest of each query, by comparing it with every image."""
-    nearest = Nearest(queries, _NEAREST)
+def _exact(store: Probed | Graph, sample: Sample) -> list[set[Any]]:
+    """Names of the ten nearest others of each query, by comparing it with every image."""
+    nearest = Nearest(sample.vectors, _NEAREST + 1)
     ids: list[Any] = []
     for part in store.everything():
         nearest.add(part.features["main"])
         ids += part.columns[ID]
-    return [{ids[row] for row in rows} for rows in nearest.rows.tolist()]
+    truth = []
+    for query, own in enumerate(sample.names):
+        order = nearest.similarities[query].argsort(descending=True)
+        names = [ids[row] for row in nearest.rows[query][order].tolist()]
+        truth.append(_others(names, own))
+    return truth
 
 
-def _share(found: Candidates, queries: Array, truth: list[set[Any]]) -> float:
-    """The share of the ten nearest that was found."""
+def _others(names: Sequence[Any], own: Any) -> set[Any]:
+    """The first ten of some names but for the query's own."""
+    return set([name for name in names if name != own][:_NEAREST])
+
+
+def _share(found: Candidates, sample: Sample, truth: list[set[Any]]) -> float:
+    """The share of the ten nearest others that was found."""
     shares = []
-    for candidates, query, names in zip(found.places, queries, truth, strict=True):
-        order = np.argsort(-(found.pool.features["main"][candidates] @ query))[:_NEAREST]
-        shares.append(len(names & {found.pool.columns[ID][place] for place in candidates[order]}) / len(names))
+    for query, (candidates, wanted) in enumerate(zip(found.places, truth, strict=True)):
+        order = np.argsort(-(found.pool.features["main"][candidates] @ sample.vectors[query]))
+        names = [found.pool.columns[ID][place] for place in candidates[order].tolist()]
+        shares.append(len(wanted & _others(names, sample.names[query])) / max(len(wanted), 1))
     return float(np.mean(shares))

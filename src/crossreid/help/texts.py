@@ -114,6 +114,20 @@ TEXTS = {
         },
         page="comparing.md",
     ),
+    "visualize": CommandText(
+        summary="draw figures of a trained model: ranked lists, maps, histograms",
+        purpose="Draws what a checkpoint does with a dataset as PNGs: what it finds, what it makes of images, where two images "
+        "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what there is. "
+        "One's own images with known persons are a dataset too: data=folder.",
+        choices=("data", "protocol", "trainer"),
+        keys=("checkpoint", "figures", "queries", "count", "persons", "training", "output", "data.root"),
+        examples={
+            "checkpoint=RUN": "every figure that the method has",
+            "checkpoint=RUN figures=[ranked_lists] queries=worst": "what it gets wrong",
+            "checkpoint=RUN data=folder data.root=mine": "on one's own images",
+        },
+        page="figures.md",
+    ),
     "auxiliary": CommandText(
         summary="cm-SSFT: how many unlabelled queries its transfer needs",
         purpose="Scores a trained cm-SSFT with groups of queries of several sizes and draws Rank-1 and mAP over the size.",

@@ -75,6 +75,12 @@ class TrainerConfig(Settings):
         "how optimizers go through parameters: one by one (loop), in groups (foreach), in one kernel (fused), torch's choice",
         choices=("auto", "loop", "foreach", "fused"),
     )
+    compile: str = setting(
+        "off",
+        "networks compiled by torch.compile in this mode, which takes minutes before the first step; reduce-overhead: with "
+        "CUDA graphs, on a GPU",
+        choices=("off", "default", "reduce-overhead", "max-autotune"),
+    )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
     log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
     checkpoint_every: int = setting(
@@ -149,6 +155,11 @@ class TrainConfig(Settings):
     resume: str | None = setting(
         None, "a run folder or checkpoint to go on from; auto: the newest run with these settings"
     )
+    init: str | None = setting(
+        None,
+        "a run folder or checkpoint of the same method and network whose weights this training starts from; heads for persons "
+        "are new",
+    )
     run_dir: str | None = setting(None, "folder of the run; null: a new one, OUTPUT_ROOT/NAME/DATE_TIME_seedN")
     output_root: str = setting("outputs", "folder of run folders")
     overwrite: bool = setting(False, "replace a run that is already in run_dir")
@@ -218,8 +229,13 @@ class RunConfig(TrainConfig):
         return self.name or self.row or self.model.name
 
     def check_together(self, place: str) -> None:
-        """As of :class:`TrainConfig`, and epochs that can be selected from."""
+        """As of :class:`TrainConfig`, epochs that can be selected from, and networks that are compiled or recomputed."""
         super().check_together(place)
+        if self.trainer.compile != "off" and self.model.recompute:
+            raise ConfigError(
+                "trainer.compile and model.recompute do not go together: what is computed again goes by the state of its first "
+                "forward, which compiled code does not see. Set trainer.compile=off, or model.recompute=[]."
+            )
         self.selection.check_epochs(self.model.epochs_of_training)
 
     def to_plain(self) -> dict[str, Any]:
@@ -243,8 +259,12 @@ NOT_PART_OF_A_RUN = (
     "protocol",
 )
 """Settings that do not change what a run computes."""
+LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
+"""Settings that the dataset may decide."""
 NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
 """Likewise, of the trainer."""
+NOT_PART_OF_METHOD = ("recompute",)
+"""Likewise, of the method."""
 
 
 def run_config_from_plain(kept: Mapping[str, Any]) -> RunConfig:
@@ -282,15 +302,19 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     """Of a run's plain settings, those that decide what it computes; of the data, not where it lies."""
     identity = without(kept, NOT_PART_OF_A_RUN)
     identity["trainer"] = without(kept["trainer"], NOT_PART_OF_TRAINER)
+    identity["model"] = without(kept["model"], NOT_PART_OF_METHOD)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
+    for part, name in ((identity, "init"), (identity["data"], "divide"), (identity["data"], "divide_seed")):
+        if not part.get(name):  # as in runs that were there before the setting
+            part.pop(name, None)
     return identity
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Keys in which two runs' identities differ, each with both values; none where they are one run.
 
-    A number of iterations that one of them leaves to its dataset is no difference.
+    A number of iterations, or a division of persons, that one of them leaves to its dataset is no difference.
     """
     values_here = _flat(one)
     values_there = _flat(other)
@@ -298,7 +322,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     for key in sorted({*values_here, *values_there}):
         here = values_here.get(key)
         there = values_there.get(key)
-        unknown = key == "model.iterations_per_epoch" and None in (here, there)
+        unknown = key in LEFT_TO_DATASET and None in (here, there)
         if here != there and not unknown:
             sentences.append(f"{key} is {there} there and {here} here")
     return sentences

@@ -23,6 +23,16 @@ class WebConfig(EmbeddingConfig):
     queries_modality: str | None = setting(
         "auto", "of these images, as for crossreid.extract", choices=("visible", "infrared", "auto")
     )
+    calibration: str | None = setting(
+        None,
+        "what crossreid.calibrate wrote; null: what the gallery keeps, else calibration.json in the checkpoint's run",
+    )
+    false_match_rate: float | None = setting(
+        None,
+        "share of pairs of two persons that match all the same; null: the smallest that is calibrated",
+        above=0,
+        at_most=0.5,
+    )
     host: str = setting("127.0.0.1", "the address to listen at; 0.0.0.0 lets other machines in")
     port: int = setting(8000, "the port to listen at; 0 for a free one", at_least=0, at_most=65535)
     names: list[str] = setting(

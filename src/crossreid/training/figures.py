@@ -18,7 +18,6 @@ from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.records import MODALITIES
 from crossreid.data.transforms import to_float
-from crossreid.errors import ConfigError, DataError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import Embeddings, RetrievalProtocol, Scorer, ranked_list
 from crossreid.evaluation.camera_pairs import camera_pairs
@@ -26,8 +25,10 @@ from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.verification import pairs_of
 from crossreid.methods.attention import similarity_heat
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.history import losses_of
+from crossreid.training.loading import Restored
 from crossreid.training.loggers import figure_data, pictures
 from crossreid.training.scoring import as_embeddings
 
@@ -68,6 +69,12 @@ class FigureSource:
     queries: str = "even"
     count: int = 6
     with_training: bool = False
+
+    @classmethod
+    def of(cls, run: Restored, embeddings: Embeddings, checkpoint: Path, **options: Any) -> FigureSource:
+        """Of a checkpoint, by the first setting of its protocol; the history of its run lies beside it."""
+        history = checkpoint.with_name("history.csv")
+        return cls(run.module, run.data, embeddings, run.protocols.test[0], run.scorers()[""], history, **options)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -254,6 +261,12 @@ FIGURES = {
     "learning": FigureKind("losses over the iterations of training", _learning, False),
 }
 """Name -> the figure."""
+
+
+def figures_of(module: CrossModalityModule[Any]) -> dict[str, str]:
+    """Name -> meaning of the figures that a method has."""
+    own = isinstance(module, HasFigureData)
+    return {name: kind.meaning for name, kind in FIGURES.items() if own or name != "correspondences"}
 
 
 def draw_figures(folder: Path, source: FigureSource, names: Sequence[str] = AFTER_TRAINING) -> list[Path]:

@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 
 from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.data.datasets.sources import open_source
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
@@ -27,6 +28,7 @@ from crossreid.runs.folder import (
     first_three,
     start_run,
     tell_ranks,
+    write_json,
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
@@ -34,7 +36,9 @@ from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
-from crossreid.training.kernels import use_kernels
+from crossreid.training.figures import FigureSource, draw_figures
+from crossreid.training.initial import InitialWeights, start_from
+from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
 from crossreid.training.people_weights import people_weights
@@ -43,14 +47,17 @@ from crossreid.training.resuming import check_resumable
 from crossreid.training.scoring import (
     check_matches,
     check_scorable,
-    draw_figures,
     embed_dataset,
     score,
     score_all,
     show,
 )
+from crossreid.training.stopwatch import Stopwatch
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
+
+PERSONS = "persons.json"
+"""Who is trained on, calibrated on and tested on, where a run divided a folder's persons: by split, identity -> an image."""
 
 
 @dataclass
@@ -68,6 +75,8 @@ class Session:
     interruption: Interruption = field(default_factory=Interruption)
     doing: str = field(default="reading the data", init=False)
     began: bool = field(default=False, init=False)
+    initial: InitialWeights | None = field(default=None, init=False)
+    watch: Stopwatch = field(default_factory=partial(Stopwatch, "data"), init=False)
 
     def complete(self) -> RunResults:
         """Read, train, score, show, keep.
@@ -82,19 +91,25 @@ class Session:
         self.interruption.check()
         if main_process():
             start_run(self.run, self.config.to_plain(), overwrite=self.config.overwrite)
+            self._note_persons()
             tell_ranks(self.run)
         self.began = True
+        self.watch.begin("starting")
         trainer = self._make_trainer(resumed_at)
         notice(_announce_scoring(self.config, self.protocols))
         notice(_announce_place(self.config, self.run, machine(trainer.strategy.root_device)))
         self._now("scoring the untrained network")
+        self.watch.begin("scoring")
         before = self._score_untrained(trainer)
         self._now("training")
+        self.watch.begin("training")
         self._fit(trainer, resumed_at)
         seconds = round(self.clock.seconds, 1)
         self._now("scoring")
+        self.watch.begin("scoring")
         scores, embeddings = self._score(trainer)
         self._now("saving the scores")
+        self.watch.begin("saving")
         if not self.config.model.trains:
             trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
@@ -104,12 +119,31 @@ class Session:
             self._show(trainer, results)
             if self.config.report.figures:
                 self._now("drawing")
+                self.watch.begin("figures")
                 self._draw(trainer, embeddings)
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
-            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, machine=place)
+            parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
+            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, seconds=parts, machine=place)
+            notice(self.watch.sentence())
             self._say_where()
         return results
+
+    def _note_persons(self) -> None:
+        """What else a run keeps of its beginning: where its weights come from, and how a folder's persons were divided."""
+        if self.initial is not None:
+            self.run.note(init=self.initial.facts())
+        if getattr(self.config.data, "divide", None) is None:
+            return
+        dataset = self.data.dataset
+        persons: dict[str, dict[str, str]] = {}
+        for split in dataset.splits:
+            persons[split] = {}
+            for row in dataset.rows(split).tolist():
+                record = dataset.records[row]
+                persons[split].setdefault(str(record.pid), str(record.path.relative_to(dataset.root)))
+        content = {"folder": str(dataset.root), "persons": persons}
+        write_json(self.run.path / PERSONS, content)
 
     def farewell(self, stop: Stopped) -> str:
         """What to say of a run that was stopped: how far it came, what there is of it, how to go on."""
@@ -147,6 +181,7 @@ class Session:
         """The dataset, the method, the protocols; refuses what cannot be before anything is written."""
         config = self.config
         validating = config.selection.name == "validation"
+        self.config = config = replace(config, data=open_source(config.data).for_training())
         self.data = ReIDDataModule.for_method(
             config.data, config.model, seed=config.seed, validating=validating, progress=config.trainer.progress
         )
@@ -159,6 +194,7 @@ class Session:
             notice(
                 "scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first."
             )
+        self.watch.begin("network")
         self.module = self._make_module()
         people = partial(
             people_weights,
@@ -167,13 +203,19 @@ class Session:
             progress=config.trainer.progress,
             check=self.interruption.check,
         )
-        for sentence in self.module.load_pretrained(people):
+        if config.init is not None:
+            self.initial = start_from(self.module, config.init)
+            sentences = self.initial.sentences()
+        else:
+            sentences = self.module.load_pretrained(people)
+        for sentence in sentences:
             notice(f"Initial weights: {sentence}")
         scored = Scored.of(config.data, config.data, self.data.dataset)
         self.protocols = build_protocols(config.protocol, scored)
         check_scorable(self.data.dataset, self.protocols)
         self.selection = self._make_selection()
         self.data.sampler(world_size=world_size(config.trainer))  # refuses impossible batches
+        self.watch.begin("cache")
         self.data.prepare_data()
 
     def _make_module(self) -> CrossModalityModule[Any]:
@@ -251,6 +293,7 @@ class Session:
         self.clock.start()
         if not self.config.model.trains:
             return
+        compile_networks(self.module, self.config.trainer)
         with self.interruption.put_off():
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         if self.selection:
@@ -323,15 +366,16 @@ class Session:
         log_scores(trainer, own, self.module.iteration)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
-        figures = draw_figures(
-            self.run.figures,
+        source = FigureSource(
             self.module,
             self.data,
             embeddings,
             self.protocols.test[0],
             scorers_of(self.module, self.config.protocol, trainer.strategy.root_device)[""],
-            self.config.report,
+            self.run.path / "history.csv",
+            persons=self.config.report.tsne_identities,
         )
+        figures = draw_figures(self.run.figures, source)
         wandb_logger = wandb_of(trainer)
         if wandb_logger is None:
             return

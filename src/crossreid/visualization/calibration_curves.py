@@ -155,6 +155,9 @@ def open_set_chart(calibration: Calibration, title: str) -> Figure:
             label=label,
         )
     axis.set_xscale("log")
+    shown = sorted({entry.rate for result in calibration.open_set for entry in result.rates})
+    axis.set_xticks(shown, [f"{rate:g}" for rate in shown])
+    axis.minorticks_off()
     axis.set_ylim(0, 101)
     axis.set_xlabel("false-alarm rate (share of probes whose person is not there)")
     axis.set_ylabel("identified (percent of probes)")

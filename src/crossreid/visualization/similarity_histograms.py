@@ -32,7 +32,7 @@ def similarity_histograms(panels: Mapping[str, tuple[Similarities, Similarities]
         ):
             share = 100 * np.histogram(similarities, edges)[0] / max(len(similarities), 1)
             mean = float(similarities.mean()) if len(similarities) else float("nan")
-            axis.stairs(share, edges, color=colour, fill=True, alpha=0.45, label=f"{label}, mean {mean:.2f}")
+            axis.stairs(share, edges, color=colour, fill=True, alpha=0.45, label=f"{label}, mean {mean:.3f}")
             axis.axvline(mean, color=colour, ls="--", lw=1)
         axis.set_title(for_figure(title), fontsize=9)
         axis.set_xlabel("cosine similarity, visible to infrared", fontsize=9)

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from crossreid.errors import CrossReIDError, DataError
@@ -70,6 +71,10 @@ class FoundImage(BaseModel):
 
     rank: int = Field(description="from 1")
     score: float = Field(description="cosine similarity in [-1, 1], or the method's own")
+    match: bool | None = Field(
+        None, description="it shows the query's person, by the model's calibration; null without one"
+    )
+    probability: float | None = Field(None, description="that it does, likewise")
     modality: str
     picture: str = Field(description="its token: GET /pictures/TOKEN is the picture")
     columns: dict[str, str | float | None] = Field(description="what the gallery knows of it, such as camera and time")
@@ -88,6 +93,7 @@ class SearchAnswer(BaseModel):
     """The images most like the query, most alike first."""
 
     query: QueryDescription
+    nobody: bool | None = Field(None, description="no image matches, by the model's calibration; null without one")
     hits: list[FoundImage]
 
 
@@ -122,6 +128,10 @@ def make_application(
     @app.exception_handler(RequestValidationError)
     def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
         return JSONResponse({"error": _sentence(error)}, 422)
+
+    @app.exception_handler(HTTPException)
+    def say(_: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": f"{error.detail}."}, error.status_code)
 
     @app.exception_handler(CrossReIDError)
     def explain(_: Request, error: CrossReIDError) -> JSONResponse:

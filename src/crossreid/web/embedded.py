@@ -13,6 +13,7 @@ from crossreid.errors import ConfigError
 from crossreid.extraction.extractor import make_extractor
 from crossreid.extraction.images import ImageList
 from crossreid.galleries import Gallery
+from crossreid.galleries.judging import chosen_calibration
 from crossreid.settings.web import DemoConfig
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.loading import checkpoint_at, run_of
@@ -48,6 +49,8 @@ def embedded_service(config: DemoConfig) -> SearchService:
         gallery,
         place=run,
         samples=_images(dataset, "infrared"),
+        calibration=chosen_calibration(gallery, config.calibration, path),
+        false_match_rate=config.false_match_rate,
         show_names=config.show_names,
         upload_pixels=config.upload_pixels,
     )

@@ -6,6 +6,7 @@ A request that is refused costs no more than its headers: the body of one that w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Collection
 from typing import Any
@@ -26,12 +27,8 @@ _HEADERS = {
 """With every answer: nothing is loaded from elsewhere, framed or kept."""
 
 
-class BodyTooLargeError(Exception):
-    """A request sends more than it may."""
-
-
-class BodyTooSlowError(Exception):
-    """A request does not come to its end."""
+class RefusedBodyError(Exception):
+    """The body of a request is too large, or does not come to its end."""
 
 
 class Limits:
@@ -107,39 +104,37 @@ class Limits:
         body = 0
         deadline = asyncio.get_running_loop().time() + self.seconds
         complete = False
-        begun = False
+        refusal: tuple[int, str] | None = None
 
         async def limited_receive() -> Message:
-            nonlocal body, complete
+            nonlocal body, complete, refusal
             if complete:
                 return await receive()  # waits for the client to leave
             left = deadline - asyncio.get_running_loop().time()
             try:
                 message = await asyncio.wait_for(receive(), max(left, 0.001))
             except TimeoutError:
-                raise BodyTooSlowError from None
+                refusal = 408, f"The request did not arrive within {self.seconds:g} seconds."
+                raise RefusedBodyError from None
             body += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if body > self.largest:
-                raise BodyTooLargeError
+                refusal = 413, self._too_large()
+                raise RefusedBodyError
             return message
 
         async def protected_send(message: Message) -> None:
-            nonlocal begun
+            if refusal is not None:  # what the application makes of it is not what is wrong
+                return
             if message["type"] == "http.response.start":
-                begun = True
                 own = {name for name, _ in message["headers"]}
                 message["headers"] = [*message["headers"], *_protection(own)]
             await send(message)
 
-        try:
+        with contextlib.suppress(RefusedBodyError):
             await self.app(scope, limited_receive, protected_send)
-        except BodyTooLargeError:
-            if not begun:
-                await _answer(send, 413, self._too_large())
-        except BodyTooSlowError:
-            if not begun:
-                await _answer(send, 408, f"The request did not arrive within {self.seconds:g} seconds.")
+        if refusal is not None:
+            await _answer(send, *refusal)
 
 
 def _from_elsewhere(scope: Scope, headers: dict[str, str], host: str) -> bool:

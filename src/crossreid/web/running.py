@@ -11,6 +11,7 @@ from crossreid.console import notice
 from crossreid.errors import ConfigError
 from crossreid.extraction.extractor import make_extractor
 from crossreid.galleries import Gallery
+from crossreid.galleries.judging import chosen_calibration
 from crossreid.settings.web import LOOPBACK, WebConfig
 from crossreid.web.service import SearchService, samples_at
 
@@ -44,6 +45,8 @@ def make_service(config: WebConfig, gallery: str | Gallery, checkpoint: str | Pa
         opened,
         place=str(gallery),
         samples=samples,
+        calibration=chosen_calibration(opened, config.calibration, checkpoint),
+        false_match_rate=config.false_match_rate,
         show_names=config.show_names,
         upload_pixels=config.upload_pixels,
     )

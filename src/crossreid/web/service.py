@@ -20,6 +20,7 @@ from crossreid.data.decoding import Decoder, UnreadableImageError, resized
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, CrossReIDError, DataError
 from crossreid.evaluation import Embeddings
+from crossreid.evaluation.calibration import Calibration
 from crossreid.evaluation.embeddings import Cell
 from crossreid.extraction import Extractor
 from crossreid.extraction.images import ImageList, list_source
@@ -60,6 +61,8 @@ class SearchService:
         gallery: of the same model.
         place: where the gallery lies, which no message shows.
         samples: images to pick from.
+        calibration: thresholds and probabilities of the model; None for those that the gallery keeps, if any.
+        false_match_rate: share of pairs of two persons that match all the same; None for the smallest that is calibrated.
         show_names: paths may be shown and filtered by.
         upload_pixels: largest picture that is taken.
 
@@ -74,6 +77,8 @@ class SearchService:
         *,
         place: str = "in memory",
         samples: ImageList | None = None,
+        calibration: Calibration | None = None,
+        false_match_rate: float | None = None,
         show_names: bool = False,
         upload_pixels: int = 16_000_000,
     ) -> None:
@@ -82,6 +87,8 @@ class SearchService:
         self._extractor = extractor
         self._gallery = gallery
         self._place = place
+        self._calibration = calibration
+        self._rate = false_match_rate
         self._show_names = show_names
         self._upload_pixels = upload_pixels
         self._lock = threading.Lock()
@@ -188,13 +195,19 @@ class SearchService:
                 parse_filter(condition, kinds)
             embedded = self._embedded(query)
             with self._lock:
-                hits = self._gallery.search(embedded, top_k, **conditions)
+                hits = self._gallery.search(
+                    embedded, top_k, calibration=self._calibration, false_match_rate=self._rate, **conditions
+                )
         except CrossReIDError as error:
             raise self._anonymous(error, query) from None
         found = hits.lists[0]
+        answers = []
+        for row, (score, match) in enumerate(zip(hits.scores[0].tolist(), hits.matches(0), strict=True)):
+            answers.append({**self._hit(found, row, score), "match": match.matches, "probability": match.probability})
         return {
             "query": {"modality": embedded.modalities[0], "camera": query.camera, "time": query.time},
-            "hits": [self._hit(found, row, float(score)) for row, score in enumerate(hits.scores[0].tolist())],
+            "nobody": hits.nobody(0),
+            "hits": answers,
         }
 
     def _embedded(self, query: Query) -> Embeddings:
@@ -236,7 +249,7 @@ class SearchService:
         """
         if not self.shows_heat:
             raise ConfigError("Heat maps need the model's checkpoint, and pip install 'crossreid[viz]'.")
-        from crossreid.extraction.attention import similarity_heat  # noqa: PLC0415 - torch and matplotlib
+        from crossreid.methods.attention import similarity_heat  # noqa: PLC0415 - torch and matplotlib
         from crossreid.visualization.heat import laid_over  # noqa: PLC0415
 
         shown: dict[str, str] = {}

@@ -49,7 +49,10 @@ def read_pairs(path: Path) -> LabelledPairs:
     """
     if not path.is_file():
         raise DataError(f"There is no list of pairs '{path}'.")
-    lines = list(csv.DictReader(io.StringIO(read_text(path, "list of pairs"))))
+    try:
+        lines = list(csv.DictReader(io.StringIO(read_text(path, "list of pairs"))))
+    except csv.Error as error:
+        raise DataError(f"'{path}' is no CSV table ({error}).") from error
     if not lines or not set(COLUMNS) <= set(lines[0]):
         raise DataError(f"'{path}' needs the columns {', '.join(COLUMNS)} and a line for each pair.")
     places: dict[Path, int] = {}
@@ -76,7 +79,9 @@ def read_pairs(path: Path) -> LabelledPairs:
 
 
 def _image(cell: str | None, path: Path) -> Path | None:
-    return None if not cell or not cell.strip() else path.parent / cell.strip()
+    if not cell or not cell.strip() or "\0" in cell:
+        return None
+    return path.parent / cell.strip()
 
 
 def _joined(count: int, first: Sequence[int], second: Sequence[int], same: Sequence[bool]) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crossreid.evaluation.published import in_printed_order
 from crossreid.runs.reading import Run
 from crossreid.studies.comparison.planned import Plan
-from crossreid.studies.comparison.published import in_printed_order
 from crossreid.studies.comparison.variation import Variation
 
 

@@ -22,7 +22,7 @@ from crossreid.studies.comparison.page.pictures import Picture, picture_at, pict
 from crossreid.studies.comparison.planned import find_plans
 from crossreid.studies.comparison.rendering import markdown, problem_lines
 from crossreid.studies.comparison.rows import TableSettings
-from crossreid.studies.comparison.studies import Study, studies_of, study_json
+from crossreid.studies.comparison.studies import WeightStudy, studies_of, study_json
 from crossreid.studies.comparison.tables import ComparisonTable, make_tables
 from crossreid.studies.comparison.variation import told_apart
 
@@ -43,7 +43,7 @@ class Comparison:
     problems: Sequence[Problem]
     runs: Sequence[Run]
     settings: TableSettings
-    studies: Sequence[Study]
+    studies: Sequence[WeightStudy]
 
 
 def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Comparison:
@@ -98,6 +98,7 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
         if comparison.studies:
             _draw_studies(output / "studies.png", comparison.studies)
             charts.append(replace(picture_at(output / "studies.png"), title="Scores by the value of a setting"))
+        charts += _cmc_curves(comparison.tables)
         charts += _learning_curves(comparison.runs)
     page = html_page(
         comparison.tables,
@@ -108,6 +109,19 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
         pictures=pictures_of(comparison.runs),
     )
     write_atomically(output / "comparison.html", lambda stream: stream.write(page.encode()))
+
+
+def _cmc_curves(tables: Sequence[ComparisonTable]) -> list[Picture]:
+    """Those of the plain rows of each table."""
+    from crossreid.visualization import as_png, cmc_curves  # noqa: PLC0415 - extra `viz`
+
+    charts = []
+    for table in tables:
+        results = {row.label: list(row.results.values()) for row in table.plain if row.results}
+        if results:
+            title = f"{table.dataset}: {table.protocol}"
+            charts.append(picture_of(as_png(cmc_curves(results, title)), f"Found by rank k, {table.protocol}"))
+    return charts
 
 
 def _learning_curves(runs: Sequence[Run]) -> list[Picture]:
@@ -154,7 +168,7 @@ def _draw(path: Path, tables: Sequence[ComparisonTable]) -> None:
     save(comparison_chart(panels), path)
 
 
-def _draw_studies(path: Path, studies: Sequence[Study]) -> None:
+def _draw_studies(path: Path, studies: Sequence[WeightStudy]) -> None:
     from crossreid.visualization import StudyPanel, save, study_chart  # noqa: PLC0415 - extra `viz`
 
     panels = []

@@ -15,7 +15,7 @@ STUDIED = ("rank1", "mAP")
 
 
 @dataclass(frozen=True)
-class Study:
+class WeightStudy:
     """One row on one protocol.
 
     Attributes:
@@ -36,7 +36,7 @@ class Study:
     chance: Mapping[str, float]
 
 
-def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation]) -> list[Study]:
+def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation]) -> list[WeightStudy]:
     """One for each varied number and table that holds at least two of its values."""
     studies = []
     for variation in variations:
@@ -49,7 +49,7 @@ def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation
             for metric in STUDIED:
                 scores[metric] = [row.values(metric) for row in rows.values()]
             studies.append(
-                Study(
+                WeightStudy(
                     name=variation.name,
                     dataset=table.dataset,
                     protocol=table.protocol,
@@ -62,7 +62,7 @@ def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation
     return studies
 
 
-def study_json(study: Study) -> dict[str, Any]:
+def study_json(study: WeightStudy) -> dict[str, Any]:
     """As plain values."""
     return {
         "row": study.name,

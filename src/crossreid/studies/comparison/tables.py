@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from crossreid.evaluation import RetrievalResult
+from crossreid.evaluation.published import in_natural_order, published
 from crossreid.evaluation.regdb import SPLITS_OF_REGDB
 from crossreid.runs.reading import Problem, Run
 from crossreid.studies.comparison.expected import Expectations, Expected
-from crossreid.studies.comparison.grouping import group_by, in_natural_order
-from crossreid.studies.comparison.published import published
+from crossreid.studies.comparison.grouping import group_by
 from crossreid.studies.comparison.rows import Row, RowKind, TableSettings
 from crossreid.studies.comparison.scores import Score, scores_of
 

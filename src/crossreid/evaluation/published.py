@@ -8,11 +8,10 @@ only beside a row of that kind.
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-from crossreid.studies.comparison.grouping import in_natural_order
 
 LITERATURE: Final = (
     "onestream",
@@ -30,6 +29,8 @@ LITERATURE: Final = (
 )
 """Rows of other papers; some are methods here, under that name or that name and ``/full``."""
 
+
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 REACHED: Final = {
     "sysu_mm01/all/single": "MFEN 80.93 / 76.56 and BIT 80.53 / 79.76 (both CVPR 2026)",
@@ -95,6 +96,17 @@ def read_published(path: Path) -> tuple[Published, ...]:
 
 PUBLISHED: Final = read_published(Path(__file__).with_name("published.csv"))
 """All of them, in the order of the file."""
+
+
+def in_natural_order(name: str) -> list[tuple[str, float]]:
+    """A key that sorts names by the values of the numbers in them: ``w=2.0`` before ``w=10.0``."""
+    parts: list[tuple[str, float]] = []
+    for part in _NUMBER.split(name):
+        if _NUMBER.fullmatch(part):
+            parts.append(("", float(part)))
+        else:
+            parts.append((part, 0.0))
+    return parts
 
 
 def in_printed_order(name: str) -> tuple[int, list[tuple[str, float]]]:

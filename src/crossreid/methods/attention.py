@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_float
 from crossreid.methods.base import CrossModalityModule
-from crossreid.visualization.heat import grad_cam
+from crossreid.nn.grad_cam import grad_cam
 
 
 def similarity_heat(
