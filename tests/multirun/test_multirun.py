@@ -25,23 +25,22 @@ def test_two_jobs_side_by_side_of_which_one_fails(run_here, smoke_args: list[str
     assert "seed is -1: choose 0 or more" in finished.output
     assert "Error: 1 of the jobs failed: 2 (seed=-1)." in finished.output
     assert "Traceback" not in finished.output
-    assert "Job 1 of 2 finished after" in finished.output
+    assert "Job 1 of 2 finished, " in finished.output
     facts = json.loads((tmp_path / "sweep" / "0" / "run.json").read_text())
     assert facts["status"] == "finished"
     assert "seed=0" in facts["command"]
+    assert "jobs=" not in facts["command"]  # it can be given once more, alone
     assert "1 thread(s)" in facts["machine"]
     log = (tmp_path / "sweep" / "logs" / "1.log").read_text()
     assert "method hog" in log
     assert "jobs:" not in (tmp_path / "sweep" / "0" / "config.yaml").read_text()
     results = json.loads((tmp_path / "sweep" / "0" / "results.json").read_text())
     rank1 = results["rows"]["hog"]["protocols"]["sysu_mm01/all/single"]["metrics"]["rank1"]["mean"]
-    assert f"test R1 {100 * rank1:.1f}" in finished.output
+    assert f", R1 {100 * rank1:.1f}" in finished.output
 
-    again = run_here(
-        "train", *words[:1], "model=hog", "seed=0", *words[3:], "hydra.sweep.dir=sweep", "existing=continue"
-    )
+    again = run_here("train", "-m", "model=hog", "seed=0", *words[4:], "hydra.sweep.dir=sweep", "existing=continue")
     assert again.code == 0, again.output
-    assert "Job 1 of 1 kept after" in again.output
+    assert "Job 1 of 1 kept, " in again.output
 
 
 def test_jobs_of_a_single_run_are_refused(run_here, smoke_args: list[str]) -> None:
@@ -50,6 +49,20 @@ def test_jobs_of_a_single_run_are_refused(run_here, smoke_args: list[str]) -> No
     assert "jobs=2 is of a multirun, and this is one run: add -m or sweep=..., or leave it out." in finished.output
     with pytest.raises(ConfigError, match="jobs=3 is of a multirun"):
         Experiment(model="hog", jobs=3).check()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["jobs=1,2"], "jobs is of the whole multirun, so it has one value"),
+        (["jobs=-1", "seed=0,1"], "jobs is -1: choose 1 or more"),
+    ],
+)
+def test_a_number_of_jobs_that_cannot_be_is_one_sentence(run_here, tmp_path: Path, words, message: str) -> None:
+    finished = run_here("train", "-m", "model=hog", "scale=smoke", *words)
+    assert finished.code == 1
+    assert message in finished.output
+    assert not list(tmp_path.rglob("run.json"))
 
 
 @pytest.mark.slow

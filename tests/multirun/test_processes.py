@@ -6,7 +6,6 @@ The jobs are forked and do little.
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +76,8 @@ class Told:
         self.ended: list[int] = []
         self.most = 0
         self.stages: list[Stage] = []
+        self.signals: list[int] = []
+        """To be sent to this process once all jobs train."""
 
     def start(self, job: Job, slot: int) -> JobProcess:
         self.begun.append((job.number, slot))
@@ -86,6 +87,8 @@ class Told:
     def watch(self, running: Any) -> None:
         self.most = max(self.most, len(running))
         self.stages += [process.stage for process in running.values()]
+        if self.signals and all(process.stage.doing == "training" for process in running.values()):
+            os.kill(os.getpid(), self.signals.pop(0))
 
     def end(self, job: Job, end: JobEnd) -> None:
         self.ended.append(job.number)
@@ -129,7 +132,7 @@ def test_what_is_wrong_of_all_jobs_ends_the_others() -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_handed_on_once_and_no_further_job_begins(signum: int) -> None:
     told = Told(saves_when_asked)
-    threading.Timer(0.3, os.kill, (os.getpid(), signum)).start()
+    told.signals = [signum]
     with interruptible() as signals, pytest.raises(Stopped) as stopped:
         told.crew(3, 2).run(told.watch, signals)
     assert stopped.value.signum == signum
@@ -140,8 +143,7 @@ def test_a_signal_is_handed_on_once_and_no_further_job_begins(signum: int) -> No
 def test_a_job_that_does_not_listen_is_killed_after_a_second_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_PATIENCE", 0.3)
     told = Told(is_deaf)
-    for seconds in (0.2, 0.6):
-        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    told.signals = [signal.SIGTERM, signal.SIGTERM]
     crew = told.crew(1, 1)
     with interruptible() as signals, pytest.raises(Stopped):
         crew.run(told.watch, signals)

@@ -1,6 +1,11 @@
 """Jobs of a cluster: settings, refusals, and submitit's local mode, which starts processes of this machine."""
 
 import json
+import os
+import pickle
+import signal
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,22 +13,24 @@ import pytest
 from omegaconf import OmegaConf
 
 from crossreid.errors import ConfigError
+from crossreid.interruption import Interruption
 from crossreid.multirun.jobs import FAILED, FINISHED, JobEnd
 from crossreid.multirun.slurm import RemoteJob, Slurm, _end_of
+from crossreid.multirun.task import CommandTask
+from crossreid.multirun.worker import Work, _end_without_result
 
 submitit = pytest.importorskip("submitit", reason="jobs of a cluster need the extra slurm")
 
 
-def slurm(existing: str = "continue", jobs: int = 1, **settings: object) -> Slurm:
+def slurm(jobs: int = 1, **settings: object) -> Slurm:
     launcher = Slurm(**settings)
-    launcher.config = OmegaConf.create({"existing": existing, "jobs": jobs, "hydra": {"sweep": {"dir": "sweep"}}})
+    launcher.config = OmegaConf.create({"jobs": jobs, "hydra": {"sweep": {"dir": "sweep"}}})
     return launcher
 
 
 @pytest.mark.parametrize(
     ("launcher", "message"),
     [
-        (slurm(existing="refuse", again=1), "add existing=continue"),
         (slurm(jobs=2), "hydra.launcher.at_once"),
         (slurm(minutes=0), "hydra.launcher.minutes is 0"),
         (slurm(cluster="here"), "choose from slurm, local"),
@@ -67,19 +74,43 @@ def test_a_job_without_a_result_is_named() -> None:
     assert _end_of(SimpleNamespace(exception=lambda: None, result=lambda: JobEnd(FINISHED))) == JobEnd(FINISHED)
 
 
-def test_a_job_that_loses_its_node_is_submitted_anew_and_returns_nothing() -> None:
-    class Losing:
-        """Work during which the scheduler says that the time is over."""
+class Losing:
+    """Work during which the scheduler wants the node back, the first time."""
 
-        def do(self) -> JobEnd:
-            again = remote.checkpoint()
-            assert isinstance(again.function, RemoteJob)
-            assert again.function.work is remote.work
-            return JobEnd(FAILED)
+    def __init__(self, begun: int = 0) -> None:
+        self.begun = begun
 
-    remote = RemoteJob(Losing())  # type: ignore[arg-type]
-    with pytest.raises(SystemExit):
-        remote()
+    def going_on(self) -> "Losing":
+        return Losing(self.begun + 1)
+
+    def do(self) -> JobEnd:
+        if self.begun:
+            return JobEnd(FINISHED, value=float(self.begun))
+        try:
+            os.kill(os.getpid(), signal.SIGUSR2)  # as the scheduler does
+            time.sleep(60)
+        except SystemExit as end:  # of submitit's handler; a run ends by it in good order
+            return _end_without_result(end)
+        return JobEnd(FAILED)
+
+
+@pytest.mark.slow
+def test_a_job_that_loses_its_node_goes_on_with_its_run(tmp_path: Path) -> None:
+    """In submitit's local mode, which starts the job anew when it says so."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    executor = submitit.AutoExecutor(folder=tmp_path, cluster="local")
+    handle = executor.submit(RemoteJob(Losing()))  # type: ignore[arg-type]
+    assert handle.result() == JobEnd(FINISHED, value=1.0)
+
+
+def test_the_work_of_a_job_that_goes_on_continues_its_run(tmp_path: Path) -> None:
+    config = OmegaConf.create({"existing": "refuse", "overwrite": True, "resume": None, "seed": 3})
+    work = Work.of(CommandTask("train", lambda composed: None, Interruption()), config, tmp_path)
+    again = pickle.loads(work.going_on().settings)
+    assert (again.existing, again.overwrite, again.resume, again.seed) == ("continue", False, None, 3)
+    assert pickle.loads(work.settings) == config
 
 
 @pytest.mark.slow
@@ -91,5 +122,5 @@ def test_two_jobs_in_submitits_local_mode_of_which_one_fails(run_here, smoke_arg
     assert "Job 2 (seed=-1) failed: " in finished.output
     assert "seed is -1: choose 0 or more" in finished.output
     assert "Error: 1 of the jobs failed: 2 (seed=-1)." in finished.output
-    assert "Job 1 of 2 finished after" in finished.output
+    assert "Job 1 of 2 finished, " in finished.output
     assert json.loads((tmp_path / "sweep" / "0" / "run.json").read_text())["status"] == "finished"

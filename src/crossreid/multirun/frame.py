@@ -173,12 +173,12 @@ class Frame:
     def _in_a_line(self, number: int) -> str:
         """How a job ended, with its scores."""
         end = self.ends[number]
-        line = f"{end.status} after {clock(self._seconds[number])}"
+        line = f"{end.status}, {clock(self._seconds[number])}"
         if end.scores is not None:
             validation, rank1, mean_ap = _score_cells(end.scores, best=False)
             if validation != "-":
-                line += f", validation mAP {validation}"
-            line += f", test R1 {rank1}, mAP {mean_ap}"
+                line += f", val. mAP {validation}"
+            line += f", R1 {rank1}, mAP {mean_ap}"
         return line
 
     def _outlook(self) -> str:

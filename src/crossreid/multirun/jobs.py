@@ -40,6 +40,7 @@ class JobEnd:
         message: of a failed job, why, in a sentence.
         scores: of a finished job that trained.
         ends_all: what is wrong is wrong of all jobs, so that the multirun ends.
+        code: with which it left before it had a result; None where it did not.
     """
 
     status: str
@@ -47,6 +48,7 @@ class JobEnd:
     message: str = ""
     scores: JobScores | None = None
     ends_all: bool = False
+    code: int | None = None
 
     @property
     def good(self) -> bool:

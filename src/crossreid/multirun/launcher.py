@@ -64,6 +64,8 @@ class JobLauncher(Launcher):
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             config = self._settings_of(number, overrides)
+            if config.get("jobs") != self.config.get("jobs"):
+                stop("jobs is of the whole multirun, so it has one value: give one number.")
             configs.append(config)
             folder = place / str(config.hydra.sweep.subdir)
             jobs.append(Job(number, list(overrides), folder, place / LOGS / f"{number + 1}.log"))
@@ -130,7 +132,7 @@ class SideBySide(JobLauncher):
     @property
     def _at_once(self) -> int:
         """``jobs`` of the command's settings; 1 for a command that has no such setting."""
-        return int(self.config.get("jobs") or 1)
+        return max(1, int(self.config.get("jobs") or 1))  # what is no number of jobs is refused by each of them
 
     @property
     def _live(self) -> bool:

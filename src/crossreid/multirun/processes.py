@@ -65,6 +65,11 @@ class JobProcess:
             return self._end
         return death(self._process.exitcode or 0)
 
+    @property
+    def silent(self) -> bool:
+        """It has not said how it ended: it died, perhaps of a signal that came before it could take that over."""
+        return self._end is None
+
     def send(self, signum: int) -> None:
         """Send the process a signal; nothing where it has ended."""
         if self._process.is_alive() and self._process.pid:
@@ -167,7 +172,9 @@ class Crew:
             end = process.look()
             if end is None:
                 continue
-            if end.status == STOPPED and not self._stopping:
+            if self._stopping and process.silent:
+                end = JobEnd(STOPPED)
+            elif end.status == STOPPED and not self._stopping:
                 end = JobEnd(FAILED, message=f"it was stopped by {end.message}, and it alone.")
             del self.running[place]
             self._free_slots = sorted([*self._free_slots, self._slot_of[place]])

@@ -41,8 +41,8 @@ class RemoteJob:
         """Do it."""
         quiet()
         end = self.work.do()
-        if self._again:  # submitit has put it into the queue once more, and this was no end
-            sys.exit(1)
+        if self._again and end.code is not None:  # submitit has put it into the queue once more, and this was no end
+            sys.exit(end.code)
         return end
 
     def checkpoint(self) -> Any:
@@ -50,7 +50,7 @@ class RemoteJob:
         from submitit.helpers import DelayedSubmission  # noqa: PLC0415 - an extra
 
         self._again = True
-        return DelayedSubmission(RemoteJob(self.work))
+        return DelayedSubmission(RemoteJob(self.work.going_on()))
 
 
 class Slurm(JobLauncher):
@@ -96,10 +96,6 @@ class Slurm(JobLauncher):
         """
         settings = self.settings
         settings.check("hydra.launcher")
-        if settings.again and self.config.get("existing") != "continue":
-            raise ConfigError(
-                "hydra.launcher.again submits a job anew, which then goes on with its run: add existing=continue."
-            )
         if int(self.config.get("jobs") or 1) > 1:
             raise ConfigError("jobs is of hydra/launcher=side_by_side: set hydra.launcher.at_once for a cluster.")
         try:

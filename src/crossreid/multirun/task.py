@@ -61,7 +61,8 @@ class CommandTask:
         """Run one job. A bug ends a single run with its traceback; a job of a multirun only fails."""
         composed = composed_by_hydra(config)
         if in_multirun():
-            note_command(self.command, composed.overrides)
+            alone = [word for word in composed.overrides if not word.startswith("jobs=")]
+            note_command(self.command, alone)  # which a person may give once more, as a single run
         try:
             if _keeps_memory(composed.values):
                 keep_memory()  # before the task imports torch

@@ -16,7 +16,7 @@ from typing import Any
 from hydra import version
 from hydra.core.utils import JobReturn, JobRuntime, run_job, setup_globals
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from crossreid.console import CommandEnded, quiet
 from crossreid.errors import CrossReIDError
@@ -64,6 +64,14 @@ class Work:
         function = getattr(task.work, "__name__", "")
         return cls(task.command, function, plugins, pickle.dumps(config), folder)
 
+    def going_on(self) -> Work:
+        """The same work where it has begun before: its run goes on from its checkpoint, or starts over without one."""
+        use_plugins(self.plugins)
+        config: DictConfig = pickle.loads(self.settings)
+        with open_dict(config):
+            config.update(existing="continue", overwrite=False, resume=None)
+        return replace(self, settings=pickle.dumps(config))
+
     def do(self) -> JobEnd:
         """Do it in this process; an exception of the job is its end, no exception of this function."""
         begun = time.time()
@@ -96,7 +104,7 @@ def _end_without_result(reason: BaseException) -> JobEnd:
     code = reason.code if isinstance(reason, SystemExit) else None
     if code == exit_code(signal.SIGTERM):
         return JobEnd(STOPPED, message=name_of(signal.SIGTERM))
-    return JobEnd(FAILED, message=f"it ended with code {code}.")
+    return JobEnd(FAILED, message=f"it ended with code {code}.", code=code if isinstance(code, int) else None)
 
 
 def run_job_of(task: CommandTask, context: HydraContext, config: DictConfig) -> JobReturn:
