@@ -45,7 +45,7 @@ lint: setup ## ruff: style and format
 type: setup ## mypy, strict, on src
 	$(BIN)/mypy
 
-bench: setup ## speed of data, training and scoring as JSON under benchmarks/
+bench: setup ## speed of everything beside plain references, as JSON and Markdown under benchmarks/
 	$(BIN)/python benchmarks/bench.py benchmarks/cpu.json
 
 clean: ## remove the environment, runs, the drawn people and the cache; no dataset of yours
