@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING, Any
 from crossreid.version import __version__
 
 if TYPE_CHECKING:
+    from crossreid.evaluation.calibration import Calibration
     from crossreid.experiment import Experiment, FinishedRun, load, score
+    from crossreid.exporting.exporter import export
     from crossreid.extraction.extractor import Extractor
     from crossreid.galleries.gallery import Gallery
     from crossreid.memory import keep_memory
     from crossreid.runs.results import RunResults
+    from crossreid.studies.calibration import calibrate
 
 _PLACES = {
+    "Calibration": "crossreid.evaluation.calibration",
     "Experiment": "crossreid.experiment",
     "Extractor": "crossreid.extraction.extractor",
     "FinishedRun": "crossreid.experiment",
     "Gallery": "crossreid.galleries.gallery",
+    "calibrate": "crossreid.studies.calibration",
+    "export": "crossreid.exporting.exporter",
     "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
@@ -29,12 +35,15 @@ _PLACES = {
 }
 
 __all__ = [
+    "Calibration",
     "Experiment",
     "Extractor",
     "FinishedRun",
     "Gallery",
     "RunResults",
     "__version__",
+    "calibrate",
+    "export",
     "keep_memory",
     "load",
     "score",

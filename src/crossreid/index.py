@@ -43,6 +43,7 @@ def index(composed: Composed) -> None:
             gallery,
             gallery.add(extractor(config.images or "", config.modality, tracks=config.tracks), config.on_duplicate),
         )
+        _take_calibration(gallery, config.checkpoint)
         return
     gallery = Gallery.open(config.gallery)
     if config.action == "add":
@@ -58,6 +59,17 @@ def index(composed: Composed) -> None:
             check_storable(Path(config.export))
             notice(f"Embeddings: {gallery.export(config.export)}")
         show(gallery.info())
+
+
+def _take_calibration(gallery: Gallery, checkpoint: str) -> None:
+    """Let a gallery that has no calibration keep the one that lies beside its checkpoint."""
+    from crossreid.evaluation.calibration import FILE, Calibration  # noqa: PLC0415 - behind the first checks
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
+
+    beside = checkpoint_at(checkpoint).parent / FILE
+    if beside.is_file() and gallery.calibration() is None:
+        gallery.keep_calibration(Calibration.load(beside))
+        notice(f"The gallery keeps the calibration {beside}.")
 
 
 def _say_added(gallery: Gallery, added: Any) -> None:

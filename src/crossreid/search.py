@@ -18,6 +18,7 @@ from crossreid.settings.galleries import SearchConfig
 
 if TYPE_CHECKING:
     from crossreid.galleries import Hits
+    from crossreid.galleries.hits import Match
 
 _SHOWN = 20
 _SHOWN_QUERIES = 5
@@ -35,6 +36,7 @@ def search(composed: Composed) -> None:
     from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.galleries.judging import chosen_calibration  # noqa: PLC0415
     from crossreid.galleries.sheet import save_sheet  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
 
@@ -43,7 +45,12 @@ def search(composed: Composed) -> None:
         if place is not None:
             written[key] = [Path(place)]
     read = {"gallery": [Path(config.gallery)]}
-    for key, place in (("query", config.query), ("embeddings", config.embeddings), ("checkpoint", config.checkpoint)):
+    for key, place in (
+        ("query", config.query),
+        ("embeddings", config.embeddings),
+        ("checkpoint", config.checkpoint),
+        ("calibration", config.calibration),
+    ):
         if place is not None:
             read[key] = [Path(place)]
     outputs = check_outputs("search", config, written, read)
@@ -60,29 +67,53 @@ def search(composed: Composed) -> None:
         exclude_camera=config.exclude_camera,
         exclude_seconds=config.exclude_seconds,
         rerank=config.rerank,
+        calibration=chosen_calibration(gallery, config.calibration, config.checkpoint),
+        false_match_rate=config.false_match_rate,
+        per_camera=config.per_camera,
     )
     with outputs.written():
         if config.output is not None:
             notice(f"Ranked lists: {hits.save(config.output)}")
         if config.sheet is not None:
             notice(f"Contact sheet: {save_sheet(hits, config.sheet)}")
-    show(hits)
+    show(hits, len(gallery))
 
 
-def show(hits: Hits) -> None:
-    """Print the first images of the first queries."""
+def show(hits: Hits, images: int) -> None:
+    """Print the first images of the first queries, which were found among so many."""
+    if hits.rule is not None:
+        by_chance = hits.rule.rate * images
+        notice(
+            f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too: of {images} images some "
+            f"{by_chance:.1g} by chance, for each query."
+        )
+        lonely = [str(hits.queries.columns["id"][place]) for place in range(len(hits)) if hits.nobody(place)]
+        if lonely:
+            more = f" and {len(lonely) - _SHOWN_QUERIES} more" if len(lonely) > _SHOWN_QUERIES else ""
+            notice(f"Nobody in the gallery matches {', '.join(lonely[:_SHOWN_QUERIES])}{more}.")
     for place in range(min(len(hits), _SHOWN_QUERIES)):
         found = hits.lists[place]
+        matches = hits.matches(place)
         table = Table(title=f"Query {hits.queries.columns['id'][place]}")
         names = [name for name in ("camera", "time", "track") if name in found.columns]
-        for heading in ("rank", "score", "modality", *names, "image"):
+        judged = () if hits.rule is None else ("match", "probability")
+        for heading in ("rank", "score", *judged, "modality", *names, "image"):
             table.add_column(heading)
         for rank, score in enumerate(hits.scores[place][:_SHOWN].tolist()):
             cells = [str(found.columns[name][rank]) for name in names]
-            table.add_row(str(rank + 1), f"{score:.3f}", found.modalities[rank], *cells, str(found.columns["id"][rank]))
+            judgement = () if hits.rule is None else _words(matches[rank])
+            name = str(found.columns["id"][rank])
+            table.add_row(str(rank + 1), f"{score:.3f}", *judgement, found.modalities[rank], *cells, name)
         console.print(unshortened(table))
     if len(hits) > _SHOWN_QUERIES:
         notice(f"{len(hits) - _SHOWN_QUERIES} more queries: write all lists with output=FILE.csv.")
+
+
+def _words(match: Match) -> tuple[str, str]:
+    """Whether an image matches, and how probable that is, for a table."""
+    if match.matches is None or match.probability is None:
+        return "not known", ""
+    return "yes" if match.matches else "no", f"{match.probability:.2f}"
 
 
 if __name__ == "__main__":

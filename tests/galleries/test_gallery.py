@@ -245,6 +245,38 @@ def test_info_says_what_the_gallery_is(reopen) -> None:
     assert info["index"] == {}
 
 
+def test_a_calibration_stays_with_the_gallery(reopen) -> None:
+    calibration = crossreid.calibrate(embeddings=make_people(480, seed=3), bootstrap=100)
+    with pytest.raises(DataError, match="is empty"):
+        reopen().keep_calibration(calibration)
+    reopen().add(PEOPLE.select(slice(60)))
+    assert reopen().search(QUERIES, 5).nobody(0) is None
+    reopen().keep_calibration(calibration)
+    reopen().add(PEOPLE)
+    reopen().build()
+    gallery = reopen()
+    assert gallery.calibration() == calibration.compact()
+    assert "at 0.1" in gallery.info()["calibration"]["visible-infrared"]
+    hits = gallery.search(QUERIES, 5)
+    check(hits, by_hand())
+    threshold = calibration.threshold("visible-visible", hits.rule.rate)
+    for match, infrared, score in zip(hits.matches(0), hits.lists[0].infrared, hits.scores[0], strict=True):
+        if not infrared:  # as the query
+            assert match.matches == (score >= threshold)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 300])
+def test_many_queries_at_once_find_what_each_finds_alone(reopen, count: int) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    queries = make_people(count, seed=11, first=90_000)
+    together = gallery.search(queries, 5, filter="camera != 3")
+    for place in range(0, count, 50):
+        alone = gallery.search(queries.select(slice(place, place + 1)), 5, filter="camera != 3")
+        assert together.lists[place].paths == alone.lists[0].paths
+        np.testing.assert_allclose(together.scores[place], alone.scores[0], atol=1e-6)
+
+
 def test_two_writers_are_one_sentence(reopen) -> None:
     gallery = reopen()
     gallery.add(PEOPLE.select(slice(10)))

@@ -68,7 +68,7 @@ class SideStream:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stream = torch.cuda.Stream(device)
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def copy(self, batch: Any) -> Any:
         """A batch in page-locked memory -> the same on the GPU; what is computed from here on waits for the copy alone."""

@@ -100,7 +100,7 @@ class Embeddings:
         if "main" not in features:
             raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(features) or 'none'}.")
         _check_lengths(lengths)
-        if not np.isin(self.roles, range(len(ROLES))).all():
+        if len(self.roles) and not 0 <= self.roles.min() <= self.roles.max() < len(ROLES):
             raise DataError(f"A role of an image is 0 to {len(ROLES) - 1} ({', '.join(ROLES)}).")
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class Embeddings:
 
     def select(self, index: Array | slice) -> Embeddings:
         """The images that a boolean mask (N,), an integer index (M,) or a slice picks, in its order."""
-        positions = np.arange(len(self))[index]  # the paths are a tuple, which takes neither mask nor array
+        positions = _positions(index, len(self))  # the paths are a tuple, which takes neither mask nor array
         columns = {}
         for name, cells in self.columns.items():
             columns[name] = [cells[position] for position in positions]
@@ -213,6 +213,13 @@ class Embeddings:
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{source} holds arrays that are no embeddings ({error}).") from error
+
+
+def _positions(index: Array | slice, count: int) -> list[int]:
+    """The places that a mask, an integer index or a slice picks of so many images."""
+    if isinstance(index, np.ndarray) and index.dtype.kind in "iu":
+        return list(index.tolist())
+    return list(np.arange(count)[index].tolist())
 
 
 def files_of(path: str | Path) -> list[Path]:

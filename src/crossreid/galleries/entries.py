@@ -21,6 +21,8 @@ OWN_COLUMNS = (ID, "path", "modality", "pid", "camid")
 """What every gallery knows of an image, besides its vector."""
 RESERVED = (*OWN_COLUMNS, "vector")
 COSINE = "cosine"
+CALIBRATION = "calibration"
+_ROWS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Header:
         transfer: the model compares images through a transfer that sees the whole gallery (cm-SSFT).
         metric: how vectors are compared.
         index: partitions, probes and measured recall of an index; empty for exact search.
+        calibration: thresholds and probabilities of the model, as plain values (see
+            :class:`~crossreid.evaluation.calibration.Calibration`); empty where none is kept.
     """
 
     model: str | None
@@ -44,6 +48,7 @@ class Header:
     transfer: bool = False
     metric: str = COSINE
     index: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -55,6 +60,7 @@ class Header:
             TRANSFER: self.transfer,
             "metric": self.metric,
             "index": dict(self.index),
+            CALIBRATION: dict(self.calibration),
         }
 
     @classmethod
@@ -65,7 +71,8 @@ class Header:
             DataError: it is damaged.
         """
         dimension = content.get("dimension")
-        groups = (content.get("preprocessing"), content.get("index"))
+        calibration = content.get(CALIBRATION, {})  # galleries of older versions have none
+        groups = (content.get("preprocessing"), content.get("index"), calibration)
         names = (content.get("model"), content.get("method"))
         right = (
             isinstance(dimension, int) and 0 < dimension < 2**20,
@@ -82,6 +89,7 @@ class Header:
             dimension=content["dimension"],
             transfer=content.get(TRANSFER) is True,
             index=content["index"],
+            calibration=calibration,
         )
 
 
@@ -89,13 +97,14 @@ def header_of(embeddings: Embeddings) -> Header:
     """What embeddings say of themselves."""
     about = embeddings.about
     model, method = about.get("model"), about.get("method")
-    preprocessing = about.get("preprocessing", {})
+    preprocessing, calibration = about.get("preprocessing", {}), about.get(CALIBRATION, {})
     return Header(
         model=model if isinstance(model, str) else None,
         method=method if isinstance(method, str) else None,
         preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
         dimension=embeddings.features["main"].shape[1],
         transfer=about.get(TRANSFER) is True,
+        calibration=calibration if isinstance(calibration, dict) else {},
     )
 
 
@@ -134,7 +143,7 @@ def entries_of(embeddings: Embeddings) -> Embeddings:
     Raises:
         DataError: an id stands there twice, a column's name cannot be filtered by, or holds both text and numbers.
     """
-    vectors = normalised(embeddings.features["main"]).astype(np.float32)
+    vectors = _unit(embeddings.features["main"])
     columns = dict(embeddings.columns)
     given = columns.pop(ID, None)
     ids = _made_ids(embeddings.paths, vectors) if given is None else [str(cell) for cell in given]
@@ -151,6 +160,15 @@ def entries_of(embeddings: Embeddings) -> Embeddings:
         roles=np.zeros(len(embeddings)),  # all images of a gallery may be found
         columns={ID: ids, **columns},
     )
+
+
+def _unit(feature: Array) -> Array:
+    """Rows (N, D) of unit length as float32, some at a time, which stay in the processor's cache."""
+    vectors = np.empty(feature.shape, dtype=np.float32)
+    for start in range(0, len(feature), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        vectors[rows] = normalised(feature[rows])
+    return vectors
 
 
 def _made_ids(paths: Sequence[str], vectors: Array) -> list[str]:

@@ -13,12 +13,20 @@ from crossreid.console import notice
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
-from crossreid.galleries.entries import ID, Header, concatenated, entries_of, filterable, header_of, type_of
+from crossreid.galleries.candidates import Candidates, Nearest
+from crossreid.galleries.entries import (
+    CALIBRATION,
+    ID,
+    Header,
+    concatenated,
+    entries_of,
+    filterable,
+    header_of,
+    type_of,
+)
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.store import Store
 from crossreid.galleries.writer import one_writer
-
-_QUERIES_AT_ONCE = 256
 
 
 class MemoryStore(Store):
@@ -83,25 +91,18 @@ class MemoryStore(Store):
         chosen = self._entries.select(condition.mask(filterable(self._entries)))
         return [str(name) for name in chosen.columns[ID]]
 
-    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
-        """See the base."""
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
+        """See the base; all queries are compared with all entries by matrix products."""
         entries = self._entries
-        if entries is None:
-            return []
+        assert entries is not None, "a gallery looks whether it is empty before it searches"
         places = np.arange(len(entries))
         matrix = entries.features["main"]
         if condition is not None:
             places = np.flatnonzero(condition.mask(filterable(entries)))
             matrix = matrix[places]
-        found = []
-        for start in range(0, len(vectors), _QUERIES_AT_ONCE):
-            similarity = vectors[start : start + _QUERIES_AT_ONCE] @ matrix.T
-            if k < len(places):
-                best = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
-            else:
-                best = np.broadcast_to(np.arange(len(places)), similarity.shape)
-            found += [entries.select(places[row]) for row in best]
-        return found
+        nearest = Nearest(vectors, k)
+        nearest.add(matrix)
+        return Candidates(entries, list(places[nearest.rows]))
 
     def everything(self) -> Iterator[Embeddings]:
         """See the base."""
@@ -115,6 +116,11 @@ class MemoryStore(Store):
             raise DataError("The gallery is empty: add images first.")
         notice("A gallery in memory is searched exactly: there is no index to build.")
         return replace(header, index={})
+
+    def describe(self, header: Header) -> None:
+        """See the base."""
+        if self._entries is not None:
+            self._keep(replace(self._entries, about={**self._entries.about, CALIBRATION: dict(header.calibration)}))
 
     def whole(self) -> Embeddings | None:
         """See the base."""

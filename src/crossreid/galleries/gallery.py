@@ -11,11 +11,12 @@ import numpy as np
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings, KReciprocal, Scorer
+from crossreid.evaluation.calibration import Calibration
 from crossreid.evaluation.embeddings import Array, Cell
 from crossreid.extraction import Extractor
 from crossreid.extraction.storage import save_extracted
-from crossreid.extraction.transfer import gallery_scorer
 from crossreid.galleries.entries import (
+    CALIBRATION,
     ID,
     Header,
     check_same,
@@ -26,7 +27,7 @@ from crossreid.galleries.entries import (
 )
 from crossreid.galleries.exact import MemoryStore
 from crossreid.galleries.filters import Compared, Filter, Joined, Not, both, parse_filter
-from crossreid.galleries.hits import Hits
+from crossreid.galleries.hits import Hits, MatchRule
 from crossreid.galleries.lance import LanceStore
 from crossreid.galleries.milvus import MilvusStore
 from crossreid.galleries.store import Store
@@ -90,7 +91,7 @@ class Gallery:
         if model is not None:
             extractor = model if isinstance(model, Extractor) else Extractor(model)
             header = _header_of_model(extractor)
-            scorer = gallery_scorer(extractor.module)
+            scorer = extractor.scorer()
         return cls(_store_at(place), str(place or "in memory"), header, scorer)
 
     def __len__(self) -> int:
@@ -163,6 +164,32 @@ class Gallery:
                 self._store.remove(chosen)
         return len(chosen)
 
+    def keep_calibration(self, calibration: Calibration) -> None:
+        """Keep thresholds and probabilities of the gallery's model in its description; :meth:`search` goes by them.
+
+        Raises:
+            DataError: it is of another model or preprocessing, or the gallery is empty.
+            OwnedError: another process is changing the gallery.
+        """
+        with self._store.writing():
+            header = self._store.header()
+            if header is None:
+                raise DataError(f"The gallery '{self._place}' is empty: add images first.")
+            _check_calibration(calibration, header, self._place)
+            self._store.describe(replace(header, calibration=calibration.compact().plain()))
+        self._model = self._store.header()
+
+    def calibration(self) -> Calibration | None:
+        """Thresholds and probabilities that the gallery keeps; None where it keeps none.
+
+        Raises:
+            DataError: they are damaged.
+        """
+        header = self._store.header()
+        if header is None or not header.calibration:
+            return None
+        return Calibration.from_plain(header.calibration, self._place)
+
     def build(self) -> dict[str, Any]:
         """Make an index that fits the gallery's size and spread, and measure its recall; returns :meth:`info`.
 
@@ -183,6 +210,7 @@ class Gallery:
         }
         if header is not None:
             described |= header.plain()
+            described[CALIBRATION] = _in_short(self.calibration())
         return described
 
     def export(self, path: str | Path) -> Path:
@@ -210,8 +238,13 @@ class Gallery:
         exclude_camera: bool = False,
         exclude_seconds: float | None = None,
         rerank: int = 0,
+        calibration: Calibration | None = None,
+        false_match_rate: float | None = None,
+        per_camera: bool = False,
     ) -> Hits:
         """The images most like each query, by cosine similarity in float32.
+
+        With a calibration each image says whether it matches, and how probable that is.
 
         Args:
             queries: Q embeddings of the gallery's model.
@@ -221,6 +254,9 @@ class Gallery:
             exclude_camera: leave out images of the query's own camera (column ``camera``).
             exclude_seconds: of these only the ones within so many seconds of the query (column ``time``).
             rerank: re-rank so many nearest images by k-reciprocal neighbours; 0 for none.
+            calibration: thresholds and probabilities of the model; None for those that the gallery keeps, if any.
+            false_match_rate: share of pairs of two persons that match all the same; None for the smallest that is calibrated.
+            per_camera: go by thresholds of the two cameras (column ``camera``), where there are some.
 
         Returns:
             For each query its images, most alike first; fewer than ``top_k`` where fewer fulfil the conditions.
@@ -238,36 +274,55 @@ class Gallery:
         condition = None if filter is None else self._condition(filter)
         probes = entries_of(queries)
         exclusions = self._exclusions(probes, exclude_camera, exclude_seconds)
+        rule = self._rule(calibration, false_match_rate, per_camera)
         if self._model.transfer:
             return self._search_by_transfer(probes, top_k, condition, exclusions, rerank)
-        candidates = self._candidates(probes, max(top_k, rerank), condition, exclusions)
+        shortlists = self._shortlists(probes, max(top_k, rerank), condition, exclusions)
         lists, scores = [], []
-        for place, found in enumerate(candidates):
-            similarity = found.features["main"] @ probes.features["main"][place]
-            order = _best_first(similarity, found)[: max(top_k, rerank)]
+        for place, (pool, candidates) in enumerate(shortlists):
+            similarity = pool.features["main"][candidates] @ probes.features["main"][place]
+            order = _best_first(similarity, pool, candidates)[: max(top_k, rerank)]
             if rerank:
-                order = _reranked(probes.select(slice(place, place + 1)), found, order, rerank)
+                order = _reranked(probes.select(slice(place, place + 1)), pool, candidates, order, rerank)
             order = order[:top_k]
-            lists.append(found.select(order))
+            lists.append(pool.select(candidates[order]))
             scores.append(similarity[order])
-        return Hits(probes, lists, scores)
+        return Hits(probes, lists, scores, rule)
 
     def _condition(self, text: str) -> Filter:
         return parse_filter(text, self._store.columns())
 
-    def _candidates(
+    def _rule(self, calibration: Calibration | None, rate: float | None, per_camera: bool) -> MatchRule | None:
+        """By what images match; None without a calibration."""
+        header = self._model
+        assert header is not None, "search looks whether the gallery is empty"
+        known = calibration or self.calibration()
+        if known is None:
+            if rate is not None or per_camera:
+                raise ConfigError(
+                    f"The gallery '{self._place}' has no calibration, which false_match_rate and per_camera go by: make one "
+                    "with crossreid.calibrate, or leave them out."
+                )
+            return None
+        _check_calibration(known, header, self._place)
+        if rate is None:
+            rate = known.default_rate()
+        known.check_rate(rate)
+        return MatchRule(known, rate, per_camera)
+
+    def _shortlists(
         self, probes: Embeddings, k: int, condition: Filter | None, exclusions: Sequence[Filter | None]
-    ) -> list[Embeddings]:
-        """Candidates of each query; queries with one condition are asked at once."""
-        found: list[Embeddings | None] = [None] * len(probes)
+    ) -> list[tuple[Embeddings, Array]]:
+        """For each query, entries and the places of its candidates among them; queries with one condition are asked at once."""
+        shortlists: dict[int, tuple[Embeddings, Array]] = {}
         groups: dict[Filter | None, list[int]] = {}
-        for place, exclusion in enumerate(exclusions):
-            groups.setdefault(both(condition, exclusion), []).append(place)
-        for whole, places in groups.items():
-            vectors = probes.features["main"][places]
-            for place, entries in zip(places, self._store.nearest(vectors, k, whole), strict=True):
-                found[place] = entries
-        return [entries for entries in found if entries is not None]
+        for query, exclusion in enumerate(exclusions):
+            groups.setdefault(both(condition, exclusion), []).append(query)
+        for whole, queries in groups.items():
+            found = self._store.nearest(probes.features["main"][queries], k, whole)
+            for query, places in zip(queries, found.places, strict=True):
+                shortlists[query] = (found.pool, places)
+        return [shortlists[query] for query in range(len(probes))]
 
     def _exclusions(
         self, probes: Embeddings, exclude_camera: bool, exclude_seconds: float | None
@@ -317,7 +372,7 @@ class Gallery:
         for row, exclusion in zip(scores, exclusions, strict=True):
             limits = both(condition, exclusion)
             allowed = np.arange(len(whole)) if limits is None else np.flatnonzero(limits.mask(columns))
-            chosen = allowed[_best_first(row[allowed], whole.select(allowed))[:top_k]]
+            chosen = allowed[_best_first(row[allowed], whole, allowed)[:top_k]]
             lists.append(whole.select(chosen))
             kept.append(row[chosen])
         return Hits(probes, lists, kept)
@@ -332,6 +387,29 @@ def _store_at(place: str | Path | None) -> Store:
     if Path(place).suffix == ".npz":
         return MemoryStore(Path(place))
     return LanceStore(Path(place))
+
+
+def _check_calibration(calibration: Calibration, header: Header, place: str) -> None:
+    """Refuse thresholds of another model.
+
+    Raises:
+        DataError: they are of another model, or of images in another preprocessing.
+    """
+    if calibration.model != header.model or dict(calibration.preprocessing) != dict(header.preprocessing):
+        raise DataError(
+            f"The calibration is of another model, or of images that came to pixels otherwise, than the gallery '{place}': "
+            "calibrate the gallery's model."
+        )
+
+
+def _in_short(calibration: Calibration | None) -> dict[str, Any]:
+    """What a calibration is, for people: the thresholds at its smallest rate."""
+    if calibration is None:
+        return {}
+    described: dict[str, Any] = {}
+    for name, pair in calibration.pairs.items():
+        described[name] = "; ".join(f"{entry.threshold:.3f} at {entry.rate:g}" for entry in pair.thresholds)
+    return described
 
 
 def _header_of_model(extractor: Extractor) -> Header:
@@ -354,14 +432,15 @@ def _exclusion(camera: Cell, time: Cell, seconds: float | None) -> Filter | None
     return Not(Joined("AND", (same_camera, since, until)))
 
 
-def _best_first(similarity: Array, entries: Embeddings) -> Array:
-    """Places by falling similarity; equal ones by name, so that no store's own order shows."""
-    names = np.array([str(name) for name in entries.columns[ID]])
+def _best_first(similarity: Array, entries: Embeddings, places: Array) -> Array:
+    """The order of some of the entries by falling similarity; equal ones by name, so that no store's own order shows."""
+    ids = entries.columns[ID]
+    names = np.array([str(ids[place]) for place in places.tolist()])
     return np.lexsort((names, -similarity))
 
 
-def _reranked(query: Embeddings, found: Embeddings, order: Array, count: int) -> Array:
-    """The first ``count`` places of an order by k-reciprocal neighbours among them, then the others."""
+def _reranked(query: Embeddings, entries: Embeddings, places: Array, order: Array, count: int) -> Array:
+    """The first ``count`` of an order of some of the entries by k-reciprocal neighbours among them, then the others."""
     first = order[:count]
-    scores = KReciprocal()(query, found.select(first))[0]
+    scores = KReciprocal()(query, entries.select(places[first]))[0]
     return np.concatenate([first[np.argsort(-scores, kind="stable")], order[count:]])

@@ -9,15 +9,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from crossreid.errors import ConfigError
 from crossreid.escaping import for_csv
 from crossreid.evaluation import Embeddings
+from crossreid.evaluation.calibration import Calibration, camera_pair, modality_pair
 from crossreid.evaluation.embeddings import Array
 from crossreid.files import write_atomically
 from crossreid.galleries.entries import ID
 from crossreid.runs.folder import write_json
 
 LIST_SUFFIXES = (".json", ".csv")
+
+
+@dataclass(frozen=True)
+class MatchRule:
+    """By what an image that was found matches its query.
+
+    Attributes:
+        calibration: thresholds and probabilities.
+        rate: of false matches.
+        per_camera: thresholds of two cameras count where there are some.
+    """
+
+    calibration: Calibration
+    rate: float
+    per_camera: bool = False
+
+
+@dataclass(frozen=True)
+class Match:
+    """Whether an image shows the query's person.
+
+    Attributes:
+        matches: its similarity reaches the threshold; None where two such modalities are not calibrated.
+        probability: that it does, at the calibration's prior; None likewise.
+        threshold: of similarity; None likewise.
+    """
+
+    matches: bool | None
+    probability: float | None
+    threshold: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,23 +61,61 @@ class Hits:
         queries: the Q queries.
         lists: Q sets of images; each may be shorter than asked for.
         scores: Q times (n,) similarities: cosine in [-1, 1], or a method's own.
+        rule: by what images match; None without a calibration.
     """
 
     queries: Embeddings
     lists: Sequence[Embeddings]
     scores: Sequence[Array]
+    rule: MatchRule | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
 
+    def matches(self, query: int) -> list[Match]:
+        """Whether each image that was found for a query matches; all None without a calibration."""
+        found, scores = self.lists[query], self.scores[query]
+        if self.rule is None:
+            return [Match(None, None, None)] * len(found)
+        calibration = self.rule.calibration
+        infrared = bool(self.queries.infrared[query])
+        cameras = found.columns.get("camera", (None,) * len(found))
+        own_camera = self.queries.columns.get("camera", (None,) * len(self))[query]
+        matches = []
+        for other, camera, score in zip(found.infrared.tolist(), cameras, scores, strict=True):
+            pair = modality_pair(infrared, other)
+            both = None
+            if self.rule.per_camera and own_camera is not None and camera is not None:
+                both = camera_pair(own_camera, camera)
+            threshold = calibration.threshold(pair, self.rule.rate, both)
+            if threshold is None:
+                matches.append(Match(None, None, None))
+                continue
+            probability = float(calibration.probability(pair, np.array([score]))[0])
+            matches.append(Match(bool(np.float32(score) >= np.float32(threshold)), probability, threshold))
+        return matches
+
+    def nobody(self, query: int) -> bool | None:
+        """No image that was found matches a query; None where no two modalities of it are calibrated."""
+        known = [match.matches for match in self.matches(query) if match.matches is not None]
+        if self.rule is None or (len(self.lists[query]) and not known):
+            return None
+        return not any(known)
+
     def records(self) -> list[dict[str, Any]]:
-        """One plain record for each image found: query, rank (from 1), score, and all that the gallery knows of it."""
+        """One plain record for each image found: query, rank (from 1), score, with a calibration whether it matches and how
+        probable that is, and all that the gallery knows of it."""
         records = []
         for place, (found, scores) in enumerate(zip(self.lists, self.scores, strict=True)):
             query = self.queries.columns[ID][place]
+            matches = self.matches(place)
             for rank, score in enumerate(scores.tolist(), start=1):
                 row = rank - 1
                 record: dict[str, Any] = {"query": query, "rank": rank, "score": round(score, 6)}
+                if self.rule is not None:
+                    match = matches[row]
+                    probability = None if match.probability is None else round(match.probability, 4)
+                    record |= {"match": match.matches, "probability": probability}
                 record |= {ID: found.columns[ID][row], "path": found.paths[row], "modality": found.modalities[row]}
                 for name, cells in found.columns.items():
                     record[name] = cells[row]
@@ -62,7 +133,12 @@ class Hits:
             raise ConfigError(f"output is '{path}': end it in .json or .csv.")
         records = self.records()
         if target.suffix == ".json":
-            write_json(target, {"format": "crossreid.hits", "version": 1, "queries": len(self), "hits": records})
+            content: dict[str, Any] = {"format": "crossreid.hits", "version": 1, "queries": len(self), "hits": records}
+            if self.rule is not None:
+                ids = self.queries.columns[ID]
+                content["false_match_rate"] = self.rule.rate
+                content["nobody"] = [ids[place] for place in range(len(self)) if self.nobody(place)]
+            write_json(target, content)
         else:
             write_atomically(target, lambda stream: stream.write(_as_csv(records).encode()))
         return target

@@ -6,6 +6,7 @@ Up to :data:`EXACT` images are compared one by one. An index beyond that is an i
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from crossreid.errors import ConfigError, CrossReIDError, DataError, WriteError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
 from crossreid.files import check_folder
+from crossreid.galleries.candidates import Candidates, Nearest
 from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
 from crossreid.galleries.filters import Filter, literal
 from crossreid.galleries.recall import choose_probes
@@ -34,11 +36,18 @@ EXACT = 50_000
 HEADER = "gallery.json"
 _TABLE = "images"
 _VECTOR = "vector"
-_AT_ONCE = 65_536
-"""Entries that are written, read or removed at once."""
+_ROW, _QUERY = "_rowid", "query_index"
+_TOGETHER = 8
+"""From so many queries on, all vectors are read once instead of once a query."""
+_AT_ONCE = 16_384
+"""Entries that are read at once."""
 _REMOVED_AT_ONCE = 1000
-_IN_PARTITION = 1000
-"""Entries of a partition, about."""
+_IN_PARTITION = 200
+"""Entries of a partition, about: small ones hold few persons, so that few are looked at."""
+_MOST_PARTITIONS = 4000
+"""Their centres are compared with every entry while the index is built."""
+_TRAINED_ON = 256_000
+"""Entries that all centres are learned from, at most 256 for each."""
 
 
 class LanceStore(Store):
@@ -107,8 +116,14 @@ class LanceStore(Store):
         """See the base."""
         table = self._table()
         if table is not None:
-            for batch in self._read(table.to_arrow).to_batches(max_chunksize=_AT_ONCE):
+            for batch in self._batches(table.search().limit(None)):
                 yield self._entries(batch)
+
+    def _batches(self, search: Any) -> Iterator[Any]:
+        """What a search gives, some rows at a time: a gallery may be larger than memory."""
+        batches = self._read(lambda: search.to_batches(_AT_ONCE))
+        while (batch := self._read(lambda: next(batches, None))) is not None:
+            yield batch
 
     # ------------------------------------------------------------------ changes
 
@@ -120,7 +135,7 @@ class LanceStore(Store):
         """See the base; the table's new version is there when all entries are."""
         check_folder(self.folder, "gallery")
         if self._header is None:
-            self._describe(header)
+            self.describe(header)
         content = self._arrow(entries)
         table = self._table()
         if table is None:
@@ -145,50 +160,82 @@ class LanceStore(Store):
         count = self.count()
         if count <= EXACT:
             notice(f"{count} images are compared one by one in some milliseconds: no index is needed up to {EXACT}.")
-            self._describe(replace(self._header, index={}))
+            self.describe(replace(self._header, index={}))
             return self._header
         from lancedb.index import IvfRq  # noqa: PLC0415 - extra `search`
 
-        partitions = max(1, round(count / _IN_PARTITION))
-        self._write(
-            lambda: table.create_index(_VECTOR, config=IvfRq(distance_type="cosine", num_partitions=partitions))
-        )
+        partitions = min(_MOST_PARTITIONS, max(1, round(count / _IN_PARTITION)))
+        sample = min(256, _TRAINED_ON // partitions)
+        config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=sample)
+        self._write(lambda: table.create_index(_VECTOR, config=config))
         self._opened = None
-        self._describe(replace(self._header, index={"partitions": partitions, "images": count}))
+        self.describe(replace(self._header, index={"partitions": partitions, "images": count}))
         index = choose_probes(self, partitions)  # and how many candidates
-        self._describe(replace(self._header, index={**self._header.index, **index}))
+        self.describe(replace(self._header, index={**self._header.index, **index}))
         return self._header
 
     # ------------------------------------------------------------------ search
 
-    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """See the base."""
         index = {} if self._header is None else self._header.index
-        return self.nearest_with(vectors, k, condition, int(index.get("probes", 0)), int(index.get("refine", 1)))
+        probes = int(index.get("probes", 0))
+        if not probes and len(vectors) >= _TOGETHER:
+            return self._by_products(vectors, k, condition)
+        return self.nearest_with(vectors, k, condition, probes, int(index.get("refine", 1)))
 
-    def nearest_with(
-        self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int
-    ) -> list[Embeddings]:
-        """As :meth:`nearest`, looking at so many partitions of the index, 0 for all entries one by one; ``refine`` times as
-        many candidates as are wanted are compared exactly."""
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int) -> Candidates:
+        """As :meth:`nearest`, looking at so many partitions of the index, 0 for all entries one by one.
+
+        Args:
+            vectors: (Q, D) float32.
+            k: entries wanted.
+            condition: that they fulfil; None for any.
+            probes: partitions.
+            refine: candidates for each entry wanted: the index knows the order of its entries coarsely.
+        """
         table = self._table()
-        if table is None or not len(vectors):
-            return []
-        search = (
-            table.search(np.ascontiguousarray(vectors), vector_column_name=_VECTOR).distance_type("cosine").limit(k)
-        )
+        assert table is not None, "a gallery looks whether it is empty before it searches"
+        search = table.search(np.ascontiguousarray(vectors), vector_column_name=_VECTOR).distance_type("cosine")
         if condition is not None:
             search = search.where(condition.sql(), prefilter=True)
-        search = search.nprobes(probes).refine_factor(refine) if probes else search.bypass_vector_index()
-        names = [item.name for item in table.schema]
-        answer = self._read(lambda: search.select([*names, "_distance"]).to_arrow())
-        if "query_index" not in answer.column_names:
-            return [self._entries(answer)]
-        query = answer["query_index"].to_numpy()
-        order = np.argsort(query, kind="stable")
-        found = self._entries(answer)
-        cuts = np.searchsorted(query[order], np.arange(1, len(vectors)))
-        return [found.select(places) for places in np.split(order, cuts)]
+        if probes:
+            search = search.nprobes(probes).limit(k * refine)
+        else:
+            search = search.bypass_vector_index().limit(k)
+        answer = self._read(lambda: search.with_row_id(True).select(["_distance"]).to_arrow())
+        rows = answer[_ROW].to_numpy()
+        query = np.zeros(len(rows), np.int64)
+        if _QUERY in answer.column_names:  # not there for one vector
+            query = answer[_QUERY].to_numpy()
+        return self._candidates(rows, query, len(vectors))
+
+    def _by_products(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
+        """As :meth:`nearest` without an index: the vectors are read once for all queries."""
+        table = self._table()
+        assert table is not None, "a gallery looks whether it is empty before it searches"
+        search = table.search().select([_VECTOR]).with_row_id(True).limit(None)
+        if condition is not None:
+            search = search.where(condition.sql())
+        nearest = Nearest(vectors, k)
+        rows: list[Array] = [np.empty(0, np.uint64)]
+        for batch in self._batches(search):
+            flat = batch.column(_VECTOR).flatten().to_numpy(zero_copy_only=False)
+            nearest.add(flat.reshape(batch.num_rows, -1))
+            rows.append(batch.column(_ROW).to_numpy())
+        chosen = np.concatenate(rows)[nearest.rows]  # (Q, n)
+        query = np.repeat(np.arange(len(vectors)), chosen.shape[1])
+        return self._candidates(chosen.reshape(-1), query, len(vectors))
+
+    def _candidates(self, rows: Array, query: Array, queries: int) -> Candidates:
+        """Entries by the table's row numbers (M,), whose queries are (M,); each entry is read once."""
+        table = self._table()
+        unique, places = np.unique(rows, return_inverse=True)
+        content = self._read(lambda: table.take_row_ids(unique.tolist()).with_row_id().to_arrow())
+        order = np.argsort(content[_ROW].to_numpy())  # they come in the table's own order
+        by_query = np.argsort(query, kind="stable")
+        cuts = np.searchsorted(query[by_query], np.arange(1, queries))
+        return Candidates(self._entries(content), np.split(order[places[by_query]], cuts))
 
     # ------------------------------------------------------------------ between entries and tables
 
@@ -236,7 +283,7 @@ class LanceStore(Store):
         parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
         flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
         names = table.schema.names
-        further = [name for name in names if name not in (*OWN_COLUMNS, _VECTOR, "_distance", "query_index")]
+        further = [name for name in names if name not in (*OWN_COLUMNS, _VECTOR, "_distance", _QUERY, _ROW)]
         modality = table.column("modality").to_pylist()
         count = len(modality)
         return Embeddings(
@@ -253,6 +300,7 @@ class LanceStore(Store):
     # ------------------------------------------------------------------ the folder
 
     def _database(self) -> Any:
+        os.environ.setdefault("LANCEDB_LOG", "error")  # building an index warns some hundred times of a full queue
         import lancedb  # noqa: PLC0415 - extra `search`
 
         return lancedb.connect(self.folder)
@@ -265,7 +313,8 @@ class LanceStore(Store):
             self._opened = self._read(lambda: self._database().open_table(_TABLE))
         return self._opened
 
-    def _describe(self, header: Header) -> None:
+    def describe(self, header: Header) -> None:
+        """See the base."""
         write_json(self.folder / HEADER, header.plain())
         self._header = header
 

@@ -22,6 +22,7 @@ import numpy as np
 from crossreid.errors import ConfigError, CrossReIDError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.candidates import Candidates
 from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.recall import choose_effort
@@ -184,17 +185,22 @@ class MilvusStore(Store):
         self._write_about(replace(self._header, index=index), self._kinds)
         return self._header
 
+    def describe(self, header: Header) -> None:
+        """See the base."""
+        self._write_about(header, self._kinds)
+
     # ------------------------------------------------------------------ search
 
-    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """See the base."""
         effort = 0 if self._header is None else int(self._header.index.get("effort", 0))
         return self.nearest_with(vectors, k, condition, effort)
 
-    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> list[Embeddings]:
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> Candidates:
         """As :meth:`nearest`, keeping so many candidates of the graph; 0 where there is no graph."""
         parameters = {"ef": max(effort, k)} if effort else {}
-        found: list[Embeddings] = []
+        rows: list[dict[str, Any]] = []
+        counts: list[int] = []
         for start in range(0, len(vectors), _ROWS_AT_ONCE):
             part = vectors[start : start + _ROWS_AT_ONCE].tolist()
             answers = self._ask(
@@ -209,8 +215,10 @@ class MilvusStore(Store):
                 )
             )
             for answer in answers:
-                found.append(self._entries([{**hit["entity"], ID: hit[ID]} for hit in answer]))
-        return found
+                rows += [{**hit["entity"], ID: hit[ID]} for hit in answer]
+                counts.append(len(answer))
+        places = np.split(np.arange(len(rows)), np.cumsum(counts)[:-1])
+        return Candidates(self._entries(rows), places)
 
     # ------------------------------------------------------------------ between entries and rows
 
@@ -281,7 +289,10 @@ class MilvusStore(Store):
         columns = {name: _word(kind) for name, kind in kinds.items()}
         content = json.dumps({**header.plain(), "columns": columns})
         if len(content.encode()) > _LONGEST_ABOUT:
-            raise DataError(f"The gallery '{self.address}' has too many columns.")
+            raise DataError(
+                f"The gallery '{self.address}' has too many columns, or its calibration too many cameras: the server takes "
+                f"{_LONGEST_ABOUT} bytes of description."
+            )
         row = {ID: "gallery", "content": content, _VECTOR: [1.0, 0.0]}
         self._ask(lambda: self._client.upsert(self._about, [row]))
         self._header, self._kinds = header, dict(kinds)

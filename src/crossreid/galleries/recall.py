@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.candidates import Candidates, Nearest
 from crossreid.galleries.entries import ID
 from crossreid.galleries.filters import Filter
 from crossreid.randomness import numpy_generator
@@ -18,11 +19,20 @@ WANTED = 0.99
 """Share of the ten nearest images that an index is to find."""
 _SAMPLE = 200
 _NEAREST = 10
-_FEWEST_CANDIDATES, _MOST_CANDIDATES = 10, 160
+_FEWEST_CANDIDATES, _MOST_CANDIDATES = 2, 128
 """For each image wanted."""
-_NOISE = 0.5
-"""A query is an image of the gallery moved by so much of its length at random: no image of the gallery itself, as a night
-picture is none of the day gallery."""
+
+
+class Sample(NamedTuple):
+    """Images of a gallery that are queries.
+
+    Attributes:
+        vectors: (S, D).
+        names: S names.
+    """
+
+    vectors: Array
+    names: list[Any]
 
 
 class Probed(Protocol):
@@ -30,14 +40,14 @@ class Probed(Protocol):
 
     def nearest_with(  # noqa: D102
         self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int
-    ) -> list[Embeddings]: ...
+    ) -> Candidates: ...
     def everything(self) -> Iterator[Embeddings]: ...  # noqa: D102
 
 
 class Graph(Protocol):
     """A store that can search a graph more or less widely."""
 
-    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> list[Embeddings]: ...  # noqa: D102
+    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> Candidates: ...  # noqa: D102
     def everything(self) -> Iterator[Embeddings]: ...  # noqa: D102
 
 
@@ -47,70 +57,74 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     The codes of an index are coarse: first as many candidates are compared exactly as all partitions need (``refine``), then
     as few partitions are looked at as this allows (``probes``).
     """
-    queries = _sample(store)
-    truth = _exact(store, queries)
+    sample = _sample(store)
+    truth = _exact(store, sample)
 
     def recall(probes: int, refine: int) -> float:
-        return _share(store.nearest_with(queries, _NEAREST, None, probes, refine), queries, truth)
+        return _share(store.nearest_with(sample.vectors, _NEAREST + 1, None, probes, refine), sample, truth)
 
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
         refine *= 2
-    probes = max(1, math.ceil(partitions / 20))
+    probes = max(1, math.ceil(partitions / 50))
     reached = recall(probes, refine)
     while reached < WANTED and probes < partitions:
-        probes = min(partitions, 2 * probes)
+        probes = min(partitions, math.ceil(1.4 * probes))
         reached = recall(probes, refine)
-    return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(queries)}
+    return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(sample.names)}
 
 
 def choose_effort(store: Graph, efforts: Sequence[int]) -> dict[str, Any]:
     """The least effort that finds :data:`WANTED` of the ten nearest images of a sample, else the last; and the share found."""
-    queries = _sample(store)
-    truth = _exact(store, queries)
+    sample = _sample(store)
+    truth = _exact(store, sample)
     reached, effort = 0.0, efforts[0]
     for effort in efforts:
-        reached = _share(store.nearest_with(queries, _NEAREST, None, effort), queries, truth)
+        reached = _share(store.nearest_with(sample.vectors, _NEAREST + 1, None, effort), sample, truth)
         if reached >= WANTED:
             break
-    return {"effort": effort, "recall": round(reached, 4), "sample": len(queries)}
+    return {"effort": effort, "recall": round(reached, 4), "sample": len(sample.names)}
 
 
-def _sample(store: Probed | Graph) -> Array:
-    """Queries (S, D) like images that the gallery does not hold."""
+def _sample(store: Probed | Graph) -> Sample:
+    """Images of the gallery: their ten nearest others are sought, so the queries are as spread as the gallery is."""
     generator = numpy_generator(0, "recall of a gallery's index")
     vectors: list[Array] = []
+    names: list[Any] = []
     for part in store.everything():
         chosen = generator.choice(len(part), min(_SAMPLE, len(part)), replace=False)
         vectors.append(part.features["main"][chosen])
+        names += [part.columns[ID][place] for place in chosen]
     pool = np.concatenate(vectors)
-    pool = pool[generator.choice(len(pool), min(_SAMPLE, len(pool)), replace=False)]
-    noise = generator.standard_normal(pool.shape).astype(np.float32)
-    noise *= _NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
-    moved = pool + noise
-    return np.asarray(moved / np.linalg.norm(moved, axis=1, keepdims=True))
+    chosen = generator.choice(len(pool), min(_SAMPLE, len(pool)), replace=False)
+    return Sample(pool[chosen], [names[place] for place in chosen])
 
 
-def _exact(store: Probed | Graph, queries: Array) -> list[set[Any]]:
-    """Names of the ten nearest of each query, by comparing it with every image."""
-    best: list[list[tuple[float, Any]]] = [[] for _ in queries]
+def _exact(store: Probed | Graph, sample: Sample) -> list[set[Any]]:
+    """Names of the ten nearest others of each query, by comparing it with every image."""
+    nearest = Nearest(sample.vectors, _NEAREST + 1)
+    ids: list[Any] = []
     for part in store.everything():
-        similarity = queries @ part.features["main"].T
-        kept = min(_NEAREST, len(part))
-        places = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
-        for row, chosen in enumerate(places):
-            best[row] += [(float(similarity[row, place]), part.columns[ID][place]) for place in chosen]
-            best[row] = sorted(best[row], key=lambda pair: -pair[0])[:_NEAREST]
-    names = []
-    for pairs in best:
-        names.append({name for _, name in pairs})
-    return names
+        nearest.add(part.features["main"])
+        ids += part.columns[ID]
+    truth = []
+    for query, own in enumerate(sample.names):
+        order = nearest.similarities[query].argsort(descending=True)
+        names = [ids[row] for row in nearest.rows[query][order].tolist()]
+        truth.append(_others(names, own))
+    return truth
 
 
-def _share(found: list[Embeddings], queries: Array, truth: list[set[Any]]) -> float:
-    """The share of the ten nearest that was found."""
+def _others(names: Sequence[Any], own: Any) -> set[Any]:
+    """The first ten of some names but for the query's own."""
+    return set([name for name in names if name != own][:_NEAREST])
+
+
+def _share(found: Candidates, sample: Sample, truth: list[set[Any]]) -> float:
+    """The share of the ten nearest others that was found."""
     shares = []
-    for entries, query, names in zip(found, queries, truth, strict=True):
-        order = np.argsort(-(entries.features["main"] @ query))[:_NEAREST]
-        shares.append(len(names & {entries.columns[ID][place] for place in order}) / len(names))
+    for query, (candidates, wanted) in enumerate(zip(found.places, truth, strict=True)):
+        order = np.argsort(-(found.pool.features["main"][candidates] @ sample.vectors[query]))
+        names = [found.pool.columns[ID][place] for place in candidates[order].tolist()]
+        shares.append(len(wanted & _others(names, sample.names[query])) / max(len(wanted), 1))
     return float(np.mean(shares))

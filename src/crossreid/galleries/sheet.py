@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -13,7 +14,7 @@ from crossreid.data.decoding import Decoder, UnreadableImageError
 from crossreid.errors import ConfigError
 from crossreid.escaping import one_line
 from crossreid.files import write_atomically
-from crossreid.galleries.hits import Hits
+from crossreid.galleries.hits import Hits, Match
 
 SHEET_SUFFIXES = (".png", ".html")
 _WIDTH, _HEIGHT = 96, 192
@@ -58,21 +59,31 @@ def _as_picture(hits: Hits) -> Image.Image:
     top = _GAP
     for row in range(rows):
         sheet.paste(_thumbnail(hits.queries.paths[row], hits.queries.infrared[row]), (_GAP, top))
-        draw.text((_GAP, top + _HEIGHT + 2), "query", fill="black")
+        draw.text((_GAP, top + _HEIGHT + 2), "\n".join(_query_label(hits, row)), fill="black")
         found = hits.lists[row]
+        matches = hits.matches(row)
         for rank in range(counts[row]):
             line, column = divmod(rank, _PER_LINE)
             left = 2 * _GAP + (column + 1) * (_WIDTH + _GAP)
             height = top + line * step
             sheet.paste(_thumbnail(found.paths[rank], found.infrared[rank]), (left, height))
-            draw.text((left, height + _HEIGHT + 2), "\n".join(_label(hits, row, rank)), fill="black")
+            draw.text((left, height + _HEIGHT + 2), "\n".join(_label(hits, matches, row, rank)), fill="black")
         top += lines[row] * step
     return sheet
 
 
-def _label(hits: Hits, row: int, rank: int) -> list[str]:
-    """Rank and score; camera, where it is known."""
+def _query_label(hits: Hits, row: int) -> list[str]:
+    """That it is the query; and, with a calibration, that nobody matches it."""
+    return ["query", "nobody"] if hits.nobody(row) else ["query"]
+
+
+def _label(hits: Hits, matches: Sequence[Match], row: int, rank: int) -> list[str]:
+    """Rank and score, with a calibration whether it matches; camera, where it is known."""
     lines = [f"{rank + 1}: {hits.scores[row][rank]:.3f}"]
+    match = matches[rank]
+    if match.matches is not None and match.probability is not None:
+        word = "match" if match.matches else "no match"
+        lines[0] += f" {word}, {100 * match.probability:.0f} %"
     camera = hits.lists[row].columns.get("camera", ())
     if len(camera) and camera[rank] is not None:
         number = camera[rank]
@@ -87,10 +98,11 @@ def _as_page(hits: Hits) -> str:
     """One page without scripts, links or anything from elsewhere."""
     rows = []
     for row in range(min(len(hits), _MOST_QUERIES)):
-        cells = [_cell(hits.queries.paths[row], bool(hits.queries.infrared[row]), ["query"])]
+        cells = [_cell(hits.queries.paths[row], bool(hits.queries.infrared[row]), _query_label(hits, row))]
         found = hits.lists[row]
+        matches = hits.matches(row)
         for rank in range(min(len(found), _MOST_HITS)):
-            cells.append(_cell(found.paths[rank], bool(found.infrared[rank]), _label(hits, row, rank)))
+            cells.append(_cell(found.paths[rank], bool(found.infrared[rank]), _label(hits, matches, row, rank)))
         rows.append(f"<tr>{''.join(cells)}</tr>")
     style = "body{font:13px sans-serif}td{vertical-align:top;padding:4px}td:first-child{border-right:2px solid #888}"
     table = "\n".join(rows)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
+from crossreid.galleries.candidates import Candidates
 from crossreid.galleries.entries import Header
 from crossreid.galleries.filters import Filter
 
@@ -52,7 +53,7 @@ class Store(ABC):
         """Names of the entries that fulfil a condition."""
 
     @abstractmethod
-    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> list[Embeddings]:
+    def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """For each of Q unit vectors (Q, D), entries among which its k nearest are, at least k where there are so many.
 
         Args:
@@ -68,6 +69,10 @@ class Store(ABC):
     @abstractmethod
     def build(self) -> Header:
         """Make an index that fits the size and spread of the gallery; exact search where that is fast enough."""
+
+    @abstractmethod
+    def describe(self, header: Header) -> None:
+        """Keep another description of the entries that are there."""
 
     def whole(self) -> Embeddings | None:
         """All entries at once with every feature, for comparisons that need them; None where the store keeps vectors alone."""

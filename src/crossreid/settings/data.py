@@ -294,6 +294,26 @@ class FolderConfig(DataConfig):
         filled=True,
         distinct=True,
     )
+    divide: list[float] | None = setting(
+        None,
+        "shares of the persons for training, calibration and test, such as [0.6,0.2,0.2], where no folder says it; null: a "
+        "training takes these, and elsewhere all are for the test",
+        at_least=0,
+        at_most=1,
+        length=3,
+    )
+    divide_seed: int = setting(0, "of the division", at_least=0, ceiling=LARGEST_SEED)
+
+    def check_together(self, place: str) -> None:
+        """Shares are shares of all, and somebody is trained on and tested on."""
+        if self.divide is None:
+            return
+        train, _, test = self.divide
+        if abs(sum(self.divide) - 1) > 1e-6 or not train or not test:
+            raise ConfigError(
+                f"{place}.divide is {self.divide}: give three shares that sum to 1, of training, calibration and test; the "
+                "first and the last above 0."
+            )
 
 
 @dataclass

@@ -71,6 +71,17 @@ class SearchConfig(EmbeddingConfig):
     rerank: int = setting(
         0, "re-rank so many nearest images by k-reciprocal neighbours; 0 for none", at_least=0, at_most=LARGEST_LIST
     )
+    calibration: str | None = setting(
+        None,
+        "what crossreid.calibrate wrote; null: what the gallery keeps, else calibration.json in the checkpoint's run",
+    )
+    false_match_rate: float | None = setting(
+        None,
+        "share of pairs of two persons that match all the same; null: the smallest that is calibrated",
+        above=0,
+        at_most=0.5,
+    )
+    per_camera: bool = setting(False, "go by thresholds of the two cameras, where there are some")
     output: str | None = setting(None, "the ranked lists to write: a .json or .csv")
     sheet: str | None = setting(None, "the contact sheet to write: a .png or .html")
 

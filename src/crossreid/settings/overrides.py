@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 PLACES = (
     "data.root",
@@ -22,6 +23,9 @@ PLACES = (
     "filter",
     "sheet",
     "export",
+    "pairs",
+    "calibration",
+    "init",
 )
 """Settings that are one path or condition each: what a person types there is meant as it stands."""
 
@@ -64,3 +68,21 @@ def _quote_path(word: str, multirun: bool) -> str:
     if in_grammar or (multirun and "," in value):
         return word
     return f"{key}={as_text(value)}"
+
+
+def as_overrides(values: Mapping[str, Any]) -> list[str]:
+    """Keys and values as a command line would have them."""
+    return [f"{key}={_word(value)}" for key, value in values.items()]
+
+
+def _word(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_word(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_word(part) for part in value) + "]"
+    if isinstance(value, int | float):
+        return repr(value)
+    return as_text(str(value))

@@ -155,6 +155,11 @@ class TrainConfig(Settings):
     resume: str | None = setting(
         None, "a run folder or checkpoint to go on from; auto: the newest run with these settings"
     )
+    init: str | None = setting(
+        None,
+        "a run folder or checkpoint of the same method and network whose weights this training starts from; heads for persons "
+        "are new",
+    )
     run_dir: str | None = setting(None, "folder of the run; null: a new one, OUTPUT_ROOT/NAME/DATE_TIME_seedN")
     output_root: str = setting("outputs", "folder of run folders")
     overwrite: bool = setting(False, "replace a run that is already in run_dir")
@@ -163,6 +168,9 @@ class TrainConfig(Settings):
         "a run that is in its folder already: refuse, or continue: keep it if it is finished, else go on from its "
         "checkpoint, or start over; never one of other settings",
         choices=("refuse", "continue"),
+    )
+    jobs: int = setting(
+        1, "jobs of a multirun that run at once, each with its share of the machine", at_least=1, ceiling=1000
     )
     plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
     defaults_for_missing: bool = setting(
@@ -233,7 +241,7 @@ class RunConfig(TrainConfig):
     def to_plain(self) -> dict[str, Any]:
         """Everything as plain values, as a run and its checkpoints keep it."""
         kept = asdict(self)
-        for key in ("row", "preset", "scale", "people", "plugins", "defaults_for_missing"):
+        for key in ("row", "preset", "scale", "people", "jobs", "plugins", "defaults_for_missing"):
             del kept[key]
         kept["name"] = self.label
         return {"format": FORMAT, "choices": asdict(self.choices), **kept}
@@ -251,6 +259,8 @@ NOT_PART_OF_A_RUN = (
     "protocol",
 )
 """Settings that do not change what a run computes."""
+LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
+"""Settings that the dataset may decide."""
 NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
 """Likewise, of the trainer."""
 NOT_PART_OF_METHOD = ("recompute",)
@@ -295,13 +305,16 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     identity["model"] = without(kept["model"], NOT_PART_OF_METHOD)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
+    for part, name in ((identity, "init"), (identity["data"], "divide"), (identity["data"], "divide_seed")):
+        if not part.get(name):  # as in runs that were there before the setting
+            part.pop(name, None)
     return identity
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Keys in which two runs' identities differ, each with both values; none where they are one run.
 
-    A number of iterations that one of them leaves to its dataset is no difference.
+    A number of iterations, or a division of persons, that one of them leaves to its dataset is no difference.
     """
     values_here = _flat(one)
     values_there = _flat(other)
@@ -309,7 +322,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     for key in sorted({*values_here, *values_there}):
         here = values_here.get(key)
         there = values_there.get(key)
-        unknown = key == "model.iterations_per_epoch" and None in (here, there)
+        unknown = key in LEFT_TO_DATASET and None in (here, there)
         if here != there and not unknown:
             sentences.append(f"{key} is {there} there and {here} here")
     return sentences

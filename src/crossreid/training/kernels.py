@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from crossreid.errors import ConfigError
+from crossreid.machine import usable_cores
 from crossreid.methods.base import CrossModalityModule
 from crossreid.settings.run import TrainerConfig
 
@@ -74,13 +75,6 @@ def _has_compiler() -> bool:
     """There is a C++ compiler, where torch looks for one."""
     names = [os.environ.get("CXX", ""), "g++", "clang++"]
     return any(name and shutil.which(name) for name in names)
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_threads(config: TrainerConfig, device: torch.device, processes: int) -> None:

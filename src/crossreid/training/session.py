@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 
 from crossreid.console import main_process, notice
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.data.datasets.sources import open_source
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
@@ -27,12 +28,16 @@ from crossreid.runs.folder import (
     first_three,
     start_run,
     tell_ranks,
+    write_json,
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
+from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
+from crossreid.training.figures import FigureSource, draw_figures
+from crossreid.training.initial import InitialWeights, start_from
 from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
@@ -42,7 +47,6 @@ from crossreid.training.resuming import check_resumable
 from crossreid.training.scoring import (
     check_matches,
     check_scorable,
-    draw_figures,
     embed_dataset,
     score,
     score_all,
@@ -51,6 +55,9 @@ from crossreid.training.scoring import (
 from crossreid.training.stopwatch import Stopwatch
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
+
+PERSONS = "persons.json"
+"""Who is trained on, calibrated on and tested on, where a run divided a folder's persons: by split, identity -> an image."""
 
 
 @dataclass
@@ -68,6 +75,7 @@ class Session:
     interruption: Interruption = field(default_factory=Interruption)
     doing: str = field(default="reading the data", init=False)
     began: bool = field(default=False, init=False)
+    initial: InitialWeights | None = field(default=None, init=False)
     watch: Stopwatch = field(default_factory=partial(Stopwatch, "data"), init=False)
 
     def complete(self) -> RunResults:
@@ -77,11 +85,13 @@ class Session:
             CrossReIDError: in one sentence, what went wrong.
             Stopped: a person or the system asked to stop; :meth:`farewell` says what there is.
         """
+        tell(self.doing)
         self._prepare()
         resumed_at = self._check_checkpoint()
         self.interruption.check()
         if main_process():
             start_run(self.run, self.config.to_plain(), overwrite=self.config.overwrite)
+            self._note_persons()
             tell_ranks(self.run)
         self.began = True
         self.watch.begin("starting")
@@ -119,6 +129,22 @@ class Session:
             self._say_where()
         return results
 
+    def _note_persons(self) -> None:
+        """What else a run keeps of its beginning: where its weights come from, and how a folder's persons were divided."""
+        if self.initial is not None:
+            self.run.note(init=self.initial.facts())
+        if getattr(self.config.data, "divide", None) is None:
+            return
+        dataset = self.data.dataset
+        persons: dict[str, dict[str, str]] = {}
+        for split in dataset.splits:
+            persons[split] = {}
+            for row in dataset.rows(split).tolist():
+                record = dataset.records[row]
+                persons[split].setdefault(str(record.pid), str(record.path.relative_to(dataset.root)))
+        content = {"folder": str(dataset.root), "persons": persons}
+        write_json(self.run.path / PERSONS, content)
+
     def farewell(self, stop: Stopped) -> str:
         """What to say of a run that was stopped: how far it came, what there is of it, how to go on."""
         place = self.run.path
@@ -147,6 +173,7 @@ class Session:
         """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
         self.interruption.check()
         self.doing = doing
+        tell(doing)
 
     # ------------------------------------------------------------------ before training
 
@@ -154,6 +181,7 @@ class Session:
         """The dataset, the method, the protocols; refuses what cannot be before anything is written."""
         config = self.config
         validating = config.selection.name == "validation"
+        self.config = config = replace(config, data=open_source(config.data).for_training())
         self.data = ReIDDataModule.for_method(
             config.data, config.model, seed=config.seed, validating=validating, progress=config.trainer.progress
         )
@@ -175,7 +203,12 @@ class Session:
             progress=config.trainer.progress,
             check=self.interruption.check,
         )
-        for sentence in self.module.load_pretrained(people):
+        if config.init is not None:
+            self.initial = start_from(self.module, config.init)
+            sentences = self.initial.sentences()
+        else:
+            sentences = self.module.load_pretrained(people)
+        for sentence in sentences:
             notice(f"Initial weights: {sentence}")
         scored = Scored.of(config.data, config.data, self.data.dataset)
         self.protocols = build_protocols(config.protocol, scored)
@@ -333,15 +366,16 @@ class Session:
         log_scores(trainer, own, self.module.iteration)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
-        figures = draw_figures(
-            self.run.figures,
+        source = FigureSource(
             self.module,
             self.data,
             embeddings,
             self.protocols.test[0],
             scorers_of(self.module, self.config.protocol, trainer.strategy.root_device)[""],
-            self.config.report,
+            self.run.path / "history.csv",
+            persons=self.config.report.tsne_identities,
         )
+        figures = draw_figures(self.run.figures, source)
         wandb_logger = wandb_of(trainer)
         if wandb_logger is None:
             return
@@ -397,4 +431,8 @@ def _announce(config: RunConfig) -> str:
         return f"{start}; nothing is trained"
     phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
     epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
-    return f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    length = f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    processes = world_size(config.trainer)
+    if processes == 1:
+        return length
+    return f"{length}, each with a batch on each of {processes} processes, which an epoch counts as one"

@@ -21,10 +21,11 @@ another camera.
 
 Around them, both optional, in this order:
 
-* **splits**: ``train``, ``val`` and ``test``; ``query`` and ``gallery`` are both ``test``, and the protocol keeps them apart
-  (``protocol.queries``); Market-1501's ``bounding_box_train`` and ``bounding_box_test`` are ``train`` and ``gallery``, MARS's
-  ``bbox_train`` and ``bbox_test`` are ``train`` and ``test``. Without such a folder everything is ``test``; beside one,
-  other folders are not read.
+* **splits**: ``train``, ``val``, ``calibration`` (persons whom nothing but a calibration looks at) and ``test``; ``query``
+  and ``gallery`` are both ``test``, and the protocol keeps them apart (``protocol.queries``); Market-1501's
+  ``bounding_box_train`` and ``bounding_box_test`` are ``train`` and ``gallery``, MARS's ``bbox_train`` and ``bbox_test`` are
+  ``train`` and ``test``. Without such a folder everything is ``test``, or persons are divided
+  (:mod:`~crossreid.data.datasets.division`); beside one, other folders are not read.
 * **modalities**: ``visible``, ``rgb``, ``vis`` or ``color``; ``infrared``, ``ir``, ``nir`` or ``thermal``. Without them
   the modality is an argument: one for all images, or the numbers of the infrared cameras.
 
@@ -46,6 +47,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossreid.data.datasets.base import FoundImage, ReIDDataset, as_records
+from crossreid.data.datasets.division import PARTS, divide_persons
 from crossreid.data.datasets.lists import (
     IMAGE_SUFFIXES,
     Complain,
@@ -68,13 +70,14 @@ SPLIT_FOLDERS: Mapping[str, str] = {
     "bounding_box_train": "train",
     "bbox_train": "train",
     "val": "val",
+    "calibration": "calibration",
     "test": "test",
     "bbox_test": "test",
     "query": "test",
     "gallery": "test",
     "bounding_box_test": "test",
 }
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "calibration", "test")
 ROLE_FOLDERS: Mapping[str, Role] = {"query": "query", "gallery": "gallery", "bounding_box_test": "gallery"}
 MODALITY_FOLDERS: Mapping[str, Modality] = {
     **dict.fromkeys(("visible", "rgb", "vis", "color"), MODALITIES[0]),
@@ -110,6 +113,8 @@ def read_folder(
     *,
     modality: Modality | None = None,
     infrared_cameras: Sequence[int] | None = None,
+    divide: Sequence[float] | None = None,
+    divide_seed: int = 0,
     name: str = "folder",
     complain: Complain = refuse,
 ) -> ReIDDataset:
@@ -121,11 +126,14 @@ def read_folder(
         root: the folder.
         modality: the modality of all images, where no folder says it.
         infrared_cameras: the cameras that are infrared, the others being visible, where no folder says it.
+        divide: shares of persons for training, calibration and test, where no folder says who is for what.
+        divide_seed: of the division.
         name: name of the dataset in tables.
         complain: told of every problem after which reading can go on; raises by default.
 
     Raises:
-        ConfigError: the modality is said twice, or not at all, or of a camera that no file name has.
+        ConfigError: the modality is said twice, or not at all, or of a camera that no file name has; or folders say the splits
+            and persons are to be divided all the same.
         DataError: the folder, or a person's folder, is missing or without images, names fit neither style, some file
             names have a camera and some have none, names are of two numberings, or an identity is in two splits.
     """
@@ -148,12 +156,16 @@ def read_folder(
         found.append(FoundImage(image.path, pid, camera, image_modality, role))
     records = as_records(found)
 
+    split_of: dict[int, str] = {}
+    if divide is not None:
+        split_of = _divided(root, found, images, pids, divide, divide_seed)
+        notes = [*notes, _note_on_division(split_of, divide, divide_seed)]
     image_of = {image.path: image for image in images}
     rows_of_split: dict[str, list[int]] = {}
     rows_of_pattern: dict[str, list[int]] = {}
     for record in records:
         image = image_of[record.path]
-        rows_of_split.setdefault(image.place.split, []).append(record.row)
+        rows_of_split.setdefault(split_of.get(record.pid, image.place.split), []).append(record.row)
         rows_of_pattern.setdefault(image.reading.pattern.name, []).append(record.row)
     return ReIDDataset(
         name=name,
@@ -163,6 +175,43 @@ def read_folder(
         names={pattern: _as_rows(rows) for pattern, rows in rows_of_pattern.items()},
         skipped=skipped.by_reason(),
         notes=(*notes, *_notes_on_people(images)),
+    )
+
+
+def has_splits(root: Path) -> bool:
+    """Folders say who is for training and who for the test."""
+    return bool(_part_by_name(list_folders(root), SPLIT_FOLDERS)[0])
+
+
+def _divided(
+    root: Path,
+    found: Sequence[FoundImage],
+    images: Sequence[_Image],
+    pids: Sequence[int],
+    shares: Sequence[float],
+    seed: int,
+) -> dict[int, str]:
+    """Identity -> split; distractors stay in the test."""
+    if has_splits(root):
+        raise ConfigError(
+            f"The folders in '{root}' say who is for training and who for the test: leave data.divide out."
+        )
+    names: dict[int, str] = {}
+    modalities: dict[int, set[Modality]] = {}
+    for image, pid, seen in zip(images, pids, found, strict=True):
+        if not image.distractor:
+            names.setdefault(pid, image.person)
+            modalities.setdefault(pid, set()).add(seen.modality)
+    paired = {pid for pid, both in modalities.items() if len(both) == len(MODALITIES)}
+    return divide_persons(names, paired, shares, seed)
+
+
+def _note_on_division(split_of: Mapping[int, str], shares: Sequence[float], seed: int) -> str:
+    counts = [sum(split == part for split in split_of.values()) for part in PARTS]
+    listed = ",".join(f"{share:g}" for share in shares)
+    return (
+        f"No folder says who is for what: of the {len(split_of)} persons {counts[0]} are trained on, {counts[1]} are kept for "
+        f"calibration and {counts[2]} for the test (data.divide=[{listed}] data.divide_seed={seed})."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -11,8 +12,9 @@ from typing import Any, Generic, TypeVar, cast
 from crossreid.console import notice
 from crossreid.data.cache import available_cores
 from crossreid.data.datasets.base import CameraCount, ReIDDataset, SplitCounts
-from crossreid.data.datasets.folder import read_folder
-from crossreid.data.datasets.lists import Complain, read_text, refuse
+from crossreid.data.datasets.division import DIVISION
+from crossreid.data.datasets.folder import has_splits, read_folder
+from crossreid.data.datasets.lists import Complain, is_folder, read_text, refuse
 from crossreid.data.datasets.llcm import LLCM_COUNTS, read_llcm
 from crossreid.data.datasets.regdb import REGDB_COUNTS, read_regdb
 from crossreid.data.datasets.sysu_mm01 import SYSU_MM01_COUNTS, read_sysu_mm01
@@ -66,6 +68,10 @@ class DataSource(ABC, Generic[DataConfigT]):
         self.prepare(progress=progress)
         complaints: list[str] = []
         return self.list_records(None, complaints.append), complaints
+
+    def for_training(self) -> DataConfigT:
+        """The settings with what a training decides where they leave it open."""
+        return self.config
 
     def prepare(self, *, progress: bool) -> None:
         """Make a dataset that can be generated; nothing for one's own copy."""
@@ -172,13 +178,26 @@ class LLCMSource(DataSource[LLCMConfig]):
 class FolderSource(DataSource[FolderConfig]):
     """One's own images."""
 
+    def for_training(self) -> FolderConfig:
+        """Persons divided, where no folder says who is trained on."""
+        config = self.config
+        if config.divide is None and is_folder(config.folder) and not has_splits(config.folder):
+            return replace(config, divide=list(DIVISION))
+        return config
+
     def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`read_folder`; how many images there are, nobody knows."""
         config = self.config
         modality = cast(Modality | None, config.modality)
         cameras = config.infrared_cameras
         return read_folder(
-            config.folder, modality=modality, infrared_cameras=cameras, name=config.name, complain=complain
+            config.folder,
+            modality=modality,
+            infrared_cameras=cameras,
+            divide=config.divide,
+            divide_seed=config.divide_seed,
+            name=config.name,
+            complain=complain,
         )
 
 

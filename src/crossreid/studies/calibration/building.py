@@ -1,0 +1,240 @@
+"""From scored pairs to a calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from crossreid.data.records import MODALITIES
+from crossreid.errors import DataError
+from crossreid.evaluation import Embeddings
+from crossreid.evaluation.calibration import (
+    Calibration,
+    OpenSetResult,
+    PairCalibration,
+    ScoreHistogram,
+    camera_pair,
+    modality_pair,
+)
+from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.match_probability import Reliability, fit_probability, reliability_of
+from crossreid.evaluation.open_set import open_set_rate, search_open_set
+from crossreid.evaluation.verification import (
+    LEAST_PAIRS,
+    Pairs,
+    draw_persons,
+    pairs_of,
+    rate_curve,
+    require_pairs,
+    thresholds,
+)
+from crossreid.extraction.transfer import TRANSFER
+from crossreid.randomness import numpy_generator
+from crossreid.settings.calibration import CalibrationSettings
+
+RATES = (0.0001, 0.001, 0.01, 0.1)
+"""Of false matches, where none are said: those that enough pairs stand behind."""
+ALARM_RATES = (0.01, 0.05, 0.1)
+"""Of false alarms in open-set search."""
+_BARS = 60
+_LEAST_PERSONS = 4
+
+
+def calibrate_embeddings(
+    embeddings: Embeddings, settings: CalibrationSettings, source: Mapping[str, Any]
+) -> Calibration:
+    """Calibrate on all pairs of embedded images of known persons, with open-set search.
+
+    Args:
+        embeddings: N images of one model; those of unknown persons are left out.
+        settings: what is to be had.
+        source: which persons they are, as plain values.
+
+    Raises:
+        DataError: persons or pairs are too few, or the model compares images through a transfer.
+    """
+    if embeddings.about.get(TRANSFER) is True:
+        raise DataError(
+            f"{embeddings.about.get('method')} compares images through a transfer that sees the whole gallery, so its "
+            "similarities in one gallery say nothing of those in another: it cannot be calibrated."
+        )
+    known = embeddings.select(embeddings.pids >= 0)
+    chosen, sentence = _at_most(known, settings)
+    groups = {}
+    for one, other in ((False, False), (False, True), (True, True)):
+        name = modality_pair(one, other)
+        if settings.between is None or name in settings.between:
+            groups[name] = pairs_of(chosen, one, other, same_camera=settings.same_camera)
+    persons = len(np.unique(chosen.pids))
+    counts = {"persons": persons, "images": len(chosen)}
+    calibration = calibrate_pairs(groups, settings, {**source, **counts}, embeddings.about)
+    results, sentences = _open_set(chosen, settings, calibration)
+    left_out = (*sentence, *calibration.left_out, *sentences)
+    return replace(calibration, open_set=results, left_out=left_out)
+
+
+def calibrate_pairs(
+    groups: Mapping[str, Pairs], settings: CalibrationSettings, source: Mapping[str, Any], about: Mapping[str, Any]
+) -> Calibration:
+    """Calibrate on scored pairs, by modalities.
+
+    Args:
+        groups: pairs of two modalities, such as ``visible-infrared``; those without pairs of either kind are left out.
+        settings: what is to be had.
+        source: which persons they are, as plain values.
+        about: what the embeddings say of their model.
+
+    Raises:
+        DataError: persons or pairs are too few, or a rate that was asked for has too few pairs behind it.
+    """
+    calibrated: dict[str, PairCalibration] = {}
+    left_out: list[str] = []
+    for name, pairs in groups.items():
+        if not len(pairs.genuine) or not len(pairs.impostor):
+            if len(pairs):
+                left_out.append(f"{name}: no pairs of one person, or none of two.")
+            continue
+        _require_persons(pairs)
+        rates = _rates(pairs, settings, name)
+        if not rates:
+            left_out.append(f"{name}: {len(pairs.impostor)} pairs of two persons, fewer than a rate of 0.1 needs.")
+            continue
+        calibrated[name] = _calibrate(name, pairs, rates, settings, left_out)
+    if not calibrated:
+        raise DataError(
+            f"Nothing can be calibrated: a rate of 0.1 needs {10 * LEAST_PAIRS} pairs of two persons in different cameras, and "
+            "pairs of one person; add persons, images or cameras, or count pairs of one camera by same_camera=true."
+        )
+    model, method = about.get("model"), about.get("method")
+    preprocessing = about.get("preprocessing", {})
+    return Calibration(
+        model=model if isinstance(model, str) else None,
+        method=method if isinstance(method, str) else None,
+        preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
+        source=dict(source),
+        settings={entry.name: getattr(settings, entry.name) for entry in fields(CalibrationSettings)},
+        pairs=calibrated,
+        left_out=tuple(left_out),
+    )
+
+
+def _at_most(embeddings: Embeddings, settings: CalibrationSettings) -> tuple[Embeddings, list[str]]:
+    """So many images drawn at random where there are more, and a sentence that says so."""
+    if len(embeddings) <= settings.most_images:
+        return embeddings, []
+    generator = numpy_generator(settings.seed, "images to calibrate on")
+    rows = np.sort(generator.choice(len(embeddings), settings.most_images, replace=False))
+    sentence = f"{settings.most_images} of {len(embeddings)} images were drawn at random (most_images)."
+    return embeddings.select(rows), [sentence]
+
+
+def _require_persons(pairs: Pairs) -> None:
+    if pairs.persons < _LEAST_PERSONS:
+        raise DataError(
+            f"There are {pairs.persons} persons to calibrate on, and intervals over persons need {_LEAST_PERSONS}: add some."
+        )
+
+
+def _rates(pairs: Pairs, settings: CalibrationSettings, name: str) -> list[float]:
+    """Rates that were asked for, which must be possible; else those of :data:`RATES` that are."""
+    if settings.rates is None:
+        return [rate for rate in RATES if rate >= pairs.least_rate()]
+    for rate in settings.rates:
+        require_pairs(pairs, rate, name)
+    return sorted(settings.rates)
+
+
+def _calibrate(
+    name: str, pairs: Pairs, rates: list[float], settings: CalibrationSettings, left_out: list[str]
+) -> PairCalibration:
+    """Thresholds, probabilities and curves of two modalities; what cannot be had goes to ``left_out``."""
+    draws = draw_persons(pairs.persons, settings.bootstrap, settings.seed)
+    cameras = {}
+    lacking = 0
+    for (one, other), of_cameras in pairs.by_cameras():
+        possible = [rate for rate in rates if rate >= of_cameras.least_rate()]
+        if possible and len(of_cameras.genuine):
+            cameras[camera_pair(one, other)] = tuple(thresholds(of_cameras, possible, draws))
+        else:
+            lacking += 1
+    if lacking:
+        left_out.append(
+            f"{name}: {lacking} pairs of cameras have no threshold of their own, with fewer than {LEAST_PAIRS} pairs of two "
+            "persons behind a rate, or none of one."
+        )
+    reliability = _held_out(pairs, settings)
+    if reliability is None:
+        left_out.append(
+            f"{name}: probabilities are not checked, since half of the persons have no pairs of both kinds."
+        )
+    return PairCalibration(
+        thresholds=tuple(thresholds(pairs, rates, draws)),
+        probability=fit_probability(settings.probability, pairs.genuine, pairs.impostor, settings.prior),
+        reliability=reliability,
+        curve=rate_curve(pairs.genuine, pairs.impostor),
+        histogram=_histogram(pairs),
+        cameras=cameras,
+    )
+
+
+def _held_out(pairs: Pairs, settings: CalibrationSettings) -> Reliability | None:
+    """Probabilities learned from half of the persons, checked on the other half; None where that cannot be done."""
+    order = numpy_generator(settings.seed, "persons that probabilities are checked on").permutation(pairs.persons)
+    checked_on = np.zeros(pairs.persons, dtype=bool)
+    checked_on[order[: pairs.persons // 2]] = True
+    learned, checked = pairs.among(~checked_on), pairs.among(checked_on)
+    if not all(len(scores) for part in (learned, checked) for scores in (part.genuine, part.impostor)):
+        return None
+    curve = fit_probability(settings.probability, learned.genuine, learned.impostor, settings.prior)
+    return reliability_of(curve, checked.genuine, checked.impostor, int(checked_on.sum()))
+
+
+def _histogram(pairs: Pairs) -> ScoreHistogram:
+    low, high = float(pairs.scores.min()), float(pairs.scores.max())
+    edges = np.linspace(low, max(high, low + 1e-6), _BARS + 1)
+
+    def shares(scores: Array) -> tuple[float, ...]:
+        counts, _ = np.histogram(scores, edges)
+        return tuple((counts / max(counts.sum(), 1)).tolist())
+
+    return ScoreHistogram(tuple(edges.tolist()), shares(pairs.genuine), shares(pairs.impostor))
+
+
+def _open_set(
+    embeddings: Embeddings, settings: CalibrationSettings, calibration: Calibration
+) -> tuple[tuple[OpenSetResult, ...], list[str]]:
+    """Open-set search in both directions of every two modalities that are calibrated, and what could not be had."""
+    results, left_out = [], []
+    persons = len(np.unique(embeddings.pids))
+    draws = draw_persons(persons, settings.bootstrap, settings.seed)
+    for queries in (True, False):
+        for gallery in (False, True):
+            if modality_pair(queries, gallery) not in calibration.pairs:
+                continue
+            direction = f"{MODALITIES[int(queries)]} probes in {MODALITIES[int(gallery)]} images"
+            try:
+                search = search_open_set(embeddings, queries, gallery, same_camera=settings.same_camera)
+            except DataError as error:
+                left_out.append(f"{direction}: {error}")
+                continue
+            rates = []
+            for rate in ALARM_RATES:
+                try:
+                    rates.append(open_set_rate(search, rate, draws))
+                except DataError as error:
+                    left_out.append(f"{direction}: {error}")
+            if rates:
+                results.append(
+                    OpenSetResult(
+                        MODALITIES[int(queries)],
+                        MODALITIES[int(gallery)],
+                        len(search.own),
+                        search.gallery_images,
+                        search.gallery_persons,
+                        tuple(rates),
+                    )
+                )
+    return tuple(results), left_out

@@ -1,0 +1,194 @@
+"""Figures of a calibration: ROC and DET curves, distributions of similarities, reliability of probabilities, open-set rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crossreid.escaping import for_figure
+from crossreid.evaluation.calibration import Calibration, PairCalibration
+
+COLOURS = {"visible-visible": "#0072b2", "visible-infrared": "#d55e00", "infrared-infrared": "#009e73"}
+"""Of two modalities (Okabe and Ito, 2008: told apart by colour-blind people too), beside the styles of lines."""
+STYLES = {"visible-visible": "--", "visible-infrared": "-", "infrared-infrared": ":"}
+GENUINE, IMPOSTOR = "#0072b2", "#e69f00"
+_SMALLEST = 1e-5
+
+
+def calibration_figures(calibration: Calibration) -> dict[str, Figure]:
+    """All figures of a calibration, by the name that their files end in."""
+    title = for_figure(calibration.method or "embeddings")
+    figures = {
+        "roc": roc_curves(calibration.pairs, title),
+        "det": det_curves(calibration.pairs, title),
+        "scores": score_histograms(calibration.pairs, title),
+        "reliability": reliability_diagrams(calibration.pairs, title),
+    }
+    if calibration.open_set:
+        figures["open_set"] = open_set_chart(calibration, title)
+    return figures
+
+
+def roc_curves(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
+    """True-match rate over false-match rate of each two modalities, with the thresholds and their 95 % intervals."""
+    figure = Figure(figsize=(5.5, 4.5))
+    axis = figure.subplots()
+    for name, pair in pairs.items():
+        if pair.curve is not None:
+            label = f"{name}, area {pair.curve.area:.3f}"
+            axis.plot(_visible(pair.curve.false_match_rate), _percent(pair.curve.true_match_rate), **_line(name, label))
+        for entry in pair.thresholds:
+            low, high = entry.true_match_interval
+            axis.plot([entry.rate] * 2, [100 * low, 100 * high], color=COLOURS[name], lw=4, alpha=0.35)
+            axis.plot(entry.rate, 100 * entry.true_match_rate, "o", color=COLOURS[name], ms=4)
+    axis.set_xscale("log")
+    axis.set_xlim(_leftmost(pairs), 1)
+    axis.set_ylim(0, 101)
+    axis.set_xlabel("false-match rate (share of pairs of two persons)")
+    axis.set_ylabel("true-match rate (percent of pairs of one person)")
+    axis.set_title(f"{title}: ROC, with 95 % intervals over persons", fontsize=9)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def det_curves(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
+    """False-non-match rate over false-match rate, both on logarithmic axes, with the equal error rate."""
+    figure = Figure(figsize=(5.5, 4.5))
+    axis = figure.subplots()
+    for name, pair in pairs.items():
+        if pair.curve is None:
+            continue
+        missed = [max(1 - rate, _SMALLEST) for rate in pair.curve.true_match_rate]
+        label = f"{name}, equal error {100 * pair.curve.equal_error_rate:.1f} %"
+        axis.plot(_visible(pair.curve.false_match_rate), missed, **_line(name, label))
+    limits = (_leftmost(pairs), 1)
+    axis.plot(limits, limits, color="#999999", lw=0.8)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xlim(*limits)
+    axis.set_ylim(1e-3, 1.05)
+    axis.set_xlabel("false-match rate (share of pairs of two persons)")
+    axis.set_ylabel("false-non-match rate (share of pairs of one person)")
+    axis.set_title(f"{title}: detection error trade-off", fontsize=9)
+    axis.grid(alpha=0.3, which="both")
+    axis.legend(fontsize=8, loc="lower left")
+    return figure
+
+
+def score_histograms(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
+    """Distributions of similarities of one person and of two, with the thresholds; one panel for two modalities."""
+    shown = {name: pair for name, pair in pairs.items() if pair.histogram is not None}
+    figure = Figure(figsize=(5.5, 0.6 + 2.2 * len(shown)))
+    for axis, (name, pair) in zip(_panels(figure, len(shown)), shown.items(), strict=True):
+        assert pair.histogram is not None, "chosen above"
+        axis.stairs(
+            _percent(pair.histogram.impostor), pair.histogram.edges, color=IMPOSTOR, lw=1.5, label="two persons"
+        )
+        axis.stairs(
+            _percent(pair.histogram.genuine),
+            pair.histogram.edges,
+            color=GENUINE,
+            fill=True,
+            alpha=0.5,
+            label="one person",
+        )
+        for entry in pair.thresholds:
+            axis.axvline(entry.threshold, color="black", lw=0.8, ls=":")
+            place = (entry.threshold, axis.get_ylim()[1])
+            axis.annotate(f"{entry.rate:g}", place, fontsize=7, rotation=90, ha="right", va="top")
+        axis.set_title(f"{name}; dotted: thresholds by false-match rate", fontsize=8)
+        axis.set_ylabel("percent of pairs")
+        axis.legend(fontsize=8)
+        axis.set_xlabel("cosine similarity")
+    figure.suptitle(f"{title}: similarities", fontsize=9)
+    figure.tight_layout()
+    return figure
+
+
+def reliability_diagrams(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
+    """Share of genuine pairs over predicted probability, of persons that the probabilities were not learned from."""
+    figure = Figure(figsize=(4.8, 4.8))
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="#999999", lw=0.8, label="as it should be")
+    for name, pair in pairs.items():
+        checked = pair.reliability
+        if checked is not None:
+            label = f"{name}, error {checked.expected_error:.3f}, Brier {checked.brier:.3f}"
+            axis.plot(checked.predicted, checked.observed, marker="o", ms=4, **_line(name, label))
+    axis.set_xlim(0, 1)
+    axis.set_ylim(0, 1)
+    axis.set_xlabel("predicted probability of a match")
+    axis.set_ylabel("share of matches (held-out persons)")
+    axis.set_title(f"{title}: reliability at a prior of {_prior(pairs):g}", fontsize=9)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8, loc="upper left")
+    return figure
+
+
+def open_set_chart(calibration: Calibration, title: str) -> Figure:
+    """Detection and identification rates over the false-alarm rate, with 95 % intervals over the probes' persons."""
+    figure = Figure(figsize=(5.5, 4))
+    axis = figure.subplots()
+    markers = ("o", "s", "^", "D")
+    palette = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+    for place, result in enumerate(calibration.open_set):
+        values = [100 * entry.identified for entry in result.rates]
+        lows = [
+            100 * (entry.identified - min(entry.identified, entry.identified_interval.low)) for entry in result.rates
+        ]
+        highs = [
+            100 * (max(entry.identified, entry.identified_interval.high) - entry.identified) for entry in result.rates
+        ]
+        label = f"{result.queries} in {result.gallery}, {result.gallery_images:.0f} images of {result.gallery_persons} persons"
+        axis.errorbar(
+            [entry.rate * (1 + 0.02 * place) for entry in result.rates],  # side by side
+            values,
+            yerr=[lows, highs],
+            color=palette[place],
+            marker=markers[place],
+            ms=5,
+            capsize=2,
+            label=label,
+        )
+    axis.set_xscale("log")
+    shown = sorted({entry.rate for result in calibration.open_set for entry in result.rates})
+    axis.set_xticks(shown, [f"{rate:g}" for rate in shown])
+    axis.minorticks_off()
+    axis.set_ylim(0, 101)
+    axis.set_xlabel("false-alarm rate (share of probes whose person is not there)")
+    axis.set_ylabel("identified (percent of probes)")
+    axis.set_title(f"{title}: open-set identification", fontsize=9)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7)
+    return figure
+
+
+def _panels(figure: Figure, count: int) -> list[Axes]:
+    return list(figure.subplots(count, 1, squeeze=False)[:, 0])
+
+
+def _line(name: str, label: str) -> dict[str, Any]:
+    return {"color": COLOURS[name], "ls": STYLES[name], "lw": 1.5, "label": label}
+
+
+def _percent(shares: tuple[float, ...]) -> list[float]:
+    return [100 * share for share in shares]
+
+
+def _visible(rates: tuple[float, ...]) -> list[float]:
+    """Rates for a logarithmic axis, on which 0 has no place."""
+    return [max(rate, _SMALLEST) for rate in rates]
+
+
+def _leftmost(pairs: Mapping[str, PairCalibration]) -> float:
+    """Where the axis of false-match rates begins: a step below the smallest rate."""
+    rates = [entry.rate for pair in pairs.values() for entry in pair.thresholds]
+    return max(_SMALLEST, min(rates) / 10)
+
+
+def _prior(pairs: Mapping[str, PairCalibration]) -> float:
+    return next(iter(pairs.values())).probability.prior
