@@ -32,6 +32,7 @@ def config(people_root: Path, shared_folder: Path, tmp_path_factory: pytest.Temp
         "model.phases": {"feature": 2, "pixel": 2, "joint": 2},
         "trainer.time_budget": 1e9,
         "trainer.checkpoint_every": 100,
+        "trainer.phase_checkpoints": True,
     }
     folder = tmp_path_factory.mktemp("stopped")
     experiment = crossreid.Experiment(
