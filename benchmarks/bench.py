@@ -1,244 +1,242 @@
-"""Speed of data, training and scoring on this machine, as JSON.
+"""Speed of everything on this machine: JSON and a Markdown table, each measurement beside a named plain reference.
 
-    python benchmarks/bench.py [OUTPUT.json]          (`make bench` writes benchmarks/cpu.json)
+    python benchmarks/bench.py OUTPUT.json [--quick] [--only steps waiting ...]       (`make bench`: benchmarks/cpu.json)
 
-Measured: people drawn a second, images decoded a second, batches loaded a second, AlignGAN iterations a second by phase
-at `scale=small`; start-up as CPU seconds beside those of importing torch and Lightning; and the four SYSU-MM01 settings on
-random features of the real test size (some 10,578 x 2,048) beside a plain evaluator that takes one probe at a time.
+Sections: ``steps`` (every method and phase beside the bare network and beside its own bare passes, and its parts),
+``waiting`` (for input, beside the whole step), ``extraction`` (beside the bare forward), ``scoring`` (beside one query at a
+time), ``reranking`` (beside dense NumPy), ``start_up`` (beside importing torch and Lightning), ``people`` (drawing beside
+decoding). ``compare.py`` says what changed between two files by more than their noise. ``--quick`` looks at whether
+everything runs, in a minute or two.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import measuring
 import pytorch_lightning as pl
-import torch
+import reranking
+import scoring
+import searching
+import steps
+from measuring import facts, measurement, paired, save
 
 from crossreid.data.cache import open_cache
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import read_sysu_mm01
 from crossreid.data.synthetic import SyntheticPeople, write_sysu_layout
-from crossreid.evaluation import Embeddings, SysuMM01Protocol, score_sysu
-from crossreid.evaluation.sysu import GALLERY_CAMERAS
-from crossreid.runs.folder import git_revision, write_json
 from crossreid.settings.compose import compose, run_config
 from crossreid.training.loading import make_method
 from crossreid.training.trainer import make_trainer
 
-
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that ``work`` takes."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+Section = Callable[[Path, bool], dict[str, Any]]
 
 
-def timed_by_processor(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds that ``work`` takes, and seconds that processors spend on it, which others on the machine hardly change."""
-    used = time.process_time()
-    seconds = timed(work)
-    return seconds, time.process_time() - used
+def bench_steps(folder: Path, quick: bool) -> dict[str, Any]:
+    """Every method and phase, with its parts."""
+    chosen = ["--scale", "smoke", "--rounds", "2"] if quick else ["--scale", "small", "--rounds", "5"]
+    names = ["onestream", "aligngan"] if quick else []
+    content = steps.main([str(folder / "steps.json"), *names, *chosen, "--parts"])
+    return {"measurements": content["measurements"], "parts": content["parts"]}
 
 
-class PhaseClock(pl.Callback):
-    """Seconds from the start of an iteration to the start of the next, loading included, by phase."""
+class Waiting(pl.Callback):
+    """Seconds of each iteration, and of it those that the loop waited for its batch."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
-        self._before: tuple[str, float] | None = None
+        self.waits: list[float] = []
+        self.wholes: list[float] = []
+        self._asked = 0.0
 
-    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+    def watch(self, loader: Any) -> Any:
+        """A loader whose batches are handed on, with the time that each took to come."""
+        return _Watched(loader, self.waits)
+
+    def on_train_batch_start(self, *_: object) -> None:
         now = time.perf_counter()
-        if self._before is not None:
-            self.seconds.setdefault(self._before[0], []).append(now - self._before[1])
-        self._before = str(module.phase), now
-
-    def rates(self) -> dict[str, float]:
-        """Iterations a second by phase, from the median."""
-        return {phase: round(1 / float(np.median(times[1:])), 3) for phase, times in self.seconds.items()}
+        if self._asked:
+            self.wholes.append(now - self._asked)
+        self._asked = now
 
 
-def bench_drawing(root: Path, people: SyntheticPeople) -> float:
-    """Images drawn a second with a process for each core, start of the processes included."""
-    seconds = timed(lambda: write_sysu_layout(root, people, workers=os.cpu_count() or 1))
-    return len(read_sysu_mm01(root, None).records) / seconds
+class _Watched:
+    def __init__(self, loader: Any, waits: list[float]) -> None:
+        self.loader, self.waits = loader, waits
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = iter(self.loader)
+        while True:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            if batch is None:
+                return
+            self.waits.append(time.perf_counter() - began)
+            yield batch
 
 
-def bench_data(folder: Path) -> dict[str, float]:
-    small = bench_drawing(folder / "people", SyntheticPeople(train_ids=40, val_ids=4, test_ids=12, frames=6))
-    large = SyntheticPeople(train_ids=20, val_ids=2, test_ids=6, frames=6, height=288, width=144)
-    drawn = {
-        "drawn_per_s_128x64": round(small, 1),
-        "drawn_per_s_288x144": round(bench_drawing(folder / "large", large), 1),
-    }
-    dataset = read_sysu_mm01(folder / "people", None)
-    count = len(dataset.records)
-    decoding = timed(lambda: open_cache(dataset.records, dataset.root, folder / "cache", (128, 64), progress=False))
-    return {"images": count, **drawn, "decoded_per_s": round(count / decoding, 1)}
+class WatchedData(ReIDDataModule):
+    """The data module with a watched loader."""
+
+    waiting: Waiting
+
+    def train_dataloader(self) -> Any:
+        return self.waiting.watch(super().train_dataloader())
 
 
-def bench_training(folder: Path, *overrides: str) -> dict[str, object]:
-    own = [f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", "data.counts=any"]
-    config = run_config(compose("train", ["data=sysu_mm01", "scale=small", *own, *overrides]))
-    data = ReIDDataModule.for_method(config.data, config.model, progress=False)
+def bench_waiting(folder: Path, quick: bool) -> dict[str, Any]:
+    """Waiting for batches as a share of iterations, with a thread that gathers ahead and without."""
+    scale = "smoke" if quick else "small"
+    measurements = {}
+    for threads in (1, 0):
+        overrides = [f"scale={scale}", "model=agw", f"data.threads={threads}", "model.epochs=2"]
+        waits, wholes = waited(folder, overrides)
+        name = f"waiting for input, AGW, {scale}, {threads} thread(s) ahead"
+        pairs = [(1000 * wait, 1000 * whole) for wait, whole in zip(waits[1:], wholes[1:], strict=False)]
+        measurements[name] = measurement(pairs, of="iteration", unit="ms")
+    return {"measurements": measurements}
+
+
+def waited(folder: Path, overrides: list[str]) -> tuple[list[float], list[float]]:
+    """Seconds that iterations of a real run waited for their batches, and took."""
+    own = [f"data.root={folder / 'people'}", f"data.cache={folder / 'cache'}", "trainer=cpu", "trainer.progress=false"]
+    config = run_config(compose("train", ["data=sysu_mm01", "data.counts=any", *overrides, *own]))
+    data = WatchedData.for_method(config.data, config.model, progress=False)
+    data.waiting = Waiting()
     data.prepare_data()
     method = config.model.with_epoch(data.iterations_per_epoch)
     module = make_method(method, data.num_identities, seed=0)
-    clock = PhaseClock()
-    trainer = make_trainer(config.trainer, method, len(module.OPTIMIZERS), folder, (), [clock])
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
     module.log_every = 10**9
+    trainer = make_trainer(config.trainer, method, len(module.OPTIMIZERS), folder, (), [data.waiting])
     trainer.fit(module, data)
-    figures: dict[str, object] = {"overrides": list(overrides), "iterations_per_s": clock.rates()}
-    figures["precision"] = config.trainer.precision
-    if torch.cuda.is_available():
-        figures["peak_gpu_memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
-    return figures
+    return data.waiting.waits, data.waiting.wholes
 
 
-def sysu_sized(people: int = 96, frames: int = 20) -> Embeddings:
-    """Random features of the real test set's size, everybody in every camera."""
-    pids, camids, kept = np.meshgrid(np.arange(1, people + 1), np.arange(1, 7), np.arange(frames), indexing="ij")
-    pids, camids, kept = pids.ravel(), camids.ravel(), kept.ravel()
-    features = np.random.default_rng(0).normal(size=(len(pids), 2048)).astype(np.float32)
-    infrared = np.isin(camids, (3, 6))
-    return Embeddings({"main": features}, pids, camids, infrared, kept, np.arange(len(pids)), ("",) * len(pids))
+def bench_extraction(folder: Path, quick: bool) -> dict[str, Any]:
+    """The extractor beside the bare forward, both from decoded images."""
+    large = ["model.backbone.name=resnet50", "model.backbone.size=[288,144]"]
+    large += ["model.streams.identity.height=288", "model.streams.identity.width=144"]
+    train(folder, *([] if quick else large))
+    found = searching.extraction(str(folder / "run"), 64 if quick else 256, 2 if quick else 5)
+    return {"measurements": {f"extraction, {found['images']} images of {found['size']}": found["measurement"]}}
 
 
-class QueryByQuery:
-    """The plain reference: one trial, each probe by itself, as the protocol is written down. Making one normalises."""
-
-    def __init__(self, embeddings: Embeddings, protocol: SysuMM01Protocol) -> None:
-        self.probes = embeddings.select(protocol.queries(embeddings))
-        self.gallery = embeddings.select(protocol.gallery(embeddings, 0))
-        self.unit_probes = self._unit(self.probes.features["main"])
-        self.unit_gallery = self._unit(self.gallery.features["main"])
-
-    @staticmethod
-    def _unit(features: np.ndarray) -> np.ndarray:
-        exact = features.astype(np.float64)
-        return exact / np.linalg.norm(exact, axis=1, keepdims=True)
-
-    def score(self, every: int) -> None:
-        """Every so-manieth probe."""
-        place = np.array([0, 1, 2, 2, 4, 5, 6])  # of each camera
-        gallery_pids = self.gallery.pids.tolist()
-        for q in range(0, len(self.probes), every):
-            similarity = (self.unit_gallery @ self.unit_probes[q]).tolist()
-            counts = np.flatnonzero(place[self.gallery.camids] != place[self.probes.camids[q]]).tolist()
-            ranked = sorted(counts, key=lambda g: -similarity[g])
-            listed: list[int] = []
-            match_ranks: list[int] = []
-            for rank, g in enumerate(ranked, start=1):
-                pid = gallery_pids[g]
-                if not match_ranks and pid not in listed:
-                    listed.append(pid)
-                if pid == self.probes.pids[q]:
-                    match_ranks.append(rank)
-            if match_ranks:
-                sum(i / rank for i, rank in enumerate(match_ranks, start=1)) / len(match_ranks)
+def train(folder: Path, *overrides: str) -> None:
+    """A smoke run, for its checkpoint."""
+    subprocess.run([sys.executable, *smoke_command(folder), *overrides], check=True, capture_output=True)
 
 
-def bench_scoring(every: int = 40) -> dict[str, float]:
-    """All four settings, ten trials each; the reference is one trial of each on some of the probes, times what is left out."""
-    embeddings = sysu_sized()
-    seconds, cpu_seconds = timed_by_processor(lambda: score_sysu(embeddings, draw="seeded"))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    reference, reference_cpu = 0.0, 0.0
-    for mode in GALLERY_CAMERAS:
-        for shots in (1, 10):
-            protocol = SysuMM01Protocol(mode, shots, draw="seeded")
-            one_trial = partial(QueryByQuery, embeddings, protocol)
-            wall, used = timed_by_processor(one_trial)
-            some_wall, some_used = timed_by_processor(partial(one_trial().score, every))
-            reference += protocol.trials * (wall + every * some_wall)
-            reference_cpu += protocol.trials * (used + every * some_used)
-    return {
-        "images": len(embeddings),
-        "dimensions": 2048,
-        "seconds": round(seconds, 1),
-        "cpu_seconds": round(cpu_seconds, 1),
-        "per_query_reference_seconds": round(reference, 1),
-        "times_faster": round(reference / seconds, 1),
-        "times_fewer_cpu_seconds": round(reference_cpu / cpu_seconds, 1),
-        "process_peak_gib": round(peak, 2),
-    }
+def smoke_command(folder: Path) -> list[str]:
+    """A smoke run of the one-stream baseline in ``folder / run``."""
+    command = ["-m", "crossreid.train", "scale=smoke", "model=onestream", "trainer=cpu", "trainer.progress=false"]
+    command += [f"data.root={folder / 'smoke'}", f"data.cache={folder / 'cache'}", "overwrite=true"]
+    return [*command, f"run_dir={folder / 'run'}"]
 
 
-def bench_start_up(folder: Path, repeats: int = 3) -> dict[str, object]:
-    """CPU seconds from the start of Python, beside that of torch and Lightning alone; medians of runs that take turns."""
-    smoke = ["-m", "crossreid.train", "scale=smoke", "model=baseline", "trainer=cpu", "trainer.progress=false"]
-    own = [
-        f"data.root={folder / 'smoke'}",
-        f"data.cache={folder / 'cache'}",
-        "overwrite=true",
-        f"run_dir={folder / 'run'}",
-    ]
-    commands = {
-        "import torch, pytorch_lightning": ["-c", "import torch, pytorch_lightning"],
-        "import crossreid": ["-c", "import crossreid"],
-        "train --help": ["-m", "crossreid.train", "--help"],
-        "train scale=smoke, people there": [*smoke, *own],
-    }
-    subprocess.run([sys.executable, *smoke, *own], check=True, capture_output=True)  # draws the people
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(repeats):
+def bench_scoring(folder: Path, quick: bool) -> dict[str, Any]:
+    """The real test set's size."""
+    measurements = scoring.scoring(people=8, every=20, rounds=2) if quick else scoring.scoring(96, 40, 3)
+    return {"measurements": measurements}
+
+
+def bench_reranking(folder: Path, quick: bool) -> dict[str, Any]:
+    """A part of the real test set; ``reranking.py`` measures the whole of it, and memory."""
+    probes, gallery = (120, 80) if quick else (1268, 1003)
+    query, there = (part[:count] for part, count in zip(reranking.features(), (probes, gallery), strict=True))
+    scorer = reranking.KReciprocal(k1=reranking.K1, k2=reranking.K2, lambda_=reranking.LAMBDA, device="cpu")
+    sets = reranking.as_embeddings(query), reranking.as_embeddings(there)
+    found = paired(
+        partial(scorer, *sets), partial(reranking.dense, query, there), 2 if quick else 3, of="dense NumPy", clock="cpu"
+    )
+    return {"measurements": {f"re-ranking, {probes} + {gallery} images": found}}
+
+
+def bench_start_up(folder: Path, quick: bool) -> dict[str, Any]:
+    """CPU seconds from the start of Python, beside those of torch and Lightning alone."""
+    reference = ["-c", "import torch, pytorch_lightning"]
+    commands = {"import crossreid": ["-c", "import crossreid"], "train --help": ["-m", "crossreid.train", "--help"]}
+    if not quick:
+        train(folder)  # draws the people
+        commands["smoke run, people there"] = smoke_command(folder)
+    pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(1 if quick else 3):
+        beside = children_seconds(reference)
         for name, command in commands.items():
-            before = os.times()
-            subprocess.run([sys.executable, *command], check=True, capture_output=True)
-            after = os.times()
-            used = after.children_user - before.children_user + after.children_system - before.children_system
-            seconds[name].append(used)
-    medians = {name: float(np.median(times)) for name, times in seconds.items()}
-    reference = medians["import torch, pytorch_lightning"]
-    return {
-        name: {"cpu_s": round(time, 2), "of_reference": round(time / reference, 2)} for name, time in medians.items()
-    }
+            pairs[name].append((children_seconds(command), beside))
+    measurements = {}
+    for name, found in pairs.items():
+        measurements[f"start-up, {name}"] = measurement(found, of="import torch, pytorch_lightning", unit="CPU s")
+    return {"measurements": measurements}
 
 
-def cpu_name() -> str:
-    names = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
+def children_seconds(command: list[str]) -> float:
+    """CPU seconds of a Python of its own."""
+    before = os.times()
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    after = os.times()
+    return after.children_user - before.children_user + after.children_system - before.children_system
 
 
-def main(output: Path | None, *overrides: str) -> None:
-    figures: dict[str, object] = {
-        "machine": cpu_name(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "versions": {
-            name: version(name) for name in ("torch", "torchvision", "pytorch-lightning", "numpy", "crossreid")
-        },
-        "git": git_revision(),
-    }
+def bench_people(folder: Path, quick: bool) -> dict[str, Any]:
+    """Drawing and decoding people, an image each."""
+    pairs = []
+    for number in range(1 if quick else 3):
+        root = folder / f"people{number}"
+        people = SyntheticPeople(train_ids=4, val_ids=2, test_ids=4, frames=2 if quick else 6)
+        drawing = measuring.timed(partial(write_sysu_layout, root, people, workers=1), "cpu")
+        dataset = read_sysu_mm01(root, None)
+        decode = partial(
+            open_cache, dataset.records, root, folder / f"cache{number}", (people.height, people.width), progress=False
+        )
+        decoding = measuring.timed(decode, "cpu")
+        count = len(dataset.records)
+        pairs.append((1000 * drawing / count, 1000 * decoding / count))
+    name = f"drawing an image of {people.height}x{people.width}"
+    return {"measurements": {name: measurement(pairs, of="decoding it", unit="CPU ms")}}
+
+
+SECTIONS: dict[str, Section] = {
+    "people": bench_people,
+    "steps": bench_steps,
+    "waiting": bench_waiting,
+    "extraction": bench_extraction,
+    "scoring": bench_scoring,
+    "reranking": bench_reranking,
+    "start_up": bench_start_up,
+}
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="sections")
+    chosen = parser.parse_args(arguments)
+    content = facts("cpu", {"quick": chosen.quick, "load": round(os.getloadavg()[0], 2)}) | {"parts": {}}
     with tempfile.TemporaryDirectory() as place:
-        figures["data"] = bench_data(Path(place))
-        small = ["model.phases={feature: 20, pixel: 20, joint: 20}", "model.iterations_per_epoch=20"]
-        figures["aligngan"] = bench_training(Path(place), *(overrides or small))
-        if not overrides:
-            figures["start_up"] = bench_start_up(Path(place))
-    if not overrides:
-        figures["scoring"] = bench_scoring()
-    print(json.dumps(figures, indent=2))
-    if output:
-        write_json(output, figures)
+        folder = Path(place)
+        if "waiting" in chosen.only:
+            people = SyntheticPeople(train_ids=12, val_ids=2, test_ids=4, frames=2 if chosen.quick else 6)
+            write_sysu_layout(folder / "people", people, workers=os.cpu_count() or 1)
+        for name in chosen.only:
+            print(f"== {name}", flush=True)
+            found = SECTIONS[name](folder, chosen.quick)
+            content["measurements"] |= found["measurements"]
+            content["parts"] |= found.get("parts", {})
+            save(content, chosen.output, steps.with_parts)
+    print(chosen.output.with_suffix(".md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, *sys.argv[2:])
+    main(sys.argv[1:])

@@ -13,7 +13,6 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from measuring import paired, timed
 
 from crossreid.data.transforms import to_float
 from crossreid.evaluation import Embeddings
@@ -44,26 +44,16 @@ def extraction(run: str, count: int, repeats: int) -> dict[str, Any]:
             with torch.inference_mode():
                 extract.module.embed(to_float(part), "visible")["main"].cpu()
 
-    bare()
-    ratios, speeds = [], []
-    for _ in range(repeats):
-        alone = timed(bare)
-        ours = timed(lambda: extract(pixels, modality="visible"))
-        ratios.append(alone / ours)
-        speeds.append(count / ours)
+    extract(pixels[:64], modality="visible")
+    found = paired(lambda: extract(pixels, modality="visible"), bare, repeats, of="bare forward")
     return {
         "method": extract.about["method"],
-        "size": extract.size,
-        "images_per_second": round(statistics.median(speeds), 1),
-        "share_of_the_bare_network": round(statistics.median(ratios), 3),
+        "size": "x".join(map(str, extract.size)),
+        "images": count,
+        "images_per_second": round(1000 * count / found["value"], 1),
+        "share_of_the_bare_network": round(1 / found["ratio"], 3),
+        "measurement": found,
     }
-
-
-def timed(work: Any) -> float:
-    """Seconds."""
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 def people(start: int, count: int, noise: float) -> Embeddings:

@@ -10,33 +10,27 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from pathlib import Path
 
 import torch
+from measuring import attached, phase_steps, random_batch, timed
 
 from crossreid.settings.compose import compose, run_config
 from crossreid.training.loading import make_method
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from methods_support import attach, make_batch
 
 IDENTITIES, WARMUP, TIMED = 56, 2, 6
 
 
 def measure(experiment: str) -> dict[str, object]:
-    config = run_config(compose("train", ["scale=small", f"experiment={experiment}"]))
-    harness = attach(make_method(config.model, IDENTITIES, seed=0))
-    batch, total, rates = make_batch(harness.module), 0.0, {}
-    for phase, length in harness.module.config.active_phases().items():
+    config = run_config(compose("train", ["scale=small", f"experiment={experiment}"])).model
+    module = make_method(config, IDENTITIES, seed=0)
+    total, rates = 0.0, {}
+    lengths = config.active_phases()
+    for phase, step in phase_steps(module, attached(module), random_batch(config, "cpu")):
         for _ in range(WARMUP):
-            harness.step(phase, batch)
-        began = time.perf_counter()
-        for _ in range(TIMED):
-            harness.step(phase, batch)
-        rate = (time.perf_counter() - began) / TIMED
+            step()
+        rate = sum(timed(step) for _ in range(TIMED)) / TIMED
         rates[phase] = round(rate, 3)
-        total += rate * length
+        total += rate * lengths[phase]
     return {"seconds": round(total, 1), "seconds_an_iteration": rates}
 
 

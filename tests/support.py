@@ -64,3 +64,28 @@ def files_in(folder: Path) -> dict[str, bytes]:
         if path.is_file():
             found[str(path.relative_to(folder))] = path.read_bytes()
     return found
+
+
+def lively_checkpoint(model: str, folder: Path, people_root: Path, shared_folder: Path, *settings: str) -> Path:
+    """A checkpoint of a method in its smoke size whose batch norms have averages of their own, as after training."""
+    import torch
+
+    from crossreid.settings.compose import compose, run_config
+    from crossreid.training.loading import make_method
+
+    places = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}"]
+    config = run_config(compose("train", [f"model={model}", "scale=smoke", *places, *settings]))
+    if getattr(config.model, "iterations_per_epoch", 1) is None:
+        config.model.iterations_per_epoch = 2
+    module = make_method(config.model, 12, 0)
+    generator = torch.Generator().manual_seed(1)
+    for name, buffer in module.named_buffers():
+        if name.endswith(("_mean", "_var")):
+            buffer.copy_(torch.rand(buffer.shape, generator=generator) * 0.2 + ("var" in name) * 0.8)
+    saved: dict = {"state_dict": module.state_dict(), "optimizer_states": [], "loops": {}}
+    module.on_save_checkpoint(saved)
+    saved["crossreid"]["phase"] = next(iter(config.model.active_phases()), "")
+    saved["crossreid"]["config"] = config.to_plain()
+    path = folder / f"{model}.ckpt"
+    torch.save(saved, path)
+    return path

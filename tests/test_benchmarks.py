@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,11 @@ from support import ROOT
 
 
 def benchmark(name: str) -> ModuleType:
-    """A script of benchmarks/ as a module."""
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A script of benchmarks/ as a module; scripts import each other by their names."""
+    place = str(ROOT / "benchmarks")
+    if place not in sys.path:
+        sys.path.append(place)
+    return importlib.import_module(name)
 
 
 def measured(**ratios: tuple[float, float]) -> dict[str, object]:
@@ -52,13 +51,82 @@ def test_something_slower_is_exit_code_1(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.slow
-def test_steps_are_measured_beside_a_bare_network(tmp_path: Path) -> None:
+def test_steps_are_measured_beside_a_bare_network_and_their_own_passes(tmp_path: Path) -> None:
     output = tmp_path / "steps.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "steps.py"), str(output), "onestream", "hog"]
-    subprocess.run([*command, "--scale", "smoke", "--rounds", "2"], check=True, capture_output=True)
+    content = benchmark("steps").main([str(output), "cmgan", "hog", "--scale", "smoke", "--rounds", "2", "--parts"])
+    assert json.loads(output.read_text()) == content
+    assert set(content["measurements"]) == {"cmgan, joint", "cmgan, joint, its passes"}
+    assert content["measurements"]["cmgan, joint"]["of"] == "bare network"
+    for found in content["measurements"].values():
+        assert found["ratio"] > 0.5
+        assert found["value"] > 0
+    parts = content["parts"]["cmgan, joint"]
+    assert set(parts) == {"encoder", "discriminators", "optimizers", "losses and the rest"}
+    assert parts["encoder"] > parts["discriminators"] > 0
+    assert "| cmgan, joint |" in output.with_suffix(".md").read_text()
+
+
+@pytest.mark.slow
+def test_repeated_passes_leave_modes_flags_and_gradients_as_they_were() -> None:
+    measuring, parts = benchmark("measuring"), benchmark("parts")
+    config = measuring.method_settings_of("aligngan", "smoke")
+    from crossreid.training.loading import make_method
+
+    module = make_method(config, 5, seed=0)
+    trainer = measuring.attached(module)
+    steps = measuring.phase_steps(module, trainer, measuring.random_batch(config, "cpu"))
+    passes = {}
+    for phase, step in steps:
+        passes = parts.passes_of(module, step)
+        assert passes["encoder"], phase
+        for one in passes.values():
+            parts.repeated(module, one, "32-true")()
+        assert all(layer.training for layer in module.modules())
+        assert all(parameter.requires_grad and parameter.grad is None for parameter in module.parameters())
+    names = [type(one.network).__name__ for one in passes["generators"]]
+    assert names == 5 * ["ResNetGenerator"]  # joint: one image for Gf's turn, two fakes and two cycles for Gp's
+    assert not passes["generators"][0].with_gradients
+
+
+@pytest.mark.slow
+def test_memory_is_predicted_as_it_is_measured() -> None:
+    """The same step on tensors without values, for which it takes no memory."""
+    memory = benchmark("memory")
+    rows = list(memory.rows_of("strong", "smoke", "32-true", measure="cpu"))
+    assert [row["recompute"] for row in rows] == [[], ["encoder"]]
+    for row in rows:
+        assert row["measured_mib"] == pytest.approx(row["predicted_mib"], abs=0.1), row
+
+
+def test_a_meter_counts_what_is_there_at_once() -> None:
+    import torch
+
+    meter = benchmark("memory").StorageMeter()
+    with meter:
+        kept = torch.zeros(1000)
+        passing = torch.zeros(5000)
+        view = passing[:10]
+        assert meter.now == 4 * 6000
+        del passing
+        assert meter.now == 4 * 6000  # the view holds it
+        del view
+        assert meter.now == 4 * 1000
+        meter.begin()
+        kept.add_(1)
+        assert meter.peak == 4 * 1000
+        torch.cat([kept, kept])
+    assert meter.peak == 4 * 3000
+
+
+@pytest.mark.full
+def test_the_whole_bench_runs_quickly_and_can_be_compared(tmp_path: Path) -> None:
+    output = tmp_path / "bench.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench.py"), str(output), "--quick"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
     content = json.loads(output.read_text())
-    assert set(content["measurements"]) == {"onestream, joint"}
-    found = content["measurements"]["onestream, joint"]
-    assert found["ratio"] > 0.5
-    assert found["milliseconds"] > 0
-    assert "| onestream, joint |" in output.with_suffix(".md").read_text()
+    for start in ("drawing", "onestream, joint", "waiting", "extraction", "scoring", "re-ranking", "start-up"):
+        assert any(name.startswith(start) for name in content["measurements"]), start
+    assert all(found["ratio"] > 0 and found["of"] for found in content["measurements"].values())
+    assert benchmark("compare").main([str(output), str(output)]) == 0

@@ -145,3 +145,67 @@ def test_two_processes_stop_together_when_one_is_asked_to(
         "last.ckpt",
         "run.json",
     ]
+
+
+def as_torchrun(rank: int) -> None:
+    """The environment that torchrun gives the only process of each of two machines."""
+    import os
+
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "7",
+        "MASTER_ADDR": "localhost",
+        "MASTER_PORT": "29517",
+        "WORLD_SIZE": "2",
+        "RANK": str(rank),
+        "GROUP_RANK": str(rank),
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "1",
+    }
+
+
+def as_first_machine() -> None:
+    as_torchrun(0)
+
+
+def as_second_machine() -> None:
+    as_torchrun(1)
+
+
+MACHINES = (as_first_machine, as_second_machine)
+
+
+@pytest.mark.slow
+def test_torchrun_on_two_machines_trains_as_two_processes_of_one(
+    tmp_path: Path, people_root: Path, shared_folder: Path
+) -> None:
+    import torch
+
+    data = [f"data.root={people_root}", f"data.cache={shared_folder / 'cache'}", "report.figures=false"]
+    settings = ["report.untrained=false", "report.modality_pairs=false", "protocol.trials=1", "trainer.progress=false"]
+    words = ["model=baseline", "scale=smoke", *data, *settings, "trainer=ddp_cpu"]
+    two = [*words, "trainer.devices=1", "trainer.num_nodes=2", "run_dir=run"]
+    commands = [Command(tmp_path / "two", "train", *two, before=machine) for machine in MACHINES]
+    outputs = [command.finish() for command in commands]
+    assert "Results, checkpoints and figures: run" in outputs[0]
+    assert "Results, checkpoints and figures" not in outputs[1]
+    Command(tmp_path / "one", "train", *words, "run_dir=run", ranks=1).finish()
+    weights = [torch.load(tmp_path / place / "run" / "last.ckpt", weights_only=True) for place in ("two", "one")]
+    for name, value in weights[0]["state_dict"].items():
+        assert torch.equal(value, weights[1]["state_dict"][name]), name
+
+    resumed = [Command(tmp_path / "two", "train", *two[:-1], "resume=run", before=machine) for machine in MACHINES]
+    again = [command.finish() for command in resumed]
+    assert "its training is complete, so it is scored" in again[0]
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [("seed=0", "must agree on a folder: set run_dir"), ("resume=auto", "name it by resume=RUN")],
+)
+def test_torchruns_processes_must_know_their_folder(
+    run_here, smoke_args: list[str], monkeypatch: pytest.MonkeyPatch, word: str, message: str
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "7")
+    finished = run_here("train", "model=baseline", *smoke_args, word)
+    assert finished.code == 1
+    assert message in finished.output

@@ -221,3 +221,22 @@ def test_a_constructor_needs_no_seed_and_downloads_nothing(monkeypatch: pytest.M
     method = LbA(LbAConfig(), num_identities=5)
     assert method.config.backbone.weights == "imagenet"
     assert LbA({"w_dt": 0.0}, num_identities=5).config.w_dt == 0.0
+
+
+def test_an_experiment_with_ranks_is_the_only_one_of_its_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its other processes start the program from the top, where they would meet another experiment."""
+    from crossreid import experiment as front_door
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(front_door, "_before", [False])
+    second = crossreid.Experiment(model="baseline", scale="smoke", trainer="ddp_cpu")
+    with pytest.raises(ConfigError, match="must be the first of its program"):
+        second.run()
+    monkeypatch.setattr(front_door, "_before", [True])
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(SystemExit) as end:
+        crossreid.Experiment(model="baseline", scale="smoke").run()
+    assert end.value.code == 0
+    assert not list(tmp_path.iterdir())

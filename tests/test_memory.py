@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from crossreid.launch import _keeps_memory
+from crossreid.multirun.task import _keeps_memory
 
 FAULTS = """
 import resource, sys
@@ -71,9 +71,9 @@ def test_the_setting_stands_in_the_trainer_or_in_the_command(values: dict[str, o
 def test_a_command_asks_before_torch_is_imported(setting: str, calls: int) -> None:
     code = (
         "import sys\n"
-        "from crossreid import launch\n"
+        "from crossreid import launch\nfrom crossreid.multirun import task\n"
         "asked = []\n"
-        "launch.keep_memory = lambda: asked.append('torch' in sys.modules)\n"
+        "task.keep_memory = lambda: asked.append('torch' in sys.modules)\n"
         f"sys.argv = ['train', 'scale=smoke', 'trainer.keep_memory={setting}']\n"
         "launch.run_command('train', lambda composed: None)\n"
         f"assert asked == [False] * {calls}, asked\n"

@@ -13,6 +13,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+import hydra_plugins
+
 RETURNED: list[Any] = []
 
 
@@ -39,10 +41,8 @@ def choosing(monkeypatch: pytest.MonkeyPatch) -> None:
     RETURNED.clear()
     plugin = ModuleType("hydra_plugins.choosing")
     plugin.Choosing = Choosing
-    package = ModuleType("hydra_plugins")
-    package.__path__ = []
-    monkeypatch.setitem(sys.modules, "hydra_plugins", package)
     monkeypatch.setitem(sys.modules, "hydra_plugins.choosing", plugin)
+    monkeypatch.setattr(hydra_plugins, "choosing", plugin, raising=False)
     monkeypatch.setattr(Choosing, "__module__", "hydra_plugins.choosing")
     Plugins.instance().register(Choosing)
     node = {"_target_": "hydra_plugins.choosing.Choosing", "direction": "maximize"}

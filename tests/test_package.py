@@ -14,7 +14,7 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "invocation", "memory", "randomness", "version"),
+    ("errors", "escaping", "interruption", "invocation", "machine", "memory", "randomness", "stages", "version"),
     ("files", "console", "untrusted"),
     ("settings",),
     ("help",),
@@ -27,8 +27,10 @@ FLOORS = (
     ("training",),
     ("extraction",),
     ("studies",),
-    ("galleries",),
+    ("galleries", "exporting"),
+    ("web",),
     ("experiment",),
+    ("multirun",),
     ("launch",),
     ("optimiser",),
     (
@@ -37,12 +39,16 @@ FLOORS = (
         "check",
         "cost",
         "auxiliary",
+        "visualize",
         "image_quality",
         "report",
         "extract",
         "index",
         "search",
         "calibrate",
+        "export",
+        "serve",
+        "demo",
         "completion",
         "__main__",
     ),
@@ -196,11 +202,15 @@ def test_scripts_and_versions_agree() -> None:
         "cost",
         "image-quality",
         "auxiliary",
+        "visualize",
         "report",
         "extract",
         "index",
         "search",
         "calibrate",
+        "export",
+        "serve",
+        "demo",
         "completion",
     )
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}

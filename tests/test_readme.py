@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import re
 import shlex
@@ -24,6 +25,8 @@ from layouts import write_small_folder, write_small_llcm, write_small_regdb
 from support import ROOT, newest_run
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECIPE = ROOT / "docs" / "recipe.md"
+"""A page whose commands build on each other: one test gives all of them."""
 METHOD_READMES = sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^python -m crossreid\.(\w+) ?([^#\n]*)", re.MULTILINE)
@@ -170,14 +173,19 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
 NEEDS_A_RUN_OF = {"auxiliary": "cmssft/full", "image_quality": "jsia/full"}
 ONLY_COMPOSED = {"trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU"}
 """Sign of a command that is composed above and not given here -> why."""
-QUICK_MODULES = ("evaluate", "report", "check", "extract", "index", "search")
+QUICK_MODULES = ("evaluate", "report", "check", "extract", "index", "search", "serve", "demo")
 SHORT = {
     "check": ["progress=false"],
     "extract": ["device=cpu", "workers=0", "progress=false"],
     "index": ["device=cpu", "workers=0", "progress=false"],
     "search": ["device=cpu", "workers=0", "progress=false"],
+    "serve": ["device=cpu", "workers=0", "progress=false"],
+    "demo": ["device=cpu", "workers=0", "progress=false"],
+    "export": [],
+    "calibrate": ["figure=false", "trainer=cpu", "trainer.progress=false"],
     "evaluate": ["report.figures=false", "trainer=cpu", "trainer.progress=false"],
     "report": ["bootstrap=100", "figure=false"],
+    "visualize": ["trainer=cpu", "trainer.progress=false", "training=false", "count=2"],
     "cost": ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"],
     "auxiliary": ["sizes=[1,4]", "figure=false", "trainer=cpu"],
     "image_quality": [
@@ -228,7 +236,7 @@ FEW_JOBS = {
 def given_here() -> list[pytest.param]:
     """Every command of README and docs, the long ones marked."""
     cases = []
-    for module, arguments in commands(PAGES):
+    for module, arguments in commands([page for page in PAGES if page != RECIPE]):
         reasons = [reason for sign, reason in ONLY_COMPOSED.items() if sign in arguments]
         marks = [pytest.mark.skip(reason=reasons[0])] if reasons else []
         if module not in QUICK_MODULES and "--cfg" not in arguments:
@@ -240,7 +248,59 @@ def given_here() -> list[pytest.param]:
 @pytest.mark.parametrize(("module", "arguments"), given_here())
 def test_command_runs(module: str, arguments: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace.path)
+    looked_at = look_instead_of_serving(monkeypatch)
     give(module, small_words(module, arguments, workplace))
+    assert (looked_at == ["/", "/api"]) == (module in SERVERS)
+
+
+def look_instead_of_serving(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where a command would serve, its pages are asked for, and it ends; returns what was asked for."""
+    from starlette.testclient import TestClient
+
+    from crossreid.settings.web import WebConfig
+    from crossreid.web import running
+    from crossreid.web.application import make_application
+    from crossreid.web.service import SearchService
+
+    looked_at: list[str] = []
+
+    def look(service: SearchService, config: WebConfig, *, browser: bool = False) -> None:
+        app = make_application(service, hosts=running.allowed_hosts(config))
+        with TestClient(app, base_url=f"http://{config.names[0] if config.names else config.host}") as client:
+            for page in ("/", "/api"):
+                assert client.get(page).status_code == 200
+                looked_at.append(page)
+
+    monkeypatch.setattr(running, "run_server", look)
+    return looked_at
+
+
+@pytest.mark.slow
+def test_the_recipe_leads_from_nothing_to_the_page(
+    tmp_path: Path, people_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "synthetic-smoke").symlink_to(people_root)
+    looked_at = look_instead_of_serving(monkeypatch)
+    exec(compile(python_blocks(RECIPE), str(RECIPE), "exec"), {})
+    for module, arguments in commands([RECIPE]):
+        give(module, [*shlex.split(arguments), *SHORT[module]])
+    assert looked_at == ["/", "/api"]
+    with (tmp_path / "hits.csv").open(newline="") as stream:
+        hits = list(csv.DictReader(stream))
+    night = list((tmp_path / "street" / "night").iterdir())
+    assert len(hits) == 5 * len(night)
+    assert {hit["match"] for hit in hits} <= {"True", "False"}
+    assert all(0 <= float(hit["probability"]) <= 1 for hit in hits)
+    with (tmp_path / "again.csv").open(newline="") as stream:
+        again = {(hit["query"], hit["rank"]): hit for hit in csv.DictReader(stream)}
+    for hit in hits:
+        assert float(again[hit["query"], hit["rank"]]["score"]) == pytest.approx(float(hit["score"]), abs=1e-4)
+    assert (tmp_path / "hits.html").is_file()
+
+
+SERVERS = ("serve", "demo")
 
 
 def test_what_is_not_given_here_is_still_on_a_page() -> None:
@@ -257,7 +317,7 @@ def python_blocks(page: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/search.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/search.md", "docs/export.md"])
 def test_python_runs(page: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace.path)
     program = python_blocks(ROOT / page)

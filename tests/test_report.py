@@ -20,6 +20,7 @@ from PIL import Image
 
 from crossreid.console import as_text
 from crossreid.evaluation import IdentityScores, ProtocolLabels, RetrievalResult
+from crossreid.evaluation.published import LITERATURE, PUBLISHED, published
 from crossreid.runs.folder import fingerprint, raw_config, write_json
 from crossreid.runs.results import UNTRAINED
 from crossreid.settings.commands import ComparisonConfig
@@ -28,7 +29,6 @@ from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.registry import built_in_methods, method_settings
 from crossreid.studies.comparison.gathering import compare_runs, keep
 from crossreid.studies.comparison.page.summary import what_can_be_said
-from crossreid.studies.comparison.published import LITERATURE, PUBLISHED, published
 from crossreid.studies.comparison.recipes import augmentation, pooling
 from crossreid.studies.comparison.rendering import rich_tables
 from support import choices
@@ -228,6 +228,52 @@ def test_other_identities_leave_the_interval_out(run_here, make: Make, tmp_path:
     assert "left out" in text
 
 
+def test_a_weight_study_is_a_row_a_value_and_a_curve(run_here, make: Make, tmp_path: Path) -> None:
+    scores = {0.5: (0.3, 0.5), 10.0: (0.2, 0.2), 2.0: (0.6, 0.7)}
+    for weight, of_seeds in scores.items():
+        for seed, rank1 in enumerate(of_seeds):
+            make("lba/full", seed, f"w{weight}_seed{seed}", rank1=rank1, changes={"model.w_dt": weight})
+    make("lba/full", 2, "failed", status="failed", changes={"model.w_dt": 2.0}, facts={"problem": "Full disk."})
+    make("cmssft/full", 0, rank1=0.4)
+    content, text, output = reported(run_here, tmp_path)
+    (table,) = content["tables"]
+    names = [row["row"] for row in table[PLAIN_SECTION]]
+    assert names == ["lba/full, w_dt=0.5", "lba/full, w_dt=2.0", "lba/full, w_dt=10.0", "cmssft/full"]
+    (study,) = content["studies"]
+    assert study["row"] == "lba/full"
+    assert study["setting"] == "w_dt"
+    assert study["values"] == [0.5, 2.0, 10.0]
+    assert study["scores"]["rank1"] == [pytest.approx([0.3, 0.5]), pytest.approx([0.6, 0.7]), pytest.approx([0.2, 0.2])]
+    assert study["chance"]["rank1"] == pytest.approx(0.02)
+    assert "failed: lba/full, w_dt=2.0, seed 2" in output
+    assert "lba/full, w\\_dt=0.5" in text or "lba/full, w_dt=0.5" in text
+    with (tmp_path / "runs" / "report" / "studies.png").open("rb") as stream:
+        assert stream.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def test_settings_that_go_together_are_one_study(run_here, make: Make, tmp_path: Path) -> None:
+    for weight in (0.1, 1.0):
+        changes = {"model.pixel.id": weight, "model.pixel.triplet": weight / 2}
+        make("aligngan/full", 0, f"w{weight}", changes=changes)
+    content, _, _ = reported(run_here, tmp_path)
+    (study,) = content["studies"]
+    assert study["setting"] == "pixel.id (with pixel.triplet)"
+    assert study["values"] == [0.1, 1.0]
+
+
+def test_runs_that_differ_in_much_are_refused_and_words_make_no_curve(run_here, make: Make, tmp_path: Path) -> None:
+    much = {"model.w_dt": 3.0, "model.w_ic": 3.0, "model.alpha": 0.1, "model.beta": 3.0}
+    make("lba/full", 0, "one")
+    make("lba/full", 0, "other", changes=much)
+    make("cmssft/full", 0, "plain")
+    make("cmssft/full", 0, "half", changes={"trainer.precision": "bf16-mixed"})
+    content, _, _ = reported(run_here, tmp_path)
+    assert ("settings", "lba/full") in kinds(content)
+    assert content["studies"] == []
+    names = {row["row"] for row in content["tables"][0][PLAIN_SECTION]}
+    assert names == {"cmssft/full, trainer.precision=32-true", "cmssft/full, trainer.precision=bf16-mixed", "lba/full"}
+
+
 @pytest.mark.parametrize(
     "label",
     ["transductive", "re-ranked", "single query", "undeclared", "Plain", "plain ", " plain", "", "plain, re-ranked"],
@@ -342,15 +388,15 @@ def test_published_rows_exist_and_are_percent() -> None:
     assert {entry.row.split("/")[0] for entry in PUBLISHED} >= {"aligngan", "tsgan", "lba", "jsia", "cmssft", "agw"}
 
 
-def test_runs_of_other_settings_under_one_name_are_left_out(run_here, make: Make, tmp_path: Path) -> None:
+def test_runs_of_other_settings_are_never_averaged(run_here, make: Make, tmp_path: Path) -> None:
     make("lba/full", 0)
     make("lba/full", 1, changes={"model.alpha": 0.7})
     make("aligngan/full", 0)
     content, _, _ = reported(run_here, tmp_path, "figure=false")
-    assert ("settings", "lba/full") in kinds(content)
     rows = rows_of(content["tables"][0])
-    assert rows["lba/full"]["seeds"] == []
-    assert rows["aligngan/full"]["seeds"] == [0]
+    assert rows["lba/full, alpha=0.3"]["seeds"] == [0]
+    assert rows["lba/full, alpha=0.7"]["seeds"] == [1]
+    assert missing(content) >= {"lba/full, alpha=0.3, seed 1", "lba/full, alpha=0.7, seed 0"}
 
 
 def test_folders_that_cannot_be_read_are_named(run_here, make: Make, tmp_path: Path) -> None:

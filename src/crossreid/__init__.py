@@ -13,6 +13,7 @@ from crossreid.version import __version__
 if TYPE_CHECKING:
     from crossreid.evaluation.calibration import Calibration
     from crossreid.experiment import Experiment, FinishedRun, load, score
+    from crossreid.exporting.exporter import export
     from crossreid.extraction.extractor import Extractor
     from crossreid.galleries.gallery import Gallery
     from crossreid.memory import keep_memory
@@ -26,6 +27,7 @@ _PLACES = {
     "FinishedRun": "crossreid.experiment",
     "Gallery": "crossreid.galleries.gallery",
     "calibrate": "crossreid.studies.calibration",
+    "export": "crossreid.exporting.exporter",
     "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
@@ -41,6 +43,7 @@ __all__ = [
     "RunResults",
     "__version__",
     "calibrate",
+    "export",
     "keep_memory",
     "load",
     "score",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from crossreid.console import console, stop
+from crossreid.console import show_page, stop
 from crossreid.help.page import command_list
 from crossreid.version import __version__
 
@@ -16,11 +16,17 @@ def main() -> None:
         stop(
             f"crossreid itself takes no arguments: write 'python -m crossreid.{arguments[0]}' with a dot before a command."
         )
-    console.print(f"crossreid {__version__}: person re-identification between visible and infrared cameras\n")
-    console.print(command_list())
-    console.print("\n  python -m crossreid.settings       every setting of a command, with its meaning")
-    console.print("  python -m crossreid.completion     words for the shell: TAB completes choices and settings")
-    console.print("\nStart with: python -m crossreid.train model=aligngan; each command takes --help.")
+    lines = [
+        f"crossreid {__version__}: person re-identification between visible and infrared cameras",
+        "",
+        command_list(),
+        "",
+        "  python -m crossreid.settings       every setting of a command, with its meaning",
+        "  python -m crossreid.completion     words for the shell: TAB completes choices and settings",
+        "",
+        "Start with: python -m crossreid.train model=aligngan; each command takes --help.",
+    ]
+    show_page("\n".join(lines))
 
 
 if __name__ == "__main__":

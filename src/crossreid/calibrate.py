@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from crossreid.console import console, notice, unshortened
-from crossreid.launch import run_command
+from crossreid.launch import CallableCommand, run_command
 from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.calibration import CalibrateConfig
 from crossreid.settings.compose import Composed, typed
@@ -108,16 +107,7 @@ def _range(interval: Interval, factor: float, digits: int) -> str:
     return f"[{factor * interval.low:.{digits}f}, {factor * interval.high:.{digits}f}]"
 
 
-class _Callable(ModuleType):
-    """``crossreid.calibrate`` is a function of the front door, and importing this module must not take it away."""
-
-    def __call__(self, *arguments: Any, **settings: Any) -> Calibration:
-        from crossreid.studies.calibration import calibrate as front  # noqa: PLC0415 - torch
-
-        return front(*arguments, **settings)
-
-
-sys.modules[__name__].__class__ = _Callable
+sys.modules[__name__].__class__ = CallableCommand
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from crossreid.console import stop
+from crossreid.console import show_page, stop
 from crossreid.help.texts import TEXTS
 from crossreid.help.words import words_of
 
@@ -80,12 +80,12 @@ def main() -> None:
     """The command."""
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
+        show_page(USAGE)
         return
     shell = arguments[0] if arguments else "bash"
     if shell not in SHELLS or len(arguments) > 1:
         stop(f"There are words for {' and '.join(SHELLS)}: python -m crossreid.completion zsh.")
-    print(script(shell))
+    show_page(script(shell))
 
 
 if __name__ == "__main__":

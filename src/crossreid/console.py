@@ -18,6 +18,8 @@ from rich.text import Text
 from crossreid.escaping import for_terminal, one_line
 
 T = TypeVar("T")
+_RANKS = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+"""Environment variables of processes that train together; a machine is a node for Lightning and a group for torchrun."""
 WANDB_SWEEP = "WANDB_SWEEP_ID"
 """Environment variable that W&B's agent sets for the runs of a sweep."""
 
@@ -107,8 +109,8 @@ def track(items: Iterable[T], label: str, *, total: int | None = None, enabled: 
 
 
 def main_process() -> bool:
-    """This process is not one that DDP relaunched."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+    """This process is the first of those that train together: not one that DDP relaunched, or another one of torchrun."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
 def in_wandb_sweep() -> bool:
@@ -127,10 +129,31 @@ def complain(message: str) -> None:
     err_console.print(f"Error: {message}", style="red")
 
 
+class CommandEnded(SystemExit):
+    """A command ends with exit code 1, a whole multirun too, and has said why.
+
+    Attributes:
+        message: what it said.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(1)
+        self.message = message
+
+
 def stop(message: str) -> NoReturn:
     """Say one sentence and end the command, a whole multirun too, with exit code 1."""
     complain(message)
-    sys.exit(1)
+    raise CommandEnded(message)
+
+
+def show_page(text: str) -> None:
+    """Print what a person may read a part of: where the reader has gone (``| head``), the rest is nobody's."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes it once more at its end
 
 
 _CHATTY = ("pytorch_lightning", "pytorch_lightning.utilities.rank_zero", "lightning_fabric")

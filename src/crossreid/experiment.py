@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from crossreid.interruption import Interruption, Stopped, interruptible
 from crossreid.memory import keep_memory
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.existing import open_or_keep
-from crossreid.runs.folder import RunFolder, forget_ranks, owned, read_config
+from crossreid.runs.folder import TORCHRUN, RunFolder, forget_ranks, owned, read_config
 from crossreid.runs.results import RunResults
 from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
@@ -35,11 +36,21 @@ from crossreid.settings.protocol import ProtocolConfig
 from crossreid.settings.registry import method_class
 from crossreid.settings.run import RunConfig, run_config_from_plain
 from crossreid.training.checkpoints import read_checkpoint
-from crossreid.training.environment import check_devices, check_figures, check_files, check_wandb, choose_device
+from crossreid.training.environment import (
+    check_devices,
+    check_figures,
+    check_files,
+    check_wandb,
+    choose_device,
+    world_size,
+)
 from crossreid.training.loading import checkpoint_at, method_from
 from crossreid.training.loggers import finish_wandb
 from crossreid.training.scoring import score_all
 from crossreid.training.session import Session
+
+_before: list[bool] = []
+"""Of the experiments that this process has run: whether its ranks were started by Lightning, which starts the program again."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +146,10 @@ class Experiment:
     def check(self) -> None:
         """Raise :class:`ConfigError` for what this machine or the method cannot do, before anything expensive."""
         config = self.config
+        if config.jobs > 1:
+            raise ConfigError(
+                f"jobs={config.jobs} is of a multirun, and this is one run: add -m or sweep=..., or leave it out."
+            )
         check_devices(config.trainer)
         check_figures(config.report.figures, "report.figures")
         check_wandb(config.logger)
@@ -165,6 +180,7 @@ class Experiment:
 
     def _run(self, sweep_dir: Path | None, interruption: Interruption) -> FinishedRun:
         self.check()
+        self._refuse_second_with_ranks()
         found = open_or_keep(self.config.to_plain(), sweep_dir)
         if isinstance(found, Path):
             results = RunResults.read(found / "results.json")
@@ -173,6 +189,21 @@ class Experiment:
             return self._complete(found, interruption)
         with owned(found, overwrite=self.config.overwrite) as run:
             return self._complete(run, interruption)
+
+    def _refuse_second_with_ranks(self) -> None:
+        """Lightning starts a rank by starting the whole program again, so that one program has one experiment of several ranks.
+
+        A rank that has had its experiment ends here: what comes after is its parent's.
+        """
+        with_ranks = world_size(self.config.trainer) > 1 and TORCHRUN not in os.environ
+        if not main_process() and any(_before):
+            raise SystemExit(0)
+        if main_process() and with_ranks and _before:
+            raise ConfigError(
+                "An experiment on several devices must be the first of its program, since each of its processes starts the "
+                "program from the top: give it a program of its own, or set trainer.devices=1."
+            )
+        _before.append(with_ranks)
 
     def _complete(self, run: RunFolder, interruption: Interruption) -> FinishedRun:
         """Train, score, show and keep in a folder that is this process's; say how it ended."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +47,38 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, wait: b
         raise unwritable(path, cause) from error
     finally:
         _remove(temporary)
+
+
+@contextmanager
+def folder_in_place(path: Path) -> Iterator[Path]:
+    """A new folder to write into, which takes the place of ``path`` when all is written, whole or not at all.
+
+    Raises:
+        WriteError: the disk is full, or the place takes no files; what was there before is unchanged.
+    """
+    making = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    before = path.with_name(f".{path.name}.{os.getpid()}.before")
+    handled = sys.exception()
+    try:
+        making.mkdir(parents=True)
+        yield making
+        if path.exists():
+            path.rename(before)
+        try:
+            making.rename(path)
+        except OSError:
+            if before.exists():
+                before.rename(path)
+            raise
+    except Exception as error:
+        cause = _cause(error, handled)
+        if cause is None:
+            raise
+        raise unwritable(path, cause) from error
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(before, ignore_errors=True)
 
 
 def append_whole(path: Path, content: bytes) -> None:

@@ -6,10 +6,13 @@ Python raises ``KeyboardInterrupt`` anywhere, and SIGTERM ends a process without
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -121,3 +124,24 @@ def name_of(signum: int) -> str:
 def exit_code(signum: int) -> int:
     """128 and the signal's number, as shells have it."""
     return 128 + signum
+
+
+def when_parent_ends(react: Callable[[], None]) -> None:
+    """In a process that ``multiprocessing`` started: call something when the parent ends, however it did.
+
+    A parent that is killed cannot tell.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        react()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """In a worker: end at once when the parent does."""
+    when_parent_ends(lambda: os._exit(1))

@@ -7,9 +7,12 @@ draws what an uninterrupted one would have drawn, and no code shares a global ge
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, purpose: str, *counters: int) -> int:
@@ -24,4 +27,6 @@ def numpy_generator(seed: int, purpose: str, *counters: int) -> np.random.Genera
 
 def torch_generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
     """A torch generator on the CPU for one purpose and place."""
+    import torch  # noqa: PLC0415 - a search does without it
+
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *counters))

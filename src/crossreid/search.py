@@ -17,8 +17,7 @@ from crossreid.settings.compose import Composed, typed
 from crossreid.settings.galleries import SearchConfig
 
 if TYPE_CHECKING:
-    from crossreid.evaluation.calibration import Calibration
-    from crossreid.galleries import Gallery, Hits
+    from crossreid.galleries import Hits
     from crossreid.galleries.hits import Match
 
 _SHOWN = 20
@@ -37,6 +36,7 @@ def search(composed: Composed) -> None:
     from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.galleries.judging import chosen_calibration  # noqa: PLC0415
     from crossreid.galleries.sheet import save_sheet  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
 
@@ -67,7 +67,7 @@ def search(composed: Composed) -> None:
         exclude_camera=config.exclude_camera,
         exclude_seconds=config.exclude_seconds,
         rerank=config.rerank,
-        calibration=_calibration(config, gallery),
+        calibration=chosen_calibration(gallery, config.calibration, config.checkpoint),
         false_match_rate=config.false_match_rate,
         per_camera=config.per_camera,
     )
@@ -77,19 +77,6 @@ def search(composed: Composed) -> None:
         if config.sheet is not None:
             notice(f"Contact sheet: {save_sheet(hits, config.sheet)}")
     show(hits, len(gallery))
-
-
-def _calibration(config: SearchConfig, gallery: Gallery) -> Calibration | None:
-    """What is named, else None for what the gallery keeps, else what lies beside the checkpoint."""
-    from crossreid.evaluation.calibration import FILE, Calibration  # noqa: PLC0415 - behind the first checks
-    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
-
-    if config.calibration is not None:
-        return Calibration.load(config.calibration)
-    if config.checkpoint is None or gallery.calibration() is not None:
-        return None
-    beside = checkpoint_at(config.checkpoint).parent / FILE
-    return Calibration.load(beside) if beside.is_file() else None
 
 
 def show(hits: Hits, images: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from crossreid.data.datamodule import ReIDDataModule
-from crossreid.data.loader import AheadLoader
+from crossreid.data.loader import AheadLoader, SideStream
 from crossreid.settings.batches import StreamConfig
 
 THREADS = [0, 1, 2, 5]
@@ -117,3 +117,54 @@ def test_training_and_evaluation_batches_are_those_without_threads(people, share
     for one, other in zip(evaluation, other_evaluation, strict=True):
         assert torch.equal(one.images, other.images)
         assert torch.equal(one.rows, other.rows)
+
+
+# ---------------------------------------------------------------- a stream of its own
+
+
+class Stream:
+    """In the place of a GPU's; notes what is asked of it."""
+
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name, self.notes = name, notes
+
+    def __enter__(self) -> None:
+        self.notes.append(f"on {self.name}")
+
+    def __exit__(self, *_: object) -> None:
+        self.notes.append(f"off {self.name}")
+
+    def wait_stream(self, other: Stream) -> None:
+        self.notes.append(f"{self.name} waits for {other.name}")
+
+
+def test_a_batch_is_copied_beside_the_computation_which_waits_for_the_copy_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notes: list[str] = []
+    compute = Stream("compute", notes)
+    copy_to = torch.Tensor.to
+
+    def noted_copy(tensor: torch.Tensor, device: torch.device, *, non_blocking: bool) -> torch.Tensor:
+        assert non_blocking
+        notes.append("copy")
+        return copy_to(tensor, device)
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: Stream("side", notes))
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: compute)
+    monkeypatch.setattr(torch.Tensor, "to", noted_copy)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda _, stream: notes.append(f"used by {stream.name}"))
+    batch = {"identity": Item(torch.arange(3), 4), "gan": Item(torch.zeros(2), 5)}
+    moved = SideStream(torch.device("cpu")).copy(batch)
+    assert notes == [
+        "on side",
+        "copy",
+        "copy",
+        "off side",
+        "compute waits for side",
+        "used by compute",
+        "used by compute",
+    ]
+    assert {name: item.place for name, item in moved.items()} == {"identity": 4, "gan": 5}
+    assert moved["identity"].values.tolist() == [0, 1, 2]

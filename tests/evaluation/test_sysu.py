@@ -9,6 +9,7 @@ from crossreid.evaluation import (
     GalleryPermutations,
     SysuMM01Protocol,
     ValidationProtocol,
+    compare_once,
     score_sysu,
 )
 
@@ -84,14 +85,30 @@ def test_comparing_all_galleries_at_once_changes_no_bit(world, monkeypatch, mode
         data["features"] = np.repeat(data["features"][::4], 4, axis=0)[: len(data["pids"])]
     protocol = SysuMM01Protocol(mode, shots, permutations=world.to_permutations(raw))
     embeddings = world.to_embeddings(data)
-    assert protocol._compare_once(embeddings, Cosine()) is not None
-    assert protocol._compare_once(embeddings, Euclidean()) is None
+    assert compare_once(embeddings, Cosine(), [protocol]) is not None
+    assert compare_once(embeddings, Euclidean(), [protocol]) is None
     at_once = protocol(embeddings)
-    monkeypatch.setattr("crossreid.evaluation.protocol._MOST_COMPARED", 0)
-    assert protocol._compare_once(embeddings, Cosine()) is None
+    monkeypatch.setattr("crossreid.evaluation.comparisons._MOST_COMPARED", 0)
+    assert compare_once(embeddings, Cosine(), [protocol]) is None
     one_by_one = protocol(embeddings)
     assert np.array_equal(at_once.cmc, one_by_one.cmc)
     assert at_once.metrics() == one_by_one.metrics()
+
+
+def test_settings_and_directions_that_share_their_comparisons_score_as_alone(world, monkeypatch):
+    data, raw = world.people(5, ids=12, dim=64)
+    permutations = world.to_permutations(raw)
+    embeddings = world.to_embeddings(data, np.random.default_rng(1).permutation(len(data["pids"])))
+    protocols = [SysuMM01Protocol(mode, shots, permutations=permutations) for mode, shots in SETTINGS]
+    protocols.append(ValidationProtocol(permutations=permutations))  # fewer probes than the others
+    compared = compare_once(embeddings, Cosine(), protocols)
+    assert compared is not None
+    for protocol in protocols:
+        shared = protocol(embeddings, compared=compared)
+        monkeypatch.setattr("crossreid.evaluation.comparisons._MOST_COMPARED", 0)
+        alone = protocol(embeddings)
+        assert np.array_equal(shared.cmc, alone.cmc)
+        assert shared.metrics() == alone.metrics()
 
 
 @pytest.mark.slow

@@ -35,6 +35,8 @@ GIVEN = {
     "extract": {"images": "day", "output": "day.npz"},
     "index": {"action": "add", "gallery": "street.npz", "images": "day"},
     "search": {"gallery": "street.npz", "query": "night.png"},
+    "export": {"output": "street.onnx"},
+    "serve": {"gallery": "street.npz"},
 }
 """Command -> what it must be told besides."""
 

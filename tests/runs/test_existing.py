@@ -29,9 +29,9 @@ def test_a_sweep_goes_on_after_a_failing_job_and_keeps_what_is_finished(
     sweep = ["-m", "model=baseline", *smoke_args, *FOLDER]
     finished = run_here("train", *sweep, "model.flip=2.0,0.5")  # the first cannot be
     assert finished.code == 1
-    assert "Job 0 (model=baseline" in finished.output
+    assert "Job 1 (model=baseline" in finished.output
     assert "model.flip is 2.0: choose 0 to 1 (probability of mirroring" in finished.output
-    assert "Error: 1 of the jobs failed: 0 (model=baseline" in finished.output
+    assert "Error: 1 of the jobs failed: 1 (model=baseline" in finished.output
     assert facts(tmp_path / "sweep" / "flip0.5")["status"] == "finished"
 
     scores = (tmp_path / "sweep" / "flip0.5" / "results.json").read_text()

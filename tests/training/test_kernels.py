@@ -9,7 +9,7 @@ from crossreid.errors import ConfigError
 from crossreid.nn.optimization import OPTIMIZER_KERNELS
 from crossreid.settings.run import TrainerConfig, differences
 from crossreid.training import kernels
-from crossreid.training.kernels import check_threads, use_kernels
+from crossreid.training.kernels import check_compiler, check_threads, compile_networks, use_kernels
 from crossreid.training.loading import make_method
 from methods_support import CLASSES, Harness, attach, compose_model, make_batch
 
@@ -114,6 +114,7 @@ def test_kernels_are_part_of_a_run_and_keeping_memory_is_not() -> None:
         "trainer.cudnn_benchmark": "true",
         "trainer.optimizer_kernels": "fused",
         "trainer.precision": "bf16-mixed",
+        "trainer.compile": "default",
     }
     for key, value in changed.items():
         found = differences(identity(f"{key}={value}"), plain)
@@ -125,3 +126,49 @@ def test_kernels_are_part_of_a_run_and_keeping_memory_is_not() -> None:
 def test_algorithms_are_not_chosen_by_time_and_deterministic() -> None:
     with pytest.raises(ConfigError, match=r"trainer.cudnn_benchmark chooses algorithms by their time"):
         TrainerConfig(deterministic=True, cudnn_benchmark=True).check("trainer")
+
+
+# ---------------------------------------------------------------- compiled networks
+
+
+def after_compiled_steps(name: str, mode: str, backend: str) -> Harness:
+    """A method after two steps in its last phase."""
+    module = make_method(compose_model(f"model={name}"), CLASSES, seed=0)
+    compile_networks(module, TrainerConfig(compile=mode), backend)
+    harness = attach(module)
+    for seed in range(2):
+        harness.step(list(module.config.active_phases())[-1], make_batch(module, seed))
+    return harness
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cmgan", "xmodality"])
+def test_compiled_networks_learn_the_same(name: str) -> None:
+    """Traced, differentiated ahead and run by torch's own kernels: what a compiler of kernels starts from."""
+    plain = after_compiled_steps(name, "off", "aot_eager")
+    other = after_compiled_steps(name, "default", "aot_eager")
+    assert any(layer._compiled_call_impl for layer in other.module.modules())
+    assert plain.module.state_dict().keys() == other.module.state_dict().keys()
+    assert_nearly_equal(plain, other, losses=1e-5, weights=1e-5)
+    for key, value in other.module.state_dict().items():
+        torch.testing.assert_close(value, plain.module.state_dict()[key], rtol=1e-4, atol=1e-5)
+
+
+def test_compiling_needs_a_compiler_and_some_modes_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(kernels.shutil, "which", lambda _: None)
+    check_compiler(TrainerConfig(), cpu)
+    check_compiler(TrainerConfig(compile="reduce-overhead"), torch.device("cuda"))
+    with pytest.raises(ConfigError, match=r"there is no C\+\+ compiler here: install g\+\+"):
+        check_compiler(TrainerConfig(compile="default"), cpu)
+    monkeypatch.setattr(kernels.shutil, "which", lambda name: name)
+    check_compiler(TrainerConfig(compile="default"), cpu)
+    with pytest.raises(ConfigError, match=r"trainer.compile=reduce-overhead is of a GPU"):
+        check_compiler(TrainerConfig(compile="reduce-overhead"), cpu)
+
+
+def test_networks_are_compiled_or_recomputed() -> None:
+    from crossreid.settings.compose import compose, run_config
+
+    with pytest.raises(ConfigError, match=r"trainer.compile and model.recompute do not go together"):
+        run_config(compose("train", ["model=agw", "model.recompute=[encoder]", "trainer.compile=default"]))

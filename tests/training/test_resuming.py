@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -160,3 +161,22 @@ def test_a_run_meets_the_sentence_and_stays_as_it_was(
     with pytest.raises(CheckpointError, match=r"odd\.ckpt' is of other settings than this run \(seed is 7 there"):
         crossreid.Experiment.from_config(config).run()
     assert files_in(run.path) == before
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_the_same_weights_where_it_goes_on_with_parts_that_are_recomputed(
+    stopped: dict[str, Any], config: RunConfig, tmp_path: Path
+) -> None:
+    ends = []
+    for parts in ([], ["encoder", "generators"]):
+        folder = tmp_path / "-".join(["run", *parts])
+        copytree(config.run_dir or "", folder)
+        settings = deepcopy(config)
+        settings.model.recompute = parts
+        settings.resume, settings.run_dir = str(folder / "pixel.ckpt"), None
+        settings.report.figures = settings.report.modality_pairs = False
+        crossreid.Experiment.from_config(settings).run()
+        ends.append(read_checkpoint(folder / "last.ckpt")["state_dict"])
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+    assert any(not torch.equal(value, stopped["state_dict"][name]) for name, value in ends[0].items())

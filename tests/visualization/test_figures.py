@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
 
-from crossreid.evaluation import Embeddings, IdentityScores, ProtocolLabels, RankedLists, RetrievalResult
+from crossreid.evaluation import RankedLists
 from crossreid.visualization import (
     Panel,
     Point,
@@ -21,40 +21,7 @@ from crossreid.visualization import (
     save,
 )
 from crossreid.visualization.style import INFRARED, RIGHT, VISIBLE, WRONG
-
-
-def embeddings(people: int, images: int) -> Embeddings:
-    """So many visible and infrared images of each person; the first one has no infrared ones."""
-    count = 2 * people * images
-    pids = np.repeat(np.arange(people), 2 * images)
-    infrared = np.tile(np.repeat([False, True], images), people)
-    infrared[pids == 0] = False
-    return Embeddings(
-        features={"main": np.random.default_rng(0).normal(size=(count, 8)).astype(np.float32)},
-        pids=pids,
-        camids=np.where(infrared, 3, 1),
-        infrared=infrared,
-        frames=np.arange(count),
-        rows=np.arange(count)[::-1].copy(),
-        paths=tuple(f"{place}.jpg" for place in range(count)),
-    )
-
-
-def result(rank1: tuple[float, ...], mean_ap: tuple[float, ...]) -> RetrievalResult:
-    """A value a trial."""
-    ones = np.ones(1)
-    return RetrievalResult(
-        protocol="sysu_mm01/all/single",
-        labels=ProtocolLabels("all", "1", "official", "none", "identities", "main, cosine", "plain"),
-        cmc=np.array(rank1)[:, None],
-        mean_ap=np.array(mean_ap),
-        mean_inp=np.array(mean_ap),
-        n_probes=1,
-        n_valid=np.ones(len(rank1)),
-        n_gallery=np.ones(len(rank1)),
-        chance={"rank1": 0.1},
-        identities=IdentityScores(ones, ones, ones, ones, ones),
-    )
+from figures_support import embeddings, result
 
 
 def labels(axis: Axes) -> dict[float, str]:
@@ -103,9 +70,9 @@ def test_the_curve_is_in_percent_beside_the_level_without_transfer() -> None:
 
 
 def test_the_map_shows_people_of_both_modalities_only() -> None:
-    figure = embedding_map(embeddings(people=4, images=6), identities=2)
+    figure = embedding_map({"test persons": embeddings(people=4, images=6)}, identities=2)
     (axis,) = figure.axes
-    assert axis.get_legend().get_title().get_text() == "2 test persons (shapes)"
+    assert axis.get_legend().get_title().get_text() == "2 persons (shapes)"
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["visible", "infrared"]
     clouds = axis.collections
     assert [len(cloud.get_offsets()) for cloud in clouds] == [6, 6, 6, 6]  # two people, one cloud a modality
@@ -126,8 +93,8 @@ def test_ranked_lists_tick_right_images_and_cross_wrong_ones() -> None:
     figure = ranked_gallery(lists, people, images)
     probe, gap, right, wrong, past_the_end = figure.axes
     assert probe.get_title() == "id 1 cam 3"
-    assert right.get_title() == "✓ 0.750"
-    assert wrong.get_title() == "✗ 0.500"
+    assert right.get_title() == "✓ 0.750\ncam 1"
+    assert wrong.get_title() == "✗ 0.500\ncam 1"
     assert same_color(right.spines["top"].get_edgecolor(), RIGHT)
     assert same_color(wrong.spines["top"].get_edgecolor(), WRONG)
     assert not gap.axison

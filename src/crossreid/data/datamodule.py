@@ -19,7 +19,7 @@ from crossreid.data.batches import EvaluationBatch, PairedBatch, TrainingBatch
 from crossreid.data.cache import DecodedImages, open_cache
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.datasets.sources import open_source
-from crossreid.data.loader import AheadLoader, BatchT
+from crossreid.data.loader import AheadLoader, BatchT, SideStream
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows
 from crossreid.data.transforms import exchange_channels, random_flip, to_float
@@ -125,6 +125,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self.progress = progress
         self._dataset: ReIDDataset | None = None
         self._index: IdentityIndex | None = None
+        self._side_stream: SideStream | None = None
 
     @classmethod
     def for_method(
@@ -289,6 +290,18 @@ class ReIDDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+    def transfer_batch_to_device(
+        self, batch: TrainingBatch | EvaluationBatch, device: torch.device, dataloader_idx: int
+    ) -> TrainingBatch | EvaluationBatch:
+        """To a GPU on a stream of its own."""
+        if device.type != "cuda":
+            moved: TrainingBatch | EvaluationBatch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+            return moved
+        if self._side_stream is None or self._side_stream.device != device:
+            self._side_stream = SideStream(device)
+        copied: TrainingBatch | EvaluationBatch = self._side_stream.copy(batch)
+        return copied
 
     def on_after_batch_transfer(
         self, batch: TrainingBatch | EvaluationBatch, dataloader_idx: int

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -58,12 +59,46 @@ class AheadLoader(DataLoader[BatchT]):
         return pinned(batch) if self.pin else batch
 
 
+class SideStream:
+    """Copies batches to a GPU on a stream of its own: beside what the GPU still computes, and not behind it.
+
+    Args:
+        device: a GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def copy(self, batch: Any) -> Any:
+        """A batch in page-locked memory -> the same on the GPU; what is computed from here on waits for the copy alone."""
+        copies: list[Tensor] = []
+
+        def copied(tensor: Tensor) -> Tensor:
+            copies.append(tensor.to(self.device, non_blocking=True))
+            return copies[-1]
+
+        with torch.cuda.stream(self.stream):
+            moved = with_tensors(batch, copied)
+        consumer = torch.cuda.current_stream(self.device)
+        consumer.wait_stream(self.stream)
+        for tensor in copies:
+            # or the allocator would hand the memory to the next copy while the consumer still reads it
+            tensor.record_stream(consumer)
+        return moved
+
+
 def pinned(batch: Any) -> Any:
     """A batch with its tensors in page-locked memory: a NamedTuple, or a dict of them."""
+    return with_tensors(batch, Tensor.pin_memory)
+
+
+def with_tensors(batch: Any, changed: Callable[[Tensor], Tensor]) -> Any:
+    """A batch with what ``changed`` makes of each of its tensors: a NamedTuple, or a dict of them."""
     if isinstance(batch, dict):
-        return {name: pinned(part) for name, part in batch.items()}
-    changed = {}
+        return {name: with_tensors(part, changed) for name, part in batch.items()}
+    values = {}
     for name, value in batch._asdict().items():
         if isinstance(value, Tensor):
-            changed[name] = value.pin_memory()
-    return batch._replace(**changed)
+            values[name] = changed(value)
+    return batch._replace(**values)

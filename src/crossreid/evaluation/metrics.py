@@ -70,7 +70,7 @@ def score_probes(
     removed: Array,
     *,
     deduplicate: bool = True,
-    chunk: int = 512,
+    chunk: int = 128,
 ) -> ProbeScores:
     """Score Q probes on one gallery, ``chunk`` probes at a time and thread (memory grows with chunk x G).
 
@@ -196,7 +196,7 @@ def _best_of_identities(counted: Array, gallery_pids: Array) -> Array:
     # images of one identity side by side, so that one reduceat takes the best of each
     by_identity = np.argsort(gallery_pids, kind="stable")
     _, starts = np.unique(gallery_pids[by_identity], return_index=True)
-    return np.asarray(np.maximum.reduceat(counted[:, by_identity], starts, axis=1))
+    return np.asarray(np.maximum.reduceat(np.take(counted, by_identity, axis=1), starts, axis=1))
 
 
 def _from_match_ranks(probe: Array, rank: Array, relevant: Array) -> ProbeScores:
@@ -244,6 +244,6 @@ def _rank_among_identities(order: Array, ranks: Array, first_rank: Array, galler
     # images of one identity side by side, so that one reduceat takes the best of each
     by_identity = np.argsort(gallery_pids, kind="stable")
     _, starts = np.unique(gallery_pids[by_identity], return_index=True)
-    best_rank = np.minimum.reduceat(rank_of_image[:, by_identity], starts, axis=1)  # (Q, I)
+    best_rank = np.minimum.reduceat(np.take(rank_of_image, by_identity, axis=1), starts, axis=1)  # (Q, I)
     identities_before = (best_rank < first_rank[:, None]).sum(axis=1)
     return np.where(first_rank > 0, 1 + identities_before, 0)

@@ -14,8 +14,7 @@ import numpy as np
 
 from crossreid.errors import ConfigError
 from crossreid.evaluation.embeddings import Array, Embeddings
-from crossreid.evaluation.protocol import similarities
-from crossreid.evaluation.scorers import Scorer, scorer_label
+from crossreid.evaluation.scorers import Scorer, scorer_label, similarities
 
 ROWS = 256
 """Rows of distances that are handled in float64 at a time."""

@@ -7,49 +7,32 @@ Every protocol turns embeddings into a :class:`RetrievalResult`. Probes and gall
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation.chance import chance
+from crossreid.evaluation.comparisons import Comparisons, Trial
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
-from crossreid.evaluation.scorers import Cosine, Scorer, scorer_inference, scorer_label, wants_all_probes
+from crossreid.evaluation.scorers import (
+    Cosine,
+    Scorer,
+    scorer_inference,
+    scorer_label,
+    similarities,
+    wants_all_probes,
+)
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 """Wraps the trials to show how far they are: ``progress(trials, label)``."""
 
 
 _PROBES_OF_A_CHECK = 256
-_MOST_COMPARED = 1 << 26
-"""Similarities of all trials that are kept at once: half a GiB."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Compared:
-    """Probes, and their similarities to the images that any trial has in its gallery.
-
-    Attributes:
-        probes: Q of them, those of every trial.
-        galleries: of each trial, (G,) places in the embeddings.
-        columns: (U,) places of all these images, ascending.
-        similarity: (Q, U).
-    """
-
-    probes: Embeddings
-    galleries: list[Array]
-    columns: Array
-    similarity: Array
-
-    def scorer(self, trial: int) -> Scorer:
-        """A scorer of one trial that looks its similarities up."""
-        taken = np.take(self.similarity, np.searchsorted(self.columns, self.galleries[trial]), axis=1)  # (Q, G)
-        return lambda probes, gallery: taken
 
 
 class RetrievalProtocol(ABC):
@@ -105,10 +88,27 @@ class RetrievalProtocol(ABC):
                 return
         raise NothingToScoreError(f"{self.key}: no probe has a true match in the gallery.")
 
+    def tasks(self, embeddings: Embeddings) -> list[Trial]:
+        """Probes and gallery of every trial."""
+        tasks = []
+        for trial in range(self.trials):
+            tasks.append(Trial(self.queries(embeddings, trial), self.gallery(embeddings, trial)))
+        return tasks
+
     def __call__(
-        self, embeddings: Embeddings, scorer: Scorer | None = None, progress: Progress | None = None
+        self,
+        embeddings: Embeddings,
+        scorer: Scorer | None = None,
+        progress: Progress | None = None,
+        compared: Comparisons | None = None,
     ) -> RetrievalResult:
-        """Score embeddings; the scorer (default: cosine of ``main``) is called on each trial's gallery.
+        """Score embeddings.
+
+        Args:
+            embeddings: the test images.
+            scorer: called on each trial's gallery; by default the cosine of ``main``.
+            progress: shows how far it is.
+            compared: what :func:`compare_once` gave for these embeddings, this scorer and protocols with this one among them.
 
         Raises:
             DataError: there are no probes, no gallery or no true matches, or the scorer gives NaN.
@@ -116,22 +116,22 @@ class RetrievalProtocol(ABC):
         if scorer is None:
             scorer = Cosine()
         self.check(embeddings)
+        tasks = self.tasks(embeddings)
+        if compared is None:
+            compared = Comparisons.of(embeddings, scorer, tasks)
         trials: Iterable[int] = range(self.trials)
         if progress is not None:
             trials = progress(trials, self.key)
         scores: list[ProbeScores] = []
         identity_sums: list[IdentityScores] = []
         gallery_sizes: list[int] = []
-        compared = self._compare_once(embeddings, scorer)
         for trial in trials:
-            if compared is None:
-                probes = embeddings.select(self.queries(embeddings, trial))
-                gallery = embeddings.select(self.gallery(embeddings, trial))
-                trial_scores = self.score(probes, gallery, scorer)
-            else:
-                probes = compared.probes
-                gallery = embeddings.select(compared.galleries[trial])
-                trial_scores = self.score(probes, gallery, compared.scorer(trial))
+            probes = embeddings.select(tasks[trial].probes)
+            gallery = embeddings.select(tasks[trial].gallery)
+            of_trial = scorer
+            if compared is not None:
+                of_trial = compared.scorer(tasks[trial])
+            trial_scores = self.score(probes, gallery, of_trial)
             scores.append(trial_scores)
             identity_sums.append(IdentityScores.gather(probes.pids, trial_scores))
             gallery_sizes.append(len(gallery))
@@ -152,25 +152,6 @@ class RetrievalProtocol(ABC):
             chance=random_ranking,
             identities=IdentityScores.join(identity_sums),
         )
-
-    def _compare_once(self, embeddings: Embeddings, scorer: Scorer) -> _Compared | None:
-        """Similarities of the probes to all images of any trial's gallery, where that is less work than trial by trial.
-
-        Only for cosines: they depend on the two images alone, to the last bit. None where there is nothing to save, or where
-        the matrix would be large.
-        """
-        if not isinstance(scorer, Cosine) or self.trials == 1:
-            return None
-        queries = self.queries(embeddings, 0)
-        galleries = [self.gallery(embeddings, trial) for trial in range(self.trials)]
-        columns = np.unique(np.concatenate(galleries))
-        total = sum(len(gallery) for gallery in galleries)
-        if len(columns) >= total or len(queries) * len(columns) > _MOST_COMPARED:
-            return None
-        if any(not np.array_equal(self.queries(embeddings, trial), queries) for trial in range(1, self.trials)):
-            return None
-        probes = embeddings.select(queries)
-        return _Compared(probes, galleries, columns, similarities(scorer, probes, embeddings.select(columns)))
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
         """Scores of the probes on one gallery."""
@@ -216,14 +197,15 @@ class RetrievalProtocol(ABC):
         return chance(probes.pids, gallery.pids, removed, deduplicate=self.deduplicate)
 
 
-def similarities(scorer: Scorer, probes: Embeddings, gallery: Embeddings) -> Array:
-    """The scorer's (Q, G) similarities, checked for shape and NaN."""
-    scores = np.asarray(scorer(probes, gallery))
-    if scores.shape != (len(probes), len(gallery)):
-        raise DataError(
-            f"The scorer '{scorer_label(scorer)}' gave a matrix {scores.shape} "
-            f"for {len(probes)} probes and {len(gallery)} gallery images."
-        )
-    if np.isnan(scores).any():
-        raise DataError(f"The scorer '{scorer_label(scorer)}' gave NaN similarities.")
-    return scores
+def compare_once(embeddings: Embeddings, scorer: Scorer, protocols: Sequence[RetrievalProtocol]) -> Comparisons | None:
+    """Similarities that these protocols share; None where comparing anew is no more work, or the matrix would be large.
+
+    What cannot be scored is left out: its own call says why.
+    """
+    tasks = []
+    for protocol in protocols:
+        try:
+            tasks += protocol.tasks(embeddings)
+        except DataError:
+            continue
+    return Comparisons.of(embeddings, scorer, tasks)

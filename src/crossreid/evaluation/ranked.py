@@ -10,8 +10,8 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ranking
-from crossreid.evaluation.protocol import RetrievalProtocol, similarities
-from crossreid.evaluation.scorers import Cosine, Scorer
+from crossreid.evaluation.protocol import RetrievalProtocol
+from crossreid.evaluation.scorers import Cosine, Scorer, similarities
 
 
 @dataclass(frozen=True, eq=False)

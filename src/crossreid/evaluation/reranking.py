@@ -43,7 +43,6 @@ import scipy.sparse as sp
 from crossreid.errors import ConfigError
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.neighbours import AskedDistances, Distances
-from crossreid.evaluation.point_distances import PointDistances
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer, scorer_label, to_grid
 
 Convention = Literal["paper", "published_code"]
@@ -128,6 +127,8 @@ class KReciprocal:
 
     def _distances(self, query: Embeddings, gallery: Embeddings) -> Distances:
         if isinstance(self.base, Cosine | Euclidean):
+            from crossreid.evaluation.point_distances import PointDistances  # noqa: PLC0415 - torch
+
             return PointDistances(self.base, query, gallery, self.device, self.chunk)
         return AskedDistances(self.base, query, gallery, self.chunk)
 

@@ -133,6 +133,19 @@ def wants_all_probes(scorer: Scorer) -> bool:
     return bool(getattr(scorer, "transductive", False) or getattr(scorer, "whole", False))
 
 
+def similarities(scorer: Scorer, probes: Embeddings, gallery: Embeddings) -> Array:
+    """The scorer's (Q, G) similarities, checked for shape and NaN."""
+    scores = np.asarray(scorer(probes, gallery))
+    if scores.shape != (len(probes), len(gallery)):
+        raise DataError(
+            f"The scorer '{scorer_label(scorer)}' gave a matrix {scores.shape} "
+            f"for {len(probes)} probes and {len(gallery)} gallery images."
+        )
+    if np.isnan(scores).any():
+        raise DataError(f"The scorer '{scorer_label(scorer)}' gave NaN similarities.")
+    return scores
+
+
 def feature_of(embeddings: Embeddings, name: str) -> Array:
     """The (N, D) feature of that name; :class:`DataError` that lists the names where there is none."""
     if name not in embeddings.features:

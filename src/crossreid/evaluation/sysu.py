@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from crossreid.errors import ConfigError
 from crossreid.evaluation.draws import GalleryPermutations
 from crossreid.evaluation.embeddings import Embeddings
-from crossreid.evaluation.protocol import Progress
+from crossreid.evaluation.protocol import Progress, compare_once
 from crossreid.evaluation.removal import SameLocation
 from crossreid.evaluation.results import RetrievalResult
 from crossreid.evaluation.sampled import DrawName, SampledGalleryProtocol
-from crossreid.evaluation.scorers import Scorer
+from crossreid.evaluation.scorers import Cosine, Scorer
 
 PROBE_CAMERAS = (3, 6)
 GALLERY_CAMERAS = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
@@ -102,11 +102,16 @@ def score_sysu(
     progress: Progress | None = None,
 ) -> dict[str, RetrievalResult]:
     """Score embeddings in every asked setting; results by key: ``sysu_mm01/all/single`` and so on."""
-    results = {}
+    if scorer is None:
+        scorer = Cosine()
+    protocols = []
     for mode in modes:
         for count in shots:
-            protocol = SysuMM01Protocol(
-                mode, count, trials=trials, draw=draw, permutations=permutations, test_ids=test_ids
+            protocols.append(
+                SysuMM01Protocol(mode, count, trials=trials, draw=draw, permutations=permutations, test_ids=test_ids)
             )
-            results[protocol.key] = protocol(embeddings, scorer, progress)
+    compared = compare_once(embeddings, scorer, protocols)
+    results = {}
+    for protocol in protocols:
+        results[protocol.key] = protocol(embeddings, scorer, progress, compared)
     return results

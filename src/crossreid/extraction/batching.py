@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from crossreid.extraction.pixels import Chunk
+from crossreid.extraction.pixels import Chunk, Flags, Pixels, Rows
+
+Features = Mapping[str, npt.NDArray[np.float32]]
+"""Name -> (n, D)."""
 
 
 class Part(NamedTuple):
@@ -22,34 +23,39 @@ class Part(NamedTuple):
         features: name -> (n, D) float32.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: Rows
     infrared: bool
-    features: Mapping[str, npt.NDArray[np.float32]]
+    features: Features
 
 
 class EmbeddedBatch(NamedTuple):
-    """A batch whose features are on the device."""
+    """A batch whose features may still be computed.
 
-    rows: npt.NDArray[np.int64]
+    Attributes:
+        rows: (n,) places in the list of images.
+        infrared: all of them are.
+        fetch: waits for the features.
+    """
+
+    rows: Rows
     infrared: bool
-    features: Mapping[str, Tensor]
+    fetch: Callable[[], Features]
 
-    def fetch(self) -> Part:
-        """Wait for it, and copy it to the CPU."""
-        arrays = {name: value.cpu().numpy() for name, value in self.features.items()}
-        return Part(self.rows, self.infrared, arrays)
+    def part(self) -> Part:
+        """Wait for it."""
+        return Part(self.rows, self.infrared, self.fetch())
 
 
 class WaitingImages:
     """Images of one modality that do not fill a batch yet."""
 
     def __init__(self) -> None:
-        self.rows: list[Tensor] = []
-        self.pixels: list[Tensor] = []
+        self.rows: list[Rows] = []
+        self.pixels: list[Pixels] = []
         self.count = 0
 
-    def add(self, chunk: Chunk, chosen: Tensor) -> None:
-        """Take the chosen images of a chunk (n,) bool."""
+    def add(self, chunk: Chunk, chosen: Flags) -> None:
+        """Take the chosen images of a chunk (n,)."""
         number = int(chosen.sum())
         if not number:
             return
@@ -58,11 +64,11 @@ class WaitingImages:
         self.pixels.append(chunk.pixels if everything else chunk.pixels[chosen])
         self.count += number
 
-    def take(self, size: int) -> tuple[Tensor, Tensor]:
+    def take(self, size: int) -> tuple[Rows, Pixels]:
         """The first images, at most ``size``: rows (B,) and pixels (B, H, W, 3)."""
-        rows, pixels = torch.cat(self.rows), self.pixels[0]
+        rows, pixels = np.concatenate(self.rows), self.pixels[0]
         if len(self.pixels) > 1:
-            pixels = torch.cat(self.pixels)
+            pixels = np.concatenate(self.pixels)
         self.rows, self.pixels = [rows[size:]], [pixels[size:]]
         self.count = len(self.rows[0])
         if not self.count:

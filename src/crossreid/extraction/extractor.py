@@ -9,40 +9,39 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from crossreid.console import make_progress, notice
 from crossreid.data.cache import available_cores
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.data.transforms import to_float
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Cell
+from crossreid.evaluation.scorers import Scorer
 from crossreid.extraction.batching import EmbeddedBatch, Part, WaitingImages
+from crossreid.extraction.exported import ExportedNetwork, is_exported
 from crossreid.extraction.images import AUTO, ImageList, list_source
 from crossreid.extraction.labels import labels_of
-from crossreid.extraction.origin import model_digest, preprocessing_of
-from crossreid.extraction.pixels import Chunk, array_chunks, as_pixels, file_chunks
+from crossreid.extraction.network import EmbeddingNetwork
+from crossreid.extraction.pixels import Chunk, Flags, Pixels, Rows, array_chunks, as_pixels, file_chunks, is_tensor
 from crossreid.extraction.shards import Shards
 from crossreid.extraction.storage import check_storable, save_extracted
 from crossreid.extraction.tracks import averaged_tracks
-from crossreid.extraction.transfer import TRANSFER, transfers
 from crossreid.extraction.video import check_videos
-from crossreid.settings.data import DecodingConfig
 from crossreid.settings.extraction import ON_UNREADABLE, TRACKS, EmbeddingConfig
 from crossreid.settings.fields import check_choice
-from crossreid.training.checkpoints import read_checkpoint
-from crossreid.training.environment import choose_device
-from crossreid.training.loading import checkpoint_at, has_run, method_from, run_of
 
-Source = str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from crossreid.methods.base import CrossModalityModule
+
+Source: TypeAlias = "str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tensor"
 _SHOWN_PROBLEMS = 3
 
 
@@ -51,14 +50,15 @@ class _Job:
     """Images to embed: files in a list, or pixels in memory with a list that says the rest of them."""
 
     images: ImageList
-    pixels: Tensor | None = None
+    pixels: Pixels | None = None
 
 
 class Extractor:
     """Embeds images of one's own with a trained model.
 
     Args:
-        checkpoint: a run folder, or a ``.ckpt`` of a run or of a plain Lightning trainer.
+        checkpoint: a run folder, a ``.ckpt`` of a run or of a plain Lightning trainer, or what ``crossreid.export`` wrote: with
+            ONNX files torch is not imported.
         device: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or ``cuda:1``.
         batch_size: images that are embedded at once, 1 or more.
         workers: processes that decode files; None for one a core.
@@ -67,9 +67,9 @@ class Extractor:
         grey_range: (low, high), the values of grey files deeper than 8 bits that become black and white; None for what
             training did.
         progress: show a progress bar with images per second.
+        trust: open exported programs of torch (.pt2), which may run what whoever made the file put in.
 
     Attributes:
-        module: the method, in eval mode.
         size: height and width in pixels to which images are brought.
         about: the model's digest and its preprocessing, which go with all embeddings.
 
@@ -92,27 +92,36 @@ class Extractor:
         unreadable: str = "refuse",
         grey_range: tuple[float, float] | None = None,
         progress: bool = False,
+        trust: bool = False,
     ) -> None:
         check_choice("unreadable", unreadable, ON_UNREADABLE)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}: give 1 or more.")
-        chosen = choose_device(device)
-        path = checkpoint_at(checkpoint)
-        content = read_checkpoint(path)
-        self.module = method_from(content, path).to(chosen)
-        self.decoding = _decoding_of(content, path, grey_range)
-        self.size: tuple[int, int] = self.module.config.streams["identity"].size
+        self._network = open_network(checkpoint, device, grey_range, trust=trust)
+        self.decoding = self._network.decoding
+        self.size = self._network.size
+        self.about = self._network.about
         self.batch_size = batch_size
         self.workers = available_cores() if workers is None else workers
         self.unreadable = unreadable
         self.progress = progress
-        self.about: dict[str, Any] = {
-            "model": model_digest(self.module),
-            "method": self.module.config.name,
-            "iteration": self.module.iteration,
-            "preprocessing": preprocessing_of(self.size, self.decoding),
-            TRANSFER: transfers(self.module),
-        }
+
+    @property
+    def module(self) -> CrossModalityModule[Any]:
+        """The method, in eval mode.
+
+        Raises:
+            ConfigError: an exported program embeds, which has no method behind it.
+        """
+        from crossreid.extraction.checkpoint import CheckpointNetwork  # noqa: PLC0415 - torch
+
+        if not isinstance(self._network, CheckpointNetwork):
+            raise ConfigError("An exported program only embeds: name the checkpoint that it was exported from.")
+        return self._network.module
+
+    def scorer(self) -> Scorer | None:
+        """The model's way of comparing single queries with a whole gallery (cm-SSFT); None where cosine is all."""
+        return self._network.scorer()
 
     def __call__(self, source: Source, modality: str | None = None, *, tracks: str = "keep") -> Embeddings:
         """Embed images.
@@ -190,7 +199,7 @@ class Extractor:
     # ------------------------------------------------------------------ what is to be done
 
     def _job(self, source: Source, modality: str | None) -> _Job:
-        if isinstance(source, np.ndarray | Tensor):
+        if isinstance(source, np.ndarray) or is_tensor(source):
             return self._job_in_memory(source, modality)
         images = list_source(source, modality)
         check_videos(images.paths)
@@ -228,21 +237,28 @@ class Extractor:
                     while waiting[modality].count >= self.batch_size:
                         batch = self._embed(waiting[modality].take(self.batch_size), modality)
                         if before is not None:
-                            yield before.fetch()
+                            yield before.part()
                         before = batch
                 advance(len(chunk.rows))
             for modality in MODALITIES:
                 if waiting[modality].count:
                     batch = self._embed(waiting[modality].take(self.batch_size), modality)
                     if before is not None:
-                        yield before.fetch()
+                        yield before.part()
                     before = batch
             if before is not None:
-                yield before.fetch()
+                yield before.part()
 
     def _chunks(self, job: _Job, rows: Sequence[int]) -> Iterator[Chunk]:
         if job.pixels is None:
-            return file_chunks(job.images, rows, self.decoding, self.size, workers=self.workers)
+            return file_chunks(
+                job.images,
+                rows,
+                self.decoding,
+                self.size,
+                workers=self.workers,
+                processes=self._network.by_processes,
+            )
         by_colour = job.images.modalities[0] is None
         return array_chunks(job.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=by_colour)
 
@@ -256,18 +272,10 @@ class Extractor:
                 )
             problems[row] = reason
 
-    def _embed(self, batch: tuple[Tensor, Tensor], modality: Modality) -> EmbeddedBatch:
+    def _embed(self, batch: tuple[Rows, Pixels], modality: Modality) -> EmbeddedBatch:
         """Rows (B,) and pixels (B, H, W, 3); the device may still be computing when this returns."""
         rows, pixels = batch
-        device = self.module.device
-        if device.type == "cuda":
-            pixels = pixels.pin_memory()
-        images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-        if images.dtype == torch.uint8:
-            images = to_float(images)
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            features = self.module.embed(images, modality)
-        return EmbeddedBatch(rows.numpy(), modality == "infrared", features)
+        return EmbeddedBatch(rows, modality == "infrared", self._network.embed(pixels, modality))
 
     # ------------------------------------------------------------------ results
 
@@ -313,31 +321,28 @@ def make_extractor(checkpoint: str | Path, config: EmbeddingConfig) -> Extractor
         unreadable=config.unreadable,
         grey_range=config.range_of_grey(),
         progress=config.progress,
+        trust=config.trust,
     )
 
 
-def _rows_of(job: _Job, chunk: Chunk, modality: Modality) -> Tensor:
+def open_network(
+    place: str | Path, device: str = "auto", grey_range: tuple[float, float] | None = None, *, trust: bool = False
+) -> EmbeddingNetwork:
+    """What embeds: exported programs where the place holds some, else a checkpoint; see :class:`Extractor`."""
+    if is_exported(place):
+        return ExportedNetwork(place, device, grey_range, trust=trust)
+    from crossreid.extraction.checkpoint import CheckpointNetwork  # noqa: PLC0415 - exported programs do without torch
+
+    return CheckpointNetwork(place, device, grey_range)
+
+
+def _rows_of(job: _Job, chunk: Chunk, modality: Modality) -> Flags:
     """Which images of a chunk are readable and of a modality (n,)."""
     chosen = []
     for row, grey in zip(chunk.rows.tolist(), chunk.grey.tolist(), strict=True):
         own = job.images.modalities[row] or MODALITIES[int(grey)]
         chosen.append(own == modality and row not in chunk.problems)
-    return torch.tensor(chosen)
-
-
-def _decoding_of(checkpoint: Mapping[str, Any], path: Path, grey_range: tuple[float, float] | None) -> DecodingConfig:
-    """How training decoded; of a plain trainer's checkpoint, the default."""
-    decoding = run_of(checkpoint, path).data.decoding if has_run(checkpoint) else DecodingConfig()
-    decoding = replace(decoding, unreadable="refuse")
-    if grey_range is not None:
-        decoding = replace(decoding, stretch="range", range=list(grey_range))
-        decoding.check("decoding")
-    elif decoding.stretch == "percentiles":
-        raise ConfigError(
-            f"The model of '{path}' saw deep grey images stretched by the percentiles of its training images: say "
-            "grey_range=[low,high] with the values that crossreid.check prints for its dataset."
-        )
-    return decoding
+    return np.array(chosen, dtype=bool)
 
 
 def _say_modalities(job: _Job, infrared: npt.NDArray[np.bool_]) -> None:

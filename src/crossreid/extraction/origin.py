@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
-
-import torch
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from crossreid.data.decoding import DECODER_VERSION
-from crossreid.methods.base import CrossModalityModule
 from crossreid.settings.data import DecodingConfig
+
+if TYPE_CHECKING:
+    from crossreid.methods.base import CrossModalityModule
 
 
 def model_digest(module: CrossModalityModule[Any]) -> str:
     """SHA-256 of a method's name, settings and weights: the same wherever the checkpoint lies, whatever else is in it."""
+    import torch  # noqa: PLC0415 - exported programs are embedded with, and searched, without it
+
     digest = hashlib.sha256()
     settings = {"method": module.config.name, "settings": module.config.plain()}
     digest.update(json.dumps(settings, sort_keys=True).encode())
@@ -35,3 +38,12 @@ def preprocessing_of(size: tuple[int, int], decoding: DecodingConfig) -> dict[st
         "decoder": DECODER_VERSION,
         "decoding": settings,
     }
+
+
+def with_grey_range(decoding: DecodingConfig, grey_range: tuple[float, float] | None) -> DecodingConfig:
+    """Decoding with the values of deep grey files that become black and white, where they are said."""
+    if grey_range is None:
+        return decoding
+    changed = replace(decoding, stretch="range", range=list(grey_range))
+    changed.check("decoding")
+    return changed

@@ -1,17 +1,17 @@
-"""From files or arrays to uint8 pixels in the model's size, some images at a time; files are decoded by worker processes."""
+"""From files or arrays to uint8 pixels in the model's size, some images at a time; files are decoded by several workers."""
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from crossreid.data.decoding import Decoder, UnreadableImageError, make_decoder, resized
 from crossreid.data.records import ImageRecord
@@ -19,6 +19,10 @@ from crossreid.errors import DataError
 from crossreid.extraction.images import ImageList, PersonBox
 from crossreid.extraction.video import VIDEO_SUFFIXES, VideoPictures
 from crossreid.settings.data import DecodingConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from typing_extensions import TypeIs
 
 CHUNK = 16
 """Images that a worker hands over at once: few, since a container may have 64 MiB of shared memory for all of them."""
@@ -30,6 +34,10 @@ _COLOURED, _MOST_COLOURED = 12, 0.02
 and near-infrared cameras leave a tint."""
 
 Size = tuple[int, int]
+Pixels = npt.NDArray[Any]
+"""(n, H, W, 3) uint8; or float32 in [0, 1] where a caller gave floats."""
+Rows = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Chunk(NamedTuple):
@@ -42,14 +50,14 @@ class Chunk(NamedTuple):
         problems: place in the list -> why the image cannot be read; its pixels are black.
     """
 
-    rows: Tensor
-    pixels: Tensor
-    grey: Tensor
+    rows: Rows
+    pixels: Pixels
+    grey: Flags
     problems: dict[int, str]
 
 
-class _Files(Dataset[Chunk]):
-    """Chunks of image files."""
+class _Files:
+    """Chunks of image files, by their place."""
 
     def __init__(self, images: ImageList, rows: Sequence[int], decoder: Decoder, size: Size) -> None:
         self.images = images
@@ -78,7 +86,7 @@ class _Files(Dataset[Chunk]):
                 problems[row] = error.reason
         unknown = any(self.images.modalities[row] is None for row in rows)
         grey = are_grey(pixels) if unknown else np.zeros(len(rows), dtype=bool)
-        return Chunk(torch.tensor(rows), torch.from_numpy(pixels), torch.from_numpy(grey), problems)
+        return Chunk(np.array(rows, dtype=np.int64), pixels, grey, problems)
 
     def _picture(self, row: int) -> Image.Image:
         path = self.images.paths[row]
@@ -89,7 +97,7 @@ class _Files(Dataset[Chunk]):
 
 
 def file_chunks(
-    images: ImageList, rows: Sequence[int], decoding: DecodingConfig, size: Size, *, workers: int
+    images: ImageList, rows: Sequence[int], decoding: DecodingConfig, size: Size, *, workers: int, processes: bool
 ) -> Iterator[Chunk]:
     """Rows of a list of images, decoded in their order.
 
@@ -98,47 +106,74 @@ def file_chunks(
         rows: places in it.
         decoding: how files become pixels.
         size: height and width.
-        workers: processes; few images are decoded in this one.
+        workers: how many decode; few images are decoded where this is called.
+        processes: the workers are processes, which torch starts; else threads, for which torch is not imported.
     """
     decoder = make_decoder(decoding, _records_of(images), workers=max(1, workers))
     files = _Files(images, rows, decoder, size)
-    processes = workers if len(rows) > _FEW else 0
-    settings: dict[str, Any] = {"num_workers": processes}
-    if processes:
-        settings["prefetch_factor"] = _AHEAD
-    yield from DataLoader(files, batch_size=None, **settings)
+    if len(rows) <= _FEW or not workers:
+        yield from (files[place] for place in range(len(files)))
+    elif processes:
+        yield from _by_processes(files, workers)
+    else:
+        yield from _by_threads(files, workers)
 
 
-def array_chunks(pixels: Tensor, size: Size, resize: str, chunk: int, *, by_colour: bool) -> Iterator[Chunk]:
+def _by_processes(files: _Files, workers: int) -> Iterator[Chunk]:
+    from torch.utils.data import DataLoader  # noqa: PLC0415 - exported programs do without torch
+
+    settings: dict[str, Any] = {"num_workers": workers, "prefetch_factor": _AHEAD}
+    for rows, pixels, grey, problems in DataLoader(files, batch_size=None, **settings):  # type: ignore[arg-type]
+        yield Chunk(rows.numpy(), pixels.numpy(), grey.numpy(), problems)
+
+
+def _by_threads(files: _Files, workers: int) -> Iterator[Chunk]:
+    """Pillow lets other threads work while it decodes; a video is read by one alone."""
+    if any(path.suffix.lower() in VIDEO_SUFFIXES for path in files.images.paths):
+        workers = 1
+    waiting: deque[Future[Chunk]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for place in range(len(files)):
+            waiting.append(pool.submit(files.__getitem__, place))
+            if len(waiting) > workers * _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def array_chunks(pixels: Pixels, size: Size, resize: str, chunk: int, *, by_colour: bool) -> Iterator[Chunk]:
     """Images (N, H, W, 3) in a caller's memory, uint8 of any size, or float in [0, 1] of the model's size; whether they are
     grey is looked at where ``by_colour``."""
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk]
         if tuple(part.shape[1:3]) != size:
-            part = torch.from_numpy(np.stack([resized(Image.fromarray(image), size, resize) for image in part.numpy()]))
-        rows = torch.arange(start, start + len(part))
+            part = np.stack([resized(Image.fromarray(image), size, resize) for image in part])
+        rows = np.arange(start, start + len(part))
         grey = are_grey(_as_bytes(part)) if by_colour else np.zeros(len(part), dtype=bool)
-        yield Chunk(rows, part, torch.from_numpy(grey), {})
+        yield Chunk(rows, part, grey, {})
 
 
-def as_pixels(source: npt.NDArray[Any] | Tensor, size: Size) -> Tensor:
+def is_tensor(source: object) -> TypeIs[Tensor]:
+    """A tensor of torch, which is not imported for this."""
+    return "torch" in sys.modules and isinstance(source, sys.modules["torch"].Tensor)
+
+
+def as_pixels(source: npt.NDArray[Any] | Tensor, size: Size) -> Pixels:
     """A caller's images as (N, H, W, 3): arrays (H, W), (N, H, W), (H, W, 3) or (N, H, W, 3), tensors (3, H, W) or
     (N, 3, H, W).
 
     Raises:
         DataError: they have another shape or type, floats are outside [0, 1], or have another size than the model's.
     """
-    if isinstance(source, Tensor):
-        channels_last = _tensor_pixels(source.detach().cpu())
+    if is_tensor(source):
+        pixels = _tensor_pixels(source)
     else:
-        channels_last = torch.from_numpy(np.ascontiguousarray(_array_pixels(source)))
-    if channels_last.dtype == torch.uint8:
-        return channels_last
-    if not channels_last.is_floating_point():
-        raise DataError(
-            f"Images in memory are uint8 or float in [0, 1], not {channels_last.dtype}.".replace("torch.", "")
-        )
-    values = channels_last.float()
+        pixels = np.ascontiguousarray(_array_pixels(np.asarray(source)))
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype.kind != "f":
+        raise DataError(f"Images in memory are uint8 or float in [0, 1], not {pixels.dtype}.")
+    values = pixels.astype(np.float32)
     if len(values) and not (values.min() >= 0 and values.max() <= 1):  # nan is not
         raise DataError("Images in memory that are float are in [0, 1]: divide by 255, or give uint8.")
     if tuple(values.shape[1:3]) != size:
@@ -163,12 +198,15 @@ def _array_pixels(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
-def _tensor_pixels(tensor: Tensor) -> Tensor:
+def _tensor_pixels(tensor: Tensor) -> Pixels:
     """(N, H, W, 3) of (3, H, W) or (N, 3, H, W)."""
     if tensor.ndim == 3:
         tensor = tensor[None]
     _check_pixels(tensor.ndim == 4 and tensor.shape[1] == 3, tuple(tensor.shape))
-    return tensor.permute(0, 2, 3, 1)
+    values = tensor.detach().cpu().permute(0, 2, 3, 1)
+    if values.is_floating_point():
+        values = values.float()  # NumPy has no bfloat16
+    return np.asarray(values.numpy())
 
 
 def _check_pixels(right: bool, shape: Sequence[int]) -> None:
@@ -186,10 +224,10 @@ def are_grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     return np.asarray(coloured <= _MOST_COLOURED)
 
 
-def _as_bytes(pixels: Tensor) -> npt.NDArray[np.uint8]:
-    if pixels.dtype == torch.uint8:
-        return np.asarray(pixels.numpy())
-    return np.asarray((pixels * 255).to(torch.uint8).numpy())
+def _as_bytes(pixels: Pixels) -> npt.NDArray[np.uint8]:
+    if pixels.dtype == np.uint8:
+        return pixels
+    return np.asarray((pixels * 255).astype(np.uint8))
 
 
 def _records_of(images: ImageList) -> list[ImageRecord]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Array
@@ -42,34 +42,57 @@ class Nearest:
     """
 
     def __init__(self, queries: Array, k: int) -> None:
-        self._queries = torch.from_numpy(np.array(queries, dtype=np.float32))
+        self._queries = np.array(queries, dtype=np.float32)
         self._k = k
         self._count = 0
-        self.similarities = torch.empty(len(queries), 0)
-        self.rows = torch.empty(len(queries), 0, dtype=torch.int64)
+        self.similarities: Array = np.empty((len(queries), 0), dtype=np.float32)
+        self.rows: Array = np.empty((len(queries), 0), dtype=np.int64)
 
     def add(self, vectors: Array) -> None:
         """Look at N more vectors (N, D), float32 of unit length."""
         for start in range(0, len(vectors), _VECTORS_AT_ONCE):
-            block = torch.from_numpy(np.array(vectors[start : start + _VECTORS_AT_ONCE], dtype=np.float32))
+            block = np.array(vectors[start : start + _VECTORS_AT_ONCE], dtype=np.float32)
             similarities, rows = self._nearest_of(block)
             self._keep(similarities, rows + self._count)
             self._count += len(block)
 
-    def _nearest_of(self, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _nearest_of(self, block: Array) -> tuple[Array, Array]:
         """Cosines and places (Q, n) of the nearest vectors of a block."""
+        nearest = _nearest_by_torch if "torch" in sys.modules else _nearest_by_numpy
         similarities, rows = [], []
         for start in range(0, len(self._queries), _QUERIES_AT_ONCE):
             queries = self._queries[start : start + _QUERIES_AT_ONCE]
-            best = (queries @ block.T).topk(min(self._k, len(block)), sorted=False)
-            similarities.append(best.values)
-            rows.append(best.indices)
-        return torch.cat(similarities), torch.cat(rows)
+            best, places = nearest(queries, block, min(self._k, len(block)))
+            similarities.append(best)
+            rows.append(places)
+        return np.concatenate(similarities), np.concatenate(rows)
 
-    def _keep(self, similarities: torch.Tensor, rows: torch.Tensor) -> None:
+    def _keep(self, similarities: Array, rows: Array) -> None:
         """The nearest of those so far and of others."""
-        similarities = torch.cat([self.similarities, similarities], dim=1)
-        rows = torch.cat([self.rows, rows], dim=1)
-        best = similarities.topk(min(self._k, similarities.shape[1]), sorted=False)
-        self.similarities = best.values
-        self.rows = rows.gather(1, best.indices)
+        similarities = np.concatenate([self.similarities, similarities], axis=1)
+        rows = np.concatenate([self.rows, rows], axis=1)
+        best = _largest(similarities, min(self._k, similarities.shape[1]))
+        self.similarities = np.take_along_axis(similarities, best, axis=1)
+        self.rows = np.take_along_axis(rows, best, axis=1)
+
+
+def _nearest_by_torch(queries: Array, block: Array, k: int) -> tuple[Array, Array]:
+    """Cosines and places (Q, k) of the nearest vectors; several times as fast as with NumPy, where torch is there anyway."""
+    import torch  # noqa: PLC0415 - exported models are searched without it
+
+    best = (torch.from_numpy(queries) @ torch.from_numpy(block).T).topk(k, sorted=False)
+    return np.asarray(best.values.numpy()), np.asarray(best.indices.numpy())
+
+
+def _nearest_by_numpy(queries: Array, block: Array, k: int) -> tuple[Array, Array]:
+    """The same."""
+    similarities = queries @ block.T
+    places = _largest(similarities, k)
+    return np.take_along_axis(similarities, places, axis=1), places
+
+
+def _largest(values: Array, k: int) -> Array:
+    """Places (Q, k) of the largest values of each row (Q, n), in no order."""
+    if k >= values.shape[1]:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
+    return np.asarray(np.argpartition(values, values.shape[1] - k, axis=1)[:, values.shape[1] - k :])

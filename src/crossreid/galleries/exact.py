@@ -102,7 +102,7 @@ class MemoryStore(Store):
             matrix = matrix[places]
         nearest = Nearest(vectors, k)
         nearest.add(matrix)
-        return Candidates(entries, list(places[nearest.rows.numpy()]))
+        return Candidates(entries, list(places[nearest.rows]))
 
     def everything(self) -> Iterator[Embeddings]:
         """See the base."""

@@ -15,7 +15,6 @@ from crossreid.evaluation.calibration import Calibration
 from crossreid.evaluation.embeddings import Array, Cell
 from crossreid.extraction import Extractor
 from crossreid.extraction.storage import save_extracted
-from crossreid.extraction.transfer import gallery_scorer
 from crossreid.galleries.entries import (
     CALIBRATION,
     ID,
@@ -92,7 +91,7 @@ class Gallery:
         if model is not None:
             extractor = model if isinstance(model, Extractor) else Extractor(model)
             header = _header_of_model(extractor)
-            scorer = gallery_scorer(extractor.module)
+            scorer = extractor.scorer()
         return cls(_store_at(place), str(place or "in memory"), header, scorer)
 
     def __len__(self) -> int:

@@ -226,7 +226,7 @@ class LanceStore(Store):
             flat = batch.column(_VECTOR).flatten().to_numpy(zero_copy_only=False)
             nearest.add(flat.reshape(batch.num_rows, -1))
             rows.append(batch.column(_ROW).to_numpy())
-        chosen = np.concatenate(rows)[nearest.rows.numpy()]  # (Q, n)
+        chosen = np.concatenate(rows)[nearest.rows]  # (Q, n)
         query = np.repeat(np.arange(len(vectors)), chosen.shape[1])
         return self._candidates(chosen.reshape(-1), query, len(vectors))
 

@@ -48,6 +48,7 @@ TEXTS = {
             "seed",
             "data.root",
             "run_dir",
+            "jobs",
             "overwrite",
             "resume",
             "trainer.precision",
@@ -58,7 +59,7 @@ TEXTS = {
         examples={
             "model=lba scale=smoke": "seconds: everything once, on a few embedded people",
             "model=lba data=sysu_mm01 data.root=/data/SYSU-MM01 trainer=gpu logger=wandb": "the paper's, on the real images",
-            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other",
+            "-m experiment=aligngan/basel,aligngan/full seed=0,1,2": "six runs, one after the other; jobs=2 for two at once",
         },
         page="training.md",
     ),
@@ -112,6 +113,20 @@ TEXTS = {
             "size=null accelerator=cpu": "each at the size of its paper",
         },
         page="comparing.md",
+    ),
+    "visualize": CommandText(
+        summary="draw figures of a trained model: ranked lists, maps, histograms",
+        purpose="Draws what a checkpoint does with a dataset as PNGs: what it finds, what it makes of images, where two images "
+        "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what there is. "
+        "One's own images with known persons are a dataset too: data=folder.",
+        choices=("data", "protocol", "trainer"),
+        keys=("checkpoint", "figures", "queries", "count", "persons", "training", "output", "data.root"),
+        examples={
+            "checkpoint=RUN": "every figure that the method has",
+            "checkpoint=RUN figures=[ranked_lists] queries=worst": "what it gets wrong",
+            "checkpoint=RUN data=folder data.root=mine": "on one's own images",
+        },
+        page="figures.md",
     ),
     "auxiliary": CommandText(
         summary="cm-SSFT: how many unlabelled queries its transfer needs",
@@ -226,6 +241,46 @@ TEXTS = {
             "checkpoint=RUN pairs=pairs.csv modality=auto rates=[0.01]": "on labelled pairs, at one false match in a hundred",
         },
         page="search.md",
+    ),
+    "export": CommandText(
+        summary="a trained model as ONNX files or programs of torch",
+        purpose="Writes what a model does with images at test time, from uint8 pixels to embeddings, as a program for each "
+        "modality, once it gives what PyTorch gives. crossreid.extract, index and search take the folder in the place of a "
+        "checkpoint; ONNX files need no torch.",
+        choices=(),
+        keys=("checkpoint", "output", "format", "grey_range"),
+        examples={
+            "checkpoint=RUN output=street.onnx": "ONNX files, for ONNX Runtime anywhere",
+            "checkpoint=RUN output=street.pt2 format=torch": "programs of torch.export",
+            "checkpoint=RUN/best.ckpt output=best.onnx": "the weights that validation chose",
+        },
+        page="export.md",
+    ),
+    "serve": CommandText(
+        summary="search a gallery over HTTP",
+        purpose="Answers searches in JSON, as crossreid.search does them, with a page for people and one that says what can be "
+        "asked. Only this machine is answered unless told otherwise, and only pictures of the gallery go out.",
+        choices=(),
+        keys=("gallery", "checkpoint", "host", "port", "names", "queries", "show_names", "working", "waiting"),
+        examples={
+            "gallery=street.gallery checkpoint=RUN": "at http://127.0.0.1:8000",
+            "gallery=street.npz checkpoint=street.onnx port=0": "an exported model, at a free port",
+            "gallery=street.npz checkpoint=RUN host=0.0.0.0 names=[search.lab.org]": "for other machines",
+        },
+        page="serving.md",
+    ),
+    "demo": CommandText(
+        summary="the search page: drop a night picture, see the day images",
+        purpose="Shows a page on which a picture is dropped or picked, with the images of a gallery that are most like it, "
+        "filters, heat maps and translations. Without arguments it shows the embedded people with the model of `make demo`.",
+        choices=(),
+        keys=("gallery", "checkpoint", "queries", "host", "port", "show_names", "browser"),
+        examples={
+            "": "the embedded people, with the model at outputs/demo",
+            "gallery=street.gallery checkpoint=RUN queries=night/": "one's own, with pictures to pick from",
+            "checkpoint=RUN browser=true": "the people of another run, opened in a browser",
+        },
+        page="serving.md",
     ),
 }
 """Command -> its words."""

@@ -16,6 +16,7 @@ from crossreid.methods.phases import ConfigT, PhasedModule, Schedule
 from crossreid.methods.players import assert_disjoint, parameters_in
 from crossreid.nn.optimization import use_optimizer_kernels
 from crossreid.nn.pretrained import PeopleWeights, load_pretrained
+from crossreid.nn.recomputation import encoder_blocks, recompute
 from crossreid.settings.fields import from_plain
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.run import FORMAT
@@ -67,6 +68,34 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Learning-rate schedules by player; none by default."""
         return {}
+
+    # ------------------------------------------------------------------ memory
+
+    def recomputable(self) -> dict[str, list[nn.Module]]:
+        """Modules of the parts that ``config.recompute`` may name, none of them inside another; the encoder's by default."""
+        return {"encoder": encoder_blocks(self)}
+
+    def recompute_parts(self) -> None:
+        """Let the parts that ``config.recompute`` names keep their inputs alone for the backward pass; once is enough."""
+        parts = self.recomputable()
+        for name in self.config.recompute:
+            recompute(parts[name])
+
+    def compilable(self) -> list[nn.Module]:
+        """Networks that ``trainer.compile`` compiles: those of :meth:`recomputable`, and discriminators."""
+        networks: list[nn.Module] = []
+        for modules in self.recomputable().values():
+            networks += modules
+        for name, network in self.named_children():
+            if "discriminator" in name:
+                networks.append(network)
+        return networks
+
+    def setup(self, stage: str) -> None:
+        """As of :class:`~crossreid.methods.phases.PhasedModule`, and the parts that are recomputed."""
+        super().setup(stage)
+        if stage == "fit":
+            self.recompute_parts()
 
     # ------------------------------------------------------------------ weights and optimizers
 

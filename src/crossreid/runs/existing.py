@@ -10,6 +10,7 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.runs.folder import (
     LAST,
     RunFolder,
+    check_named_to_all,
     differences_from,
     first_three,
     open_run,
@@ -32,6 +33,7 @@ def open_or_keep(config: dict[str, Any], sweep_dir: Path | None) -> RunFolder | 
         ConfigError: a run of other settings is there, or there is no folder to look into.
         DataError: what is there cannot be read.
     """
+    check_named_to_all(config)
     if config["existing"] == "continue" and main_process():
         place = run_place(config, sweep_dir)
         if place is None:

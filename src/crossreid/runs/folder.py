@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from crossreid.console import notice
+from crossreid.console import main_process, notice
 from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import check_folder, unwritable, write_atomically
 from crossreid.invocation import command_line
@@ -31,6 +31,7 @@ from crossreid.version import __version__
 
 RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
 CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
+TORCHRUN = "TORCHELASTIC_RUN_ID"  # of processes that torchrun started
 LAST = "last.ckpt"
 BEST = "best.ckpt"  # on the validation identities
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
@@ -162,6 +163,8 @@ def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFol
     """
     if os.environ.get(RUN_DIR_VARIABLE):
         return _folder_of_rank_0()
+    if not main_process():
+        return _folder_named_to_all(config)
     if config["resume"] == "auto":
         newest = _newest(config, sweep_dir)
         if newest is not None:
@@ -183,6 +186,35 @@ def _folder_of_rank_0() -> RunFolder:
     if checkpoint:
         return replace(run, checkpoint=Path(checkpoint))
     return run
+
+
+def check_named_to_all(config: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` where processes that nobody here started could choose several folders for one run.
+
+    Lightning starts the ranks of one machine, and rank 0 tells them its folder. Those of torchrun and of other machines read
+    the same command, and must find the same folder in it.
+    """
+    if os.environ.get(RUN_DIR_VARIABLE):
+        return
+    together = TORCHRUN in os.environ or config["trainer"]["num_nodes"] > 1
+    if not together:
+        return
+    if config["existing"] == "continue" or config["resume"] == "auto":
+        raise ConfigError(
+            "Processes that torchrun or several machines start cannot each look for a run: name it by resume=RUN, and "
+            "leave existing out."
+        )
+    if not config["run_dir"] and not config["resume"]:
+        raise ConfigError("Processes that torchrun or several machines start must agree on a folder: set run_dir.")
+
+
+def _folder_named_to_all(config: Mapping[str, Any]) -> RunFolder:
+    """What the command itself says; whether the folder is free is for the first process to find out."""
+    if config["resume"]:
+        place = Path(config["resume"])
+        checkpoint = place / LAST if place.is_dir() else place
+        return RunFolder(checkpoint.parent, checkpoint)
+    return RunFolder(Path(config["run_dir"]))
 
 
 def run_place(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.runs.folder import current_config, fingerprint, raw_config, runs_below
 from crossreid.settings.conversion import fingerprint_of_format_1
+from crossreid.settings.fields import key_below
+from crossreid.settings.reference import as_typed
 from crossreid.settings.run import identity_of
 from crossreid.untrusted import read_json
 
@@ -89,6 +92,11 @@ class Run:
     def data(self) -> str:
         """Name of the dataset."""
         return str(self.config["choices"]["data"])
+
+    @cached_property
+    def typed_settings(self) -> dict[str, str]:
+        """Every setting that decides what the run computes, but the seed: key -> value as typed on a command line."""
+        return dict(_typed(identity_of(self.config)))
 
     @property
     def date(self) -> str:
@@ -286,6 +294,18 @@ def _training_facts(content: Mapping[str, Any]) -> dict[str, Any]:
         if value is not None and not (_is_number(value) and 0 <= value < _MOST_WHOLE):
             raise DataError(f"results.json: {key} is no number.")
     return facts
+
+
+def _typed(settings: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
+    """Key and value of everything in nested settings, without seed and label."""
+    for name, value in settings.items():
+        key = key_below(place, name)
+        if key in ("seed", "name"):
+            continue
+        if isinstance(value, Mapping):
+            yield from _typed(value, key)
+        else:
+            yield key, as_typed(value)
 
 
 def _mapping(value: object, what: str) -> Mapping[str, Any]:

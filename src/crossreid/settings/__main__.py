@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from crossreid.console import stop
+from crossreid.console import show_page, stop
 from crossreid.errors import CrossReIDError
 from crossreid.settings.fields import check_choice
 from crossreid.settings.listing import entry, setting_entry
@@ -28,10 +28,10 @@ def main() -> None:
     """The command."""
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        print(USAGE)
+        show_page(USAGE)
         return
     try:
-        print(settings_page(arguments))
+        show_page(settings_page(arguments))
     except CrossReIDError as error:
         stop(str(error))
 

@@ -8,13 +8,28 @@ from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.settings.calibration import CalibrateConfig
+from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
+from crossreid.settings.web import DemoConfig, ServeConfig
 
 GENERATORS = {"cyclegan": "CycleGAN", "stargan": "StarGAN", "vae": "VAE"}
 """Generators that JSIA-ReID's Table 4 compares with: setting -> name."""
+FIGURE_NAMES = (
+    "pictures",
+    "correspondences",
+    "ranked_lists",
+    "activation",
+    "tsne",
+    "pca",
+    "similarities",
+    "cameras",
+    "cmc",
+    "learning",
+)
+"""Figures of a trained method."""
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
 
 
@@ -81,6 +96,27 @@ class AuxiliaryConfig(ScoringConfig):
         "the JSON to write; null: NAME.auxiliary.json beside the checkpoint, numbered where others wrote it",
     )
     figure: bool = setting(True, "draw a PNG beside the JSON")
+
+
+@dataclass
+class VisualizeConfig(ScoringConfig):
+    """Everything ``crossreid.visualize`` is told."""
+
+    checkpoint: str = setting(REQUIRED, "a run folder, or a checkpoint of crossreid.train")
+    figures: list[str] | None = setting(
+        None,
+        "which figures; list: say which the method has; null: all that it has",
+        choices=(*FIGURE_NAMES, "list"),
+        filled=True,
+        distinct=True,
+    )
+    queries: str = setting("even", "probes of ranked lists and activation maps", choices=("even", "worst", "best"))
+    count: int = setting(6, "ranked lists, and pairs of activation maps", at_least=1, at_most=100)
+    persons: int = setting(7, "persons in t-SNE and PCA, one marker shape each", at_least=1, at_most=10)
+    training: bool = setting(True, "training persons beside test persons, where a figure can show both")
+    output: str | None = setting(
+        None, "folder of the PNGs; null: figures_NAME beside the checkpoint, numbered where others wrote it"
+    )
 
 
 @dataclass
@@ -215,6 +251,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "evaluate": EvaluateConfig,
     "check": CheckConfig,
     "auxiliary": AuxiliaryConfig,
+    "visualize": VisualizeConfig,
     "cost": CostConfig,
     "report": ComparisonConfig,
     "image_quality": ImageQualityConfig,
@@ -222,5 +259,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "index": IndexConfig,
     "search": SearchConfig,
     "calibrate": CalibrateConfig,
+    "export": ExportConfig,
+    "serve": ServeConfig,
+    "demo": DemoConfig,
 }
 """Command -> its settings; those of ``train`` are :class:`~crossreid.settings.run.TrainConfig`."""

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
-from hydra.types import RunMode
+from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
@@ -30,6 +31,8 @@ from crossreid.settings.sentences import explain, keys_of, unreadable
 from crossreid.settings.store import choices_of, is_choice, packaged_conf, register
 
 PLUGINS = "plugins="
+VERSION_BASE = "1.3"
+"""The version of Hydra whose rules hold; by those of older ones a job changes the working directory."""
 OPTIONAL_GROUPS = ("model_preset", "protocol_preset", "model_scale", "recipe", "row_preset")
 """Groups of which a method may have no choice that fits."""
 _NOT_A_NAME = re.compile(r"[+-]?[\d._]+(e[+-]?\d+)?|[+-]?(inf|nan)|true|false|\{.*|\[.*", re.IGNORECASE | re.DOTALL)
@@ -76,10 +79,19 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Composed:
 
 
 def _load(command: str, overrides: list[str]) -> DictConfig:
-    """Hydra's loader is internal to it, so this is the one place that calls it; a test watches over it."""
+    """Compose by Hydra's own loader."""
     setup_globals()
-    loader = ConfigLoaderImpl(create_config_search_path(str(packaged_conf())))
+    loader = hydra_context(None).config_loader
     return loader.load_configuration(config_name=command, overrides=overrides, run_mode=RunMode.RUN)
+
+
+def hydra_context(config: DictConfig | None) -> HydraContext:
+    """What Hydra's parts are given: its loader, and the callbacks that a job's settings name.
+
+    Both are internal to Hydra, so this is the one place that makes them; tests watch over it.
+    """
+    loader = ConfigLoaderImpl(create_config_search_path(str(packaged_conf())))
+    return HydraContext(config_loader=loader, callbacks=Callbacks(config))
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class EmbeddingConfig(Settings):
         ascending=True,
     )
     progress: bool = setting(True, "show a progress bar with images per second")
+    trust: bool = setting(False, "open exported programs of torch (.pt2), which may run what their maker put in")
     plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
 
     def range_of_grey(self) -> tuple[float, float] | None:

@@ -23,6 +23,7 @@ class MethodConfig(Settings):
         family: a set of methods that share settings for a scale, such as ``recognition``; empty for none.
         stream_names: the training streams that it needs.
         trains: False for what has nothing to learn, and no phases.
+        recomputable: the parts that ``recompute`` may name.
         conf_folder: folder of config files that a method outside this package brings along, such as
             ``model_scale/toy/small.yaml``; empty for none.
         settled: a scale or preset without settings of its own, such as ``preset=official`` -> why the method's own
@@ -34,6 +35,7 @@ class MethodConfig(Settings):
     family: ClassVar[str] = ""
     stream_names: ClassVar[tuple[str, ...]] = ("identity",)
     trains: ClassVar[bool] = True
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder",)
     conf_folder: ClassVar[str] = ""
     settled: ClassVar[Mapping[str, str]] = {}
 
@@ -52,6 +54,12 @@ class MethodConfig(Settings):
         "probability of copying one channel of a visible training image to all three (CAJ)",
         at_least=0,
         at_most=1,
+    )
+    recompute: list[str] = setting(
+        [],
+        "parts that keep their inputs alone for the backward pass and compute the rest again there (activation "
+        "checkpointing): less memory, more time, the same results; encoder, and generators where a method has them",
+        distinct=True,
     )
 
     def phase_lengths(self) -> dict[str, int]:
@@ -102,10 +110,16 @@ class MethodConfig(Settings):
         super().check(place)
 
     def check_together(self, place: str) -> None:
-        """Streams are the method's, and phases fill whole epochs."""
+        """Streams and parts are the method's, and phases fill whole epochs."""
         if set(self.streams) != set(self.stream_names):
             needed, given = ", ".join(self.stream_names), ", ".join(self.streams) or "none"
             raise ConfigError(f"{place}.streams of {self.name} are {needed}, not {given}.")
+        for part in self.recompute:
+            if part not in self.recomputable:
+                known = ", ".join(self.recomputable) or "none"
+                raise ConfigError(
+                    f"{place}.recompute names '{part}': parts of {self.name} that can be recomputed: {known}."
+                )
         if self.iterations_per_epoch is not None:
             self.check_phases(place)
 

@@ -75,6 +75,12 @@ class TrainerConfig(Settings):
         "how optimizers go through parameters: one by one (loop), in groups (foreach), in one kernel (fused), torch's choice",
         choices=("auto", "loop", "foreach", "fused"),
     )
+    compile: str = setting(
+        "off",
+        "networks compiled by torch.compile in this mode, which takes minutes before the first step; reduce-overhead: with "
+        "CUDA graphs, on a GPU",
+        choices=("off", "default", "reduce-overhead", "max-autotune"),
+    )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
     log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
     checkpoint_every: int = setting(
@@ -163,6 +169,9 @@ class TrainConfig(Settings):
         "checkpoint, or start over; never one of other settings",
         choices=("refuse", "continue"),
     )
+    jobs: int = setting(
+        1, "jobs of a multirun that run at once, each with its share of the machine", at_least=1, ceiling=1000
+    )
     plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
     defaults_for_missing: bool = setting(
         False, "take a method's own settings where it has none for the chosen scale or preset, instead of refusing"
@@ -220,14 +229,19 @@ class RunConfig(TrainConfig):
         return self.name or self.row or self.model.name
 
     def check_together(self, place: str) -> None:
-        """As of :class:`TrainConfig`, and epochs that can be selected from."""
+        """As of :class:`TrainConfig`, epochs that can be selected from, and networks that are compiled or recomputed."""
         super().check_together(place)
+        if self.trainer.compile != "off" and self.model.recompute:
+            raise ConfigError(
+                "trainer.compile and model.recompute do not go together: what is computed again goes by the state of its first "
+                "forward, which compiled code does not see. Set trainer.compile=off, or model.recompute=[]."
+            )
         self.selection.check_epochs(self.model.epochs_of_training)
 
     def to_plain(self) -> dict[str, Any]:
         """Everything as plain values, as a run and its checkpoints keep it."""
         kept = asdict(self)
-        for key in ("row", "preset", "scale", "people", "plugins", "defaults_for_missing"):
+        for key in ("row", "preset", "scale", "people", "jobs", "plugins", "defaults_for_missing"):
             del kept[key]
         kept["name"] = self.label
         return {"format": FORMAT, "choices": asdict(self.choices), **kept}
@@ -249,6 +263,8 @@ LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
 """Settings that the dataset may decide."""
 NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
 """Likewise, of the trainer."""
+NOT_PART_OF_METHOD = ("recompute",)
+"""Likewise, of the method."""
 
 
 def run_config_from_plain(kept: Mapping[str, Any]) -> RunConfig:
@@ -286,6 +302,7 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     """Of a run's plain settings, those that decide what it computes; of the data, not where it lies."""
     identity = without(kept, NOT_PART_OF_A_RUN)
     identity["trainer"] = without(kept["trainer"], NOT_PART_OF_TRAINER)
+    identity["model"] = without(kept["model"], NOT_PART_OF_METHOD)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
     for part, name in ((identity, "init"), (identity["data"], "divide"), (identity["data"], "divide_seed")):

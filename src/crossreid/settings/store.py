@@ -18,6 +18,7 @@ from crossreid.errors import ConfigError
 from crossreid.settings.commands import COMMANDS
 from crossreid.settings.data import DataConfig, TrainedDataConfig
 from crossreid.settings.method import MethodConfig
+from crossreid.settings.multirun import LAUNCHERS, SWEEPERS
 from crossreid.settings.protocol import PROTOCOLS, TrainedProtocolConfig
 from crossreid.settings.registry import dataset_names, dataset_settings, method_names, method_settings
 from crossreid.settings.run import TrainConfig
@@ -86,6 +87,9 @@ def _register(names: tuple[str, ...]) -> None:
     _never_copy(store)
     for command, schema in {"train": TrainConfig, **COMMANDS}.items():
         store.store(name=f"{command}_schema", node=schema)
+    for group, choices in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
+        for name, schema in choices.items():
+            store.store(group=f"schema/{group}", name=name, node=schema)
     for name in method_names():
         _register_method(store, name, method_settings(name))
     for name in dataset_names():

@@ -19,7 +19,7 @@ from crossreid.evaluation import GalleryPermutations
 from crossreid.nn.pretrained import check_weights
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.run import LoggerConfig, TrainerConfig
-from crossreid.training.kernels import check_threads
+from crossreid.training.kernels import check_compiler, check_threads
 
 FIGURE_PACKAGES = ("matplotlib", "sklearn")
 _SCHEDULERS = ("SLURM_NTASKS", "LSB_JOBID", "TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_PORT")
@@ -94,6 +94,7 @@ def check_devices(config: TrainerConfig) -> None:
     if config.strategy != "auto" and count * config.num_nodes == 1:
         raise ConfigError(f"trainer.strategy={config.strategy} needs several processes: set trainer.devices=2 or more.")
     check_threads(config, choose_device(config.accelerator), count)
+    check_compiler(config, choose_device(config.accelerator))
     check_machines(config.num_nodes)
 
 

@@ -9,8 +9,9 @@ from crossreid.methods.reporting import reported_pairs_of
 from crossreid.runs.outputs import Outputs
 from crossreid.runs.results import RunResults
 from crossreid.settings.commands import EvaluateConfig
+from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.loading import checkpoint_at, restore
-from crossreid.training.scoring import draw_figures, embed_dataset, score_all, write_scores
+from crossreid.training.scoring import embed_dataset, score_all, write_scores
 
 
 def figures_folder(checkpoint: Path) -> Path:
@@ -50,6 +51,7 @@ def score_checkpoint(config: EvaluateConfig, outputs: Outputs) -> RunResults | N
             notice(f"Embeddings: {embeddings.save(Path(config.save_embeddings))}")
         if config.report.figures:
             folder = outputs.folders["report.figures"]
-            draw_figures(folder, run.module, run.data, embeddings, run.protocols.test[0], scorers[""], config.report)
+            persons = config.report.tsne_identities
+            draw_figures(folder, FigureSource.of(run, embeddings, path, persons=persons))
             notice(f"Figures: {folder}")
     return results

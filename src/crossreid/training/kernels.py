@@ -6,11 +6,15 @@ Each changes results by rounding alone, and is part of a run's identity: a run g
 from __future__ import annotations
 
 import os
+import shutil
+from typing import Any
 
 import torch
 from torch import nn
 
 from crossreid.errors import ConfigError
+from crossreid.machine import usable_cores
+from crossreid.methods.base import CrossModalityModule
 from crossreid.settings.run import TrainerConfig
 
 
@@ -29,11 +33,48 @@ def use_kernels(module: nn.Module, config: TrainerConfig) -> None:
         torch.backends.cudnn.allow_tf32 = config.tf32
 
 
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+RECOMPILATIONS = 64
+"""Of one piece of code, such as a residual block's, which is compiled for each of its widths, sizes and modes."""
+
+
+def compile_networks(module: CrossModalityModule[Any], config: TrainerConfig, backend: str = "inductor") -> None:
+    """Compile what a method's networks are made of: blocks of encoders, generators, discriminators; names stay.
+
+    Args:
+        module: before its training.
+        config: ``compile``.
+        backend: of :func:`torch.compile`.
+    """
+    if config.compile == "off":
+        return
+    torch._dynamo.config.recompile_limit = max(RECOMPILATIONS, torch._dynamo.config.recompile_limit)
+    mode = None if backend != "inductor" or config.compile == "default" else config.compile
+    for network in module.compilable():
+        network.compile(backend=backend, mode=mode)
+
+
+def check_compiler(config: TrainerConfig, device: torch.device) -> None:
+    """Raise :class:`ConfigError` for a compilation that this machine cannot do.
+
+    Args:
+        config: ``compile``.
+        device: what is trained on.
+    """
+    if config.compile == "off":
+        return
+    if device.type == "cpu" and config.compile != "default":
+        raise ConfigError(f"trainer.compile={config.compile} is of a GPU: on a CPU take trainer.compile=default.")
+    if device.type == "cpu" and not _has_compiler():
+        raise ConfigError(
+            "trainer.compile=default makes C++ of the networks, and there is no C++ compiler here: install g++, name one by "
+            "the environment variable CXX, or leave trainer.compile off."
+        )
+
+
+def _has_compiler() -> bool:
+    """There is a C++ compiler, where torch looks for one."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++"]
+    return any(name and shutil.which(name) for name in names)
 
 
 def check_threads(config: TrainerConfig, device: torch.device, processes: int) -> None:

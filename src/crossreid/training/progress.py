@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import ProgressBar
 
 from crossreid.console import err_console, make_progress
 from crossreid.methods.base import CrossModalityModule
+from crossreid.stages import tell
 
 _LINE_EVERY = 60  # iterations between lines where there is no terminal
 
@@ -46,6 +47,7 @@ class IterationProgress(ProgressBar):
         assert isinstance(pl_module, CrossModalityModule)
         phase, inside = pl_module.place
         length = pl_module.config.active_phases()[phase]
+        tell("training", pl_module.iteration + 1, pl_module.config.iterations)
         if self._bar is not None:
             note = f"phase {phase}"
             self._bar.update(self._task, completed=pl_module.iteration + 1, note=note)

@@ -12,7 +12,7 @@ from torch.optim import SGD, Optimizer
 from crossreid.errors import CheckpointError
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import first_three
-from crossreid.settings.run import RunConfig, differences, identity_of
+from crossreid.settings.run import NOT_PART_OF_METHOD, RunConfig, differences, identity_of, without
 
 PLAYER_STATES = "optimizer_parameters"
 """In a checkpoint: player -> how many parameters its optimizer has a state of; older checkpoints do not say it."""
@@ -55,8 +55,10 @@ def _check_settings(ours: Mapping[str, Any], path: Path, config: RunConfig, modu
             f"The checkpoint '{path}' was not written by a run of crossreid: resume from one in the run's own folder."
         )
     unlike = differences(identity_of(config.to_plain()), identity_of(ours["config"]))
-    built_by = {"method": ours["method"], "model": ours["model"], "seed": ours["seed"]}  # what loading goes by
-    here = {"method": config.model.name, "model": config.model.plain(), "seed": config.seed}
+    model_there = without(ours["model"], NOT_PART_OF_METHOD)
+    model_here = without(config.model.plain(), NOT_PART_OF_METHOD)
+    built_by = {"method": ours["method"], "model": model_there, "seed": ours["seed"]}  # what loading goes by
+    here = {"method": config.model.name, "model": model_here, "seed": config.seed}
     unlike = list(dict.fromkeys([*unlike, *differences(here, built_by)]))  # each once
     if unlike:
         raise CheckpointError(

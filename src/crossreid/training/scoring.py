@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,21 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.records import ROLES
 from crossreid.errors import NothingToScoreError, NotScoredError
-from crossreid.escaping import for_file_name
 from crossreid.evaluation import (
     Embeddings,
     ReportedPair,
     RetrievalProtocol,
     RetrievalResult,
     Scorer,
+    compare_once,
     pairs_table,
     possible_pairs,
-    ranked_list,
     results_table,
     write_results_json,
 )
 from crossreid.evaluation.building import ProtocolSet
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.results import Scores, in_order
-from crossreid.settings.run import ReportConfig
-from crossreid.training.loggers import figure_data, pictures
 
 NOTHING = "Nothing can be scored: no person is seen by two cameras, or by both modalities."
 
@@ -114,10 +111,11 @@ def score(
         DataError: there is nothing to score.
     """
     bar = partial(track, enabled=progress and err_console.is_terminal)
+    compared = compare_once(embeddings, scorer, protocols.test)
     results = {}
     for protocol in protocols.test:
         try:
-            results[protocol.key] = protocol(embeddings, scorer, bar)
+            results[protocol.key] = protocol(embeddings, scorer, bar, compared)
         except NotScoredError as error:
             notice(f"Left out, {variant} {protocol.key}: {error}")
         except NothingToScoreError as error:
@@ -170,57 +168,3 @@ def write_scores(path: Path, scores: Sequence[Scores]) -> None:
     for row in scores:
         results |= row.keyed()
     write_results_json(path, results)
-
-
-def draw_figures(
-    folder: Path,
-    module: CrossModalityModule[Any],
-    data: ReIDDataModule,
-    embeddings: Embeddings,
-    protocol: RetrievalProtocol,
-    scorer: Scorer,
-    report: ReportConfig,
-) -> list[Path]:
-    """Write the PNGs: pictures of the method, the protocol's ranked lists, t-SNE; returns their paths.
-
-    Of images of one modality there are ranked lists only. A figure that cannot be drawn is named and left out: it comes
-    after hours of training, and the scores are there already.
-    """
-    from matplotlib.figure import Figure  # noqa: PLC0415 - extra `viz`
-
-    from crossreid.visualization import (  # noqa: PLC0415 - extra `viz`
-        embedding_map,
-        method_figures,
-        picture_grid,
-        ranked_gallery,
-        save,
-    )
-
-    size = data.streams["identity"].size
-
-    def of_method() -> Iterator[tuple[str, Figure]]:
-        batch = data.sample_pairs("test", identities=5, images=3, size=size)
-        yield module.pictures_name, picture_grid(pictures(module, batch.visible, batch.infrared), per_person=3)
-        yield from method_figures(module.config.name, figure_data(module, batch)).items()
-
-    def of_lists() -> Iterator[tuple[str, Figure]]:
-        probes = protocol.queries(embeddings)
-        lists = ranked_list(embeddings, protocol, scorer, queries=probes[:: max(1, len(probes) // 6)][:6], k=10)
-        yield "ranked_lists", ranked_gallery(lists, embeddings, data.images(size))
-
-    def of_embeddings() -> Iterator[tuple[str, Figure]]:
-        yield "tsne", embedding_map(embeddings, identities=report.tsne_identities)
-
-    asked = {"ranked lists": of_lists}
-    if embeddings.infrared.any() and not embeddings.infrared.all():
-        asked = {"the method's pictures": of_method, **asked}
-        if report.tsne_identities:
-            asked["t-SNE"] = of_embeddings
-    written = []
-    for what, figures in asked.items():
-        try:
-            for name, figure in figures():
-                written.append(save(figure, folder / f"{for_file_name(name)}.png"))
-        except Exception as error:  # of matplotlib, scikit-learn or the disk: none of them is worth the run
-            notice(f"Left out, {what}: {type(error).__name__}: {error}")
-    return written

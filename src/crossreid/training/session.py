@@ -32,11 +32,13 @@ from crossreid.runs.folder import (
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
+from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
+from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.initial import InitialWeights, start_from
-from crossreid.training.kernels import use_kernels
+from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
 from crossreid.training.people_weights import people_weights
@@ -45,12 +47,12 @@ from crossreid.training.resuming import check_resumable
 from crossreid.training.scoring import (
     check_matches,
     check_scorable,
-    draw_figures,
     embed_dataset,
     score,
     score_all,
     show,
 )
+from crossreid.training.stopwatch import Stopwatch
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
 
@@ -74,6 +76,7 @@ class Session:
     doing: str = field(default="reading the data", init=False)
     began: bool = field(default=False, init=False)
     initial: InitialWeights | None = field(default=None, init=False)
+    watch: Stopwatch = field(default_factory=partial(Stopwatch, "data"), init=False)
 
     def complete(self) -> RunResults:
         """Read, train, score, show, keep.
@@ -82,6 +85,7 @@ class Session:
             CrossReIDError: in one sentence, what went wrong.
             Stopped: a person or the system asked to stop; :meth:`farewell` says what there is.
         """
+        tell(self.doing)
         self._prepare()
         resumed_at = self._check_checkpoint()
         self.interruption.check()
@@ -90,17 +94,22 @@ class Session:
             self._note_persons()
             tell_ranks(self.run)
         self.began = True
+        self.watch.begin("starting")
         trainer = self._make_trainer(resumed_at)
         notice(_announce_scoring(self.config, self.protocols))
         notice(_announce_place(self.config, self.run, machine(trainer.strategy.root_device)))
         self._now("scoring the untrained network")
+        self.watch.begin("scoring")
         before = self._score_untrained(trainer)
         self._now("training")
+        self.watch.begin("training")
         self._fit(trainer, resumed_at)
         seconds = round(self.clock.seconds, 1)
         self._now("scoring")
+        self.watch.begin("scoring")
         scores, embeddings = self._score(trainer)
         self._now("saving the scores")
+        self.watch.begin("saving")
         if not self.config.model.trains:
             trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
@@ -110,10 +119,13 @@ class Session:
             self._show(trainer, results)
             if self.config.report.figures:
                 self._now("drawing")
+                self.watch.begin("figures")
                 self._draw(trainer, embeddings)
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
-            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, machine=place)
+            parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
+            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, seconds=parts, machine=place)
+            notice(self.watch.sentence())
             self._say_where()
         return results
 
@@ -161,6 +173,7 @@ class Session:
         """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
         self.interruption.check()
         self.doing = doing
+        tell(doing)
 
     # ------------------------------------------------------------------ before training
 
@@ -181,6 +194,7 @@ class Session:
             notice(
                 "scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first."
             )
+        self.watch.begin("network")
         self.module = self._make_module()
         people = partial(
             people_weights,
@@ -201,6 +215,7 @@ class Session:
         check_scorable(self.data.dataset, self.protocols)
         self.selection = self._make_selection()
         self.data.sampler(world_size=world_size(config.trainer))  # refuses impossible batches
+        self.watch.begin("cache")
         self.data.prepare_data()
 
     def _make_module(self) -> CrossModalityModule[Any]:
@@ -278,6 +293,7 @@ class Session:
         self.clock.start()
         if not self.config.model.trains:
             return
+        compile_networks(self.module, self.config.trainer)
         with self.interruption.put_off():
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         if self.selection:
@@ -350,15 +366,16 @@ class Session:
         log_scores(trainer, own, self.module.iteration)
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
-        figures = draw_figures(
-            self.run.figures,
+        source = FigureSource(
             self.module,
             self.data,
             embeddings,
             self.protocols.test[0],
             scorers_of(self.module, self.config.protocol, trainer.strategy.root_device)[""],
-            self.config.report,
+            self.run.path / "history.csv",
+            persons=self.config.report.tsne_identities,
         )
+        figures = draw_figures(self.run.figures, source)
         wandb_logger = wandb_of(trainer)
         if wandb_logger is None:
             return
@@ -414,4 +431,8 @@ def _announce(config: RunConfig) -> str:
         return f"{start}; nothing is trained"
     phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
     epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
-    return f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    length = f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
+    processes = world_size(config.trainer)
+    if processes == 1:
+        return length
+    return f"{length}, each with a batch on each of {processes} processes, which an epoch counts as one"

@@ -9,12 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crossreid.escaping import for_figure
+from crossreid.visualization.style import series_style
 
 Curve = Sequence[tuple[int, float]]
 """(iteration, value), ascending."""
-# Okabe and Ito's colours, told apart by colour-blind readers too; dashes tell apart what has one colour again
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_DASHES = ("-", "--", ":", "-.")
 _PER_ROW = 3
 _FEW = 10
 
@@ -46,8 +44,7 @@ def learning_curves(losses: Mapping[str, Curve]) -> Figure:
 def _draw_player(axis: Axes, player: str, curves: Mapping[str, Curve]) -> None:
     for number, (loss, curve) in enumerate(curves.items()):
         points = np.array(curve, dtype=float)
-        style = _DASHES[number // len(_COLOURS) % len(_DASHES)]
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour, style = series_style(number)
         dots = "o" if len(points) < _FEW else ""  # a line of one point cannot be seen
         axis.plot(points[:, 0], points[:, 1], style, color=colour, lw=1.3, marker=dots, ms=3, label=for_figure(loss))
     axis.set_title(for_figure(player), fontsize=9)

@@ -32,9 +32,9 @@ def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: Pixels) -
         axes[row, 0].set_title(f"id {embeddings.pids[probe]} cam {embeddings.camids[probe]}", fontsize=7, color=NEUTRAL)
         axes[row, 1].axis("off")
         _draw_list(axes[row, 2:], lists, row, embeddings, images)
-    axes[0, 0].annotate("probe", (0.5, 1.28), xycoords="axes fraction", ha="center", fontsize=8)
-    axes[0, 2].annotate("gallery, most alike first", (0, 1.28), xycoords="axes fraction", fontsize=8)
-    figure.subplots_adjust(hspace=0.25, wspace=0.08)
+    axes[0, 0].annotate("probe", (0.5, 1.36), xycoords="axes fraction", ha="center", fontsize=8)
+    axes[0, 2].annotate("gallery, most alike first", (0, 1.36), xycoords="axes fraction", fontsize=8)
+    figure.subplots_adjust(hspace=0.35, wspace=0.08)
     return figure
 
 
@@ -53,7 +53,8 @@ def _draw_list(
             mark = "✓"
             colour = RIGHT
         _draw_image(axis, images[embeddings.rows[index]], colour)
-        axis.set_title(f"{mark} {lists.similarity[row, place]:.3f}", fontsize=7, color=colour)
+        similarity = f"{mark} {lists.similarity[row, place]:.3f}"
+        axis.set_title(f"{similarity}\ncam {embeddings.camids[index]}", fontsize=6, color=colour)
 
 
 def _draw_image(axis: Axes, pixels: Pixels, colour: str) -> None:

@@ -15,6 +15,14 @@ WRONG = "#d1495b"
 NEUTRAL = "#555555"
 VISIBLE = "#2f6fb2"
 INFRARED = "#c0392b"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Colours of lines: Okabe and Ito's, told apart by colour-blind readers too."""
+_DASHES = ("-", "--", ":", "-.")
+
+
+def series_style(number: int) -> tuple[str, str]:
+    """Colour and dashes of a line by its number from 0; dashes tell apart what has one colour again."""
+    return SERIES[number % len(SERIES)], _DASHES[number // len(SERIES) % len(_DASHES)]
 
 
 def as_png(figure: Figure) -> bytes:

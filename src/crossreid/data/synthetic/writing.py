@@ -6,11 +6,9 @@ import json
 import multiprocessing
 import os
 import shutil
-import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +17,7 @@ from PIL import Image
 from rich.progress import track
 
 from crossreid.errors import DataError
+from crossreid.interruption import end_with_parent
 
 MANIFEST = "manifest.json"
 _PLAN = "plan.json"  # the manifest of a set in the making
@@ -115,7 +114,7 @@ def _draw_all(folder: Path, layout: Layout, workers: int) -> Generator[int, None
             layout.write_person(folder, pid)
             yield pid
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=end_with_parent)
     try:
         futures = [pool.submit(layout.write_person, folder, pid) for pid in layout.pids()]
         for pid, future in zip(layout.pids(), futures, strict=True):
@@ -123,16 +122,3 @@ def _draw_all(folder: Path, layout: Layout, workers: int) -> Generator[int, None
             yield pid
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """In a worker: end when the parent does, however it ended; a killed parent cannot tell."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -77,6 +77,7 @@ class AlignGANConfig(MethodConfig):
 
     name: ClassVar[str] = "aligngan"
     module: ClassVar[str] = "crossreid.methods.aligngan.module:AlignGAN"
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
     stream_names: ClassVar[tuple[str, ...]] = ("identity", "gan")
 
     # one batch of 144 for all modules (sec. 4.2): `identity` for feature steps, `gan` for pixel and discriminator steps

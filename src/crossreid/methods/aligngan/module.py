@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
@@ -97,6 +97,13 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         )
         if self.config.discriminator == "separate":
             self.discriminator_infrared = PatchDiscriminator(disc.channels, disc.patch_layers)
+
+    def recomputable(self) -> dict[str, list[nn.Module]]:
+        """The encoder's blocks, and both pixel generators."""
+        generators: list[nn.Module] = []
+        if self.config.pixel_alignment:
+            generators += [self.to_infrared, self.to_visible]
+        return super().recomputable() | {"generators": generators}
 
     # ------------------------------------------------------------------ players
 

@@ -42,6 +42,7 @@ class CMSSFTConfig(EpochsConfig):
 
     name: ClassVar[str] = "cmssft"
     module: ClassVar[str] = "crossreid.methods.cmssft.module:CMSSFT"
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
     settled: ClassVar[dict[str, str]] = {"preset=official": "the authors published no code, so it is as the paper"}
 
     epochs: int = setting(120, "length of training (sec. 4.1)", unit="epochs", at_least=1, ceiling=100_000)

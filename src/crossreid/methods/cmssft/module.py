@@ -109,6 +109,13 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
             self.projections = Projections(dim)  # Theta^R, Theta^I
         self.feature_names = FEATURES if cfg.specific else (SHARED,)
 
+    def recomputable(self) -> dict[str, list[nn.Module]]:
+        """The extractor's blocks, and the decoders."""
+        generators: list[nn.Module] = []
+        if hasattr(self, "decoders"):
+            generators += self.decoders.values()
+        return super().recomputable() | {"generators": generators}
+
     # ------------------------------------------------------------------ players
 
     def make_optimizers(self) -> Mapping[str, Optimizer]:

@@ -29,7 +29,7 @@ LENGTHS = "lengths"
 FEATURES = (SHARED, SPECIFIC, LENGTHS)
 """Unit shared features (N, D), unit specific ones (N, D), and the lengths (N, 2) that both had."""
 
-CPU_MEMORY = 2**19
+CPU_MEMORY = 2**20
 GPU_MEMORY = 2**26
 
 

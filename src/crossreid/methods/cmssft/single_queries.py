@@ -11,12 +11,15 @@ never made: the cosine needs sums over its entries only, and s_i > 0 stands outs
 Affinities, degrees and the choice of neighbours are in float64, features in float32: cosines are within 1e-6 of those of
 :class:`~crossreid.methods.cmssft.affinity.GroupGraph` with groups of one.
 
-Letters: m queries, G gallery images, r of them at a time, D' width after W, k neighbours.
+For each gallery image the sums of many queries are one product of small matrices, since its neighbours are the same for all
+of them.
+
+Letters: m queries, b of them at a time, G gallery images, r of them at a time, D' width after W, k neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +32,8 @@ from crossreid.nn.feature_block import FeatureBlock
 from crossreid.nn.neck import BatchNormNeck
 
 _QUERIES = 1024  # whose affinities to the gallery are in memory at once
+_TOGETHER = 64  # queries whose sums are made at once
+_WEIGHTS = 128  # gallery images whose weights are made at once
 
 
 class _Graphs(NamedTuple):
@@ -56,7 +61,7 @@ class SingleQueries:
         gallery: G images of one modality, float64.
         within_gallery: their neighbours among themselves, (G, k).
         k: neighbours.
-        memory: numbers in a tensor of gallery features.
+        memory: numbers in a tensor of sums.
     """
 
     block: FeatureBlock
@@ -100,35 +105,37 @@ class SingleQueries:
         transferred = self._query_features(queries, graphs)
         gallery = features.weigh(self.gallery.projected).float()
         own = features.weigh(queries.projected).float()
-        count, size, width = len(own), len(gallery), gallery.shape[1]
-        result = torch.empty(count, size, dtype=torch.float64, device=gallery.device)
-        rows_at_once = max(1, min(size, self.memory // width))
-        queries_at_once = max(1, self.memory // (width * rows_at_once))
-        for start in range(0, count, queries_at_once):
-            some = slice(start, start + queries_at_once)
-            table = torch.cat([gallery, own[some]])  # what rows are summed from: the gallery, then the queries
-            for first in range(0, size, rows_at_once):
-                rows = slice(first, first + rows_at_once)
-                summed = self._sums(graphs, some, rows, table)  # (b, r, D')
-                scale = graphs.scale[some, rows]
-                result[some, rows] = features.cosines(summed, scale, transferred[some])
+        result = torch.empty(len(own), len(gallery), dtype=torch.float64, device=gallery.device)
+        for start in range(0, len(own), _TOGETHER):
+            some = slice(start, start + _TOGETHER)
+            compared = features.compared_with(transferred[some])
+            for rows, summed in self._sums(graphs, some, gallery, own[some]):
+                scale = graphs.scale[some, rows].T  # (r, b)
+                result[some, rows] = compared(summed, scale).T
         return result
 
-    def _sums(self, graphs: _Graphs, queries: slice, rows: slice, table: Tensor) -> Tensor:
-        """``relu(z)`` of b queries and r gallery images, (b, r, D') float32."""
-        columns, values = self.within_gallery.select(rows)  # (r, k)
-        from_gallery = values * graphs.scale[queries][:, columns]  # A_ij s_j, (b, r, k)
-        weights = torch.cat([from_gallery, graphs.query_weights[queries, rows, None]], dim=2).float()
-        b, r, terms = weights.shape
-        own_row = len(self.gallery.shared) + torch.arange(b, device=columns.device)
-        places = torch.cat([columns.expand(b, -1, -1), own_row[:, None, None].expand(b, r, 1)], dim=2)
-        summed = F.embedding_bag(
-            places.reshape(-1, terms), table, per_sample_weights=weights.reshape(-1, terms), mode="sum"
-        )
-        return summed.relu_().view(b, r, -1)
+    def _sums(self, graphs: _Graphs, queries: slice, gallery: Tensor, own: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """``relu(z)`` of b queries and r gallery images, (r, b, D') float32, and which images, a part at a time."""
+        at_once = max(1, self.memory // own.numel())
+        for start in range(0, len(gallery), _WEIGHTS):
+            part = slice(start, min(start + _WEIGHTS, len(gallery)))
+            columns, values = self.within_gallery.select(part)  # (p, k)
+            neighbour_scale = graphs.scale[queries][:, columns]  # s_j, (b, p, k)
+            weights = (values * neighbour_scale).float().transpose(0, 1).contiguous()  # A_ij s_j, (p, b, k)
+            own_weights = graphs.query_weights[queries, part].T.float()[:, :, None].contiguous()  # (p, b, 1)
+            for first in range(0, len(weights), at_once):
+                images = slice(first, first + at_once)
+                of_query = own_weights[images] * own  # (r, b, D')
+                summed = of_query.baddbmm_(weights[images], gallery[columns[images]])
+                rows = slice(start + first, start + first + len(summed))
+                yield rows, summed.relu_()
 
 
 # ---------------------------------------------------------------- Feat^t and the cosine
+
+
+_Comparison = Callable[[Tensor, Tensor], Tensor]
+"""What was summed (r, b, D') and its scale (r, b) to cosines (r, b) float64."""
 
 
 class _Affine:
@@ -148,15 +155,20 @@ class _Affine:
         """What is to be summed, (N, D')."""
         return projected * self.size
 
-    def cosines(self, summed: Tensor, scale: Tensor, transferred: Tensor) -> Tensor:
-        """Of b queries' T (b, D') with a y + b, where y is ``scale`` (b, r) times what was summed (b, r, D')."""
-        compared = (transferred * self.sign).float()
-        products = torch.bmm(summed, compared[:, :, None])[:, :, 0]  # sum of a y T, without the scale
-        with_shift = summed @ self.signed_shift
-        length = torch.linalg.vector_norm(summed, dim=2)
-        dots = scale * products + (transferred @ self.shift)[:, None]
-        squared = (scale * length) ** 2 + 2 * scale * with_shift + self.squared_shift
-        cosines: Tensor = dots / squared.sqrt().clamp(min=1e-12)  # as F.normalize
+    def compared_with(self, transferred: Tensor) -> _Comparison:
+        """Cosines of b queries' T (b, D') with a y + b, where y is ``scale`` (r, b) times what was summed (r, b, D')."""
+        signed = (transferred * self.sign).float()
+        own_shift = transferred @ self.shift  # (b,)
+
+        def cosines(summed: Tensor, scale: Tensor) -> Tensor:
+            products = torch.linalg.vecdot(summed, signed)  # sum of a y T, without the scale
+            with_shift = summed @ self.signed_shift
+            length = torch.linalg.vector_norm(summed, dim=2)
+            dots = scale * products + own_shift
+            squared = (scale * length) ** 2 + 2 * scale * with_shift + self.squared_shift
+            cosine: Tensor = dots / squared.sqrt().clamp(min=1e-12)  # as F.normalize
+            return cosine
+
         return cosines
 
 
@@ -171,11 +183,16 @@ class _Whole:
         """What is to be summed, (N, D')."""
         return projected
 
-    def cosines(self, summed: Tensor, scale: Tensor, transferred: Tensor) -> Tensor:
-        """Of b queries' T (b, D) with Feat^t of ``scale`` (b, r) times what was summed (b, r, D')."""
-        features = F.linear(summed * scale[:, :, None].float(), self.weight, self.bias)
-        cosines = torch.bmm(F.normalize(features, dim=2), transferred.float()[:, :, None])
-        return cosines[:, :, 0].double()
+    def compared_with(self, transferred: Tensor) -> _Comparison:
+        """Cosines of b queries' T (b, D) with Feat^t of ``scale`` (r, b) times what was summed (r, b, D')."""
+        unit = transferred.float()
+
+        def cosines(summed: Tensor, scale: Tensor) -> Tensor:
+            features = F.linear(summed * scale[:, :, None].float(), self.weight, self.bias)
+            cosine: Tensor = torch.linalg.vecdot(F.normalize(features, dim=2), unit)
+            return cosine.double()
+
+        return cosines
 
 
 _Features = _Affine | _Whole

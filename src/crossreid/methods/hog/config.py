@@ -21,6 +21,7 @@ class HOGConfig(MethodConfig):
     name: ClassVar[str] = "hog"
     module: ClassVar[str] = "crossreid.methods.hog.module:HOG"
     trains: ClassVar[bool] = False
+    recomputable: ClassVar[tuple[str, ...]] = ()
     settled: ClassVar[dict[str, str]] = {
         "preset=official": "there is one HOG, that of Dalal and Triggs",
         "scale=small": "nothing is trained, so it is as in the full setting",

@@ -131,11 +131,17 @@ class JSIAConfig(MethodConfig):
 
     name: ClassVar[str] = "jsia"
     module: ClassVar[str] = "crossreid.methods.jsia.module:JSIA"
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
     stream_names: ClassVar[tuple[str, ...]] = ("identity", "gan")
 
     # `identity` for re-ID: 16 persons, 4 + 4 images (sec. 4.2); `gan` for generation, alignment and mixing: one batch and one
     # size for everything
     streams: dict[str, StreamConfig] = streams(identity=(16, 4, 256, 128), gan=(16, 4, 256, 128))
+    recompute: list[str] = setting(
+        ["generators"],
+        "parts that keep their inputs alone for the backward pass, as for every method; of 50 GiB in bfloat16 13 are left",
+        distinct=True,
+    )
     phases: dict[str, int] = setting(
         {"generation": 20000, "joint": 10000},
         "length of the generation module's pre-training and of joint training: 100 and 50 epochs of the code's 200 "

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
@@ -44,6 +44,7 @@ from crossreid.nn.normalisation import (
     frozen_running_statistics,
 )
 from crossreid.nn.optimization import decay_schedule, make_adam
+from crossreid.nn.recomputation import encoder_blocks
 from crossreid.settings.optimization import AdamConfig
 
 REID = ("set_level", "instance")
@@ -99,6 +100,16 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         if self.config.set_level == "shared":
             return self.set_level
         return self.own_content
+
+    def recomputable(self) -> dict[str, list[nn.Module]]:
+        """E_sl and E_i whole and the blocks of E_il; style encoders, decoders, and V."""
+        encoder: list[nn.Module] = [self.set_level.body, *encoder_blocks(self.instance)]
+        if self.config.set_level != "shared":
+            encoder.append(self.own_content.body)
+        generators: list[nn.Module] = [*self.generation.children()]
+        if self.config.unseen_ids:
+            generators += [self.variation.encoder, self.variation.decoder]
+        return {"encoder": encoder, "generators": generators}
 
     # ------------------------------------------------------------------ players
 

@@ -140,6 +140,7 @@ class TSGANConfig(MethodConfig):
 
     name: ClassVar[str] = "tsgan"
     module: ClassVar[str] = "crossreid.methods.tsgan.module:TSGAN"
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
 
     streams: dict[str, StreamConfig] = streams(identity=(8, 4, 256, 128))
     epochs: dict[str, float] = setting(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -100,6 +100,13 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
     def _make_patch_discriminator(self) -> PatchDiscriminator:
         config = self.config.discriminators
         return PatchDiscriminator(config.channels, config.patch_layers, overlapping=True)
+
+    def recomputable(self) -> dict[str, list[nn.Module]]:
+        """The blocks of student and teacher, and both generators."""
+        generators: list[nn.Module] = []
+        if self.config.generates:
+            generators += [self.to_infrared, self.to_visible]
+        return super().recomputable() | {"generators": generators}
 
     # ------------------------------------------------------------------ players and phases
 

@@ -15,6 +15,7 @@ class XModalityConfig(RankingConfig):
 
     name: ClassVar[str] = "xmodality"
     module: ClassVar[str] = "crossreid.methods.xmodality.module:XModality"
+    recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
 
     generator_values: str = setting(
         "pixels",

@@ -37,6 +37,10 @@ class XModality(RecognitionModule[XModalityConfig]):
         self.network = OneStreamNetwork(self.config.backbone, num_identities, "bnneck")
         self.generator = XGenerator(1 / 3 if self.config.generator_values == "normalised" else 1.0)
 
+    def recomputable(self) -> dict[str, list[nn.Module]]:
+        """The encoder's blocks, and the X generator."""
+        return super().recomputable() | {"generators": [self.generator]}
+
     def encoder(self) -> nn.Module:
         """The ResNet, and the generator before it: both train at ``encoder_lr``."""
         return nn.ModuleList([self.generator, self.network.encoder])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from crossreid.evaluation.published import REACHED
 from crossreid.runs.reading import Run
-from crossreid.studies.comparison.published import REACHED
 from crossreid.studies.comparison.rows import Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import isnan
 
+from crossreid.evaluation.published import Published
 from crossreid.evaluation.tables import METRICS, percent_with_deviation
-from crossreid.studies.comparison.published import Published
 from crossreid.studies.comparison.recipes import INFERENCE, TRAINING
 from crossreid.studies.comparison.rows import INTERVALS, Interval, Mean, Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from crossreid.evaluation.published import in_printed_order
 from crossreid.runs.reading import Run
 from crossreid.studies.comparison.planned import Plan
+from crossreid.studies.comparison.variation import Variation
 
 
 @dataclass(frozen=True)
@@ -14,11 +16,11 @@ class Expected:
     """What every table of one dataset should hold.
 
     Attributes:
-        names: of runs.
+        names: of runs, in the order of the tables: those of a sweep as it lists them, then the others as papers do.
         seeds: of every row, ascending.
     """
 
-    names: frozenset[str]
+    names: tuple[str, ...]
     seeds: tuple[int, ...]
 
 
@@ -29,31 +31,33 @@ class Expectations:
     Attributes:
         runs: all that there are, failed ones too.
         plans: of the sweeps that they belong to.
+        variations: rows whose runs have names of their own, which a plan does not know.
         rows: names that every dataset should have runs of; None for those of its runs and of their plans.
         seeds: that every row should have; None for those of the dataset's runs and of their plans.
     """
 
     runs: Sequence[Run]
     plans: Sequence[Plan] = ()
+    variations: Sequence[Variation] = ()
     rows: Sequence[str] | None = None
     seeds: Sequence[int] | None = None
 
     def on(self, dataset: str) -> Expected:
         """What is expected on one dataset, by its digest."""
-        runs = []
-        names = set()
-        seeds = set()
-        for run in self.runs:
-            if run.dataset == dataset:
-                runs.append(run)
-                names.add(run.name)
-                seeds.add(run.seed)
+        runs = [run for run in self.runs if run.dataset == dataset]
+        seeds = {run.seed for run in runs}
+        planned: dict[str, None] = {}
         for plan in self.plans:
             if plan.covers(runs):
-                names.update(plan.rows)
+                planned.update(dict.fromkeys(plan.rows))
                 seeds.update(plan.seeds)
+        for variation in self.variations:
+            if variation.dataset == dataset:
+                planned.pop(variation.name, None)
+        others = {run.name for run in runs}.difference(planned)
+        names = [*planned, *sorted(others, key=in_printed_order)]
         if self.rows is not None:
-            names = set(self.rows)
+            names = list(dict.fromkeys(self.rows))
         if self.seeds is not None:
             seeds = set(self.seeds)
-        return Expected(frozenset(names), tuple(sorted(seeds)))
+        return Expected(tuple(names), tuple(sorted(seeds)))

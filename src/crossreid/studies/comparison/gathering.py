@@ -22,7 +22,9 @@ from crossreid.studies.comparison.page.pictures import Picture, picture_at, pict
 from crossreid.studies.comparison.planned import find_plans
 from crossreid.studies.comparison.rendering import markdown, problem_lines
 from crossreid.studies.comparison.rows import TableSettings
+from crossreid.studies.comparison.studies import WeightStudy, studies_of, study_json
 from crossreid.studies.comparison.tables import ComparisonTable, make_tables
+from crossreid.studies.comparison.variation import told_apart
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Comparison:
         problems: what is not in them, and why.
         runs: those that are.
         settings: columns and intervals.
+        studies: rows that were trained with several values of a number, such as the weight of a loss.
     """
 
     tables: Sequence[ComparisonTable]
     problems: Sequence[Problem]
     runs: Sequence[Run]
     settings: TableSettings
+    studies: Sequence[WeightStudy]
 
 
 def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Comparison:
@@ -49,27 +53,28 @@ def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Compariso
         ConfigError: there are none, or none that can be compared.
     """
     runs, unreadable = find_runs(folders)
+    runs, variations = told_apart(runs)
     usable, unused = choose_runs(runs)
     plans, unreadable_plans = find_plans(folders)
     problems = [*unreadable, *unreadable_plans, *unused]
     if not usable:
         raise ConfigError(f"No run can be compared: {'; '.join(problem_lines(problems))}")
     settings = TableSettings(tuple(config.metrics), config.bootstrap, config.seed)
-    expectations = Expectations(runs, plans, config.rows, config.seeds)
+    expectations = Expectations(runs, plans, variations, config.rows, config.seeds)
     tables, missing = make_tables(usable, settings, expectations, untrained=config.untrained)
-    return Comparison(tables, [*problems, *missing], usable, settings)
+    return Comparison(tables, [*problems, *missing], usable, settings, studies_of(tables, variations))
 
 
 def files_of(output: Path, *, figure: bool) -> list[Path]:
     """The files that :func:`keep` writes."""
     names = ["comparison.md", "comparison.json", "comparison.html"]
     if figure:
-        names.append("comparison.png")
+        names += ["comparison.png", "studies.png"]
     return [output / name for name in names]
 
 
 def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
-    """Write comparison.md, .json, .html and, if asked for, .png, which the page shows too."""
+    """Write comparison.md, .json, .html and, if asked for, .png, which the page shows too; studies.png where there are any."""
     settings = comparison.settings
     text = markdown(comparison.tables, comparison.problems, settings)
     write_atomically(output / "comparison.md", lambda stream: stream.write(text.encode()))
@@ -81,6 +86,7 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
         "metrics": list(settings.metrics),
         "bootstrap": {"resamples": settings.resamples, "seed": settings.seed, "level": 0.95},
         "tables": list(map(table_json, comparison.tables)),
+        "studies": list(map(study_json, comparison.studies)),
         "not_in_tables": list(map(Problem.to_json, comparison.problems)),
         "runs": list(map(run_json, comparison.runs)),
     }
@@ -89,6 +95,10 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
     if figure:
         _draw(output / "comparison.png", comparison.tables)
         charts.append(replace(picture_at(output / "comparison.png"), title="Rank-1 of every row, by protocol"))
+        if comparison.studies:
+            _draw_studies(output / "studies.png", comparison.studies)
+            charts.append(replace(picture_at(output / "studies.png"), title="Scores by the value of a setting"))
+        charts += _cmc_curves(comparison.tables)
         charts += _learning_curves(comparison.runs)
     page = html_page(
         comparison.tables,
@@ -99,6 +109,19 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
         pictures=pictures_of(comparison.runs),
     )
     write_atomically(output / "comparison.html", lambda stream: stream.write(page.encode()))
+
+
+def _cmc_curves(tables: Sequence[ComparisonTable]) -> list[Picture]:
+    """Those of the plain rows of each table."""
+    from crossreid.visualization import as_png, cmc_curves  # noqa: PLC0415 - extra `viz`
+
+    charts = []
+    for table in tables:
+        results = {row.label: list(row.results.values()) for row in table.plain if row.results}
+        if results:
+            title = f"{table.dataset}: {table.protocol}"
+            charts.append(picture_of(as_png(cmc_curves(results, title)), f"Found by rank k, {table.protocol}"))
+    return charts
 
 
 def _learning_curves(runs: Sequence[Run]) -> list[Picture]:
@@ -143,3 +166,13 @@ def _draw(path: Path, tables: Sequence[ComparisonTable]) -> None:
             points.append(point)
         panels.append(Panel(f"{table.dataset}, {table.protocol}", points, table.result.chance["rank1"]))
     save(comparison_chart(panels), path)
+
+
+def _draw_studies(path: Path, studies: Sequence[WeightStudy]) -> None:
+    from crossreid.visualization import StudyPanel, save, study_chart  # noqa: PLC0415 - extra `viz`
+
+    panels = []
+    for study in studies:
+        title = f"{study.name}, {study.dataset}: {study.protocol}"
+        panels.append(StudyPanel(title, study.setting, study.values, study.scores, study.chance))
+    save(study_chart(panels), path)

@@ -11,11 +11,11 @@ import numpy as np
 from crossreid.errors import DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import identity_interval
+from crossreid.evaluation.published import Published
 from crossreid.evaluation.results import sample_deviation
 from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
 from crossreid.runs.results import UNTRAINED
-from crossreid.studies.comparison.published import Published
 from crossreid.studies.comparison.recipes import inference_recipe, training_recipe
 
 INTERVALS = ("rank1", "mAP")

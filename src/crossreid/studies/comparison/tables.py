@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from crossreid.evaluation import RetrievalResult
+from crossreid.evaluation.published import in_natural_order, published
 from crossreid.evaluation.regdb import SPLITS_OF_REGDB
 from crossreid.runs.reading import Problem, Run
 from crossreid.studies.comparison.expected import Expectations, Expected
 from crossreid.studies.comparison.grouping import group_by
-from crossreid.studies.comparison.published import published
 from crossreid.studies.comparison.rows import Row, RowKind, TableSettings
 from crossreid.studies.comparison.scores import Score, scores_of
 
@@ -69,8 +69,8 @@ def make_tables(
     tables = []
     for kind in sorted(scores_by_table, key=lambda kind: (names[kind.dataset], order[kind.protocol], kind)):
         of_table = scores_by_table[kind]
-        rows = _rows(of_table, settings, expectations.on(kind.dataset))
-        rows.sort(key=_order)
+        expected = expectations.on(kind.dataset)
+        rows = _in_order(_rows(of_table, settings, expected), expected.names)
         tables.append(ComparisonTable(names[kind.dataset], kind.protocol, of_table[0].result, tuple(rows)))
     return tables, _missing(tables)
 
@@ -115,8 +115,9 @@ def _rows(scores: Sequence[Score], settings: TableSettings, expected: Expected) 
     for kind, of_row in group_by(scores, lambda score: score.row).items():
         rows.append(_row(kind, of_row, settings, expected))
         names.add(kind.name)
-    for name in expected.names - names:
-        rows.append(Row(RowKind(name), expected.seeds, settings))
+    for name in expected.names:
+        if name not in names:
+            rows.append(Row(RowKind(name), expected.seeds, settings))
     return rows
 
 
@@ -131,9 +132,15 @@ def _row(kind: RowKind, scores: Sequence[Score], settings: TableSettings, expect
     return Row(kind, expected.seeds, settings, runs, results, printed)
 
 
-def _order(row: Row) -> tuple[bool, str, str, str]:
-    """Plain rows first, then by name."""
-    return (not row.kind.plain, row.label, row.kind.inference, row.kind.feature)
+def _in_order(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    """Plain rows first, then as their names are expected; names that nobody expected come last."""
+    places = {name: place for place, name in enumerate(names)}
+
+    def order(row: Row) -> tuple[bool, int, list[tuple[str, float]], str, str]:
+        place = places.get(row.kind.name, len(places))
+        return (not row.kind.plain, place, in_natural_order(row.label), row.kind.inference, row.kind.feature)
+
+    return sorted(rows, key=order)
 
 
 def _missing(tables: Iterable[ComparisonTable]) -> list[Problem]:

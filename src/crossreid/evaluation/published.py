@@ -8,6 +8,7 @@ only beside a row of that kind.
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,8 @@ LITERATURE: Final = (
 )
 """Rows of other papers; some are methods here, under that name or that name and ``/full``."""
 
+
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 REACHED: Final = {
     "sysu_mm01/all/single": "MFEN 80.93 / 76.56 and BIT 80.53 / 79.76 (both CVPR 2026)",
@@ -95,12 +98,37 @@ PUBLISHED: Final = read_published(Path(__file__).with_name("published.csv"))
 """All of them, in the order of the file."""
 
 
+def in_natural_order(name: str) -> list[tuple[str, float]]:
+    """A key that sorts names by the values of the numbers in them: ``w=2.0`` before ``w=10.0``."""
+    parts: list[tuple[str, float]] = []
+    for part in _NUMBER.split(name):
+        if _NUMBER.fullmatch(part):
+            parts.append(("", float(part)))
+        else:
+            parts.append((part, 0.0))
+    return parts
+
+
+def in_printed_order(name: str) -> tuple[int, list[tuple[str, float]]]:
+    """A key that sorts names of runs as papers print their rows, and names that none prints after them."""
+    row, _, _ = name.partition(", ")  # a value of a weight study follows
+    for place, entry in enumerate(PUBLISHED):
+        if entry.row in _names_of(row):
+            return place, in_natural_order(name)
+    return len(PUBLISHED), in_natural_order(name)
+
+
+def _names_of(name: str) -> set[str]:
+    """``NAME`` and ``NAME/full`` are one row."""
+    return {name, name.removesuffix("/full"), f"{name}/full"}
+
+
 def published(name: str, variant: str, inference: str, protocol: str) -> tuple[Published, ...]:
     """What is printed for a row of ours, several numbers where a paper contradicts itself; often none.
 
     ``NAME`` and ``NAME/full`` are one row. The way of inference must be the same.
     """
-    names = {name, name.removesuffix("/full"), f"{name}/full"}
+    names = _names_of(name)
     entries = []
     for entry in PUBLISHED:
         kind = (entry.variant, entry.inference, entry.protocol)

@@ -1,0 +1,55 @@
+"""Write a trained model as ONNX files or programs of torch.export.
+
+``python -m crossreid.export checkpoint=RUN output=street.onnx``; in Python :func:`crossreid.export`, as which this
+module can be called too.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from crossreid.console import notice
+from crossreid.launch import CallableCommand, run_command
+from crossreid.optimiser import refuse_optimiser
+from crossreid.settings.compose import Composed, typed
+from crossreid.settings.exporting import ExportConfig
+
+
+def main() -> None:
+    """The command."""
+    run_command("export", export)
+
+
+def export(composed: Composed) -> None:
+    """Export the checkpoint that is named, and say how near the programs are to PyTorch."""
+    config = typed(ExportConfig, composed)
+    refuse_optimiser("export")
+    from crossreid.exporting import exporter  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.extraction.exported import SIDECAR  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
+    from crossreid.untrusted import read_json  # noqa: PLC0415
+
+    exporter.check_packages(config.format)
+    path = checkpoint_at(config.checkpoint)
+    output = Path(config.output)
+    outputs = check_outputs("export", config, {}, {"checkpoint": [path]}, folders={"output": output})
+    grey_range = None if config.grey_range is None else (config.grey_range[0], config.grey_range[1])
+    with outputs.written():
+        exporter.export(path, output, config.format, grey_range=grey_range)
+    content = read_json(output / SIDECAR)
+    for modality, file in content["files"].items():
+        size = file["bytes"] / 2**20
+        notice(
+            f"{modality}: {output / file['name']} ({size:.1f} MiB, within {file['largest_difference']:.1e} of PyTorch)"
+        )
+    if content["data"]["licence"]:
+        notice(f"Trained on {content['data']['name']}: {content['data']['licence']}")
+
+
+sys.modules[__name__].__class__ = CallableCommand
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""From a checkpoint to programs: traced, written, compared with PyTorch, and only then put in their place."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from crossreid.console import notice
+from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import ConfigError
+from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
+from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
+from crossreid.exporting.tracing import alike, traced
+from crossreid.extraction.beside import calibration_beside
+from crossreid.extraction.checkpoint import CheckpointNetwork
+from crossreid.extraction.exported import (
+    FORMAT,
+    INPUT,
+    OUTPUT,
+    SIDECAR,
+    SUFFIXES,
+    VERSION,
+    file_digest,
+    onnx_program,
+    torch_program,
+)
+from crossreid.extraction.transfer import TRANSFER
+from crossreid.files import folder_in_place
+from crossreid.runs.folder import write_json
+from crossreid.settings.fields import check_choice
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.loading import checkpoint_at, has_run, run_of
+from crossreid.version import __version__
+
+PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch": ()}
+"""Format -> packages beside torch that it needs."""
+_RESEARCH = "academic research only, by the agreement that its authors ask for"
+_LICENCES = {
+    "synthetic": "drawn by crossreid, of no real person; its body model is under the Apache License 2.0",
+    "synthetic_regdb": "drawn by crossreid, of no real person; its body model is under the Apache License 2.0",
+    "sysu_mm01": _RESEARCH,
+    "regdb": _RESEARCH,
+    "llcm": _RESEARCH,
+}
+"""Dataset -> what is known of its licence."""
+_BOTH = "both"
+
+
+def export(
+    checkpoint: str | Path,
+    output: str | Path,
+    format: str = "onnx",
+    *,
+    grey_range: tuple[float, float] | None = None,
+) -> Path:
+    """Write a trained model as programs that need none of its Python: uint8 images in, embeddings out.
+
+    Args:
+        checkpoint: a run folder or a ``.ckpt``.
+        output: the folder to write: a program for each modality (one for both, where they take the same path) and
+            ``model.json`` with inputs, outputs, the model's digest, preprocessing, versions and the licence of the data, if
+            known; and the model's calibration, if there is one. What is there already is replaced, whole or not at all.
+        format: ``onnx``, or ``torch`` for programs of ``torch.export`` (.pt2).
+        grey_range: of deep grey files; as for :class:`~crossreid.Extractor`.
+
+    Returns:
+        The folder, which :class:`~crossreid.Extractor` takes in the place of a checkpoint.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged.
+        ConfigError: a package is missing, or the method's similarities depend on the gallery (cm-SSFT).
+        ParityError: a program differs from PyTorch by more than 1e-4; nothing is written.
+        WriteError: the disk is full.
+
+    Example:
+        >>> crossreid.export("outputs/demo", "street.onnx")  # doctest: +SKIP
+        >>> extract = crossreid.Extractor("street.onnx")  # torch is not imported  # doctest: +SKIP
+    """
+    check_choice("format", format, tuple(SUFFIXES))
+    check_packages(format)
+    network = CheckpointNetwork(checkpoint, "cpu", grey_range)
+    if network.about[TRANSFER]:
+        raise ConfigError(
+            f"{network.about['method']} compares images through a transfer that sees the whole gallery, so its embeddings "
+            "alone are not the method: search with the checkpoint."
+        )
+    network.module.requires_grad_(False)
+    target = Path(output)
+    with folder_in_place(target) as folder:
+        files: dict[Modality, dict[str, Any]] = {}
+        programs = _programs(network)
+        for modality, program in programs.items():
+            name = f"{modality if len(programs) > 1 else _BOTH}{SUFFIXES[format]}"
+            notice(f"Writing {name}")
+            _write(program, folder / name, format)
+            served = MODALITIES if len(programs) == 1 else (modality,)
+            for each in served:
+                files[each] = _described(network, folder / name, format, each)
+        calibration = calibration_beside(checkpoint)
+        if calibration is not None:
+            calibration.save(folder / CALIBRATION_FILE)
+        write_json(folder / SIDECAR, _sidecar(network, checkpoint, format, files))
+    return target
+
+
+def check_packages(format: str) -> None:
+    """Raise :class:`ConfigError` where a package is missing that a format needs."""
+    missing = [name for name in PACKAGES[format] if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"format={format} needs {', '.join(missing)}: pip install 'crossreid[export]'.")
+
+
+def _programs(network: CheckpointNetwork) -> dict[Modality, ExportedProgram]:
+    """The program of each modality; that of visible images alone where it is the other's too."""
+    visible = traced(network.module, "visible", network.size)
+    infrared = traced(network.module, "infrared", network.size)
+    if alike(visible, infrared):
+        return {"visible": visible}
+    return {"visible": visible, "infrared": infrared}
+
+
+def _write(program: ExportedProgram, path: Path, format: str) -> None:
+    if format == "torch":
+        content = io.BytesIO()  # to a path, torch ends the process where the disk is full
+        torch.export.save(program, content)
+        path.write_bytes(content.getvalue())
+        return
+    with _quiet():
+        # torch's own optimisation leaves additions of 1e-12 out, which GeM pooling has: ONNX Runtime does it without
+        converted: Any = torch.onnx.export(
+            program,
+            (),
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+        )
+    converted.save(str(path), external_data=False)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, torch does not talk of versions and of what it leaves out."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _described(network: CheckpointNetwork, path: Path, format: str, modality: Modality) -> dict[str, Any]:
+    """A file that was written, once it gives what PyTorch gives."""
+    program = onnx_program(path) if format == "onnx" else torch_program(path)
+    difference = largest_difference(network, program, modality)
+    return {
+        "name": path.name,
+        "sha256": file_digest(path),
+        "bytes": path.stat().st_size,
+        "largest_difference": difference,
+    }
+
+
+def _sidecar(
+    network: CheckpointNetwork, checkpoint: str | Path, format: str, files: Mapping[Modality, Any]
+) -> dict[str, Any]:
+    height, width = network.size
+    dimension = network.embed(_black(network), "visible")()["main"].shape[1]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": format,
+        **network.about,
+        "input": {
+            "name": INPUT,
+            "type": "uint8",
+            "shape": ["batch", height, width, 3],
+            "meaning": "RGB in [0, 255]; infrared repeated to three channels. Division by 255 and normalisation are inside; "
+            f"images are brought to {height}x{width} before, by Pillow's {network.decoding.resize} filter",
+        },
+        "output": {
+            "name": OUTPUT,
+            "type": "float32",
+            "shape": ["batch", dimension],
+            "meaning": "of unit length: the product of two is their cosine similarity",
+        },
+        "files": dict(files),
+        "parity": {"tolerance": TOLERANCE, "batches": list(BATCHES), "against": "PyTorch, float32, CPU"},
+        "data": _data_of(checkpoint),
+        "versions": _versions(format),
+    }
+
+
+def _black(network: CheckpointNetwork) -> Any:
+    return torch.zeros(1, *network.size, 3, dtype=torch.uint8).numpy()
+
+
+def _data_of(checkpoint: str | Path) -> dict[str, Any]:
+    """What the model was trained on; nothing where a plain trainer did it."""
+    path = checkpoint_at(checkpoint)
+    content = read_checkpoint(path)
+    if not has_run(content):
+        return {"name": None, "licence": None}
+    name = run_of(content, path).data.name
+    return {"name": name, "licence": _LICENCES.get(name)}
+
+
+def _versions(format: str) -> dict[str, str]:
+    versions = {"crossreid": __version__, "torch": torch.__version__}
+    for name in PACKAGES[format]:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions

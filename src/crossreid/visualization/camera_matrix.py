@@ -1,0 +1,50 @@
+"""A matrix of cameras: how well the persons that one camera saw are found in the images of another one."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from crossreid.evaluation.camera_pairs import CameraPairs
+from crossreid.visualization.style import INFRARED, VISIBLE
+
+_DARK = 0.6
+"""Share of the largest value from which a cell is dark, and its number white."""
+
+
+def camera_matrix(pairs: CameraPairs) -> Figure:
+    """mAP in percent of each two cameras, probes by row; the colour of a camera's number is its modality."""
+    count = len(pairs.cameras)
+    figure = Figure(figsize=(1.8 + 0.8 * count, 1.6 + 0.7 * count), layout="constrained")
+    axis = figure.subplots()
+    percent = 100 * pairs.mean_ap
+    known = ~np.isnan(percent)
+    highest = float(percent[known].max()) if known.any() else 1.0
+    image = axis.imshow(np.ma.masked_invalid(percent), cmap="Blues", vmin=0, vmax=highest)
+    for row in range(count):
+        for column in range(count):
+            if known[row, column]:
+                _write(axis, row, column, percent[row, column], dark=percent[row, column] > _DARK * highest)
+    _name_cameras(axis, pairs)
+    axis.set_title("mAP in percent by camera", fontsize=10)
+    axis.set_xlabel("camera of the gallery", fontsize=9)
+    axis.set_ylabel("camera of the probes", fontsize=9)
+    figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=8)
+    return figure
+
+
+def _write(axis: Axes, row: int, column: int, percent: float, *, dark: bool) -> None:
+    axis.text(column, row, f"{percent:.1f}", ha="center", va="center", fontsize=9, color="white" if dark else "black")
+
+
+def _name_cameras(axis: Axes, pairs: CameraPairs) -> None:
+    """Numbers with the modality beneath, so that colour is not the only sign."""
+    names = []
+    for camera, infrared in zip(pairs.cameras, pairs.infrared, strict=True):
+        names.append(f"{camera}\n{'IR' if infrared else 'RGB'}")
+    axis.set_xticks(range(len(names)), names, fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    for labels in (axis.get_xticklabels(), axis.get_yticklabels()):
+        for label, infrared in zip(labels, pairs.infrared, strict=True):
+            label.set_color(INFRARED if infrared else VISIBLE)

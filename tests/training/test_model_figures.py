@@ -1,0 +1,81 @@
+"""Figures by name, through the real command, and what they are drawn from."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crossreid.settings.commands import FIGURE_NAMES
+from crossreid.training.figures import FIGURES, FigureSource, embed_rows
+from crossreid.training.loading import restore
+from crossreid.training.scoring import embed_dataset
+
+
+def test_every_figure_can_be_asked_for() -> None:
+    assert list(FIGURES) == list(FIGURE_NAMES)
+
+
+def restored(path: Path):
+    from crossreid.settings.commands import VisualizeConfig
+    from crossreid.settings.compose import compose, typed
+
+    config = typed(
+        VisualizeConfig, compose("visualize", [f"checkpoint={path}", "trainer=cpu", "trainer.progress=false"])
+    )
+    return restore(path, config.data, config.protocol, config.trainer)
+
+
+def test_training_rows_are_embedded_as_a_test_embeds(write_checkpoint) -> None:
+    run = restored(write_checkpoint("aligngan"))
+    embeddings = embed_dataset(run.trainer, run.module, run.data)
+    again = embed_rows(run.module, run.data, embeddings.rows)
+    assert np.allclose(again.features["main"], embeddings.features["main"], atol=1e-6)
+    assert again.pids.tolist() == embeddings.pids.tolist()
+    source = FigureSource.of(run, embeddings, Path("none.ckpt"), with_training=True)
+    assert list(source.sets) == ["training persons", "test persons"]
+    assert not set(source.sets["training persons"].pids) & set(embeddings.pids)
+
+
+def test_the_worst_probes_have_the_lowest_precision(write_checkpoint) -> None:
+    from crossreid.training.figures import _chosen_queries
+
+    run = restored(write_checkpoint("baseline"))
+    embeddings = embed_dataset(run.trainer, run.module, run.data)
+    probes = run.protocols.test[0].queries(embeddings)
+    gallery = embeddings.select(run.protocols.test[0].gallery(embeddings, 0))
+    ap = run.protocols.test[0].score(embeddings.select(probes), gallery, run.module.scorer()).ap
+    by_place = dict(zip(probes.tolist(), ap.tolist(), strict=True))
+    chosen = {}
+    for queries in ("worst", "best"):
+        source = FigureSource.of(run, embeddings, Path("none.ckpt"), queries=queries, count=4)
+        chosen[queries] = [by_place[place] for place in _chosen_queries(source).tolist()]
+    assert chosen["worst"] == sorted(ap)[:4]
+    assert chosen["best"] == sorted(ap, reverse=True)[:4]
+
+
+@pytest.mark.slow
+def test_the_command_draws_what_is_asked(run_here, write_checkpoint, tmp_path: Path) -> None:
+    path = write_checkpoint("lba")
+    fast = ["trainer=cpu", "trainer.progress=false"]
+    listed = run_here("visualize", f"checkpoint={path}", "figures=[list]", *fast)
+    assert listed.code == 0, listed.output
+    assert "matches, person masks and co-attention" in listed.output
+    asked = "figures=[pictures,correspondences,ranked_lists,activation,pca,similarities,cameras,cmc,learning]"
+    drawn = run_here("visualize", f"checkpoint={path}", asked, "count=2", "output=drawn", *fast)
+    assert drawn.code == 0, drawn.output
+    assert "Left out" not in drawn.output
+    files = {file.stem for file in (tmp_path / "drawn").glob("*.png")}
+    # no run stands beside this checkpoint, so there is no history
+    assert files == {
+        *("translation", "correspondences", "ranked_lists", "activation", "pca", "similarities", "cameras", "cmc"),
+    }
+
+
+def test_a_figure_that_the_method_has_not_is_one_sentence(run_here, write_checkpoint) -> None:
+    path = write_checkpoint("agw")
+    refused = run_here("visualize", f"checkpoint={path}", "figures=[correspondences]", "trainer=cpu")
+    assert refused.code == 1
+    assert "agw has no figure correspondences: choose from pictures, ranked_lists" in refused.output
+    wrong = run_here("visualize", f"checkpoint={path}", "figures=[cmm]", "trainer=cpu")
+    assert wrong.code == 1
+    assert "choose from" in wrong.output
