@@ -83,8 +83,13 @@ class TrainerConfig(Settings):
     )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
     log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
-    checkpoint_every: int = setting(
-        100, "between checkpoints; phase ends are kept besides", unit="iterations", at_least=1, ceiling=1_000_000_000
+    checkpoint_every: int = setting(100, "between checkpoints", unit="iterations", at_least=1, ceiling=1_000_000_000)
+    phase_checkpoints: bool = setting(
+        False, "keep a checkpoint of each phase's end too (<phase>.ckpt), to go on or compare from there"
+    )
+    keep_optimizers: bool = setting(
+        True,
+        "the last checkpoint keeps the optimizers once the run is finished; without them it is scored, not trained on",
     )
     pictures_every: int = setting(
         100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0, ceiling=1_000_000_000
@@ -130,6 +135,9 @@ class LoggerConfig(Settings):
     offline: bool = setting(True, "W&B without a login; `wandb sync` sends the run later")
     project: str = setting("crossreid", "W&B project")
     entity: str | None = setting(None, "W&B user or team; null: your default")
+    tags: list[str] = setting([], "of one's own, beside data, protocol, scale, preset and row", distinct=True)
+    notes: str | None = setting(None, "a sentence on the run")
+    artifacts: bool = setting(False, "keep the last checkpoint and the test embeddings as artifacts")
 
 
 @dataclass
@@ -261,7 +269,15 @@ NOT_PART_OF_A_RUN = (
 """Settings that do not change what a run computes."""
 LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
 """Settings that the dataset may decide."""
-NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
+NOT_PART_OF_TRAINER = (
+    "progress",
+    "checkpoint_every",
+    "phase_checkpoints",
+    "keep_optimizers",
+    "pictures_every",
+    "time_budget",
+    "keep_memory",
+)
 """Likewise, of the trainer."""
 NOT_PART_OF_METHOD = ("recompute",)
 """Likewise, of the method."""

@@ -66,7 +66,7 @@ class TranslationRequest(PictureRequest):
     other: Token | None = None
 
 
-class FoundImage(BaseModel):
+class GalleryHit(BaseModel):
     """An image of the gallery."""
 
     rank: int = Field(description="from 1")
@@ -94,7 +94,7 @@ class SearchAnswer(BaseModel):
 
     query: QueryDescription
     nobody: bool | None = Field(None, description="no image matches, by the model's calibration; null without one")
-    hits: list[FoundImage]
+    hits: list[GalleryHit]
 
 
 def make_application(

@@ -90,6 +90,8 @@ async function search() {
     let text = `${count} ${count === 1 ? "image" : "images"} in ${seconds} s; the query was taken as ${answer.query.modality}.`;
     if (answer.nobody) text = `Nobody in the gallery is this person, by the gallery's calibration. ${text}`;
     say(text);
+    const looked = new URLSearchParams(location.search).get("look");
+    if (looked !== null && mine === 1) answer.hits.filter((hit) => hit.rank === Number(looked)).forEach(closer);
     translate(answer.hits.find((hit) => hit.modality !== answer.query.modality), mine);
   } catch (error) {
     if (mine !== round) return;
@@ -195,8 +197,9 @@ async function offer() {
   });
   element("samples").replaceChildren(...buttons);
   element("samples").hidden = !buttons.length;
-  const chosen = new URLSearchParams(location.search).get("pick"); // /?pick=0 shows the first one's search
-  if (chosen !== null && buttons[Number(chosen)]) buttons[Number(chosen)].click();
+  const words = new URLSearchParams(location.search); // /?pick=0 shows the first one's search, &look=1 its first image closer
+  const chosen = buttons[Number(words.get("pick") ?? -1)];
+  if (chosen) chosen.click();
 }
 
 element("file").addEventListener("change", (event) => take(event.target.files[0]));
