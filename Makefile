@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help setup demo test test-fast test-full fuzz lint type bench clean
+.PHONY: help setup demo test test-fast test-full fuzz lint type docs bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,8 +45,12 @@ lint: setup ## ruff: style and format
 type: setup ## mypy, strict, on src
 	$(BIN)/mypy
 
+docs: setup ## the documentation site in docs/_build; warnings are errors
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "Open docs/_build/index.html"
+
 bench: setup ## speed of data, training and scoring as JSON under benchmarks/
 	$(BIN)/python benchmarks/bench.py benchmarks/cpu.json
 
 clean: ## remove the environment, runs, the drawn people and the cache; no dataset of yours
-	rm -rf $(VENV) outputs multirun datasets/synthetic-* datasets/cache .pytest_cache .hypothesis .mypy_cache .ruff_cache dist build
+	rm -rf $(VENV) docs/_build docs/generated outputs multirun datasets/synthetic-* datasets/cache .pytest_cache .hypothesis .mypy_cache .ruff_cache dist build

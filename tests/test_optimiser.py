@@ -90,31 +90,17 @@ def test_a_wandb_agent_is_an_optimiser(run_here, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_wandb_sweep_is_not_sent_scores_of_the_test(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    from types import SimpleNamespace
-
-    from pytorch_lightning.loggers import WandbLogger
-
     from crossreid.runs.results import Scores
-    from crossreid.training.loggers import log_scores
+    from crossreid.training.wandb_run import send_scores
     from test_report import KEY, result
 
-    sent: list[Any] = []
+    class Refusing:
+        """Any use of it is one too many."""
 
-    class Watched(WandbLogger):
-        def __init__(self) -> None:
-            pass
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(name)
 
-        def log_metrics(self, metrics: Any, step: Any = None) -> None:
-            sent.append(metrics)
-
-        def log_table(self, *args: Any, **kwargs: Any) -> None:
-            sent.append(args)
-
-    trainer = SimpleNamespace(loggers=[Watched()])
-    rows = [Scores("mine", {KEY: result(0.4)})]
-    log_scores(trainer, rows, 3)
-    assert len(sent) == 2
-    sent.clear()
     monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
-    log_scores(trainer, rows, 3)
-    assert sent == []
+    logger: Any = Refusing()
+    send_scores(logger, [Scores("mine", {KEY: result(0.4)})])
+    assert "scores of the test stay in results.json" in capsys.readouterr().out

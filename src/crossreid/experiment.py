@@ -45,9 +45,9 @@ from crossreid.training.environment import (
     world_size,
 )
 from crossreid.training.loading import checkpoint_at, method_from
-from crossreid.training.loggers import finish_wandb
 from crossreid.training.scoring import score_all
 from crossreid.training.session import Session
+from crossreid.training.wandb_run import finish_wandb
 
 _before: list[bool] = []
 """Of the experiments that this process has run: whether its ranks were started by Lightning, which starts the program again."""

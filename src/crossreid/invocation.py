@@ -28,3 +28,13 @@ def forget_command() -> None:
 def command_line() -> str:
     """The command, quoted for a shell; of a program that uses the package from Python, that program's."""
     return shlex.join(_words or ["python", *sys.argv])
+
+
+def in_multirun() -> bool:
+    """This process runs one job of a multirun."""
+    if "hydra" not in sys.modules:
+        return False
+    from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415 - only where a command has imported it
+    from hydra.types import RunMode  # noqa: PLC0415
+
+    return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)

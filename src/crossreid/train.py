@@ -9,8 +9,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 
 from crossreid.errors import ConfigError
+from crossreid.invocation import in_multirun
 from crossreid.launch import run_command
-from crossreid.multirun.task import sweeping
 from crossreid.optimiser import check_optimiser, objective
 from crossreid.settings.compose import Composed, run_config
 from crossreid.settings.run import RunConfig
@@ -27,12 +27,12 @@ def train(composed: Composed) -> float | None:
     """One run; returns what a sweeper may optimise: the mAP on the validation persons, None with ``selection=last``."""
     config = run_config(composed)
     check_optimiser(config)
-    if sweeping():
+    if in_multirun():
         config = replace(config, jobs=1)  # of the multirun, which this is one job of
     from crossreid.experiment import Experiment  # noqa: PLC0415 - torch is imported behind the first checks
 
     experiment = Experiment.from_config(config)
-    if not sweeping():
+    if not in_multirun():
         return objective(experiment.run().results.facts)
     _prepare_sweep_job(config)
     run = experiment.run(sweep_dir=Path(HydraConfig.get().runtime.output_dir))

@@ -72,7 +72,7 @@ class Cosine:
 class Euclidean:
     """Negative Euclidean distance of one feature, taken as it is.
 
-    Squared distances come from |q|^2 + |g|^2 - 2 q.g in float64 with the origin moved to the first gallery image
+    Squared distances come from ``|q|^2 + |g|^2 - 2 q.g`` in float64 with the origin moved to the first gallery image
     (exact, and distances do not change), so that a large common offset of the features costs no precision.
     """
 

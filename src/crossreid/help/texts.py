@@ -128,6 +128,19 @@ TEXTS = {
         },
         page="figures.md",
     ),
+    "dashboard": CommandText(
+        summary="a workspace and a report in Weights & Biases over a project's runs",
+        purpose="Builds what a group keeps open while it trains: runs grouped by method, scores beside chance, losses by "
+        "player, pictures; and a report of the same to send to others. Needs an account; output= writes what would be sent.",
+        choices=(),
+        keys=("project", "entity", "name", "protocols", "players", "output"),
+        examples={
+            "project=crossreid": "for your default team",
+            "project=crossreid entity=our-lab protocols=[regdb/visible_to_thermal]": "for a team, by RegDB's scores",
+            "output=dashboard.json": "without sending anything",
+        },
+        page="wandb.md",
+    ),
     "auxiliary": CommandText(
         summary="cm-SSFT: how many unlabelled queries its transfer needs",
         purpose="Scores a trained cm-SSFT with groups of queries of several sizes and draws Rank-1 and mAP over the size.",

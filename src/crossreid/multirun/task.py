@@ -9,14 +9,13 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from crossreid.console import complain, stop
 from crossreid.errors import CrossReIDError
 from crossreid.interruption import Interruption
-from crossreid.invocation import note_command
+from crossreid.invocation import in_multirun, note_command
 from crossreid.memory import keep_memory
 from crossreid.settings.compose import Composed, plain_values
 from crossreid.settings.sentences import explain, one_line
@@ -61,7 +60,7 @@ class CommandTask:
     def __call__(self, config: DictConfig) -> float | None:
         """Run one job. A bug ends a single run with its traceback; a job of a multirun only fails."""
         composed = composed_by_hydra(config)
-        if sweeping():
+        if in_multirun():
             note_command(self.command, composed.overrides)
         try:
             if _keeps_memory(composed.values):
@@ -69,7 +68,7 @@ class CommandTask:
             return self.work(composed)
         except Exception as error:
             message = sentence_of(error)
-            if not sweeping():
+            if not in_multirun():
                 if message is None:  # a bug: its traceback is wanted
                     raise
                 stop(message)
@@ -105,11 +104,6 @@ def composed_by_hydra(config: DictConfig) -> Composed:
     """What Hydra's application composed for this job."""
     hydra_config = HydraConfig.get()
     return Composed(plain_values(config), dict(hydra_config.runtime.choices), tuple(hydra_config.overrides.task))
-
-
-def sweeping() -> bool:
-    """This is one job of a multirun."""
-    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def telling(overrides: list[str]) -> list[str]:

@@ -189,6 +189,24 @@ class ComparisonConfig(Settings):
 
 
 @dataclass
+class DashboardConfig(Settings):
+    """Everything ``crossreid.dashboard`` is told."""
+
+    project: str = setting("crossreid", "W&B project, as logger.project of the runs")
+    entity: str | None = setting(None, "W&B user or team; null: your default")
+    name: str = setting("crossreid: methods side by side", "of the workspace and the report")
+    protocols: list[str] = setting(
+        ["sysu_mm01/all/single", "sysu_mm01/indoor/single"],
+        "keys whose scores are shown, as tables print them",
+        filled=True,
+        distinct=True,
+    )
+    players: list[str] | None = setting(None, "whose losses are shown; null: all of the methods here", distinct=True)
+    plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
+    output: str | None = setting(None, "write what would be sent into this JSON, and send nothing")
+
+
+@dataclass
 class GeneratorSizes(Settings):
     """Widths and depths of the compared generators, and their Adam."""
 
@@ -255,6 +273,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "cost": CostConfig,
     "report": ComparisonConfig,
     "image_quality": ImageQualityConfig,
+    "dashboard": DashboardConfig,
     "extract": ExtractConfig,
     "index": IndexConfig,
     "search": SearchConfig,

@@ -130,6 +130,9 @@ class LoggerConfig(Settings):
     offline: bool = setting(True, "W&B without a login; `wandb sync` sends the run later")
     project: str = setting("crossreid", "W&B project")
     entity: str | None = setting(None, "W&B user or team; null: your default")
+    tags: list[str] = setting([], "of one's own, beside data, protocol, scale, preset and row", distinct=True)
+    notes: str | None = setting(None, "a sentence on the run")
+    artifacts: bool = setting(False, "keep the last checkpoint and the test embeddings as artifacts")
 
 
 @dataclass

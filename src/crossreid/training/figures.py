@@ -19,7 +19,7 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.records import MODALITIES
 from crossreid.data.transforms import to_float
 from crossreid.escaping import for_file_name
-from crossreid.evaluation import Embeddings, RetrievalProtocol, Scorer, ranked_list
+from crossreid.evaluation import Embeddings, RankedLists, RetrievalProtocol, Scorer, ranked_list
 from crossreid.evaluation.camera_pairs import camera_pairs
 from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.verification import pairs_of
@@ -96,6 +96,11 @@ class FigureSource:
         sets["test persons"] = self.embeddings
         return sets
 
+    @cached_property
+    def lists(self) -> RankedLists:
+        """The ranked lists of the chosen probes, ten images each."""
+        return ranked_list(self.embeddings, self.protocol, self.scorer, queries=_chosen_queries(self), k=10)
+
     def _training_rows(self) -> Iterator[Array]:
         """Rows of as many training persons as there are test persons."""
         wanted = len(np.unique(self.embeddings.pids))
@@ -145,9 +150,8 @@ def _own(source: FigureSource) -> Figures:
 def _ranked_lists(source: FigureSource) -> Figures:
     from crossreid.visualization import ranked_gallery  # noqa: PLC0415
 
-    lists = ranked_list(source.embeddings, source.protocol, source.scorer, queries=_chosen_queries(source), k=10)
     name = "ranked_lists" if source.queries == "even" else f"ranked_lists_{source.queries}"
-    yield name, ranked_gallery(lists, source.embeddings, source.data.images(source.size))
+    yield name, ranked_gallery(source.lists, source.embeddings, source.data.images(source.size))
 
 
 def _chosen_queries(source: FigureSource) -> Array:

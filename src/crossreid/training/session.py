@@ -16,6 +16,7 @@ from crossreid.data.datasets.sources import open_source
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
+from crossreid.evaluation.embeddings import files_of
 from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
@@ -40,7 +41,7 @@ from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.initial import InitialWeights, start_from
 from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import make_method, scorers_of
-from crossreid.training.loggers import HistoryLogger, PictureGrids, log_image, log_scores, make_wandb, wandb_of
+from crossreid.training.loggers import HistoryLogger, PictureGrids
 from crossreid.training.people_weights import people_weights
 from crossreid.training.progress import IterationProgress
 from crossreid.training.resuming import check_resumable
@@ -55,6 +56,7 @@ from crossreid.training.scoring import (
 from crossreid.training.stopwatch import Stopwatch
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
+from crossreid.training.wandb_run import make_wandb, send_artifacts, send_ranked_lists, send_scores, wandb_of
 
 PERSONS = "persons.json"
 """Who is trained on, calibrated on and tested on, where a run divided a folder's persons: by split, identity -> an image."""
@@ -121,6 +123,7 @@ class Session:
                 self._now("drawing")
                 self.watch.begin("figures")
                 self._draw(trainer, embeddings)
+            self._send_artifacts(trainer)
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
             parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
@@ -266,11 +269,12 @@ class Session:
         every = config.trainer.checkpoint_every
         self._checkpoints = IterationCheckpoint(run.path, every, self.clock, self.interruption)
         callbacks: list[pl.Callback] = [self._checkpoints]
+        sent_until = -1
         if run.checkpoint and main_process():
-            history.truncate(resumed_at)
+            sent_until = history.truncate(resumed_at)
         if config.logger.name == "wandb":
             known = run.note().get("wandb_id") if run.checkpoint else None
-            wandb_logger = make_wandb(config, config.to_plain(), run, known)
+            wandb_logger = make_wandb(config, config.to_plain(), run, known, sent_until)
             loggers.append(wandb_logger)
             if main_process():
                 run.note(wandb_id=wandb_logger.experiment.id)
@@ -363,7 +367,14 @@ class Session:
         own = [row for row in results.rows if row.name != UNTRAINED]
         untrained = [row for row in results.rows if row.name == UNTRAINED]
         show([*untrained, *own], title=f"{config.label} on {config.data.name}, seed {config.seed}{preset}")
-        log_scores(trainer, own, self.module.iteration)
+        iteration = self.module.iteration
+        for logger in trainer.loggers:
+            if isinstance(logger, HistoryLogger):
+                for row in own:
+                    logger.log_metrics(row.flat(), step=iteration)
+        wandb_logger = wandb_of(trainer)
+        if wandb_logger is not None:
+            send_scores(wandb_logger, [*own, *untrained])
 
     def _draw(self, trainer: pl.Trainer, embeddings: Embeddings) -> None:
         source = FigureSource(
@@ -380,7 +391,16 @@ class Session:
         if wandb_logger is None:
             return
         for path in figures:
-            log_image(wandb_logger, f"figures/{path.stem}", str(path), self.module.iteration)
+            wandb_logger.log_picture(f"figures/{path.stem}", str(path), self.module.iteration)
+        send_ranked_lists(wandb_logger, source.lists, embeddings, self.data.images(source.size))
+
+    def _send_artifacts(self, trainer: pl.Trainer) -> None:
+        """Checkpoint and embeddings into W&B, where asked for."""
+        wandb_logger = wandb_of(trainer)
+        if wandb_logger is None or not self.config.logger.artifacts:
+            return
+        embeddings = files_of(self.run.path / "embeddings.npz")
+        send_artifacts(wandb_logger, self.config, {"model": [self.run.path / LAST], "embeddings": embeddings})
 
     def _say_where(self) -> None:
         place = shlex.quote(str(self.run.path))
