@@ -173,3 +173,11 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError:
         return
+
+
+def size_in_words(folder: Path) -> str:
+    """What the files of a folder take on the disk, such as ``183 MB``."""
+    total = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if total < 10**6:
+        return f"{total / 10**3:.0f} KB"
+    return f"{total / 10**6:.0f} MB"

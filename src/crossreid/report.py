@@ -40,7 +40,7 @@ def report(composed: Composed) -> float:
             console.print(part)
     for line in problem_lines(comparison.problems):
         notice(f"Not in the tables: {line}")
-    notice(f"Report: {output}")
+    notice(f"Report: {output} (comparison.html has every column, how each network came about, and pictures)")
     return float(len(comparison.tables))
 
 

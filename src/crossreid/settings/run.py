@@ -83,8 +83,13 @@ class TrainerConfig(Settings):
     )
     deterministic: bool = setting(False, "only deterministic kernels, slower on a GPU")
     log_every: int = setting(10, "between logged losses", unit="iterations", at_least=1, ceiling=1_000_000_000)
-    checkpoint_every: int = setting(
-        100, "between checkpoints; phase ends are kept besides", unit="iterations", at_least=1, ceiling=1_000_000_000
+    checkpoint_every: int = setting(100, "between checkpoints", unit="iterations", at_least=1, ceiling=1_000_000_000)
+    phase_checkpoints: bool = setting(
+        False, "keep a checkpoint of each phase's end too (<phase>.ckpt), to go on or compare from there"
+    )
+    keep_optimizers: bool = setting(
+        True,
+        "the last checkpoint keeps the optimizers once the run is finished; without them it is scored, not trained on",
     )
     pictures_every: int = setting(
         100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0, ceiling=1_000_000_000
@@ -264,7 +269,15 @@ NOT_PART_OF_A_RUN = (
 """Settings that do not change what a run computes."""
 LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
 """Settings that the dataset may decide."""
-NOT_PART_OF_TRAINER = ("progress", "checkpoint_every", "pictures_every", "time_budget", "keep_memory")
+NOT_PART_OF_TRAINER = (
+    "progress",
+    "checkpoint_every",
+    "phase_checkpoints",
+    "keep_optimizers",
+    "pictures_every",
+    "time_budget",
+    "keep_memory",
+)
 """Likewise, of the trainer."""
 NOT_PART_OF_METHOD = ("recompute",)
 """Likewise, of the method."""

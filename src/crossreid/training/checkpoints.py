@@ -19,7 +19,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
-from crossreid.training.resuming import PLAYER_STATES, player_states
+from crossreid.training.resuming import PLAYER_STATES, WITHOUT_OPTIMIZERS, player_states
 from crossreid.untrusted import archive_members
 
 
@@ -38,8 +38,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class IterationCheckpoint(pl.Callback):
-    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (also as ``<phase>.ckpt``), when asked to stop,
-    and when the time is over.
+    """Keeps ``last.ckpt``: every so many iterations, at each phase's end (as ``<phase>.ckpt`` too, if wanted), when asked to
+    stop, and when the time is over.
 
     It saves before an iteration starts, so a checkpoint never holds half of a method's turns; with it the seconds that
     training has taken.
@@ -49,16 +49,20 @@ class IterationCheckpoint(pl.Callback):
         every: iterations between two checkpoints.
         clock: of the training, with its budget.
         interruption: says whether a person or the system asked to stop.
+        phases: keep each phase's end too.
 
     Attributes:
         saved_at: iteration of the last checkpoint that this process saved; None before.
     """
 
-    def __init__(self, folder: Path, every: int, clock: TrainingClock, interruption: Interruption) -> None:
+    def __init__(
+        self, folder: Path, every: int, clock: TrainingClock, interruption: Interruption, *, phases: bool = False
+    ) -> None:
         self.folder = folder
         self.every = every
         self.clock = clock
         self.interruption = interruption
+        self.phases = phases
         self.saved_at: int | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -111,8 +115,8 @@ class IterationCheckpoint(pl.Callback):
         self.saved_at = module.iteration
 
     def _keep(self, trainer: pl.Trainer, phase: str) -> None:
-        """Keep the checkpoint of a phase's end under the phase's name."""
-        if trainer.is_global_zero:
+        """Keep the checkpoint of a phase's end under the phase's name, if wanted."""
+        if self.phases and trainer.is_global_zero:
             self._copy(self.folder / LAST, self.folder / f"{phase}.ckpt")
 
     @staticmethod
@@ -122,6 +126,14 @@ class IterationCheckpoint(pl.Callback):
                 shutil.copyfileobj(content, stream)
 
         write_atomically(target, write, wait=False)
+
+
+def drop_optimizers(path: Path) -> None:
+    """Write a checkpoint anew, whole or not at all, without the states of its optimizers: of most a half to two thirds."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint["optimizer_states"] = []
+    checkpoint["crossreid"][WITHOUT_OPTIMIZERS] = True
+    write_atomically(path, lambda stream: torch.save(checkpoint, stream), wait=False)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
 from crossreid.evaluation.embeddings import files_of
+from crossreid.files import size_in_words
 from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
@@ -35,7 +36,7 @@ from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
-from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
+from crossreid.training.checkpoints import IterationCheckpoint, drop_optimizers, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.initial import InitialWeights, start_from
@@ -124,6 +125,8 @@ class Session:
                 self.watch.begin("figures")
                 self._draw(trainer, embeddings)
             self._send_artifacts(trainer)
+            if not self.config.trainer.keep_optimizers:
+                drop_optimizers(self.run.path / LAST)
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
             parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
@@ -267,7 +270,9 @@ class Session:
         history = HistoryLogger(run.path / "history.csv")
         loggers: list[Logger] = [history]
         every = config.trainer.checkpoint_every
-        self._checkpoints = IterationCheckpoint(run.path, every, self.clock, self.interruption)
+        self._checkpoints = IterationCheckpoint(
+            run.path, every, self.clock, self.interruption, phases=config.trainer.phase_checkpoints
+        )
         callbacks: list[pl.Callback] = [self._checkpoints]
         sent_until = -1
         if run.checkpoint and main_process():
@@ -404,7 +409,7 @@ class Session:
 
     def _say_where(self) -> None:
         place = shlex.quote(str(self.run.path))
-        notice(f"Results, checkpoints and figures: {self.run.path}")
+        notice(f"Results, checkpoints and figures: {self.run.path} ({size_in_words(self.run.path)})")
         if self.config.logger.name == "wandb" and self.config.logger.offline:
             notice(f"W&B, offline: wandb sync {place}/wandb/offline-run-*")
         notice(f"Score it on another dataset: python -m crossreid.evaluate checkpoint={place} data=...")

@@ -10,29 +10,50 @@ from crossreid.console import unshortened
 from crossreid.escaping import for_markdown, one_line
 from crossreid.runs.reading import Problem
 from crossreid.studies.comparison.captions import caption
-from crossreid.studies.comparison.cells import chance_cells, headings, score_cells, training_cells
+from crossreid.studies.comparison.cells import chance_cells, headings, importance, score_cells, training_cells
 from crossreid.studies.comparison.recipes import TRAINING
 from crossreid.studies.comparison.rows import Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 
 NOT_COMPARABLE = "Not comparable with the rows above"
+WIDTH = 100
+"""Columns of a terminal; the Markdown and the page have everything."""
 
 
 def rich_tables(table: ComparisonTable, settings: TableSettings) -> list[Table]:
-    """For a terminal: scores, the same of rows that are not comparable, and how the networks came about."""
+    """For a terminal: scores, and the same of rows that are not comparable; columns as far as they fit, by importance."""
     title = f"{table.dataset}: {table.protocol}"
+    head = headings(settings)
     plain = [chance_cells(table, settings), *map(score_cells, table.plain)]
-    tables = [_rich_table(title, headings(settings), plain)]
-    if table.others:
-        others = map(score_cells, table.others)
-        tables.append(_rich_table(f"{title}. {NOT_COMPARABLE}", headings(settings), others))
-    training = []
-    for row in table.rows:
-        training.append([row.label, *training_cells(row)])
-    networks = _rich_table(f"{title}: how the networks came about", ["method", *TRAINING], training)
-    networks.caption = "\n".join(map(one_line, caption(table, settings)))
-    networks.caption_justify = "left"
-    return [*tables, networks]
+    others = list(map(score_cells, table.others))
+    shown = _fitting(head, [*plain, *others], importance(settings))
+    tables = [_rich_table(title, *_columns(shown, head, plain))]
+    if others:
+        tables.append(_rich_table(f"{title}. {NOT_COMPARABLE}", *_columns(shown, head, others)))
+    tables[-1].caption = "\n".join(map(one_line, caption(table, settings)))
+    tables[-1].caption_justify = "left"
+    return tables
+
+
+def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> list[int]:
+    """Places of the columns that fit beside each other, taken in the order in which they are wanted."""
+    left = WIDTH - 1
+    places: list[int] = []
+    for name in wanted:
+        place = head.index(name)
+        width = max(len(line) for row in [head, *rows] for line in row[place].split("\n")) + 3  # with blanks and a rule
+        if width > left and places:
+            continue
+        left -= width
+        places.append(place)
+    return sorted(places)
+
+
+def _columns(
+    places: Sequence[int], head: Sequence[str], rows: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    chosen = [[row[place] for place in places] for row in rows]
+    return [head[place] for place in places], chosen
 
 
 def markdown(tables: Sequence[ComparisonTable], problems: Sequence[Problem], settings: TableSettings) -> str:
