@@ -58,7 +58,7 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder), "--host", "127.0.0.1"]
     with (folder / "log.txt").open("w") as log:
         server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not answers(port):
             assert server.poll() is None, (folder / "log.txt").read_text()
             assert time.monotonic() < deadline, "the server does not answer"
