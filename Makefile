@@ -49,7 +49,7 @@ docs: setup ## the documentation site in docs/_build; warnings are errors
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 	@echo "Open docs/_build/index.html"
 
-bench: setup ## speed of data, training and scoring as JSON under benchmarks/
+bench: setup ## speed of everything beside plain references, as JSON and Markdown under benchmarks/
 	$(BIN)/python benchmarks/bench.py benchmarks/cpu.json
 
 clean: ## remove the environment, runs, the drawn people and the cache; no dataset of yours

@@ -228,7 +228,7 @@ def main(arguments: list[str]) -> None:
         folder = Path(place)
         if "waiting" in chosen.only:
             people = SyntheticPeople(train_ids=12, val_ids=2, test_ids=4, frames=2 if chosen.quick else 6)
-            write_sysu_layout(folder / "people", people, workers=os.cpu_count() or 1)
+            write_sysu_layout(folder / "people", people, workers=1 if chosen.quick else os.cpu_count() or 1)
         for name in chosen.only:
             print(f"== {name}", flush=True)
             found = SECTIONS[name](folder, chosen.quick)

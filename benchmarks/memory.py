@@ -139,16 +139,19 @@ def recomputed_part_sets(config: MethodConfig) -> list[list[str]]:
     return [[], ["generators"], parts] if "generators" in parts else [[], parts]
 
 
-def rows_of(name: str, scale: str, precision: str, *, measure: str = "") -> Iterator[dict[str, Any]]:
+def rows_of(
+    name: str, scale: str, precision: str, *, measure: str = "", predict: bool = True
+) -> Iterator[dict[str, Any]]:
     """A row for each set of recomputed parts and each phase.
 
     Args:
         measure: the device to measure on; empty for predictions alone.
+        predict: predict, too, which takes seconds on a CPU.
     """
     for parts in recomputed_part_sets(method_settings_of(name, scale)):
         config = method_settings_of(name, scale, f"model.recompute=[{','.join(parts)}]")
         row = {"method": name, "scale": scale, "precision": precision, "recompute": parts, "images": images_of(config)}
-        forecast = predicted(config, precision)
+        forecast = predicted(config, precision) if predict else {}
         actual: dict[str, float] = {}
         problem = ""
         if measure:
@@ -158,8 +161,10 @@ def rows_of(name: str, scale: str, precision: str, *, measure: str = "") -> Iter
                 )
             except torch.OutOfMemoryError:
                 problem = "out of memory"
-        for phase, mib in forecast.items():
-            found = {**row, "phase": phase, "predicted_mib": mib}
+        for phase in config.active_phases():
+            found = {**row, "phase": phase}
+            if phase in forecast:
+                found["predicted_mib"] = forecast[phase]
             if phase in actual:
                 found["measured_mib"] = actual[phase]
             if problem:
@@ -212,7 +217,7 @@ def table(content: dict[str, Any]) -> str:
             row["images"],
             row["precision"],
             ", ".join(row["recompute"]) or "nothing",
-            row["predicted_mib"],
+            row.get("predicted_mib", ""),
             row.get("measured_mib", row.get("problem", "")),
             row.get("h200_mib", ""),
         ]
@@ -237,6 +242,7 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--time", nargs="*", default=[], metavar="METHOD", help="steps with and without, in turns")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--measure-only", action="store_true", help="no predictions, which take seconds each")
     parser.add_argument("--add", action="store_true", help="to the rows that OUTPUT.json has")
     chosen = parser.parse_args(arguments)
     content = facts(chosen.device, {key: value for key, value in vars(chosen).items() if key != "output"})
@@ -256,7 +262,7 @@ def main(arguments: list[str]) -> None:
     measured_methods = trained_methods(chosen.methods) if "none" not in chosen.methods else []
     for name in measured_methods:
         for precision in chosen.precision:
-            for row in rows_of(name, chosen.scale, precision, measure=chosen.device):
+            for row in rows_of(name, chosen.scale, precision, measure=chosen.device, predict=not chosen.measure_only):
                 keep(row)
     if chosen.paper is not None:
         for name in trained_methods(chosen.paper):

@@ -95,27 +95,35 @@ def queries_of(count: int, noise: float) -> Embeddings:
     return Embeddings(**{**vars(people(0, 1000, noise)), "features": {"main": asked}})
 
 
-def filled(count: int, noise: float, folder: Path) -> dict[str, Any]:
-    """Add and build, in a process of its own, whose largest memory is that of both."""
+def added(count: int, noise: float, folder: Path) -> dict[str, Any]:
+    """Add, in a process of its own, which makes the images too."""
     Gallery.open(folder / "first").add(people(0, 100, noise))  # imports the library
     place = Gallery.open(folder / "g")
+    load = os.getloadavg()[0]
     adding = 0.0
     for start in range(0, count, ADDED_AT_ONCE):
         part = people(start, min(ADDED_AT_ONCE, count - start), noise)
         adding += timed(lambda part=part: place.add(part))
-    del part
-    after_adding = peak()
+    return {
+        "images": count,
+        "noise": noise,
+        "load_adding": load,
+        "adding_s": round(adding, 1),
+        "adding_peak_gib": peak(),
+    }
+
+
+def built(count: int, noise: float, folder: Path) -> dict[str, Any]:
+    """Build the index and measure its recall, in a process of its own."""
+    place = Gallery.open(folder / "g")
+    load = os.getloadavg()[0]
     begun = os.times()
     building = timed(place.build)
     ended = os.times()
     return {
-        "images": count,
-        "noise": noise,
-        "load_before": os.getloadavg()[0],
-        "adding_s": round(adding, 1),
+        "load_building": load,
         "building_s": round(building, 1),
         "building_cpu_s": round(ended.user - begun.user + ended.system - begun.system, 1),
-        "adding_peak_gib": after_adding,
         "building_peak_gib": peak(),
         "index": place.info()["index"],
     }
@@ -195,7 +203,7 @@ def peak() -> float:
 def gallery(count: int, noise: float, folder: Path) -> dict[str, Any]:
     """Adding, building, searching a folder of LanceDB; exact search in NumPy and FAISS beside it."""
     result: dict[str, Any] = {}
-    for work in (filled, searched):
+    for work in (added, built, searched):
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
             result |= process.submit(work, count, noise, folder).result()
     with ProcessPoolExecutor(1, get_context("spawn")) as process:

@@ -5,7 +5,7 @@
 # A bare machine needs torch, torchvision, pytorch-lightning, torchmetrics, scipy, pillow and pyyaml; what it lacks of
 # hydra-core, omegaconf, antlr4-python3-runtime, rich, markdown-it-py, mdurl and pygments is installed from the wheels into a
 # folder of its own (benchmarks/gpu/wheels.sh makes them). The source tree need not be installed, and wandb is never imported.
-# DEVICE=cpu SCALE=smoke PATIENCE=20 runs the same on a CPU, as far as that goes; METHODS="agw jsia" is
+# DEVICE=cpu HALF=32-true SCALE=smoke PATIENCE=20 runs the same on a CPU, as far as that goes; METHODS="agw jsia" is
 # of these methods alone.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,6 +16,7 @@ device=${DEVICE:-cuda}
 scale=${SCALE:-paper}
 rounds=${ROUNDS:-5}
 methods=${METHODS:-}
+half=${HALF:-bf16-mixed}
 mkdir -p "$output"
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 if ! "$python" -c 'import hydra, omegaconf, rich' 2>/dev/null; then
@@ -36,13 +37,13 @@ part "every method trains and is scored" 80 "$python" benchmarks/gpu/runs.py "$o
 steps=("$python" benchmarks/steps.py)
 common=(--device "$device" --scale "$scale" --rounds "$rounds" --identities 395)
 part "steps, float32" 45 "${steps[@]}" "$output/steps_float32.json" $methods "${common[@]}"
-part "steps, bfloat16" 35 "${steps[@]}" "$output/steps_bf16.json" $methods "${common[@]}" --precision bf16-mixed
+part "steps, bfloat16" 35 "${steps[@]}" "$output/steps_bf16.json" $methods "${common[@]}" --precision "$half"
 part "steps, bfloat16, channels last" 35 "${steps[@]}" "$output/steps_bf16_channels_last.json" $methods "${common[@]}" \
-  --precision bf16-mixed --channels-last
+  --precision "$half" --channels-last
 part "steps, TF32" 15 "${steps[@]}" "$output/steps_tf32.json" ${methods:-strong agw aligngan} "${common[@]}" --tf32
 part "memory" 45 "$python" benchmarks/memory.py "$output/memory.json" ${methods:-jsia aligngan tsgan strong} --scale "$scale" \
-  --device "$device" --precision 32-true bf16-mixed
-part "steps, compiled" 60 "${steps[@]}" "$output/steps_compiled.json" ${methods:-strong} "${common[@]}" --precision bf16-mixed \
+  --device "$device" --precision 32-true "$half" --measure-only
+part "steps, compiled" 60 "${steps[@]}" "$output/steps_compiled.json" ${methods:-strong} "${common[@]}" --precision "$half" \
   --channels-last --compile "${COMPILE:-default}"
 echo "== all in $((SECONDS - began)) s, exit $status"
 exit $status

@@ -34,6 +34,7 @@ def calibrate(composed: Composed) -> None:
     refuse_optimiser("calibrate")
     from pathlib import Path  # noqa: PLC0415 - torch is imported behind the first checks
 
+    from crossreid.files import check_writable  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
     from crossreid.studies.calibration.front import calibration_of, place_of  # noqa: PLC0415
@@ -48,6 +49,10 @@ def calibrate(composed: Composed) -> None:
     for key in ("checkpoint", "embeddings", "images", "pairs"):
         if getattr(config, key) is not None:
             read[key] = [Path(getattr(config, key))]
+    if config.output is None:  # a run has one calibration, which a new one replaces
+        for path in (path for paths in files.values() for path in paths):
+            check_writable(path, "output")
+        files = {}
     outputs = check_outputs("calibrate", config, files, read)
     gallery = None if config.gallery is None else Gallery.open(config.gallery)
     calibration = calibration_of(config)

@@ -62,14 +62,14 @@ def index(composed: Composed) -> None:
 
 
 def _take_calibration(gallery: Gallery, checkpoint: str) -> None:
-    """Let a gallery that has no calibration keep the one that lies beside its checkpoint."""
-    from crossreid.evaluation.calibration import FILE, Calibration  # noqa: PLC0415 - behind the first checks
-    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
+    """Let a gallery that has no calibration keep the one that lies beside its model."""
+    from crossreid.galleries.judging import fitting_calibration  # noqa: PLC0415 - behind the first checks
 
-    beside = checkpoint_at(checkpoint).parent / FILE
-    if beside.is_file() and gallery.calibration() is None:
-        gallery.keep_calibration(Calibration.load(beside))
-        notice(f"The gallery keeps the calibration {beside}.")
+    if gallery.calibration() is None:
+        calibration = fitting_calibration(gallery, checkpoint)
+        if calibration is not None:
+            gallery.keep_calibration(calibration)
+            notice(f"The gallery keeps the calibration beside '{checkpoint}'.")
 
 
 def _say_added(gallery: Gallery, added: Any) -> None:

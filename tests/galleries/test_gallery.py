@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 import crossreid
-from crossreid.errors import ConfigError, DataError, OwnedError
+from crossreid.errors import ConfigError, DataError, OwnedError, WriteError
 from crossreid.evaluation import Embeddings
 from crossreid.extraction.storage import load_extracted
 from crossreid.galleries import Gallery
 from crossreid.galleries.sheet import save_sheet
 from galleries.conftest import make_people
+from support import disk_of
 
 PEOPLE = make_people()
 QUERIES = make_people(8, seed=7, first=90_000)
@@ -322,6 +323,57 @@ def test_a_killed_add_leaves_a_gallery_that_goes_on(tmp_path: Path, name: str) -
         gallery.add(PEOPLE)
         assert gallery.search(QUERIES, 5).lists[0].paths
     assert len(Gallery.open(place)) > 120
+
+
+@pytest.mark.parametrize("name", [pytest.param("street.gallery", marks=pytest.mark.slow), "street.npz"])
+def test_a_full_disk_leaves_the_gallery_as_it_was(tmp_path: Path, name: str) -> None:
+    if name.endswith(".gallery"):
+        pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    place = tmp_path / name
+    Gallery.open(place).add(PEOPLE)
+    many = make_people(6000, seed=5, first=1000)
+    with disk_of(100_000), pytest.raises(WriteError, match="what was there before is unchanged"):
+        Gallery.open(place).add(many)
+    assert len(Gallery.open(place)) == 120
+    check(Gallery.open(place).search(QUERIES, 5), by_hand())
+    Gallery.open(place).add(many)  # there is room again
+    assert len(Gallery.open(place)) == 6120
+
+
+def _build_for_ever(place: str) -> None:
+    from crossreid.galleries import lance
+
+    lance.EXACT, lance._IN_PARTITION = 500, 50
+    while True:
+        Gallery.open(place).build()
+
+
+@pytest.mark.slow
+def test_a_killed_build_leaves_a_gallery_that_is_searched_and_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    from crossreid.galleries import lance
+
+    place = tmp_path / "g"
+    Gallery.open(place).add(make_people(1500, seed=5, first=1000))
+    Gallery.open(place).add(PEOPLE)
+    for wait in (0.05, 0.5):
+        process = multiprocessing.get_context("spawn").Process(target=_build_for_ever, args=(str(place),))
+        process.start()
+        deadline = time.monotonic() + 120
+        versions = len(list((place / "images.lance" / "_versions").iterdir()))
+        while len(list((place / "images.lance" / "_versions").iterdir())) == versions and time.monotonic() < deadline:
+            time.sleep(0.02)  # until an index is there
+        time.sleep(wait)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        found = Gallery.open(place).search(PEOPLE.select(slice(10)), 1)
+        assert [entries.paths[0] for entries in found.lists] == list(PEOPLE.paths[:10])
+    monkeypatch.setattr(lance, "EXACT", 500)
+    monkeypatch.setattr(lance, "_IN_PARTITION", 50)
+    assert Gallery.open(place).build()["index"]["recall"] >= 0.9
 
 
 # ---------------------------------------------------------------- places that are no galleries

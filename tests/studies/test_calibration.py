@@ -289,7 +289,18 @@ def test_a_runs_own_persons_are_those_that_it_was_not_trained_on(
     )
     assert added.code == 0, added.output
     assert Gallery.open(tmp_path / "g.npz").calibration() == calibration.compact()
-    validated = write_checkpoint("onestream", "selection=validation")
+    found = run_here(
+        "search", "gallery=g.npz", f"checkpoint={path}", f"query={manifest}", "device=cpu", "workers=0", "top_k=2"
+    )
+    assert "for each query" in found.output
+    again = run_here("calibrate", f"checkpoint={path}", "split=test", "prior=0.2", *quiet)
+    assert again.code == 0, again.output  # a run has one calibration, which a new one replaces
+    validated = write_checkpoint("onestream", "selection=validation", "model.flip=0.25")  # beside the same file
+    words = ("gallery=h.npz", f"checkpoint={validated}", f"images={manifest}", "device=cpu", "workers=0")
+    added = run_here("index", "add", *words)
+    assert added.code == 0, added.output
+    assert "is of other weights" in added.output
+    assert Gallery.open(tmp_path / "h.npz").calibration() is None
     done = run_here("calibrate", f"checkpoint={validated}", "output=v.json", *quiet)
     assert done.code == 0, done.output
     assert Calibration.load(tmp_path / "v.json").source["split"] == "val"

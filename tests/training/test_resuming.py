@@ -181,3 +181,21 @@ def test_a_run_ends_with_the_same_weights_where_it_goes_on_with_parts_that_are_r
     assert ends[0].keys() == ends[1].keys()
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
     assert any(not torch.equal(value, stopped["state_dict"][name]) for name, value in ends[0].items())
+
+
+def test_without_optimizers_a_checkpoint_is_smaller_scored_and_not_gone_on_from(
+    stopped: dict[str, Any], config: RunConfig, tmp_path: Path
+) -> None:
+    from crossreid.training.checkpoints import drop_optimizers
+    from crossreid.training.loading import method_from
+
+    place = tmp_path / "last.ckpt"
+    torch.save(stopped, place)
+    before = place.stat().st_size
+    drop_optimizers(place)
+    assert place.stat().st_size < 0.7 * before
+    checkpoint = read_checkpoint(place)
+    module = method_from(checkpoint, place)
+    assert all(torch.equal(value, stopped["state_dict"][name]) for name, value in module.state_dict().items())
+    with pytest.raises(CheckpointError, match="was kept without optimizers"):
+        check(checkpoint, config)

@@ -65,7 +65,7 @@ def test_reliability_and_open_set_rates_are_shown(figures) -> None:
     np.testing.assert_allclose(line.get_ydata(), [0.1, 0.9])
     assert "prior of 0.5" in figures["reliability"].axes[0].get_title()
     axis = figures["open_set"].axes[0]
-    np.testing.assert_allclose(axis.containers[0].lines[0].get_ydata(), [50, 60])
+    np.testing.assert_allclose(axis.containers[0].lines[0].get_ydata(orig=False), [50, 60])
     ends = [segment[:, 1].tolist() for segment in axis.containers[0].lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[40, 55], [50, 70]])
     assert "infrared in visible, 80 images of 30 persons" in axis.get_legend().get_texts()[0].get_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from crossreid.console import notice
 from crossreid.evaluation.calibration import Calibration
 from crossreid.extraction.beside import calibration_beside
 from crossreid.galleries.gallery import Gallery
@@ -19,4 +20,17 @@ def chosen_calibration(gallery: Gallery, named: str | Path | None, checkpoint: s
         return Calibration.load(named)
     if checkpoint is None or gallery.calibration() is not None:
         return None
-    return calibration_beside(checkpoint)
+    return fitting_calibration(gallery, checkpoint)
+
+
+def fitting_calibration(gallery: Gallery, checkpoint: str | Path) -> Calibration | None:
+    """What lies beside a model; None where nothing does, or what does is of other weights than the gallery's, which is said.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    found = calibration_beside(checkpoint)
+    if found is not None and found.model != gallery.info().get("model"):
+        notice(f"The calibration beside '{checkpoint}' is of other weights than the gallery's: matches are not judged.")
+        return None
+    return found

@@ -7,6 +7,7 @@ Up to :data:`EXACT` images are compared one by one. An index beyond that is an i
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -42,6 +43,8 @@ _TOGETHER = 8
 _AT_ONCE = 16_384
 """Entries that are read at once."""
 _REMOVED_AT_ONCE = 1000
+_SOURCE_FILE = re.compile(r",?\s*\S*/registry/src/\S*")
+_ERROR_NAME = re.compile(r"\b(?:[a-z]+ error|\w*(?:Error|Exception))\b(?:\(\w+\))?:?\s*")
 _IN_PARTITION = 200
 """Entries of a partition, about: small ones hold few persons, so that few are looked at."""
 _MOST_PARTITIONS = 4000
@@ -345,4 +348,6 @@ class LanceStore(Store):
 
 
 def _in_words(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
+    """What the library says is wrong, without the names of its own errors and source files."""
+    text = _SOURCE_FILE.sub("", " ".join(str(error).split()))
+    return _ERROR_NAME.sub("", text)[:160].strip(" ,:") or "the library says no more"

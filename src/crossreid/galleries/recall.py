@@ -109,7 +109,7 @@ def _exact(store: Probed | Graph, sample: Sample) -> list[set[Any]]:
         ids += part.columns[ID]
     truth = []
     for query, own in enumerate(sample.names):
-        order = nearest.similarities[query].argsort(descending=True)
+        order = np.argsort(-nearest.similarities[query], kind="stable")
         names = [ids[row] for row in nearest.rows[query][order].tolist()]
         truth.append(_others(names, own))
     return truth

@@ -87,6 +87,10 @@ class TrainerConfig(Settings):
     phase_checkpoints: bool = setting(
         False, "keep a checkpoint of each phase's end too (<phase>.ckpt), to go on or compare from there"
     )
+    keep_optimizers: bool = setting(
+        True,
+        "the last checkpoint keeps the optimizers once the run is finished; without them it is scored, not trained on",
+    )
     pictures_every: int = setting(
         100, "between picture grids in W&B, 0 for none", unit="iterations", at_least=0, ceiling=1_000_000_000
     )
@@ -269,6 +273,7 @@ NOT_PART_OF_TRAINER = (
     "progress",
     "checkpoint_every",
     "phase_checkpoints",
+    "keep_optimizers",
     "pictures_every",
     "time_budget",
     "keep_memory",

@@ -19,7 +19,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
-from crossreid.training.resuming import PLAYER_STATES, player_states
+from crossreid.training.resuming import PLAYER_STATES, WITHOUT_OPTIMIZERS, player_states
 from crossreid.untrusted import archive_members
 
 
@@ -126,6 +126,14 @@ class IterationCheckpoint(pl.Callback):
                 shutil.copyfileobj(content, stream)
 
         write_atomically(target, write, wait=False)
+
+
+def drop_optimizers(path: Path) -> None:
+    """Write a checkpoint anew, whole or not at all, without the states of its optimizers: of most a half to two thirds."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint["optimizer_states"] = []
+    checkpoint["crossreid"][WITHOUT_OPTIMIZERS] = True
+    write_atomically(path, lambda stream: torch.save(checkpoint, stream), wait=False)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import first_three
 from crossreid.settings.run import NOT_PART_OF_METHOD, RunConfig, differences, identity_of, without
 
+WITHOUT_OPTIMIZERS = "without_optimizers"
+"""In a checkpoint of a finished run that was asked not to keep them."""
 PLAYER_STATES = "optimizer_parameters"
 """In a checkpoint: player -> how many parameters its optimizer has a state of; older checkpoints do not say it."""
 
@@ -106,6 +108,11 @@ def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossMo
     """There is a state for every optimizer, of its own parameters, as full as it was saved."""
     optimizers_and_schedulers: Any = module.configure_optimizers()
     optimizers, schedulers = optimizers_and_schedulers
+    if checkpoint["crossreid"].get(WITHOUT_OPTIMIZERS):
+        raise CheckpointError(
+            f"The checkpoint '{path}' was kept without optimizers (trainer.keep_optimizers=false): it can be scored, and start "
+            "another training by init=, but this one cannot go on from it."
+        )
     states = checkpoint["optimizer_states"]
     if len(states) != len(optimizers) or len(checkpoint["lr_schedulers"]) != len(schedulers):
         raise CheckpointError(

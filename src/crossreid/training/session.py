@@ -36,7 +36,7 @@ from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.stages import tell
 from crossreid.training.budget import TrainingClock
-from crossreid.training.checkpoints import IterationCheckpoint, load_weights, read_checkpoint
+from crossreid.training.checkpoints import IterationCheckpoint, drop_optimizers, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.initial import InitialWeights, start_from
@@ -125,6 +125,8 @@ class Session:
                 self.watch.begin("figures")
                 self._draw(trainer, embeddings)
             self._send_artifacts(trainer)
+            if not self.config.trainer.keep_optimizers:
+                drop_optimizers(self.run.path / LAST)
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
             parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
