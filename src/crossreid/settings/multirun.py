@@ -36,7 +36,10 @@ class SlurmConfig(Settings):
     memory: int = setting(32, "of a job", unit="GB", at_least=1, ceiling=100_000)
     at_once: int = setting(16, "jobs that run at the same time", at_least=1, ceiling=10_000)
     again: int = setting(
-        0, "times that a job whose time is over is submitted anew, to go on from its checkpoint", at_least=0, ceiling=1000
+        0,
+        "times that a job whose time is over is submitted anew, to go on from its checkpoint",
+        at_least=0,
+        ceiling=1000,
     )
     before: list[str] = setting([], "commands to run first on the node, such as 'module load cuda'")
     others: dict[str, Any] = setting({}, "further options of sbatch by name, such as {mail-user: me@example.org}")
