@@ -111,6 +111,7 @@ def main() -> None:
         "machine": machine(choose_device("auto")),
         "cores": usable_cores(),
         "gpus": len(visible_gpus()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
         "git": git_revision(),
         "versions": package_versions(),
         "trainings": f"{' '.join(COMMON)} model.phases.joint={told.iterations}, seeds {seeds}",

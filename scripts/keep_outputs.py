@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
-WIDEST = 900
+WIDEST = 560
 """Pixels of a kept picture."""
 _TEMPORARY = re.compile(re.escape(tempfile.gettempdir()) + r"/tmp\w+/?")
 

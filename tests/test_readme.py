@@ -185,6 +185,7 @@ SHORT = {
     "calibrate": ["figure=false", "trainer=cpu", "trainer.progress=false"],
     "evaluate": ["report.figures=false", "trainer=cpu", "trainer.progress=false"],
     "report": ["bootstrap=100", "figure=false"],
+    "dashboard": [],
     "visualize": ["trainer=cpu", "trainer.progress=false", "training=false", "count=2"],
     "cost": ["scale=smoke", "models=[lba,hog]", "size=null", "runs=1", "warmup=0", "batches=[1]"],
     "auxiliary": ["sizes=[1,4]", "figure=false", "trainer=cpu"],

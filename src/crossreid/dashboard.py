@@ -29,7 +29,7 @@ def dashboard(composed: Composed) -> None:
         raise ConfigError("crossreid.dashboard needs wandb-workspaces: pip install 'crossreid[dashboard]'.")
     from crossreid.runs.folder import write_json  # noqa: PLC0415 - behind the first checks
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
-    from crossreid.studies.dashboard import as_json, report, send, workspace  # noqa: PLC0415
+    from crossreid.studies.wandb_dashboard import as_json, report, send, workspace  # noqa: PLC0415
 
     if config.output is not None:
         output = Path(config.output)

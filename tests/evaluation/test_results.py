@@ -116,7 +116,7 @@ def test_the_table_says_everything():
         "identities",
     ):
         assert sentence in text
-    assert "untrained (sysu_mm01/all/single): near chance level" in text
+    assert "Near chance level: untrained (sysu_mm01/all/single)" in text
     assert "AlignGAN (sysu" not in text
 
 

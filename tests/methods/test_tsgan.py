@@ -312,6 +312,7 @@ def test_the_teacher_is_frozen_where_its_phase_ends_and_where_a_run_goes_on(make
 @pytest.mark.slow
 def test_a_whole_run_leaves_the_teacher_bit_identical(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     arguments = [*smoke_args, "selection=validation", "report.untrained=false", "run_dir=run"]
+    arguments.append("trainer.phase_checkpoints=true")
     finished = run_here("train", "model=tsgan", *arguments, "model.epochs={teacher: 1, gan: 1, joint: 2}")
     assert finished.code == 0, finished.output
     assert "teacher_ir2ir" in finished.output

@@ -53,7 +53,7 @@ def test_the_table_is_complete_and_says_what_differs(run_here, smoke_args: list[
 
 @pytest.mark.slow
 def test_a_checkpoint_of_another_run_judges_and_the_judged_one_does_not(run_here, smoke_args: list[str]) -> None:
-    checkpoint = trained(run_here, smoke_args, "model=jsia")
+    checkpoint = trained(run_here, smoke_args, "model=jsia", "trainer.phase_checkpoints=true")
     trained(run_here, smoke_args, "model=baseline", to="other")
     quick = ["image_quality", checkpoint, *QUICK, "baselines=[]", "figure=false"]
     judged = run_here(*quick, "judge.checkpoint=other/last.ckpt", "output=own")

@@ -79,7 +79,7 @@ def test_wandb_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) ->
 def test_wandb_that_does_not_take_the_run_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     import wandb
 
-    from crossreid.training.loggers import _open
+    from crossreid.training.wandb_run import _open
 
     class Unreachable:
         @property

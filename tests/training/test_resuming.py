@@ -158,9 +158,10 @@ def test_a_run_meets_the_sentence_and_stays_as_it_was(
     whole["crossreid"]["config"]["seed"] = 7
     torch.save(whole, run.path / "odd.ckpt")
     before = files_in(run.path)
-    config.resume, config.run_dir = str(run.path / "odd.ckpt"), None
+    resuming = deepcopy(config)
+    resuming.resume, resuming.run_dir = str(run.path / "odd.ckpt"), None
     with pytest.raises(CheckpointError, match=r"odd\.ckpt' is of other settings than this run \(seed is 7 there"):
-        crossreid.Experiment.from_config(config).run()
+        crossreid.Experiment.from_config(resuming).run()
     assert files_in(run.path) == before
 
 

@@ -126,9 +126,9 @@ def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
         lines = [f"Percent, mean ± sample standard deviation over {' or '.join(sorted(repeats))}."]
     lines += dict.fromkeys(counts)  # each sentence once, in the order of the rows
     lines += dict.fromkeys(rules)
-    for name, result in rows:
-        if result.near_chance:
-            lines.append(f"{name} ({result.protocol}): near chance level.")
+    near = [f"{name} ({result.protocol})" for name, result in rows if result.near_chance]
+    if near:
+        lines.append(f"Near chance level: {', '.join(near)}.")
     return "\n".join(map(one_line, lines))
 
 

@@ -44,7 +44,7 @@ from crossreid.version import __version__
 
 PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "torch": ()}
 """Format -> packages beside torch that it needs."""
-_RESEARCH = "academic research only, by the agreement that its authors ask for"
+_RESEARCH = "by the agreement that the dataset's authors ask for; look it up before anything is passed on"
 _LICENCES = {
     "synthetic": "drawn by crossreid, of no real person; its body model is under the Apache License 2.0",
     "synthetic_regdb": "drawn by crossreid, of no real person; its body model is under the Apache License 2.0",

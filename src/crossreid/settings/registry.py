@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from crossreid.errors import ConfigError
 from crossreid.settings.data import BUILT_IN_DATASETS, DataConfig
-from crossreid.settings.fields import unknown_name
+from crossreid.settings.fields import quoted, unknown_name
 from crossreid.settings.method import MethodConfig
 
 METHODS_FOLDER = Path(__file__).resolve().parents[1] / "methods"
@@ -108,6 +108,8 @@ def use_plugins(packages: Iterable[str]) -> None:
         ConfigError: a package is not there, or lists nothing.
     """
     for package in packages:
+        if not all(part.isidentifier() for part in package.split(".")):
+            raise ConfigError(f"plugins names {quoted(package)}, which is no name of a package, such as plugins=[toy].")
         try:
             module = import_module(package)
         except ImportError as error:

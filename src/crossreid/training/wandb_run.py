@@ -46,6 +46,7 @@ class IterationWandbLogger(WandbLogger):
 
     def __init__(self, sent_until: int = -1, **settings: Any) -> None:
         super().__init__(**settings)
+        self._wandb_init.pop("anonymous", None)  # current versions of W&B warn of it, even where it is not set
         self.sent_until = sent_until
 
     @rank_zero_only
