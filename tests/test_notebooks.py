@@ -16,9 +16,9 @@ phases = {"feature": 10, "pixel": 20, "joint": 10}
 """,
     "02_five_methods.ipynb": "people = Path(PEOPLE)",
     "04_your_own_images.ipynb": """
-people_drawn = {"train_ids": 8, "val_ids": 10, "test_ids": 6, "frames": 3}
+people_drawn = {"train_ids": 8, "val_ids": 12, "test_ids": 6, "frames": 3}
 strangers = {"train_ids": 1, "val_ids": 0, "test_ids": 4, "frames": 2, "seed": 7}
-scale, epochs, rate = "smoke", 1, 0.9
+scale, epochs = "smoke", 1
 """,
     "05_adding_a_method.ipynb": """
 people_drawn = {"train_ids": 8, "val_ids": 4, "test_ids": 6, "frames": 2}
