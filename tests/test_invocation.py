@@ -39,7 +39,7 @@ def test_a_run_and_each_job_of_a_multirun_say_their_own(
     assert "Scored at the end: the last weights, by sysu_mm01/all/single" in done.output
     assert "checkpoint='a run'" in done.output
 
-    done = run_here("train", "-m", *words, "seed=3,4", "hydra.sweep.dir=jobs")
+    done = run_here("train", "-m", *words, "seed=3,4", "hydra.sweep.dir=jobs", "sweep_report=false")
     assert done.code == 0, done.output
     kept = json.loads((tmp_path / "jobs" / "1" / "run.json").read_text())["command"]
     told = shlex.split(kept)[3:]  # Hydra's sweeper writes its own form of the words

@@ -149,7 +149,7 @@ class ComparisonConfig(Settings):
     runs: Any = setting(REQUIRED, "a folder that holds run folders at any depth, or a list of them")
     output: str | None = setting(
         None,
-        "folder of comparison.html, .md, .json and .png; null: report/ inside the first of runs,"
+        "folder of comparison.html, .md, .csv, .json and .png; null: report/ inside the first of runs,"
         " numbered where others wrote it",
     )
     metrics: list[str] = setting(
