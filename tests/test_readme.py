@@ -230,6 +230,7 @@ FEW_JOBS = {
     "sweep=comparison": ["experiment=onestream/full,hog/full", "seed=0"],
     "sweep=aligngan/ablation": ["experiment=aligngan/basel,aligngan/pixalign", "seed=0"],
     "sweep=regdb_splits": ["data.split=1,2"],
+    "sweep=reproduce": ["experiment=hog/full,onestream/full", "preset=paper", "hydra.sweeper.seeds=[0]"],
 }
 """Sweep -> the two of its jobs that are given here."""
 
