@@ -211,7 +211,7 @@ class Choices(Settings):
     protocol: str = setting(REQUIRED, "the protocol's name")
     row: str | None = setting(None, "a published row, such as lba/full")
     preset: str | None = setting(None, "paper or official")
-    scale: str | None = setting(None, "smoke, small or paper")
+    scale: str | None = setting(None, "smoke, small, medium or paper")
     people: str | None = setting(None, "sizes of the embedded set, such as small")
 
 
@@ -224,7 +224,7 @@ class RunConfig(TrainConfig):
     protocol: ProtocolConfig = setting(REQUIRED, "how it is scored")
     row: str | None = setting(None, "a published row, such as lba/full")
     preset: str | None = setting(None, "paper or official")
-    scale: str | None = setting(None, "smoke, small or paper")
+    scale: str | None = setting(None, "smoke, small, medium or paper")
 
     @property
     def choices(self) -> Choices:
