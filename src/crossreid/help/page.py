@@ -11,7 +11,7 @@ from crossreid.settings.listing import WIDTH, entry, setting_entry
 from crossreid.settings.reference import COMMAND_NAMES, GROUPS, choice_names, reference
 
 _HELP = ("--help", "-h")
-_ALL_NAMES = 20
+_ALL_NAMES = 24
 """More choices than so many are not listed."""
 
 
