@@ -27,7 +27,7 @@ def visualize(composed: Composed) -> float:
     from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415 - behind the first checks
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.evaluation import figures_folder  # noqa: PLC0415
-    from crossreid.training.figures import FigureSource, draw_figures, figures_of  # noqa: PLC0415
+    from crossreid.training.figures import FigureSource, draw_figures, figures_of, rows_of_pair  # noqa: PLC0415
     from crossreid.training.loading import checkpoint_at, restore  # noqa: PLC0415
     from crossreid.training.scoring import embed_dataset  # noqa: PLC0415
 
@@ -46,6 +46,11 @@ def visualize(composed: Composed) -> float:
     for name in wanted:
         if name not in known:
             raise ConfigError(f"{run.module.config.name} has no figure {name}: choose from {', '.join(known)}.")
+    config.correspondences.check_asked(config.figures, run.module.config.name, "correspondences" in known)
+    if config.correspondences.pair is not None:
+        rows_of_pair(
+            run.data.dataset, config.correspondences.pair
+        )  # refuses what is no pair before anything is embedded
     embeddings = embed_dataset(run.trainer, run.module, run.data)
     if not run.trainer.is_global_zero:
         return 0.0
@@ -57,6 +62,7 @@ def visualize(composed: Composed) -> float:
         queries=config.queries,
         count=config.count,
         with_training=config.training,
+        correspondences=config.correspondences,
     )
     with outputs.written():
         written = draw_figures(folder, source, wanted)

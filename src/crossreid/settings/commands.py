@@ -11,6 +11,7 @@ from crossreid.settings.calibration import CalibrateConfig
 from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
+from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 from crossreid.settings.web import DemoConfig, ServeConfig
@@ -114,6 +115,7 @@ class VisualizeConfig(ScoringConfig):
     count: int = setting(6, "ranked lists, and pairs of activation maps", at_least=1, at_most=100)
     persons: int = setting(7, "persons in t-SNE and PCA, one marker shape each", at_least=1, at_most=10)
     training: bool = setting(True, "training persons beside test persons, where a figure can show both")
+    correspondences: CorrespondenceConfig = setting(CorrespondenceConfig(), "matches between two images (LbA)")
     output: str | None = setting(
         None, "folder of the PNGs; null: figures_NAME beside the checkpoint, numbered where others wrote it"
     )
