@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from crossreid.console import console, notice
+from crossreid.multirun.frame import table_text
 from crossreid.multirun.task import sentence_of
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.settings.sentences import one_line
@@ -40,7 +41,7 @@ def _report(folder: Path) -> None:
     shown = leading_tables(tables)[:_MOST_TABLES]
     for table in shown:
         for part in rich_tables(table, written.comparison.settings):
-            console.print(part)
+            console.print(table_text(part))
     for line in problem_lines(written.comparison.problems):
         notice(f"Not in the tables: {line}")
     if not figure:

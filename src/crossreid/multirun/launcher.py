@@ -76,6 +76,7 @@ class JobLauncher(Launcher):
         try:
             ends = self.run(jobs, configs, self._frame)
         except (Stopped, KeyboardInterrupt, SystemExit) as stop_of_all:
+            self._frame.report_follows = False
             self._frame.close()
             if not isinstance(stop_of_all, CommandEnded):
                 notice(f"The multirun was stopped: {how_to_go_on(self.config, self._command)}")
