@@ -7,7 +7,7 @@
 # What the next call needs lies in the folder STATE, which must be brought to where that call runs: of finished runs what they scored
 # (0.1 MB each), of unfinished ones the checkpoint, most advanced first, as long as all together are below STATE_MIB; what does
 # not fit is named with its size and starts over. Files of STATE are no larger than PART_MIB.
-# A bare machine needs torch, torchvision, pytorch-lightning, torchmetrics, scipy, pillow, pyyaml and jinja2; see prepare.sh.
+# A bare machine needs torch, torchvision, pytorch-lightning, torchmetrics, scipy, pillow and pyyaml; see prepare.sh.
 # SEEDS=0,1,2 SCALE=medium DEVICE=gpu STATE=.state WHEELS=.whl STATE_MIB=1000 PART_MIB=100 RESULTS=benchmarks/results/medium
 # RESERVE=40 (seconds kept for saving and packing) WORK=multirun/compare PYTHON=python3; DEVICE=cpu SCALE=smoke tries it out.
 set -uo pipefail

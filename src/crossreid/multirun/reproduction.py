@@ -55,7 +55,7 @@ class Planned:
     finished: bool
 
 
-class Reproduction(Sweeper):
+class ReproductionSweep(Sweeper):
     """Every row by every preset that it has, with each seed; on RegDB with each split and the first seed.
 
     Args:

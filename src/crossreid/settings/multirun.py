@@ -64,7 +64,7 @@ class OptunaConfig(Settings):
 class ReproduceConfig(Settings):
     """``hydra/sweeper=reproduce``: the rows of a table by their presets, after what they will take was said."""
 
-    _target_: str = setting(f"{PLUGINS}.Reproduction", "for Hydra", choices=(f"{PLUGINS}.Reproduction",))
+    _target_: str = setting(f"{PLUGINS}.ReproductionSweep", "for Hydra", choices=(f"{PLUGINS}.ReproductionSweep",))
     seeds: list[int] = setting(
         [0, 1, 2], "of each row and preset", at_least=0, ceiling=LARGEST_SEED, filled=True, distinct=True
     )

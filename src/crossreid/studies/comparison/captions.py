@@ -7,10 +7,16 @@ from collections.abc import Iterable, Sequence
 from crossreid.evaluation.published import REACHED
 from crossreid.evaluation.regdb import SPLITS_OF_REGDB
 from crossreid.runs.reading import Run
-from crossreid.studies.comparison.reproduction import reproductions
+from crossreid.studies.comparison.reproduction import ABOVE, BELOW, WITH_PERSONS, WITHIN, reproductions
 from crossreid.studies.comparison.rows import Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 
+_VERDICTS = {
+    WITHIN: "Published Rank-1 reached within the narrow margin",
+    WITH_PERSONS: "Published Rank-1 reached within the wide margin alone",
+    BELOW: "Below the published Rank-1 by more than the margin",
+    ABOVE: "Above the published Rank-1 by more than the margin",
+}
 ORIENTATION = (
     "Ours are on rendered people; the published numbers are from the real dataset and stand here for orientation only."
 )
@@ -59,6 +65,7 @@ def _reproduction(table: ComparisonTable) -> list[str]:
             "and between drawn galleries, on the same persons; wide: with other persons in the test too. Within: yes "
             "(narrow), with other persons (wide alone), above or below."
         )
+    lines += _verdicts(table)
     for reason, labels in reasons.items():
         lines.append(f"No margin of {', '.join(labels)}: {reason}.")
     for row in table.rows:
@@ -67,6 +74,20 @@ def _reproduction(table: ComparisonTable) -> list[str]:
                 lines.append(
                     f"{row.label}, seed {seed}: a mean over {result.labels.draw}, and published numbers are over all."
                 )
+    return lines
+
+
+def _verdicts(table: ComparisonTable) -> list[str]:
+    """Which rows are within the margin of a published Rank-1, and which are not, where there is no room for the columns."""
+    rows: dict[str, dict[str, None]] = {}
+    for row in table.rows:
+        for one in reproductions(row):
+            if one.metric == "rank1" and one.verdict:
+                rows.setdefault(one.verdict, {})[f"{row.label} ({100 * one.difference:+.1f})"] = None
+    lines = []
+    for verdict, sentence in _VERDICTS.items():
+        if verdict in rows:
+            lines.append(f"{sentence}: {', '.join(rows[verdict])}.")
     return lines
 
 
