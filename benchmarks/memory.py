@@ -140,15 +140,16 @@ def recomputed_part_sets(config: MethodConfig) -> list[list[str]]:
 
 
 def rows_of(
-    name: str, scale: str, precision: str, *, measure: str = "", predict: bool = True
+    name: str, scale: str, precision: str, *, measure: str = "", predict: bool = True, whole: bool = False
 ) -> Iterator[dict[str, Any]]:
     """A row for each set of recomputed parts and each phase.
 
     Args:
         measure: the device to measure on; empty for predictions alone.
         predict: predict, too, which takes seconds on a CPU.
+        whole: with nothing recomputed alone.
     """
-    for parts in recomputed_part_sets(method_settings_of(name, scale)):
+    for parts in [[]] if whole else recomputed_part_sets(method_settings_of(name, scale)):
         config = method_settings_of(name, scale, f"model.recompute=[{','.join(parts)}]")
         row = {"method": name, "scale": scale, "precision": precision, "recompute": parts, "images": images_of(config)}
         forecast = predicted(config, precision) if predict else {}
@@ -246,6 +247,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--measure-only", action="store_true", help="no predictions, which take seconds each")
     parser.add_argument("--predict-only", action="store_true", help="nothing is measured: for sizes that need a GPU")
+    parser.add_argument("--whole", action="store_true", help="with nothing recomputed alone")
     parser.add_argument("--add", action="store_true", help="to the rows that OUTPUT.json has")
     chosen = parser.parse_args(arguments)
     content = facts(chosen.device, {key: value for key, value in vars(chosen).items() if key != "output"})
@@ -266,7 +268,8 @@ def main(arguments: list[str]) -> None:
     for name in measured_methods:
         for precision in chosen.precision:
             measure = "" if chosen.predict_only else chosen.device
-            for row in rows_of(name, chosen.scale, precision, measure=measure, predict=not chosen.measure_only):
+            how = {"predict": not chosen.measure_only, "whole": chosen.whole}
+            for row in rows_of(name, chosen.scale, precision, measure=measure, **how):
                 keep(row)
     if chosen.paper is not None:
         for name in trained_methods(chosen.paper):

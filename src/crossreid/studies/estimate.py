@@ -21,7 +21,7 @@ _MIB_A_GIB = 1024.0
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeasuredValue:
     """Something measured.
 
     Attributes:
@@ -44,8 +44,8 @@ class Estimate:
     """
 
     iterations: int
-    hours: Figure
-    memory: Figure
+    hours: MeasuredValue
+    memory: MeasuredValue
 
 
 def estimate(config: RunConfig) -> Estimate:
@@ -56,7 +56,7 @@ def estimate(config: RunConfig) -> Estimate:
     """
     model = config.model
     if not model.trains:
-        nothing = Figure(0.0, "nothing is trained")
+        nothing = MeasuredValue(0.0, "nothing is trained")
         return Estimate(0, nothing, nothing)
     return Estimate(model.iterations, _hours(config), _memory(config))
 
@@ -76,27 +76,27 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _hours(config: RunConfig) -> Figure:
+def _hours(config: RunConfig) -> MeasuredValue:
     """Seconds an iteration of each phase, measured with the same batches, times its iterations."""
     phases = config.model.active_phases()
     if config.scale == "paper":
         return _hours_on_a_gpu(config, phases)
     if config.scale == "small" and config.data.embedded:
         return _hours_on_a_cpu(config, phases)
-    return Figure(None, f"no steps were measured at scale={config.scale} with data={config.data.name}")
+    return MeasuredValue(None, f"no steps were measured at scale={config.scale} with data={config.data.name}")
 
 
-def _hours_on_a_gpu(config: RunConfig, phases: Mapping[str, int]) -> Figure:
+def _hours_on_a_gpu(config: RunConfig, phases: Mapping[str, int]) -> MeasuredValue:
     content = measured(STEPS)
     model = config.model
     if not _batches_of_paper(model):
-        return Figure(None, "steps were measured with the batches of preset=paper alone")
+        return MeasuredValue(None, "steps were measured with the batches of preset=paper alone")
     steps = content["methods"].get(model.name, {})
     seconds = 0.0
     for phase, iterations in phases.items():
         step = steps.get(phase, {}).get(config.trainer.precision)
         if step is None:
-            return Figure(None, f"no step of its phase {phase} was measured in {config.trainer.precision}")
+            return MeasuredValue(None, f"no step of its phase {phase} was measured in {config.trainer.precision}")
         seconds += iterations * step["milliseconds"] / 1000
     source = f"{content['machine']}, {config.trainer.precision}"
     if config.preset != "paper":
@@ -105,21 +105,21 @@ def _hours_on_a_gpu(config: RunConfig, phases: Mapping[str, int]) -> Figure:
         source += ", of the full method"
     if model.recompute:
         source += f", at least: measured without recomputing {', '.join(model.recompute)}"
-    return Figure(seconds / _SECONDS_AN_HOUR, source)
+    return MeasuredValue(seconds / _SECONDS_AN_HOUR, source)
 
 
-def _hours_on_a_cpu(config: RunConfig, phases: Mapping[str, int]) -> Figure:
+def _hours_on_a_cpu(config: RunConfig, phases: Mapping[str, int]) -> MeasuredValue:
     content = measured(SECONDS)
     row = content["rows"].get(config.label, {}).get("seconds_an_iteration", {})
     seconds = 0.0
     for phase, iterations in phases.items():
         if phase not in row:
-            return Figure(None, "no steps of this row were measured")
+            return MeasuredValue(None, "no steps of this row were measured")
         seconds += iterations * row[phase]
-    return Figure(seconds / _SECONDS_AN_HOUR, content["machine"])
+    return MeasuredValue(seconds / _SECONDS_AN_HOUR, content["machine"])
 
 
-def _memory(config: RunConfig) -> Figure:
+def _memory(config: RunConfig) -> MeasuredValue:
     """Measured on a GPU, else predicted from the shapes of tensors; of the phase that takes most."""
     model = config.model
     phases = list(model.active_phases())
@@ -128,11 +128,11 @@ def _memory(config: RunConfig) -> Figure:
         steps = content["methods"].get(model.name, {})
         peaks = [steps.get(phase, {}).get(config.trainer.precision, {}).get("peak_gib") for phase in phases]
         if None not in peaks:
-            return Figure(max(peaks), content["machine"])
+            return MeasuredValue(max(peaks), content["machine"])
     predicted = _predicted(config, phases)
     if predicted is not None:
-        return Figure(predicted, "predicted from shapes (benchmarks/memory.py)")
-    return Figure(None, "not measured")
+        return MeasuredValue(predicted, "predicted from shapes (benchmarks/memory.py)")
+    return MeasuredValue(None, "not measured")
 
 
 def _predicted(config: RunConfig, phases: Sequence[str]) -> float | None:

@@ -10,7 +10,18 @@ from crossreid.studies.comparison.reproduction import reproductions
 from crossreid.studies.comparison.rows import Row
 from crossreid.studies.comparison.tables import ComparisonTable
 
-_FACTS = ("started", "resumed", "finished", "git", "python", "versions", "machine", "command", "training_seconds")
+_FACTS = (
+    "started",
+    "resumed",
+    "finished",
+    "git",
+    "python",
+    "versions",
+    "machine",
+    "command",
+    "training_seconds",
+    "seconds",
+)
 """Of run.json."""
 
 
