@@ -12,6 +12,7 @@ from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.galleries import IndexConfig, SearchConfig
+from crossreid.settings.importing import ExportWeightsConfig, ImportWeightsConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 from crossreid.settings.web import DemoConfig, ServeConfig
 
@@ -279,6 +280,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "search": SearchConfig,
     "calibrate": CalibrateConfig,
     "export": ExportConfig,
+    "import_weights": ImportWeightsConfig,
+    "export_weights": ExportWeightsConfig,
     "serve": ServeConfig,
     "demo": DemoConfig,
 }
