@@ -1,4 +1,4 @@
-"""How the public codes embed an image at test: slow, in plain torch, from their own state dicts, sharing nothing with crossreid.
+"""How the public codes embed an image at test: slow, in plain torch, from their state dicts, sharing nothing with crossreid.
 
 Images are pixels (N, H, W, 3), uint8, of the size that the code loads them at. What comes out is of unit length, in float64.
 """
@@ -151,7 +151,7 @@ def ddag(states: list[State], pixels: Tensor, modality: str) -> Tensor:
 
 
 def aligngan(states: list[State], pixels: Tensor, modality: str) -> Tensor:
-    """Visible images are translated, in [-1, 1], by the generator's saved averages; mirrored behind it; sums of raw features."""
+    """Visible images are translated, in [-1, 1], by the generator's saved averages; mirrored behind it; raw features add."""
     images = (scaled(pixels) - 0.5) / 0.5
     if modality == "visible":
         images = generated(in_double(states[0], "module."), images)
@@ -201,5 +201,12 @@ SIZES = {
     "ddag": (288, 144),
 }
 """Height and width that the codes load images at."""
-FILTERS = {"aligngan": "bicubic", "jsia": "bicubic", "lba": "lanczos", "agw": "lanczos", "caj": "lanczos", "ddag": "lanczos"}
+FILTERS = {
+    "aligngan": "bicubic",
+    "jsia": "bicubic",
+    "lba": "lanczos",
+    "agw": "lanczos",
+    "caj": "lanczos",
+    "ddag": "lanczos",
+}
 """What they resize by, at load."""

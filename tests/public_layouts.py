@@ -222,7 +222,7 @@ def digest_of(files: list[list[tuple[str, tuple[int, ...]]]]) -> str:
 
 
 def random_tensor(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Numbers of a size with which a deep network neither explodes nor dies out; necks have the shift of 0 that is never trained."""
+    """Numbers of a size with which a deep network neither explodes nor dies out; the shift of a neck is 0."""
     if name.endswith("num_batches_tracked"):
         return torch.randint(1, 10_000, (), generator=generator)
     if name.endswith(("bottleneck.bias", "classifier.bn.bias")):

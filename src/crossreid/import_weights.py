@@ -32,9 +32,7 @@ def import_weights(composed: Composed) -> None:
     read = {"file": [Path(config.file)]}
     outputs = check_outputs("import_weights", config, {}, read, folders={"output": output})
     with outputs.written():
-        importer.import_weights(
-            config.source, config.file, output, dataset=config.dataset, split=config.split
-        )
+        importer.import_weights(config.source, config.file, output, dataset=config.dataset, split=config.split)
     notice(f"Imported: {output}, which every command takes as checkpoint={output}")
 
 

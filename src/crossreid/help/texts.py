@@ -272,8 +272,8 @@ TEXTS = {
     "import_weights": CommandText(
         summary="weights of a public code as a checkpoint",
         purpose="Reads what the public code of AlignGAN, JSIA-ReID, LbA, AGW, CAJ or DDAG saved, and writes a checkpoint that "
-        "embeds images as that code does, for every command that takes one. Each tensor of the file is taken, or left out for a "
-        "reason that is said.",
+        "embeds images as that code does, for every command that takes one. Each tensor of the file is taken, or left out for "
+        "a reason that is said.",
         choices=(),
         keys=("source", "file", "output", "dataset", "split"),
         examples={
@@ -285,8 +285,8 @@ TEXTS = {
     ),
     "export_weights": CommandText(
         summary="a checkpoint as the file of a public code",
-        purpose="Writes weights as the public code of the method saves them: imported ones as they came, to the bit, and those of "
-        "a training with preset=official scale=paper.",
+        purpose="Writes weights as the public code of the method saves them: imported ones as they came, to the bit, and those "
+        "of a training with preset=official scale=paper.",
         choices=(),
         keys=("checkpoint", "output", "source"),
         examples={

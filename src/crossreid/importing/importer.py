@@ -35,6 +35,8 @@ LEFT_OUT = "left_out.pt"
 """In the folder: the tensors that were left out, with which the files can be written again to the bit."""
 DATASET_OF_PERSONS = {395: "sysu_mm01", 206: "regdb", 713: "llcm"}
 """Number of training persons -> dataset that has so many."""
+_MOST_NUMBERS = 10_000
+"""Of scores beside the weights, in the table for people; a CMC has as many as there are persons in a gallery."""
 _TRIAL = re.compile(r"trial_(\d+)")
 """In the name of a file trained on a split of RegDB."""
 
@@ -101,17 +103,16 @@ def _refuse_other(target: Path) -> None:
         raise ConfigError(f"output '{target}' is there and no import: choose another folder.")
 
 
-def _filled(
-    settings: MethodConfig, persons: int, rows: Sequence[Row], files: PublicFiles
-) -> CrossModalityModule[Any]:
+def _filled(settings: MethodConfig, persons: int, rows: Sequence[Row], files: PublicFiles) -> CrossModalityModule[Any]:
     """The method with the files' numbers."""
     module = make_method(settings, persons, 0)
-    weights = module.state_dict()
-    for row in rows:
-        if row.left_out:
-            continue
-        for entry in row.entries:
-            entry.put(weights, files.states[row.file][entry.key])
+    weights = module.state_dict()  # the method's own memory
+    with torch.no_grad():
+        for row in rows:
+            if row.left_out:
+                continue
+            for entry in row.entries:
+                entry.put(weights, files.states[row.file][entry.key])
     return module.eval()
 
 
@@ -126,7 +127,9 @@ def _origin(
     if dataset == "regdb" and split is None:
         split = _split_named(files.paths[0])
         if split is None:
-            notice("Which split of RegDB it was trained on is not known: say split=, or it may be scored on its own persons.")
+            notice(
+                "Which split of RegDB it was trained on is not known: say split=, or it may be scored on its own persons."
+            )
     return ImportedConfig(
         source=layout.name,
         files=[path.name for path in files.paths],
@@ -230,9 +233,9 @@ def _readable(beside: Mapping[str, Any]) -> dict[str, Any]:
     """What stood beside the weights: numbers as they are, of anything else its type."""
     readable: dict[str, Any] = {}
     for name, value in beside.items():
-        if isinstance(value, np.ndarray | np.generic):
+        if isinstance(value, np.ndarray | np.generic) and value.size <= _MOST_NUMBERS:
             readable[name] = value.tolist()
-        elif isinstance(value, int | float | str):
+        elif isinstance(value, int | float):
             readable[name] = value
         else:
             readable[name] = f"left out: a {type(value).__name__}"

@@ -49,7 +49,9 @@ def _style(weights: Weights, modality: str, file: int) -> list[Row]:
 def _encoder(weights: Weights, file: int) -> list[Row]:
     left_out = "" if file == ENCODER_FILE else SAME_ENCODER
     theirs = "mod_invar_enc"
-    classifier = same(weights, f"{theirs}.classifier.classifier", "instance.classifier.fc", left_out=left_out, file=file)
+    classifier = same(
+        weights, f"{theirs}.classifier.classifier", "instance.classifier.fc", left_out=left_out, file=file
+    )
     # without the stem's ReLU both count the first stage as the fourth layer
     return [
         same(weights, f"{theirs}.resnet_conv1", "set_level.body", left_out=left_out, file=file),

@@ -81,7 +81,7 @@ class Entry:
         if len(views) == 1:
             views[0].copy_(tensor)
             return
-        parts = tensor.split([len(view) for view in views])
+        parts = torch.split(tensor, [len(view) for view in views])
         for view, part in zip(views, parts, strict=True):
             view.copy_(part)
 
@@ -160,7 +160,8 @@ def same(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: 
         weights: our names and shapes.
         theirs: the module's name there.
         ours: its name here.
-        left_out: why the file's numbers are not taken though we have such a module; ours stand for them in a file that we write.
+        left_out: why the file's numbers are not taken though we have such a module; in a file that we write, ours stand for
+            them.
         file: which of several files.
     """
     entries = []

@@ -1,7 +1,7 @@
 """Reading a file that torch.save wrote elsewhere: tensors, numbers, text, and NumPy's arrays and scalars; nothing else.
 
-Public codes save scores beside the weights, as NumPy made them. Torch's loader for weights alone refuses these, so NumPy's names
-are opened to it, and stand for the few lines below: bytes become numbers, and NumPy's own unpickling is never run.
+Public codes save scores beside the weights, as NumPy made them. Torch's loader for weights alone refuses these, so NumPy's
+names are opened to it, and stand for the few lines below: bytes become numbers, and NumPy's own unpickling is never run.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _reason(error: Exception) -> str:
     asked = _ASKED_FOR.search(text)
     if asked:
         return (
-            f"it asks for {asked[1]} besides weights, numbers and NumPy's arrays: opening it could run what its maker put in, so "
-            "it is not opened"
+            f"it asks for {asked[1]} besides weights, numbers and NumPy's arrays: opening it could run what its maker put in, "
+            "so it is not opened"
         )
     return text[:160] or type(error).__name__

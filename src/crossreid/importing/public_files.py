@@ -179,8 +179,8 @@ def _check_tensor(tensor: Tensor, entry: Entry, weights: Weights, path: Path) ->
         raise CheckpointError(f"'{path}' is damaged: '{entry.key}' holds nan or inf.")
     if entry.required and not torch.equal(tensor, expected):
         raise CheckpointError(
-            f"'{path}': '{entry.key}' is not {float(expected.reshape(-1)[0]):g} throughout, as the public code leaves it, so the "
-            "network here would embed images otherwise."
+            f"'{path}': '{entry.key}' is not {float(expected.reshape(-1)[0]):g} throughout, as the public code leaves it, so "
+            "the network here would embed images otherwise."
         )
 
 

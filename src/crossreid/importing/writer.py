@@ -14,7 +14,7 @@ from crossreid.data.records import MODALITIES
 from crossreid.errors import CheckpointError, ConfigError
 from crossreid.files import folder_in_place, write_atomically
 from crossreid.importing.importer import LEFT_OUT
-from crossreid.importing.layouts import PublicLayout, Row, entries_of
+from crossreid.importing.layouts import PublicLayout, Row, Weights
 from crossreid.importing.pickled import read_pickled
 from crossreid.importing.public_files import WRAPPER
 from crossreid.importing.sources import layout_of, layout_of_method
@@ -59,7 +59,9 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
     layout = _chosen_layout(content, path, source)
     _check_network(module, layout)
     rows = layout.rows(module.state_dict())
-    left_out = _kept(path.parent / LEFT_OUT, rows, layout) if imported is not None else None
+    left_out = None
+    if imported is not None:
+        left_out = _kept(path.parent / LEFT_OUT, rows, module.state_dict())
     states = _states(rows, module.state_dict(), left_out, layout)
     target = Path(output)
     if layout.pattern:
@@ -100,7 +102,9 @@ def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> No
     ours: Any = module.config
     theirs: Any = layout.settings()
     if theirs.name != ours.name:
-        raise ConfigError(f"These are weights of {ours.name}, and source={layout.name} is for {theirs.name}: leave it out.")
+        raise ConfigError(
+            f"These are weights of {ours.name}, and source={layout.name} is for {theirs.name}: leave it out."
+        )
     backbone = replace(theirs.backbone, size=ours.backbone.size)
     theirs = replace(theirs, streams=ours.streams, backbone=backbone)
     if hasattr(ours, "flip_test"):
@@ -116,7 +120,9 @@ def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> No
         raise ConfigError(_another_network(layout, next(iter(shapes)), unlike))
     public.load_state_dict(weights)
     public.eval()
-    images = torch.rand((2, 3, *ours.streams["identity"].size), generator=torch_generator(0, "images to compare by", 0, 0))
+    images = torch.rand(
+        (2, 3, *ours.streams["identity"].size), generator=torch_generator(0, "images to compare by", 0, 0)
+    )
     with torch.inference_mode():
         for modality in MODALITIES:
             difference = public.embed(images, modality)["main"] - module.embed(images, modality)["main"]
@@ -129,12 +135,12 @@ def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> No
 
 def _another_network(layout: PublicLayout, name: str, unlike: str) -> str:
     return (
-        f"This is another network than that of {layout.title} ({name} differs; {unlike}): only one of preset=official scale=paper "
-        "can be written as its file."
+        f"This is another network than that of {layout.title} ({name} differs; {unlike}): only one of preset=official "
+        "scale=paper can be written as its file."
     )
 
 
-def _kept(path: Path, rows: Sequence[Row], layout: PublicLayout) -> dict[str, Any] | None:
+def _kept(path: Path, rows: Sequence[Row], weights: Weights) -> dict[str, Any] | None:
     """What an import left out, if it lies there; checked, since anybody may have put it there.
 
     Raises:
@@ -148,12 +154,15 @@ def _kept(path: Path, rows: Sequence[Row], layout: PublicLayout) -> dict[str, An
         beside = {str(name): _as_saved(value) for name, value in content["beside"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{path}' is damaged: import the weights again.") from error
-    keys: list[set[str]] = [set() for _ in layout.networks]
     for row in rows:
-        if row.left_out:
-            keys[row.file] |= {entry.key for entry in row.entries}
-    if [set(state) for state in tensors] != keys:
-        raise CheckpointError(f"'{path}' holds other tensors than {layout.title} leaves out: import the weights again.")
+        for entry in row.entries:
+            if not row.left_out:
+                continue
+            tensor = tensors[row.file].get(entry.key) if row.file < len(tensors) else None
+            if not isinstance(tensor, Tensor) or tensor.shape != entry.value(weights).shape:
+                raise CheckpointError(
+                    f"'{path}' does not hold '{entry.key}' as the import left it: import the weights again."
+                )
     return {"tensors": tensors, "beside": beside}
 
 
@@ -171,7 +180,7 @@ def _states(
     """The state dict of each file, in the order of the public code."""
     states: list[dict[str, Tensor]] = [{} for _ in layout.networks]
     for row in rows:
-        for entry in entries_of([row]):
+        for entry in row.entries:
             if row.left_out and left_out is not None:
                 tensor = left_out["tensors"][row.file][entry.key]
             else:
