@@ -210,3 +210,114 @@ FILTERS = {
     "ddag": "lanczos",
 }
 """What they resize by, at load."""
+
+
+# ------------------------------------------------------------------ parts that only training uses
+
+
+def instance(x: Tensor) -> Tensor:
+    """Instance norm by the image itself, without weights."""
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    variance = x.var(dim=(2, 3), keepdim=True, unbiased=False)
+    return (x - mean) / (variance + 1e-5).sqrt()
+
+
+def convolved(
+    state: State, name: str, x: Tensor, stride: int = 1, padding: int = 0, *, reflect: bool = False
+) -> Tensor:
+    if reflect:
+        x = F.pad(x, (padding,) * 4, mode="reflect")
+        padding = 0
+    return F.conv2d(x, state[f"{name}.weight"], state.get(f"{name}.bias"), stride=stride, padding=padding)
+
+
+def aligngan_patches(state: State, images: Tensor) -> Tensor:
+    """Images in [-1, 1]; no norm behind the first convolution."""
+    x = F.leaky_relu(convolved(state, "model.0", images, 2, 1), 0.2)
+    for place in (2, 5, 8, 11):
+        x = F.leaky_relu(instance(convolved(state, f"model.{place}", x, 2, 1)), 0.2)
+    return convolved(state, "conv_src", x, 1, 1)
+
+
+def aligngan_joint(state: State, images: Tensor, maps: Tensor) -> Tensor:
+    x = F.leaky_relu(convolved(state, "image_convs.0", images, 2, 1), 0.2)
+    for place in (2, 5):
+        x = F.leaky_relu(instance(convolved(state, f"image_convs.{place}", x, 2, 1)), 0.2)
+    y = F.leaky_relu(convolved(state, "feature_convs.0", maps), 0.2)
+    y = F.interpolate(y, size=(16, 16), mode="bilinear", align_corners=False)
+    x = torch.cat([x, y], dim=1)
+    for place in (0, 3):
+        x = F.leaky_relu(instance(convolved(state, f"dis_convs.{place}", x, 2, 1)), 0.2)
+    return convolved(state, "conv_src", x, 1, 1)
+
+
+def linear(state: State, name: str, x: Tensor) -> Tensor:
+    return F.linear(x, state[f"{name}.weight"], state.get(f"{name}.bias"))
+
+
+def aligngan_logits(state: State, vectors: Tensor) -> Tensor:
+    x = norm(state, "classifier0.bottle.1", linear(state, "classifier0.bottle.0", vectors))
+    return linear(state, "classifier0.classifier.0", F.leaky_relu(x, 0.1))
+
+
+def jsia_style(state: State, images: Tensor) -> Tensor:
+    """Images in [-1, 1]."""
+    x = F.relu(convolved(state, "mod_spec_enc.model.0.conv", images, 1, 3, reflect=True))
+    for layer in range(1, 5):
+        x = F.relu(convolved(state, f"mod_spec_enc.model.{layer}.conv", x, 2, 1, reflect=True))
+    return convolved(state, "mod_spec_enc.model.6", x.mean(dim=(2, 3), keepdim=True))[:, :, 0, 0]
+
+
+def jsia_decoded(state: State, content: Tensor, style: Tensor) -> Tensor:
+    """Images in [-1, 1]; of each norm's 512 numbers the first half is the shift, the second the scale."""
+    x = F.relu(linear(state, "mlp.model.0.fc", style))
+    x = linear(state, "mlp.model.2.fc", F.relu(linear(state, "mlp.model.1.fc", x)))
+    shifts_and_scales = x.reshape(len(x), 4, 2, 256, 1, 1)
+    maps = content
+    for number in range(2):
+        y = maps
+        for layer in range(2):
+            y = instance(convolved(state, f"dec.model.0.model.{number}.model.{layer}.conv", y, 1, 1, reflect=True))
+            shift, scale = shifts_and_scales[:, 2 * number + layer].unbind(1)
+            y = y * scale + shift
+            y = F.relu(y) if layer == 0 else y
+        maps = maps + y
+    maps = maps.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    maps = convolved(state, "dec.model.2.conv", maps, 1, 2, reflect=True)
+    flat = maps.flatten(1)
+    mean, deviation = flat.mean(1).view(-1, 1, 1, 1), flat.std(1).view(-1, 1, 1, 1)
+    gain, bias = (state[f"dec.model.2.norm.{name}"].view(1, -1, 1, 1) for name in ("gamma", "beta"))
+    maps = F.relu((maps - mean) / (deviation + 1e-5) * gain + bias)
+    return torch.tanh(convolved(state, "dec.model.3.conv", maps, 1, 3, reflect=True))
+
+
+def jsia_patches(state: State, images: Tensor) -> list[Tensor]:
+    """Images in [-1, 1], at their size and at half of it."""
+    outputs = []
+    for scale in range(2):
+        x = images
+        for layer in range(4):
+            x = F.leaky_relu(convolved(state, f"cnns.{scale}.{layer}.conv", x, 2, 1, reflect=True), 0.2)
+        outputs.append(convolved(state, f"cnns.{scale}.4", x))
+        images = F.avg_pool2d(images, 3, stride=2, padding=1, count_include_pad=False)
+    return outputs
+
+
+def graph_head(weight: Tensor, scores: Tensor, nodes: Tensor, labels: Tensor) -> Tensor:
+    hidden = nodes @ weight
+    count = len(nodes)
+    output = torch.zeros(count, weight.shape[1], dtype=nodes.dtype)
+    for i in range(count):
+        neighbours = [j for j in range(count) if labels[j] == labels[i]]
+        pairs = torch.stack([torch.cat([hidden[i], hidden[j]]) for j in neighbours])
+        attention = torch.softmax(F.leaky_relu(pairs @ scores[:, 0], 0.2), dim=0)
+        output[i] = sum(share * hidden[j] for share, j in zip(attention, neighbours, strict=True))
+    return F.elu(output)
+
+
+def ddag_graph(state: State, nodes: Tensor, labels: Tensor) -> Tensor:
+    """Four heads side by side, and one more on them."""
+    heads = []
+    for head in range(4):
+        heads.append(graph_head(state[f"attention_{head}.W"], state[f"attention_{head}.a"], nodes, labels))
+    return graph_head(state["out_att.W"], state["out_att.a"], torch.cat(heads, dim=1), labels)

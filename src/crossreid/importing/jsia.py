@@ -39,7 +39,7 @@ def _style(weights: Weights, modality: str, file: int) -> list[Row]:
         f"{STYLE_CLASSES}.bias": constant(0.0, classes),
     }
     return [
-        joined("mod_spec_enc.model.0 to .4", f"{ours}.body", parts),
+        joined("mod_spec_enc.model.0, .1, .2, .3, .4", f"{ours}.body", parts),
         single("mod_spec_enc.model.6.weight", f"{ours}.fc.weight", as_convolution, file=file),
         single("mod_spec_enc.model.6.bias", f"{ours}.fc.bias", file=file),
         absent(STYLE_CLASSES, classifier, UNUSED_CLASSIFIER, file=file),

@@ -221,5 +221,5 @@ def neck(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: 
     return [
         replace(single(f"{theirs}.weight", f"{ours}.weight", file=file), left_out=left_out),
         absent(f"{theirs}.bias", shift, "is 0 and never trained: our neck has no shift", required=True, file=file),
-        joined(f"{theirs}: running averages", ours, averages),
+        joined(f"{theirs}.running_mean, .running_var, .{COUNTER}", ours, averages),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,17 +22,17 @@ def rows_of(layout: PublicLayout, persons: int = 395) -> list[Row]:
 
 
 def key_table(layout: PublicLayout) -> str:
-    """A layout's table in Markdown: what each part of the files becomes, or why it is left out."""
-    several = len(layout.networks) > 1
+    """A layout's table in Markdown: what each part of the files becomes, or why it is left out.
+
+    Parts of one file that are left out for one reason stand in one line.
+    """
     lines = ["| in the file | tensors | here |", "|---|---|---|"]
-    if several:
-        lines = ["| file | in the file | tensors | here |", "|---|---|---|---|"]
-    for row in rows_of(layout):
-        here = f"left out: {row.left_out}" if row.left_out else ", ".join(f"`{part}`" for part in row.ours.split(", "))
-        cells = [f"`{row.theirs}`", str(len(row.entries)), here]
-        if several:
-            cells.insert(0, f"{row.file}, {layout.networks[row.file]}")
-        lines.append(f"| {' | '.join(cells)} |")
+    for row in _gathered(rows_of(layout)):
+        theirs = _in_code(row.theirs)
+        if layout.pattern:
+            theirs = f"{row.file}: {theirs}"
+        here = f"left out: {row.left_out}" if row.left_out else _in_code(row.ours)
+        lines.append(f"| {theirs} | {len(row.entries)} | {here} |")
     return "\n".join(lines)
 
 
@@ -39,8 +40,47 @@ def all_tables() -> str:
     """The tables of all layouts, each below its own heading."""
     parts = []
     for layout in LAYOUTS.values():
-        parts.append(f"### {layout.title}: `source={layout.name}`\n\n{key_table(layout)}\n")
+        parts.append(f"### {layout.title}\n")
+        twin = _twin(layout)
+        if twin is not None:
+            parts.append(f"`source={layout.name}`: the table of `source={twin.name}`.\n")
+            continue
+        if layout.pattern:
+            files = ", ".join(f"{number} {network}" for number, network in enumerate(layout.networks))
+            parts.append(f"`source={layout.name}`. Files `{layout.file_name(0, 'N')}` and so on: {files}.\n")
+        else:
+            parts.append(f"`source={layout.name}`.\n")
+        parts.append(f"{key_table(layout)}\n")
     return "\n".join(parts)
+
+
+def _gathered(rows: list[Row]) -> list[Row]:
+    """Rows of one file that are left out for one reason as one, at the place of the first."""
+    gathered: list[Row] = []
+    for row in rows:
+        for place, other in enumerate(gathered):
+            if row.left_out and (other.left_out, other.file) == (row.left_out, row.file):
+                theirs = f"{other.theirs}, {row.theirs}"
+                gathered[place] = replace(other, theirs=theirs, entries=other.entries + row.entries)
+                break
+        else:
+            gathered.append(row)
+    return gathered
+
+
+def _twin(layout: PublicLayout) -> PublicLayout | None:
+    """A layout with the same table that comes before this one."""
+    for other in LAYOUTS.values():
+        if other is layout:
+            return None
+        if other.rows is layout.rows:
+            return other
+    return None
+
+
+def _in_code(names: str) -> str:
+    """Names as code, each for itself."""
+    return ", ".join(f"`{name}`" for name in names.split(", "))
 
 
 if __name__ == "__main__":

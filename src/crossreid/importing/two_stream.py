@@ -73,14 +73,14 @@ def _stem(weights: Weights, theirs: str, ours: str, left_out: str = "") -> Row:
     parts = []
     for layer, place in (("conv1", 0), ("bn1", 1)):
         parts.append(same(weights, f"{theirs}.{layer}", f"{ours}.{place}", left_out=left_out))
-    return joined(f"{theirs}: conv1, bn1", ours, parts)
+    return joined(f"{theirs}.conv1, {theirs}.bn1", ours, parts)
 
 
 def _stages(weights: Weights, theirs: str, blocks: Blocks, left_out: str = "") -> Row:
     parts = []
     for name, ours in blocks.residual.items():
         parts.append(same(weights, f"{theirs}.{name}", ours, left_out=left_out))
-    return joined(f"{theirs}: layer1 to layer4", f"{ENCODER}.middle, {ENCODER}.last", parts)
+    return joined(f"{theirs}.layer1, .layer2, .layer3, .layer4", f"{ENCODER}.middle, {ENCODER}.last", parts)
 
 
 def _resnets(weights: Weights, blocks: Blocks) -> list[Row]:
