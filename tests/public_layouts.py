@@ -235,6 +235,8 @@ def random_tensor(name: str, shape: tuple[int, ...], generator: torch.Generator)
     size = (1.5 / inputs) ** 0.5
     if name.startswith("NL_") and inputs > 1:  # three products of large maps, one behind the other
         size /= 30
+    if name.startswith(("wpa.fc1", "wpa.fc2")):  # or the softmax of their products would choose one part alone
+        size /= 500
     return torch.randn(shape, generator=generator) * size
 
 

@@ -109,7 +109,7 @@ def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> No
     theirs = replace(theirs, streams=ours.streams, backbone=backbone)
     if hasattr(ours, "flip_test"):
         theirs = replace(theirs, flip_test=ours.flip_test)
-    unlike = first_three(differences({"model": theirs.plain()}, {"model": ours.plain()}))
+    unlike = first_three(differences({"model": ours.plain()}, {"model": theirs.plain()}))
     public = make_method(theirs, module.num_identities, 0)
     weights = module.state_dict()
     shapes = {name: weight.shape for name, weight in weights.items()}
