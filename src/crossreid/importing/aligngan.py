@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossreid.importing.layouts import PublicLayout, Row, Weights, joined, same, single
+from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights, joined, same, single
 
 GENERATORS = ("to_infrared", "to_visible")
 """Of the files 0 and 1."""
@@ -18,7 +18,7 @@ CONVOLUTIONS = (0, 2, 5, 8, 11)
 """Of a discriminator of images."""
 
 
-def _generator(weights: Weights, ours: str, file: int) -> Row:
+def _generator(weights: Weights, ours: str, file: int) -> LayoutRow:
     parts = []
     for layer in PLAIN_LAYERS:
         parts.append(same(weights, f"model.{layer}", f"{ours}.body.{layer}", file=file))
@@ -29,7 +29,7 @@ def _generator(weights: Weights, ours: str, file: int) -> Row:
     return joined("model", f"{ours}.body", parts)
 
 
-def _patch_discriminator(weights: Weights, ours: str, file: int) -> list[Row]:
+def _patch_discriminator(weights: Weights, ours: str, file: int) -> list[LayoutRow]:
     parts = []
     for layer in CONVOLUTIONS:
         parts.append(same(weights, f"model.{layer}", f"{ours}.body.{layer}", file=file))
@@ -39,7 +39,7 @@ def _patch_discriminator(weights: Weights, ours: str, file: int) -> list[Row]:
     ]
 
 
-def _joint_discriminator(weights: Weights, file: int) -> list[Row]:
+def _joint_discriminator(weights: Weights, file: int) -> list[LayoutRow]:
     ours = "discriminator_joint"
     return [
         same(weights, "image_convs", f"{ours}.image", file=file),
@@ -49,7 +49,7 @@ def _joint_discriminator(weights: Weights, file: int) -> list[Row]:
     ]
 
 
-def _heads(weights: Weights, file: int) -> list[Row]:
+def _heads(weights: Weights, file: int) -> list[LayoutRow]:
     # ours counts the dropout before the first layer, theirs has it elsewhere
     return [
         same(weights, "classifier0.bottle.0", "feature.classifier.1", file=file),
@@ -59,7 +59,7 @@ def _heads(weights: Weights, file: int) -> list[Row]:
     ]
 
 
-def _rows(weights: Weights) -> list[Row]:
+def _rows(weights: Weights) -> list[LayoutRow]:
     rows = []
     for file, ours in enumerate(GENERATORS):
         rows.append(_generator(weights, ours, file))

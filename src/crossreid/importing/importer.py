@@ -15,7 +15,7 @@ from torch import Tensor
 from crossreid.console import notice
 from crossreid.errors import ConfigError
 from crossreid.files import folder_in_place
-from crossreid.importing.layouts import PublicLayout, Row
+from crossreid.importing.layouts import LayoutRow, PublicLayout
 from crossreid.importing.public_files import PublicFiles, check_files, persons_in, read_files
 from crossreid.importing.sources import layout_of
 from crossreid.methods.base import CrossModalityModule
@@ -103,7 +103,9 @@ def _refuse_other(target: Path) -> None:
         raise ConfigError(f"output '{target}' is there and no import: choose another folder.")
 
 
-def _filled(settings: MethodConfig, persons: int, rows: Sequence[Row], files: PublicFiles) -> CrossModalityModule[Any]:
+def _filled(
+    settings: MethodConfig, persons: int, rows: Sequence[LayoutRow], files: PublicFiles
+) -> CrossModalityModule[Any]:
     """The method with the files' numbers."""
     module = make_method(settings, persons, 0)
     weights = module.state_dict()  # the method's own memory
@@ -163,7 +165,7 @@ def _checkpoint(module: CrossModalityModule[Any], imported: ImportedConfig) -> d
     return {"state_dict": module.state_dict(), "optimizer_states": [], "loops": {}, "crossreid": ours}
 
 
-def _left_out(rows: Sequence[Row], files: PublicFiles) -> list[dict[str, Tensor]]:
+def _left_out(rows: Sequence[LayoutRow], files: PublicFiles) -> list[dict[str, Tensor]]:
     """The tensors that are not taken, by file."""
     kept: list[dict[str, Tensor]] = [{} for _ in files.paths]
     for row in rows:
@@ -188,7 +190,7 @@ def _numbers(beside: Mapping[str, Any]) -> dict[str, Any]:
 def _sidecar(
     layout: PublicLayout,
     files: PublicFiles,
-    rows: Sequence[Row],
+    rows: Sequence[LayoutRow],
     module: CrossModalityModule[Any],
     imported: ImportedConfig,
 ) -> dict[str, Any]:
@@ -242,7 +244,7 @@ def _readable(beside: Mapping[str, Any]) -> dict[str, Any]:
     return readable
 
 
-def _what_became(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+def _what_became(rows: Sequence[LayoutRow]) -> Iterator[dict[str, Any]]:
     """Each key of the files: ours, or why it was left out."""
     for row in rows:
         for entry in row.entries:
@@ -254,7 +256,7 @@ def _what_became(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
             yield told
 
 
-def _say(rows: Sequence[Row], layout: PublicLayout, beside: Mapping[str, Any]) -> None:
+def _say(rows: Sequence[LayoutRow], layout: PublicLayout, beside: Mapping[str, Any]) -> None:
     """How many tensors were taken and left out, and what the files say of themselves."""
     taken = 0
     reasons: dict[str, int] = {}

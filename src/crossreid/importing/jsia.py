@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crossreid.importing.layouts import (
+    LayoutRow,
     PublicLayout,
-    Row,
     Weights,
     absent,
     as_convolution,
@@ -27,7 +27,7 @@ STYLE_CONVOLUTIONS = 5
 STYLE_CLASSES = "mod_spec_enc.classifier"
 
 
-def _style(weights: Weights, modality: str, file: int) -> list[Row]:
+def _style(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
     ours = f"generation.style_{modality}"
     parts = []
     for layer in range(STYLE_CONVOLUTIONS):
@@ -46,7 +46,7 @@ def _style(weights: Weights, modality: str, file: int) -> list[Row]:
     ]
 
 
-def _encoder(weights: Weights, file: int) -> list[Row]:
+def _encoder(weights: Weights, file: int) -> list[LayoutRow]:
     left_out = "" if file == ENCODER_FILE else SAME_ENCODER
     theirs = "mod_invar_enc"
     classifier = same(
@@ -61,7 +61,7 @@ def _encoder(weights: Weights, file: int) -> list[Row]:
     ]
 
 
-def _decoder(weights: Weights, modality: str, file: int) -> list[Row]:
+def _decoder(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
     ours = f"generation.decode_{modality}"
     rows = []
     for block in range(2):
@@ -83,7 +83,7 @@ def _decoder(weights: Weights, modality: str, file: int) -> list[Row]:
     return rows
 
 
-def _discriminator(weights: Weights, modality: str, file: int) -> Row:
+def _discriminator(weights: Weights, modality: str, file: int) -> LayoutRow:
     ours = f"discriminator_{modality}.scales"
     parts = []
     for scale in range(2):
@@ -93,7 +93,7 @@ def _discriminator(weights: Weights, modality: str, file: int) -> Row:
     return joined("cnns", ours, parts)
 
 
-def _rows(weights: Weights) -> list[Row]:
+def _rows(weights: Weights) -> list[LayoutRow]:
     rows = []
     for file, modality in enumerate(MODALITIES_OF_FILES):
         rows += _style(weights, modality, file)

@@ -87,7 +87,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Row:
+class LayoutRow:
     """A part of a public network.
 
     Attributes:
@@ -126,7 +126,7 @@ class PublicLayout:
     name: str
     title: str
     choices: tuple[str, ...]
-    rows: Callable[[Weights], list[Row]]
+    rows: Callable[[Weights], list[LayoutRow]]
     classes: tuple[int, str]
     resize: str
     wrapped: bool = True
@@ -145,7 +145,7 @@ class PublicLayout:
         return self.pattern.format(number=number, mark=mark)
 
 
-def entries_of(rows: Iterable[Row]) -> Iterator[Entry]:
+def entries_of(rows: Iterable[LayoutRow]) -> Iterator[Entry]:
     """The entries of rows, in order."""
     return chain.from_iterable(row.entries for row in rows)
 
@@ -153,7 +153,7 @@ def entries_of(rows: Iterable[Row]) -> Iterator[Entry]:
 # ------------------------------------------------------------------ parts of tables
 
 
-def same(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: int = 0) -> Row:
+def same(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: int = 0) -> LayoutRow:
     """A module that both have with the same tensors: ``theirs.X`` is ``ours.X``.
 
     Args:
@@ -169,15 +169,17 @@ def same(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: 
         if name.startswith(f"{ours}."):
             entries.append(Entry(f"{theirs}.{name.removeprefix(f'{ours}.')}", (Piece(name),)))
     assert entries, f"our network has no {ours}"
-    return Row(theirs, ours, tuple(entries), left_out, file)
+    return LayoutRow(theirs, ours, tuple(entries), left_out, file)
 
 
-def single(theirs: str, ours: str, view: Callable[[Tensor], Tensor] = as_it_is, *, file: int = 0) -> Row:
+def single(theirs: str, ours: str, view: Callable[[Tensor], Tensor] = as_it_is, *, file: int = 0) -> LayoutRow:
     """One tensor that is one of ours, perhaps in another form."""
-    return Row(theirs, ours, (Entry(theirs, (Piece(ours, view),)),), file=file)
+    return LayoutRow(theirs, ours, (Entry(theirs, (Piece(ours, view),)),), file=file)
 
 
-def absent(theirs: str, fillers: Mapping[str, Tensor], left_out: str, *, required: bool = False, file: int = 0) -> Row:
+def absent(
+    theirs: str, fillers: Mapping[str, Tensor], left_out: str, *, required: bool = False, file: int = 0
+) -> LayoutRow:
     """Tensors that we have nothing like.
 
     Args:
@@ -190,10 +192,10 @@ def absent(theirs: str, fillers: Mapping[str, Tensor], left_out: str, *, require
     entries = []
     for key, filler in fillers.items():
         entries.append(Entry(key, filler=filler, required=required))
-    return Row(theirs, "", tuple(entries), left_out, file)
+    return LayoutRow(theirs, "", tuple(entries), left_out, file)
 
 
-def joined(theirs: str, ours: str, rows: Iterable[Row]) -> Row:
+def joined(theirs: str, ours: str, rows: Iterable[LayoutRow]) -> LayoutRow:
     """Several rows of one kind as one, under a common name."""
     parts = list(rows)
     first = parts[0]
@@ -211,7 +213,7 @@ def no_batches() -> Tensor:
     return torch.tensor(0)
 
 
-def neck(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: int = 0) -> list[Row]:
+def neck(weights: Weights, theirs: str, ours: str, *, left_out: str = "", file: int = 0) -> list[LayoutRow]:
     """A batch-norm neck: theirs has a shift that is 0 and never trained, ours has none."""
     channels = len(weights[f"{ours}.weight"])
     averages = []

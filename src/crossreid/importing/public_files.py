@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from crossreid.errors import CheckpointError
-from crossreid.importing.layouts import Entry, PublicLayout, Row, Weights, entries_of
+from crossreid.importing.layouts import Entry, LayoutRow, PublicLayout, Weights, entries_of
 from crossreid.importing.pickled import read_pickled
 
 WRAPPER = "net"
@@ -101,7 +101,7 @@ def find_files(layout: PublicLayout, place: Path) -> tuple[list[Path], str]:
     return paths, mark
 
 
-def check_files(rows: Sequence[Row], weights: Weights, files: PublicFiles, layout: PublicLayout) -> None:
+def check_files(rows: Sequence[LayoutRow], weights: Weights, files: PublicFiles, layout: PublicLayout) -> None:
     """Refuse files whose tensors are not those of the layout: one sentence, naming the first.
 
     Args:

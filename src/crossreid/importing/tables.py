@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from crossreid.importing.layouts import PublicLayout, Row
+from crossreid.importing.layouts import LayoutRow, PublicLayout
 from crossreid.importing.sources import LAYOUTS
 from crossreid.methods.base import CrossModalityModule
 from crossreid.settings.registry import method_class
 
 
-def rows_of(layout: PublicLayout, persons: int = 395) -> list[Row]:
+def rows_of(layout: PublicLayout, persons: int = 395) -> list[LayoutRow]:
     """A layout's table for a number of training persons."""
     settings = layout.settings()
     with torch.device("meta"):
@@ -54,9 +54,9 @@ def all_tables() -> str:
     return "\n".join(parts)
 
 
-def _gathered(rows: list[Row]) -> list[Row]:
+def _gathered(rows: list[LayoutRow]) -> list[LayoutRow]:
     """Rows of one file that are left out for one reason as one, at the place of the first."""
-    gathered: list[Row] = []
+    gathered: list[LayoutRow] = []
     for row in rows:
         for place, other in enumerate(gathered):
             if row.left_out and (other.left_out, other.file) == (row.left_out, row.file):

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from crossreid.importing.layouts import (
     Entry,
+    LayoutRow,
     Piece,
     PublicLayout,
-    Row,
     Weights,
     absent,
     as_convolution,
@@ -69,21 +69,21 @@ def _blocks(with_non_local: bool) -> Blocks:
     return Blocks(residual, non_local)
 
 
-def _stem(weights: Weights, theirs: str, ours: str, left_out: str = "") -> Row:
+def _stem(weights: Weights, theirs: str, ours: str, left_out: str = "") -> LayoutRow:
     parts = []
     for layer, place in (("conv1", 0), ("bn1", 1)):
         parts.append(same(weights, f"{theirs}.{layer}", f"{ours}.{place}", left_out=left_out))
     return joined(f"{theirs}.conv1, {theirs}.bn1", ours, parts)
 
 
-def _stages(weights: Weights, theirs: str, blocks: Blocks, left_out: str = "") -> Row:
+def _stages(weights: Weights, theirs: str, blocks: Blocks, left_out: str = "") -> LayoutRow:
     parts = []
     for name, ours in blocks.residual.items():
         parts.append(same(weights, f"{theirs}.{name}", ours, left_out=left_out))
     return joined(f"{theirs}.layer1, .layer2, .layer3, .layer4", f"{ENCODER}.middle, {ENCODER}.last", parts)
 
 
-def _resnets(weights: Weights, blocks: Blocks) -> list[Row]:
+def _resnets(weights: Weights, blocks: Blocks) -> list[LayoutRow]:
     """The three ResNets: first layers of the first two, stages of the third."""
     rows = []
     for theirs, ours in STREAMS.items():
@@ -95,14 +95,14 @@ def _resnets(weights: Weights, blocks: Blocks) -> list[Row]:
     return rows
 
 
-def _non_local(weights: Weights, theirs: str, ours: str) -> Row:
+def _non_local(weights: Weights, theirs: str, ours: str) -> LayoutRow:
     parts = []
     for name, place in (("g.0", "g"), ("W.0", "out"), ("W.1", "norm"), ("theta", "theta"), ("phi", "phi")):
         parts.append(same(weights, f"{theirs}.{name}", f"{ours}.{place}"))
     return joined(theirs, ours, parts)
 
 
-def _agw(weights: Weights) -> list[Row]:
+def _agw(weights: Weights) -> list[LayoutRow]:
     blocks = _blocks(with_non_local=True)
     rows = _resnets(weights, blocks)
     for theirs, ours in blocks.non_local.items():
@@ -112,20 +112,20 @@ def _agw(weights: Weights) -> list[Row]:
     return rows
 
 
-def _lba(weights: Weights) -> list[Row]:
+def _lba(weights: Weights) -> list[LayoutRow]:
     rows = _resnets(weights, _blocks(with_non_local=False))
     rows += neck(weights, "bottleneck", "network.neck")
     rows.append(single("classifier.weight", "network.classifier.weight"))
     return rows
 
 
-def _ddag(weights: Weights) -> list[Row]:
+def _ddag(weights: Weights) -> list[LayoutRow]:
     classifier = "network.block.classifier.weight"
     rows = _resnets(weights, _blocks(with_non_local=False))
     rows += neck(weights, "bottleneck", "network.block.neck")
     rows.append(single("classifier.weight", classifier))
     unused = (Entry("classifier1.weight", (Piece(classifier),)), Entry("classifier2.weight", (Piece(classifier),)))
-    rows.append(Row("classifier1, classifier2", classifier, unused, UNUSED))
+    rows.append(LayoutRow("classifier1, classifier2", classifier, unused, UNUSED))
     rows.append(single("wpa.gate", "network.parts.weights"))
     for theirs, ours in (("wpa.fc1.0", "query"), ("wpa.fc2", "key"), ("wpa.fc3", "value")):
         rows.append(single(f"{theirs}.weight", f"network.parts.{ours}.weight", as_convolution))
@@ -146,7 +146,7 @@ def _ddag(weights: Weights) -> list[Row]:
     return rows
 
 
-def _graph(weights: Weights) -> list[Row]:
+def _graph(weights: Weights) -> list[LayoutRow]:
     """Graph attention, of training alone: their heads one by one, ours in one matrix."""
     heads, width = weights["graph.first.one"].shape
     entries: list[Entry] = []
@@ -155,8 +155,8 @@ def _graph(weights: Weights) -> list[Row]:
     classes = weights["graph.second.one"].shape[1]
     output = tuple(_graph_head("out_att", "graph.second", 0, classes))
     return [
-        Row(f"attention_0 to attention_{heads - 1}", "graph.first", tuple(entries)),
-        Row("out_att", "graph.second", output),
+        LayoutRow(f"attention_0 to attention_{heads - 1}", "graph.first", tuple(entries)),
+        LayoutRow("out_att", "graph.second", output),
     ]
 
 

@@ -14,7 +14,7 @@ from crossreid.data.records import MODALITIES
 from crossreid.errors import CheckpointError, ConfigError
 from crossreid.files import folder_in_place, write_atomically
 from crossreid.importing.importer import LEFT_OUT
-from crossreid.importing.layouts import PublicLayout, Row, Weights
+from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights
 from crossreid.importing.pickled import read_pickled
 from crossreid.importing.public_files import WRAPPER
 from crossreid.importing.sources import layout_of, layout_of_method
@@ -140,7 +140,7 @@ def _another_network(layout: PublicLayout, name: str, unlike: str) -> str:
     )
 
 
-def _kept(path: Path, rows: Sequence[Row], weights: Weights) -> dict[str, Any] | None:
+def _kept(path: Path, rows: Sequence[LayoutRow], weights: Weights) -> dict[str, Any] | None:
     """What an import left out, if it lies there; checked, since anybody may have put it there.
 
     Raises:
@@ -175,7 +175,7 @@ def _as_saved(value: Any) -> Any:
 
 
 def _states(
-    rows: Sequence[Row], weights: Mapping[str, Tensor], left_out: Mapping[str, Any] | None, layout: PublicLayout
+    rows: Sequence[LayoutRow], weights: Mapping[str, Tensor], left_out: Mapping[str, Any] | None, layout: PublicLayout
 ) -> list[dict[str, Tensor]]:
     """The state dict of each file, in the order of the public code."""
     states: list[dict[str, Tensor]] = [{} for _ in layout.networks]
