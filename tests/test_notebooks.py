@@ -15,6 +15,9 @@ scale = "smoke"
 phases = {"feature": 10, "pixel": 20, "joint": 10}
 """,
     "02_five_methods.ipynb": "people = Path(PEOPLE)",
+    "03_protocols.ipynb": """
+people_drawn = {"train_ids": 2, "val_ids": 2, "test_ids": 8, "frames": 10}
+""",
     "04_your_own_images.ipynb": """
 people_drawn = {"train_ids": 8, "val_ids": 12, "test_ids": 6, "frames": 3}
 strangers = {"train_ids": 1, "val_ids": 0, "test_ids": 4, "frames": 2, "seed": 7}
@@ -41,7 +44,7 @@ def test_notebook_runs(name: str, tmp_path: Path, people_root: Path) -> None:
     assert all(cell.get("execution_count") for cell in notebook.cells if cell.cell_type == "code")
 
 
-KEPT = ("04_your_own_images.ipynb", "05_adding_a_method.ipynb")
+KEPT = ("03_protocols.ipynb", "04_your_own_images.ipynb", "05_adding_a_method.ipynb")
 """Notebooks that are committed with what they print and show (scripts/keep_outputs.py)."""
 
 

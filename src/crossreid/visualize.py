@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
 from crossreid.console import console, notice
@@ -13,6 +16,9 @@ from crossreid.launch import run_command
 from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.commands import VisualizeConfig
 from crossreid.settings.compose import Composed, typed
+
+if TYPE_CHECKING:
+    from crossreid.runs.outputs import Outputs
 
 
 def main() -> None:
@@ -27,28 +33,41 @@ def visualize(composed: Composed) -> float:
     from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415 - behind the first checks
     from crossreid.training.environment import check_figures  # noqa: PLC0415
     from crossreid.training.evaluation import figures_folder  # noqa: PLC0415
-    from crossreid.training.figures import FigureSource, draw_figures, figures_of  # noqa: PLC0415
-    from crossreid.training.loading import checkpoint_at, restore  # noqa: PLC0415
-    from crossreid.training.scoring import embed_dataset  # noqa: PLC0415
+    from crossreid.training.loading import checkpoint_at  # noqa: PLC0415
 
     check_figures(wanted=True)
     path = checkpoint_at(config.checkpoint)
     inputs = {"checkpoint": [path]}
+    if config.images is not None:
+        inputs["images"] = [Path(config.images)]
     origin = origin_of("visualize", config, inputs)
     folder = output_path(config.output, figures_folder(path), origin)
     outputs = check_outputs("visualize", config, {}, inputs, folders={"output": folder})
+    drawn = _of_the_dataset if config.images is None else _of_own_images
+    written = drawn(config, path, folder, outputs)
+    for file in written:
+        notice(f"Figure: {file}")
+    return float(len(written))
+
+
+def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: Outputs) -> list[Path]:
+    """Figures of images whose persons a dataset knows."""
+    from crossreid.training.figures import FigureSource, draw_figures, figures_of  # noqa: PLC0415 - torch
+    from crossreid.training.loading import restore  # noqa: PLC0415
+    from crossreid.training.scoring import embed_dataset  # noqa: PLC0415
+
     run = restore(path, config.data, config.protocol, config.trainer)
     known = figures_of(run.module)
     wanted = config.figures or list(known)
     if "list" in wanted:
         console.print(_table(run.name, known))
-        return 0.0
+        return []
     for name in wanted:
         if name not in known:
             raise ConfigError(f"{run.module.config.name} has no figure {name}: choose from {', '.join(known)}.")
     embeddings = embed_dataset(run.trainer, run.module, run.data)
     if not run.trainer.is_global_zero:
-        return 0.0
+        return []
     source = FigureSource.of(
         run,
         embeddings,
@@ -59,10 +78,30 @@ def visualize(composed: Composed) -> float:
         with_training=config.training,
     )
     with outputs.written():
-        written = draw_figures(folder, source, wanted)
-    for file in written:
-        notice(f"Figure: {file}")
-    return float(len(written))
+        return draw_figures(folder, source, wanted)
+
+
+def _of_own_images(config: VisualizeConfig, path: Path, folder: Path, outputs: Outputs) -> list[Path]:
+    """Figures of images of which nobody needs to know whom they show."""
+    from crossreid.extraction import Extractor  # noqa: PLC0415 - torch
+    from crossreid.extraction.figures import (  # noqa: PLC0415
+        OWN_FIGURES,
+        OwnImages,
+        check_own_figures,
+        draw_own_figures,
+    )
+    from crossreid.training.figures import FIGURES  # noqa: PLC0415
+
+    wanted = config.figures or list(OWN_FIGURES)
+    if "list" in wanted:
+        console.print(_table("images of one's own", {name: FIGURES[name].meaning for name in OWN_FIGURES}))
+        return []
+    check_own_figures(wanted)
+    assert config.images is not None
+    extract = Extractor(path, config.trainer.accelerator)
+    images = OwnImages.of(extract, config.images, config.modality, config.count)
+    with outputs.written():
+        return draw_own_figures(folder, images, wanted)
 
 
 def _table(name: str, known: dict[str, str]) -> Table:

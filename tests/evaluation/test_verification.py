@@ -106,6 +106,7 @@ def test_intervals_are_those_of_resamples_written_out(monkeypatch: pytest.Monkey
     from crossreid.evaluation import verification
 
     monkeypatch.setattr(verification, "LEAST_PAIRS", 5)
+    monkeypatch.setattr(verification, "LEAST_MATCHES", 5)
     pairs = pairs_of(people(), False, True)
     draws = draw_persons(pairs.persons, 60, 3)
     assert (draws.sum(axis=1) == pairs.persons).all()
@@ -149,7 +150,7 @@ def test_intervals_over_persons_cover_what_they_should() -> None:
 def test_a_rate_with_too_few_pairs_behind_it_is_one_sentence() -> None:
     pairs = pairs_of(people(40, 8), False, True)
     count = len(pairs.impostor)
-    least = 1000 / count
+    least = 30 / count
     require_pairs(pairs, least)
     with pytest.raises(DataError, match=f"smallest rate that can be had is {least:.2g}") as refused:
         require_pairs(pairs, 0.9 * least, "visible-infrared")

@@ -79,3 +79,59 @@ def test_a_figure_that_the_method_has_not_is_one_sentence(run_here, write_checkp
     wrong = run_here("visualize", f"checkpoint={path}", "figures=[cmm]", "trainer=cpu")
     assert wrong.code == 1
     assert "choose from" in wrong.output
+
+
+@pytest.mark.slow
+def test_figures_of_images_whose_persons_nobody_knows(run_here, write_checkpoint, tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for modality in ("visible", "infrared"):
+        (tmp_path / "crops" / modality).mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 256, (64, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "crops" / modality / f"{number}.png")
+    path = write_checkpoint("aligngan")
+    words = (f"checkpoint={path}", "images=crops", "count=2", "trainer=cpu")
+    drawn = run_here("visualize", *words, "output=drawn")
+    assert drawn.code == 0, drawn.output
+    files = {file.stem for file in (tmp_path / "drawn").glob("*.png")}
+    assert files == {"translation", "ranked_lists", "activation"}
+    listed = run_here("visualize", *words, "figures=[list]")
+    assert "Grad-CAM" in listed.output
+    assert "mAP" not in listed.output
+    refused = run_here("visualize", *words, "figures=[cameras]")
+    assert refused.code == 1
+    assert "it needs a dataset" in refused.output
+    alone = run_here("visualize", words[0], "images=crops/visible/0.png", "modality=visible", "trainer=cpu")
+    assert alone.code == 1
+    assert "give two or more" in alone.output
+    said = run_here("visualize", words[0], "modality=visible", "trainer=cpu")
+    assert "modality goes with images=" in said.output
+
+
+def test_the_nearest_of_unknown_persons_are_those_of_the_other_modality() -> None:
+    from crossreid.evaluation import Embeddings
+    from crossreid.extraction.figures import nearest
+
+    class Plain:
+        def scorer(self) -> None:
+            return None
+
+    angles = np.deg2rad([0, 10, 50, 80, 20, 60])
+    images = Embeddings(
+        features={"main": np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)},
+        pids=np.full(6, -1),
+        camids=np.full(6, -1),
+        infrared=np.array([False] * 4 + [True] * 2),
+        frames=np.zeros(6),
+        rows=np.arange(6),
+        paths=tuple("abcdef"),
+    )
+    lists = nearest(images, Plain(), 5)
+    assert lists.queries.tolist() == [4, 5]
+    assert lists.indices.tolist() == [[1, 0, 2, 3], [2, 3, 1, 0]]
+    assert lists.similarity[0, 0] == pytest.approx(np.cos(np.deg2rad(10)))
+    of_one = nearest(images.select(np.arange(4)), Plain(), 2)
+    assert of_one.queries.tolist() == [0, 2]
+    assert of_one.indices.tolist() == [[1, 2, 3, -1], [3, 1, 0, -1]]  # none beside itself

@@ -1,6 +1,9 @@
 """The offline W&B run holds the same scalars as history.csv, pictures, tables and the config."""
 
+import itertools
 import json
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from PIL import Image
 
 from crossreid.runs.history import read_history
+from crossreid.settings.registry import built_in_methods
 from processes import Command
 from support import newest_run
 
@@ -29,11 +33,13 @@ def log_records(content: bytes) -> Iterator[bytes]:
 
 
 def read_offline_run(folder: Path) -> dict[str, list]:
-    """Records of an offline run by kind: history rows as dicts, the run, and how metrics are defined."""
+    """Records of an offline run by kind, of all its parts where it was resumed: history rows as dicts, the run, and how
+    metrics are defined."""
     from wandb.proto import wandb_internal_pb2
 
     found: dict[str, list] = {"history": [], "run": [], "metric": [], "summary": [], "artifact": []}
-    for data in log_records(next(folder.rglob("run-*.wandb")).read_bytes()):
+    files = sorted(folder.rglob("run-*.wandb"), key=lambda file: file.stat().st_mtime)
+    for data in itertools.chain.from_iterable(log_records(file.read_bytes()) for file in files):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         kind = record.WhichOneof("record_type")
@@ -48,6 +54,16 @@ def read_offline_run(folder: Path) -> dict[str, list]:
     return found
 
 
+def logged_scalars(stored: dict[str, list]) -> dict[str, list[tuple[int, float]]]:
+    """Key -> (iteration, value) in the order in which they were sent."""
+    logged: dict[str, list[tuple[int, float]]] = {}
+    for row in stored["history"]:
+        for key, value in row.items():
+            if isinstance(value, int | float) and "iteration" in row and not key.startswith(("_", "trainer/")):
+                logged.setdefault(key, []).append((int(row["iteration"]), float(value)))
+    return logged
+
+
 @pytest.mark.slow
 def test_the_offline_run_holds_what_the_history_holds(smoke_args: list[str], tmp_path: Path) -> None:
     arguments = [arg for arg in smoke_args if not arg.startswith("report.figures")]
@@ -57,11 +73,7 @@ def test_the_offline_run_holds_what_the_history_holds(smoke_args: list[str], tmp
     ).finish()
     run = newest_run(tmp_path)
     stored = read_offline_run(run)
-    logged: dict[str, list[tuple[int, float]]] = {}
-    for row in stored["history"]:
-        for key, value in row.items():
-            if isinstance(value, int | float) and "iteration" in row and not key.startswith(("_", "trainer/")):
-                logged.setdefault(key, []).append((int(row["iteration"]), float(value)))
+    logged = logged_scalars(stored)
     for key, values in read_history(run / "history.csv").items():
         if key.startswith("test/"):  # once, in the summary, in percent
             assert key not in logged
@@ -111,6 +123,45 @@ def test_the_offline_run_holds_what_the_history_holds(smoke_args: list[str], tmp
     assert json.loads((run / "run.json").read_text())["wandb_id"] == described.run_id
     steps = {metric.glob_name or metric.name: metric.step_metric for metric in stored["metric"]}
     assert steps["train/*"] == "iteration"
+
+
+@pytest.mark.full
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [name for name in built_in_methods() if name != "hog"])
+def test_a_run_of_every_method_that_was_stopped_and_resumed(smoke_args: list[str], tmp_path: Path, model: str) -> None:
+    run = tmp_path / "run"
+    arguments = [argument for argument in smoke_args if not argument.startswith("report.figures")]
+    arguments += [f"model={model}", "logger=wandb", "logger.artifacts=true", "trainer.log_every=1", f"run_dir={run}"]
+    arguments += ["trainer.pictures_every=2", "trainer.checkpoint_every=1", "report.untrained=false"]
+    command = Command(tmp_path, "train", *arguments)
+    while not ((run / "history.csv").is_file() and "\n2,phase" in (run / "history.csv").read_text()):
+        assert not command.ended, command.output
+        time.sleep(0.02)
+    command.send(signal.SIGINT)
+    assert command.wait() == 130, command.output
+    Command(tmp_path, "train", *arguments, f"resume={run}").finish()
+
+    stored = read_offline_run(run)
+    assert len({described.run_id for described in stored["run"]}) == 1
+    assert {described.run_group for described in stored["run"]} == {model}
+    logged = logged_scalars(stored)
+    losses = {key: values for key, values in read_history(run / "history.csv").items() if key.startswith("train/")}
+    assert losses
+    for key, values in losses.items():
+        assert logged[key] == pytest.approx(values), key  # the same iterations, each of them once
+    steps = {metric.glob_name or metric.name: metric.step_metric for metric in stored["metric"]}
+    assert steps["train/*"] == "iteration"
+    tables = {path.name.rsplit("_", 2)[0] for path in run.rglob("media/table/*.table.json")}
+    assert {"scores", "trials", "ranked_lists"} <= tables
+    drawn = {key for row in stored["history"] for key in row if key.startswith("figures/")}
+    assert {"figures/ranked_lists", "figures/tsne", "figures/similarities"} <= drawn
+    if model in ("aligngan", "tsgan", "jsia", "cmssft", "lba", "xmodality"):  # those that make images
+        assert any(key.startswith("pictures/") for row in stored["history"] for key in row)
+    pictures = [np.asarray(Image.open(path).convert("RGB")) for path in run.rglob("media/images/**/*.png")]
+    assert pictures
+    assert all(pixels.std() > 10 for pixels in pictures)
+    assert {"model", "embeddings", "run_table"} <= {artifact.type for artifact in stored["artifact"]}
+    assert json.loads((run / "run.json").read_text())["wandb_id"] == stored["run"][0].run_id
 
 
 def test_a_resumed_run_sends_no_iteration_twice() -> None:

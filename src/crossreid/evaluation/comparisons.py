@@ -7,12 +7,14 @@ depends on its two images alone, to the last bit (:mod:`.scorers`), so that look
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.metrics import threads
 from crossreid.evaluation.scorers import Cosine, Scorer, similarities
 
 _MOST_COMPARED = 1 << 26
@@ -60,11 +62,27 @@ class Comparisons:
 
     def scorer(self, trial: Trial) -> Scorer:
         """A scorer of one trial, whose images it need not look at."""
-        columns = np.searchsorted(self.others, trial.gallery)
-        similarity = np.take(self.similarity, columns, axis=1)
+        similarity = _columns(self.similarity, np.searchsorted(self.others, trial.gallery))
         if not np.array_equal(trial.probes, self.probes):
             similarity = similarity[np.searchsorted(self.probes, trial.probes)]
         return _Known(similarity)
+
+
+def _columns(matrix: Array, columns: Array) -> Array:
+    """Columns of a matrix (P, U) in any order; its rows are shared among threads, since NumPy takes them with one."""
+    taken = np.empty((len(matrix), len(columns)), matrix.dtype)
+    lots = np.array_split(np.arange(len(matrix)), threads())
+
+    def take(lot: Array) -> None:
+        if len(lot):
+            rows = slice(lot[0], lot[-1] + 1)
+            np.take(
+                matrix[rows], columns, axis=1, out=taken[rows], mode="clip"
+            )  # no column is outside; others would copy
+
+    with ThreadPoolExecutor(len(lots)) as pool:
+        list(pool.map(take, lots))
+    return taken
 
 
 def _all_probes(trials: Sequence[Trial]) -> Array:
@@ -73,6 +91,11 @@ def _all_probes(trials: Sequence[Trial]) -> Array:
     if all(np.array_equal(trial.probes, first) for trial in trials):
         return first
     return np.unique(np.concatenate([trial.probes for trial in trials]))
+
+
+def without_features(embeddings: Embeddings) -> Embeddings:
+    """Who, where and what each image is, for images that are compared already: selecting some copies no feature."""
+    return replace(embeddings, features={"main": np.empty((len(embeddings), 0), np.float32)}, columns={})
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,11 +98,11 @@ def score_probes(
         return _score_lot(similarity[lot], query_pids[lot], gallery_pids, removed[lot], deduplicate)
 
     starts = range(0, max(n_probes, 1), chunk)  # no probe at all is one empty lot
-    with ThreadPoolExecutor(min(_threads(), len(starts))) as pool:  # numpy sorts and reduces without Python's lock
+    with ThreadPoolExecutor(min(threads(), len(starts))) as pool:  # numpy sorts and reduces without Python's lock
         return ProbeScores.join(list(pool.map(score, starts)))
 
 
-def _threads() -> int:
+def threads() -> int:
     """How many lots are scored at a time: cores of this process, or ``OMP_NUM_THREADS``, and at most 4 for their memory."""
     told = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(told) if told.isdigit() else os.cpu_count() or 1
@@ -178,16 +178,14 @@ def _ranks_by_counting(counted: Array, probe: Array, value: Array) -> tuple[Arra
     """
     ascending = np.sort(counted, axis=1)
     n_gallery = counted.shape[1]
-    rank = np.empty(len(probe), np.int64)
-    is_tied = np.empty(len(probe), np.bool_)
+    behind_or_equal = np.empty(len(probe), np.int64)  # images that are not better, the match among them
     probes, starts = np.unique(probe, return_index=True)
     ends = np.append(starts, len(probe))[1:]
-    for one, start, end in zip(probes, starts, ends, strict=True):
-        values = value[start:end]
-        behind_or_equal = ascending[one].searchsorted(values, side="right")
-        behind = ascending[one].searchsorted(values, side="left")
-        rank[start:end] = n_gallery - behind_or_equal + 1
-        is_tied[start:end] = behind_or_equal - behind > 1
+    for one, start, end in zip(probes.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        behind_or_equal[start:end] = ascending[one].searchsorted(value[start:end], side="right")
+    rank = n_gallery - behind_or_equal + 1
+    following = np.maximum(behind_or_equal - 2, 0)  # the best of the others that are not better
+    is_tied = (behind_or_equal > 1) & (ascending[probe, following] == value)
     return rank, np.unique(probe[is_tied])
 
 

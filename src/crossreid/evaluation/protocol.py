@@ -14,7 +14,7 @@ import numpy as np
 
 from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation.chance import chance
-from crossreid.evaluation.comparisons import Comparisons, Trial
+from crossreid.evaluation.comparisons import Comparisons, Trial, without_features
 from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.removal import Removal
@@ -119,6 +119,8 @@ class RetrievalProtocol(ABC):
         tasks = self.tasks(embeddings)
         if compared is None:
             compared = Comparisons.of(embeddings, scorer, tasks)
+        if compared is not None:
+            embeddings = without_features(embeddings)
         trials: Iterable[int] = range(self.trials)
         if progress is not None:
             trials = progress(trials, self.key)

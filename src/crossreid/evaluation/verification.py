@@ -22,7 +22,10 @@ from crossreid.evaluation.embeddings import Array, Embeddings
 from crossreid.evaluation.scorers import normalised
 
 LEAST_PAIRS = 1000
-"""Impostor pairs that must match at a rate for the rate to be believed."""
+"""Impostor pairs that must stand behind any rate of false matches."""
+LEAST_MATCHES = 30
+"""Impostor pairs that must match at a rate: Doddington's rule of 30, which leaves the true rate within 30 % of the one
+measured with a confidence of 90 %, were all pairs independent (The NIST speaker recognition evaluation, 2000)."""
 _ROWS_AT_ONCE = 512
 _POINTS = 200
 """Of a curve that is kept."""
@@ -89,8 +92,12 @@ class Pairs:
             yield (one, other), self.select(kind.reshape(-1) == place)
 
     def least_rate(self) -> float:
-        """The smallest rate of false matches that :data:`LEAST_PAIRS` impostor pairs stand behind; above 1 where none can."""
-        return LEAST_PAIRS / max(len(self.impostor), 1)
+        """The smallest rate of false matches at which :data:`LEAST_MATCHES` impostor pairs match.
+
+        Infinite where they are fewer than :data:`LEAST_PAIRS` altogether.
+        """
+        count = len(self.impostor)
+        return LEAST_MATCHES / count if count >= LEAST_PAIRS else float("inf")
 
 
 def pairs_of(embeddings: Embeddings, queries: bool, others: bool, *, same_camera: bool = False) -> Pairs:
@@ -198,7 +205,7 @@ def thresholds(pairs: Pairs, rates: list[float], draws: Array) -> list[Threshold
         draws: (B, P), see :func:`draw_persons`.
 
     Raises:
-        DataError: there are no genuine or no impostor pairs, or fewer than :data:`LEAST_PAIRS` stand behind a rate.
+        DataError: there are no genuine or no impostor pairs, or too few impostor pairs stand behind a rate.
     """
     genuine, impostor = pairs.genuine, pairs.impostor
     if not len(genuine) or not len(impostor):
@@ -241,14 +248,14 @@ def require_pairs(pairs: Pairs, rate: float, where: str = "") -> None:
         return
     place = f" of {where}" if where else ""
     count = len(pairs.impostor)
-    if least > 1:
+    if count < LEAST_PAIRS:
         raise DataError(
             f"There are {count} pairs of two persons{place}, and no rate of false matches can be had from fewer than "
             f"{LEAST_PAIRS}: add persons or images."
         )
     raise DataError(
-        f"A false-match rate of {rate:g} has {rate * count:.0f} of the {count} pairs of two persons{place} behind it, fewer "
-        f"than {LEAST_PAIRS}: the smallest rate that can be had is {least:.2g}; add persons or images for smaller ones."
+        f"At a false-match rate of {rate:g} {rate * count:.0f} of the {count} pairs of two persons{place} match, fewer than "
+        f"{LEAST_MATCHES}: the smallest rate that can be had is {least:.2g}; add persons or images for smaller ones."
     )
 
 

@@ -148,6 +148,28 @@ class Extractor:
         parts = list(self._parts(job, range(len(job.images)), problems))
         return self._finished(job, parts, problems, tracks)
 
+    def pixels(self, source: Source, modality: str | None = None, rows: Rows | None = None) -> Pixels:
+        """What the network is given of some images.
+
+        Args:
+            source: see :meth:`__call__`, as ``modality``.
+            rows: (n,) places in the source, as ``rows`` of its embeddings; None for all.
+
+        Returns:
+            (n, H, W, 3) uint8; float32 in [0, 1] of floats.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        job = self._job(source, modality)
+        wanted = np.arange(len(job.images)) if rows is None else np.asarray(rows)
+        chunks = []
+        for chunk in self._chunks(job, wanted.tolist()):
+            self._note(job, chunk, {})
+            chunks.append(chunk.pixels)
+        pixels = np.concatenate(chunks)
+        return pixels if job.pixels is None else pixels[wanted]  # those in memory come whole
+
     def to_file(
         self,
         source: Source,

@@ -206,12 +206,15 @@ class LanceStore(Store):
             search = search.nprobes(probes).limit(k * refine)
         else:
             search = search.bypass_vector_index().limit(k)
-        answer = self._read(lambda: search.with_row_id(True).select(["_distance"]).to_arrow())
-        rows = answer[_ROW].to_numpy()
-        query = np.zeros(len(rows), np.int64)
+        search = search.with_row_id(True)
+        if len(vectors) >= _TOGETHER:  # many of them find the same entries
+            search = search.select(["_distance"])
+        answer = self._read(search.to_arrow)
+        query = np.zeros(len(answer), np.int64)
         if _QUERY in answer.column_names:  # not there for one vector
             query = answer[_QUERY].to_numpy()
-        return self._candidates(rows, query, len(vectors))
+        content = None if len(vectors) >= _TOGETHER else answer
+        return self._candidates(answer[_ROW].to_numpy(), query, len(vectors), content)
 
     def _by_products(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """As :meth:`nearest` without an index: the vectors are read once for all queries."""
@@ -230,15 +233,22 @@ class LanceStore(Store):
         query = np.repeat(np.arange(len(vectors)), chosen.shape[1])
         return self._candidates(chosen.reshape(-1), query, len(vectors))
 
-    def _candidates(self, rows: Array, query: Array, queries: int) -> Candidates:
-        """Entries by the table's row numbers (M,), whose queries are (M,); each entry is read once."""
-        table = self._table()
-        unique, places = np.unique(rows, return_inverse=True)
-        content = self._read(lambda: table.take_row_ids(unique.tolist()).with_row_id().to_arrow())
-        order = np.argsort(content[_ROW].to_numpy())  # they come in the table's own order
+    def _candidates(self, rows: Array, query: Array, queries: int, content: Any = None) -> Candidates:
+        """Entries by the table's row numbers (M,), whose queries are (M,); each entry is read once.
+
+        Where ``content`` has the M entries already, they are not read again.
+        """
+        unique, first, places = np.unique(rows, return_index=True, return_inverse=True)
+        if content is not None:
+            entries = self._entries(content.take(first))
+        else:
+            table = self._table()
+            read = self._read(lambda: table.take_row_ids(unique.tolist()).with_row_id().to_arrow())
+            order = np.argsort(read[_ROW].to_numpy())  # they come in the table's own order
+            entries, places = self._entries(read), order[places]
         by_query = np.argsort(query, kind="stable")
         cuts = np.searchsorted(query[by_query], np.arange(1, queries))
-        return Candidates(self._entries(content), np.split(order[places[by_query]], cuts))
+        return Candidates(entries, np.split(places[by_query], cuts))
 
     # ------------------------------------------------------------------ between entries and tables
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,21 @@ def similarity_heat(
     height, width = pixels.shape[:2]
     heat = grad_cam(maps.detach().float(), gradients.float(), (height, width))
     return np.asarray(heat[0].cpu().numpy())
+
+
+Shown: TypeAlias = "tuple[npt.NDArray[np.uint8], Modality, npt.NDArray[np.float32]]"
+"""An image: pixels (H, W, 3), modality, its embedding (D,)."""
+
+
+def shared_heat(
+    method: CrossModalityModule[Any], one: Shown, other: Shown
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None:
+    """What makes each of two images like the other one, see :func:`similarity_heat`; None of a method without maps."""
+    first = similarity_heat(method, one[0], one[1], other[2])
+    second = similarity_heat(method, other[0], other[1], one[2])
+    if first is None or second is None:
+        return None
+    return first, second
 
 
 class _RecordedMaps:

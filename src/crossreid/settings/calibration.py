@@ -20,8 +20,8 @@ class CalibrationSettings(Settings):
 
     rates: list[float] | None = setting(
         None,
-        "of false matches, such as [0.01,0.001]; null: 0.1, 0.01, 0.001 and 0.0001 as far as 1,000 pairs of two persons stand "
-        "behind each",
+        "of false matches, such as [0.01,0.001]; null: 0.1, 0.01, 0.001 and 0.0001 as far as 30 pairs of two persons match at "
+        "each",
         above=0,
         at_most=0.5,
         filled=True,

@@ -104,6 +104,15 @@ class VisualizeConfig(ScoringConfig):
     """Everything ``crossreid.visualize`` is told."""
 
     checkpoint: str = setting(REQUIRED, "a run folder, or a checkpoint of crossreid.train")
+    images: str | None = setting(
+        None,
+        "one's own images, whose persons nobody needs to know: a folder, a glob, a list or a manifest; null: the dataset",
+    )
+    modality: str | None = setting(
+        None,
+        "of images=; auto: grey ones are infrared; null: a column modality or a folder visible or infrared says it",
+        choices=("visible", "infrared", "auto"),
+    )
     figures: list[str] | None = setting(
         None,
         "which figures; list: say which the method has; null: all that it has",
@@ -118,6 +127,11 @@ class VisualizeConfig(ScoringConfig):
     output: str | None = setting(
         None, "folder of the PNGs; null: figures_NAME beside the checkpoint, numbered where others wrote it"
     )
+
+    def check_together(self, place: str) -> None:
+        """The modality is said of images of one's own."""
+        if self.modality is not None and self.images is None:
+            raise ConfigError("modality goes with images=: a dataset says its own.")
 
 
 @dataclass

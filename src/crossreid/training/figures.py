@@ -23,7 +23,7 @@ from crossreid.evaluation import Embeddings, RankedLists, RetrievalProtocol, Sco
 from crossreid.evaluation.camera_pairs import camera_pairs
 from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.verification import pairs_of
-from crossreid.methods.attention import similarity_heat
+from crossreid.methods.attention import shared_heat
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
@@ -215,15 +215,13 @@ def _activation(source: FigureSource) -> Figures:
         similarity = embeddings.features["main"][matches] @ embeddings.features["main"][probe]
         other = int(np.flatnonzero(matches)[np.argmax(similarity)])
         both = []
-        for image, beside in ((int(probe), other), (other, int(probe))):
+        for image in (int(probe), other):
             pixels = np.ascontiguousarray(images[embeddings.rows[image]])
-            heat = similarity_heat(
-                source.module, pixels, embeddings.modalities[image], embeddings.features["main"][beside]
-            )
-            if heat is None:
-                return
-            both.append((pixels, heat))
-        pairs.append((both[0], both[1], float(similarity.max())))
+            both.append((pixels, embeddings.modalities[image], embeddings.features["main"][image]))
+        heats = shared_heat(source.module, both[0], both[1])
+        if heats is None:
+            return
+        pairs.append(((both[0][0], heats[0]), (both[1][0], heats[1]), float(similarity.max())))
     if pairs:
         yield "activation", heat_pairs(pairs)
 

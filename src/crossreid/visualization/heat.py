@@ -27,16 +27,19 @@ def laid_over(pixels: npt.NDArray[np.uint8], heat: npt.NDArray[np.floating]) -> 
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
 
-def heat_pairs(pairs: Sequence[tuple[tuple[Pixels, Heat], tuple[Pixels, Heat], float]]) -> Figure:
-    """Two images of a person in a row, each beside itself with what makes it alike to the other.
+def heat_pairs(
+    pairs: Sequence[tuple[tuple[Pixels, Heat], tuple[Pixels, Heat], float]], *, other: str = "right match"
+) -> Figure:
+    """Two images in a row, each beside itself with what makes it alike to the other.
 
     Args:
         pairs: (image (H, W, 3), heat (H, W) in [0, 1]) of the probe and of the gallery's image, and their cosine similarity.
+        other: what the gallery's image is.
     """
     height, width = pairs[0][0][0].shape[:2]
     figure = Figure(figsize=(4.4, 0.5 + 0.95 * len(pairs) * height / width), layout="constrained")
     axes = figure.subplots(len(pairs), 4, squeeze=False)
-    titles = (("probe", NEUTRAL), ("like the other", INFRARED), ("right match", NEUTRAL), ("like the probe", VISIBLE))
+    titles = (("probe", NEUTRAL), ("like the other", INFRARED), (other, NEUTRAL), ("like the probe", VISIBLE))
     for axis, (title, colour) in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=8, color=colour)
     for row, (probe, match, similarity) in zip(axes, pairs, strict=True):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from crossreid.escaping import for_figure
 from crossreid.evaluation import Embeddings, RankedLists
 from crossreid.visualization.style import NEUTRAL, RIGHT, WRONG
 
@@ -15,6 +18,8 @@ Pixels = npt.NDArray[np.uint8]
 
 def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: Pixels) -> Figure:
     """One row a probe: the probe, then its list, framed green and ticked where right, red and crossed where wrong.
+
+    Images whose person nobody knows (negative identities) have grey frames and the name of their file.
 
     Args:
         lists: n probes and the first k images of their galleries.
@@ -29,7 +34,7 @@ def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: Pixels) -
     for row in range(n):
         probe = int(lists.queries[row])
         _draw_image(axes[row, 0], images[embeddings.rows[probe]], NEUTRAL)
-        axes[row, 0].set_title(f"id {embeddings.pids[probe]} cam {embeddings.camids[probe]}", fontsize=7, color=NEUTRAL)
+        axes[row, 0].set_title(_who(embeddings, probe), fontsize=7, color=NEUTRAL)
         axes[row, 1].axis("off")
         _draw_list(axes[row, 2:], lists, row, embeddings, images)
     axes[0, 0].annotate("probe", (0.5, 1.36), xycoords="axes fraction", ha="center", fontsize=8)
@@ -47,14 +52,30 @@ def _draw_list(
         if index < 0:  # past the end of the list
             axis.axis("off")
             continue
-        mark = "✗"
-        colour = WRONG
-        if lists.correct[row, place]:
-            mark = "✓"
-            colour = RIGHT
+        mark, colour = _judged(lists, row, place, known=embeddings.pids[index] >= 0)
         _draw_image(axis, images[embeddings.rows[index]], colour)
-        similarity = f"{mark} {lists.similarity[row, place]:.3f}"
-        axis.set_title(f"{similarity}\ncam {embeddings.camids[index]}", fontsize=6, color=colour)
+        similarity = f"{mark} {lists.similarity[row, place]:.3f}".strip()
+        camera = f"cam {embeddings.camids[index]}" if embeddings.camids[index] >= 0 else _name(embeddings, index)
+        axis.set_title(f"{similarity}\n{camera}", fontsize=6, color=colour)
+
+
+def _judged(lists: RankedLists, row: int, place: int, *, known: bool) -> tuple[str, str]:
+    """Mark and colour of an image of a list; none where nobody knows whom it shows."""
+    if not known:
+        return "", NEUTRAL
+    return ("✓", RIGHT) if lists.correct[row, place] else ("✗", WRONG)
+
+
+def _who(embeddings: Embeddings, image: int) -> str:
+    """Person and camera of an image, or its file where nobody knows them."""
+    if embeddings.pids[image] < 0:
+        return _name(embeddings, image)
+    return f"id {embeddings.pids[image]} cam {embeddings.camids[image]}"
+
+
+def _name(embeddings: Embeddings, image: int) -> str:
+    """The file's name, as much of its end as there is room for."""
+    return for_figure(Path(embeddings.paths[image]).stem[-12:])
 
 
 def _draw_image(axis: Axes, pixels: Pixels, colour: str) -> None:

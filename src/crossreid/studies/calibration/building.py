@@ -100,13 +100,13 @@ def calibrate_pairs(
         _require_persons(pairs)
         rates = _rates(pairs, settings, name)
         if not rates:
-            left_out.append(f"{name}: {len(pairs.impostor)} pairs of two persons, fewer than a rate of 0.1 needs.")
+            left_out.append(f"{name}: {len(pairs.impostor)} pairs of two persons, fewer than {LEAST_PAIRS}.")
             continue
         calibrated[name] = _calibrate(name, pairs, rates, settings, left_out)
     if not calibrated:
         raise DataError(
-            f"Nothing can be calibrated: a rate of 0.1 needs {10 * LEAST_PAIRS} pairs of two persons in different cameras, and "
-            "pairs of one person; add persons, images or cameras, or count pairs of one camera by same_camera=true."
+            f"Nothing can be calibrated: {LEAST_PAIRS} pairs of two persons in different cameras are needed, and pairs of one "
+            "person; add persons, images or cameras, or count pairs of one camera by same_camera=true."
         )
     model, method = about.get("model"), about.get("method")
     preprocessing = about.get("preprocessing", {})
@@ -163,7 +163,7 @@ def _calibrate(
     if lacking:
         left_out.append(
             f"{name}: {lacking} pairs of cameras have no threshold of their own, with fewer than {LEAST_PAIRS} pairs of two "
-            "persons behind a rate, or none of one."
+            "persons, or too few of them at each rate, or none of one."
         )
     reliability = _held_out(pairs, settings)
     if reliability is None:

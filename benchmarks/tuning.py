@@ -1,0 +1,187 @@
+"""Settings of scale=small, tried on persons whom nothing is tested on, each trial logged.
+
+    python benchmarks/tuning.py multirun/tuning [ROW ...] [--jobs 2] [--log benchmarks/results/tuning.md]
+
+The persons are those of ``people=tuning``: 56 to train on and 96 to score, of another seed than all other sets. A full model
+and its own baseline have the same number of trials and of updates of the encoder. A trial that is finished is not run again,
+so that the command goes on where it was stopped; one that fails is named, and the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossreid.machine import usable_cores
+from crossreid.runs.folder import write_json
+from crossreid.runs.results import RunResults
+
+PROTOCOL = "sysu_mm01/all/single"
+COMMON = [
+    "scale=small",
+    "people=tuning",
+    "seed=0",
+    "trainer=cpu",
+    "trainer.progress=false",
+    "trainer.log_every=20",
+    "report.figures=false",
+    "report.untrained=false",
+    "report.modality_pairs=false",
+    "existing=continue",
+]
+
+Words = list[str]
+_PER_MODALITY = ["model.test_norm=per_modality"]
+_SHARP_FAKES = ["model.generator.upsampling=resize", "model.generator.grey=true"]
+_ALIGNGAN_LENGTH = ["model.phases.joint=260", "model.decay.after=200"]
+_TAUGHT_LESS = ["model.teaching.cross_domain=0.0006", "model.teaching.same_domain=0.0003"]
+
+TRIALS: dict[str, dict[str, Words]] = {
+    "aligngan/full": {
+        "300 updates": _ALIGNGAN_LENGTH,
+        "norms of each modality": [*_ALIGNGAN_LENGTH, *_PER_MODALITY],
+        "generation twice as long": [*_ALIGNGAN_LENGTH, "model.phases.pixel=160"],
+    },
+    "aligngan/basel": {
+        "300 updates": [],
+        "norms of each modality": _PER_MODALITY,
+        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+    },
+    "tsgan/jd_all_ts_rerank": {
+        "as it was": [],
+        "sharp grey fakes": _SHARP_FAKES,
+        "sharp grey fakes, taught a tenth": [*_SHARP_FAKES, *_TAUGHT_LESS],
+    },
+    "tsgan/backbone": {
+        "as it was": [],
+        "half the rate": ["model.optimizer.lr=3.5e-4"],
+        "twice the rate": ["model.optimizer.lr=1.4e-3"],
+    },
+    "lba/full": {
+        "as it was": [],
+        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "half the weights": ["model.w_ic=0.5", "model.w_dt=0.25"],
+    },
+    "lba/baseline": {
+        "as it was": [],
+        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
+    },
+    "jsia/full": {
+        "as it was": [],
+        "norms of each modality": _PER_MODALITY,
+        "generation twice as long": ["model.phases.generation=200"],
+    },
+    "jsia/none": {
+        "as it was": [],
+        "norms of each modality": _PER_MODALITY,
+        "half the rate": ["model.reid_optimizer.lr=3.5e-4"],
+    },
+    "cmssft/full": {
+        "as it was": [],
+        "erasing": ["model.erasing.probability=0.5"],
+        "half the rate": ["model.optimizer.lr=3.5e-4"],
+    },
+    "cmssft/shl": {
+        "as it was": [],
+        "erasing": ["model.erasing.probability=0.5"],
+        "half the rate": ["model.optimizer.lr=3.5e-4"],
+    },
+}
+"""Row -> name of a trial -> what it changes in scale=small."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training and its folder."""
+
+    row: str
+    name: str
+    words: Words
+    folder: Path
+
+    def run(self, threads: int) -> int:
+        """Train and score; returns the exit code, 0 where it was finished before."""
+        if (self.folder / "results.json").is_file():
+            return 0
+        command = [sys.executable, "-m", "crossreid.train", f"experiment={self.row}", *COMMON, *self.words]
+        command += [f"run_dir={self.folder}"]
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+        with self.folder.with_suffix(".log").open("w", encoding="utf-8") as log:
+            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+        print(
+            f"{self.row}, {self.name}: {'done' if done.returncode == 0 else f'exit code {done.returncode}'}", flush=True
+        )
+        return done.returncode
+
+    def result(self) -> dict[str, Any] | None:
+        """Scores in percent of the trained row; None of a trial that is not finished."""
+        path = self.folder / "results.json"
+        if not path.is_file():
+            return None
+        results = RunResults.read(path)
+        scores = results[PROTOCOL]
+        return {
+            "row": self.row,
+            "trial": self.name,
+            "settings": self.words,
+            "rank1": round(100 * float(scores.rank(1).mean()), 2),
+            "mAP": round(100 * float(scores.mean_ap.mean()), 2),
+            "seconds": round(results.facts["training_seconds"]),
+        }
+
+
+def trials(folder: Path, rows: list[str]) -> list[Trial]:
+    """All trials of some rows, in the order of the table."""
+    listed = []
+    for row in rows or TRIALS:
+        for number, (name, words) in enumerate(TRIALS[row].items()):
+            listed.append(Trial(row, name, words, folder / f"{row.replace('/', '_')}_{number}"))
+    return listed
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown; the best trial of a row by mAP is bold."""
+    lines = ["| row | trial | changed in scale=small | Rank-1 | mAP | seconds |", "|---|---|---|---:|---:|---:|"]
+    for result in results:
+        best = max(other["mAP"] for other in results if other["row"] == result["row"])
+        mark = "**" if result["mAP"] == best else ""
+        changed = ", ".join(f"`{word}`" for word in result["settings"]) or "nothing"
+        lines.append(
+            f"| `{result['row']}` | {result['trial']} | {changed} | {result['rank1']:.1f} | {mark}{result['mAP']:.1f}{mark} | "
+            f"{result['seconds']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("rows", nargs="*")
+    parser.add_argument("--jobs", type=int, default=usable_cores())
+    parser.add_argument("--log", type=Path, default=None, help="Markdown to write, beside it JSON")
+    arguments = parser.parse_args()
+    unknown = [row for row in arguments.rows if row not in TRIALS]
+    if unknown:
+        parser.error(f"no trials of {', '.join(unknown)}: choose from {', '.join(TRIALS)}")
+    listed = trials(arguments.folder.resolve(), arguments.rows)
+    threads = max(1, usable_cores() // arguments.jobs)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        codes = list(pool.map(lambda trial: trial.run(threads), listed))
+    results = [result for trial in listed if (result := trial.result()) is not None]
+    print(table(results))
+    if arguments.log is not None:
+        arguments.log.write_text(table(results), encoding="utf-8")
+        write_json(arguments.log.with_suffix(".json"), {"people": "tuning", "protocol": PROTOCOL, "trials": results})
+    sys.exit(1 if any(codes) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Figures of one's own images, of which nobody needs to know whom they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from crossreid.data.transforms import to_float
+from crossreid.errors import ConfigError
+from crossreid.escaping import for_file_name
+from crossreid.evaluation import Embeddings, RankedLists
+from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.scorers import Cosine, similarities
+from crossreid.extraction.extractor import Extractor
+from crossreid.methods.attention import shared_heat
+from crossreid.methods.base import CrossModalityModule
+from crossreid.nn.normalisation import evaluating
+from crossreid.visualization import heat_pairs, picture_grid, ranked_gallery, save
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LISTED = 10
+
+
+@dataclass
+class OwnImages:
+    """Some images as probes, and for each those of the other modality, or else all others, by their similarity to it.
+
+    Attributes:
+        module: the method, in eval mode.
+        shown: the images that appear in a figure; their ``rows`` are places in ``pixels``.
+        pixels: (n, H, W, 3) uint8, as the network sees them.
+        lists: of the probes, in places of ``shown``; nobody knows what is right.
+    """
+
+    module: CrossModalityModule[Any]
+    shown: Embeddings
+    pixels: Array
+    lists: RankedLists
+
+    @classmethod
+    def of(cls, extract: Extractor, source: str, modality: str | None, count: int) -> OwnImages:
+        """Embed images, and look at ``count`` of them as probes: infrared ones where there are any.
+
+        Raises:
+            ConfigError: there is one image, or an exported program embeds.
+            DataError: an image cannot be read, or there is none.
+        """
+        module = extract.module
+        embeddings = extract(source, modality)
+        if len(embeddings) < 2:
+            raise ConfigError(f"'{source}' has one image, and figures set images beside others: give two or more.")
+        lists = nearest(embeddings, extract, count)
+        places = np.union1d(lists.queries, lists.indices[lists.indices >= 0])
+        pixels = extract.pixels(source, modality, embeddings.rows[places])
+        shown = replace(embeddings.select(places), rows=np.arange(len(places)))
+        queries = np.searchsorted(places, lists.queries)
+        indices = np.where(lists.indices >= 0, np.searchsorted(places, lists.indices), -1)
+        return cls(module, shown, pixels, replace(lists, queries=queries, indices=indices))
+
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Each probe and what is most like it, in places of ``shown``."""
+        return list(zip(self.lists.queries.tolist(), self.lists.indices[:, 0].tolist(), strict=True))
+
+    def of_modality(self, infrared: bool) -> Array:
+        """Of each pair the image of that modality, (n, H, W, 3); its probe where both are of the other one."""
+        places = []
+        for probe, other in self.pairs:
+            places.append(other if self.shown.infrared[other] == infrared else probe)
+        return self.pixels[places]
+
+
+def nearest(embeddings: Embeddings, extract: Extractor, count: int) -> RankedLists:
+    """What is most like some probes, evenly over the infrared images, or over all where one modality is all there is."""
+    infrared = embeddings.infrared
+    probes = np.flatnonzero(infrared) if infrared.any() and not infrared.all() else np.arange(len(embeddings))
+    gallery = np.setdiff1d(np.arange(len(embeddings)), probes)
+    if not len(gallery):
+        gallery = probes
+    queries = probes[:: max(1, len(probes) // count)][:count]
+    scores = similarities(extract.scorer() or Cosine(), embeddings.select(queries), embeddings.select(gallery))
+    scores = np.where(gallery == queries[:, None], -np.inf, scores)  # no image beside itself
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :_LISTED]
+    similarity = np.take_along_axis(scores, order, axis=1)
+    counts = np.isfinite(similarity)
+    return RankedLists(
+        queries=queries,
+        indices=np.where(counts, gallery[order], -1),
+        correct=np.zeros_like(counts),
+        similarity=np.where(counts, similarity, np.nan),
+        valid=np.zeros(len(queries), dtype=bool),
+    )
+
+
+def _pictures(images: OwnImages) -> Iterator[tuple[str, Figure]]:
+    device = images.module.device
+    batches = []
+    for infrared in (False, True):
+        pixels = torch.from_numpy(np.ascontiguousarray(images.of_modality(infrared))).permute(0, 3, 1, 2)
+        batches.append(to_float(pixels.to(device)))
+    with torch.inference_mode(), evaluating(images.module):
+        made = images.module.translate(*batches)
+    rows = {name: row.float().cpu().clamp(0, 1) for name, row in made.items()}
+    if not images.shown.infrared.any():
+        rows = _without(rows, "real infrared", "fake visible")
+    elif images.shown.infrared.all():
+        rows = _without(rows, "real visible", "fake infrared")
+    if rows:
+        yield images.module.pictures_name, picture_grid(rows, per_person=1)
+
+
+def _without(rows: Mapping[str, torch.Tensor], *names: str) -> dict[str, torch.Tensor]:
+    return {name: row for name, row in rows.items() if name not in names}
+
+
+def _ranked_lists(images: OwnImages) -> Iterator[tuple[str, Figure]]:
+    yield "ranked_lists", ranked_gallery(images.lists, images.shown, images.pixels)
+
+
+def _activation(images: OwnImages) -> Iterator[tuple[str, Figure]]:
+    shown = images.shown
+    pairs = []
+    for probe, other in images.pairs:
+        both = []
+        for place in (probe, other):
+            both.append((images.pixels[place], shown.modalities[place], shown.features["main"][place]))
+        heats = shared_heat(images.module, both[0], both[1])
+        if heats is None:
+            return
+        similarity = float(both[0][2] @ both[1][2])
+        pairs.append(((both[0][0], heats[0]), (both[1][0], heats[1]), similarity))
+    yield "activation", heat_pairs(pairs, other="most alike")
+
+
+OWN_FIGURES: dict[str, Callable[[OwnImages], Iterator[tuple[str, Figure]]]] = {
+    "pictures": _pictures,
+    "ranked_lists": _ranked_lists,
+    "activation": _activation,
+}
+"""Name -> the figure of images whose persons are not known."""
+
+
+def draw_own_figures(folder: Path, images: OwnImages, names: Sequence[str]) -> list[Path]:
+    """Write figures as PNGs; returns their paths. What a method has not is left out."""
+    written = []
+    for name in names:
+        for file_name, figure in OWN_FIGURES[name](images):
+            written.append(save(figure, folder / f"{for_file_name(file_name)}.png"))
+    return written
+
+
+def check_own_figures(names: Sequence[str]) -> None:
+    """Raise :class:`ConfigError` where a figure needs to know whom images show."""
+    for name in names:
+        if name not in OWN_FIGURES:
+            raise ConfigError(
+                f"The figure {name} is not made of images= (choose from {', '.join(OWN_FIGURES)}): it needs a dataset, such as "
+                "data=folder data.root=FOLDER, which says whom images show."
+            )
