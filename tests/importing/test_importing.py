@@ -490,11 +490,11 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "best.t"
     cases: list[tuple[Any, str]] = [
-        ([1, 2], "holds no weights .it is a list"),
-        ({"net": {"a": "text"}}, "holds no weights alone: 'a' is a str"),
-        ({"net": {"a": torch.zeros(3).to_sparse()}}, "holds no weights alone: 'a'"),
+        ([1, 2], "holds no weights but a list"),
+        ({"net": {"a": "text"}}, "does not hold weights alone: 'a' is 'text'"),
+        ({"net": {"a": torch.zeros(3).to_sparse()}}, "does not hold weights alone: 'a' is a tensor of another kind"),
         ({"net": {"a": torch.zeros(1).expand(10**7)}}, "says that it holds more than it does"),
-        ({"net": {3: torch.zeros(1)}}, "holds no weights alone"),
+        ({"net": {3: torch.zeros(1)}}, "does not hold weights alone: a number is"),
     ]
     for content, message in cases:
         torch.save(content, path)
@@ -631,6 +631,35 @@ def test_a_damaged_record_of_an_import_is_refused(kept: Any, imported_checkpoint
         torch.save(checkpoint, folder / "last.ckpt")
     with pytest.raises(CheckpointError, match="does not say where its weights were imported from"):
         Extractor(folder, "cpu")
+
+
+@pytest.mark.slow
+def test_every_command_that_takes_a_checkpoint_takes_an_import(
+    run_here, imported_checkpoint, people_root: Path, tmp_path: Path, manifest: Path
+) -> None:
+    folder = imported_checkpoint(dataset="sysu_mm01")
+    data = ["data=synthetic", f"data.root={people_root}", "people=smoke"]
+    quiet = ["trainer=cpu", "trainer.progress=false"]
+    own = ["device=cpu", "workers=0", "progress=false"]
+    commands = [
+        ("evaluate", *data, *quiet, "protocol.trials=1"),
+        ("visualize", *data, *quiet, "protocol.trials=1", "count=2"),
+        ("calibrate", *data, *quiet, "split=val", "rates=[0.5]", "figure=false"),
+        ("extract", f"images={manifest}", "output=people.npz", *own),
+        ("index", "add", "gallery=street.npz", f"images={manifest}", *own),
+        ("search", "gallery=street.npz", f"query={manifest}", "output=hits.csv", *own),
+        ("export", "output=street.pt2", "format=torch"),
+    ]
+    for command, *words in commands:
+        finished = run_here(command, *words, f"checkpoint={folder}")
+        assert finished.code == 0, finished.output
+    assert (tmp_path / "hits.csv").is_file()
+    run = ["model=baseline", "scale=smoke", *data, *quiet, "report.figures=false", "report.untrained=false"]
+    trained = run_here("train", *run, f"init={folder}", "run_dir=tuned", "protocol.trials=1")
+    assert trained.code == 0, trained.output
+    resumed = run_here("train", *run, f"resume={folder}")
+    assert resumed.code == 1
+    assert "does not lie in a run folder" in resumed.output
 
 
 def test_the_dataset_of_an_import_is_in_what_is_exported(imported_checkpoint, tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def _readable(beside: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, int | float):
             readable[name] = value
         else:
-            readable[name] = f"left out: a {type(value).__name__}"
+            readable[name] = "left out: no number"
     return readable
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +25,14 @@ _NUMBERS = re.compile(r"[<>=|]?([?]|[biuf][1248])")
 """NumPy's codes of truth values, whole numbers and floats."""
 _ASKED_FOR = re.compile(r"GLOBAL ([\w.<>]+)")
 """In torch's refusal, what a file asks for."""
+_LONGEST_NAME = 80
+"""Of what is shown of that, in characters."""
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
 """Where NumPy 1 and 2 keep what their pickles name."""
+
+
+class OtherThanNumbersError(ValueError):
+    """An array that holds something else, or not as much as it says; the message goes into a sentence."""
 
 
 class _NumberType:
@@ -34,7 +41,7 @@ class _NumberType:
     def __init__(self, code: object, *_: object) -> None:
         text = str(code)
         if not _NUMBERS.fullmatch(text):
-            raise ValueError(f"it holds an array of '{text[:20]}', which are no numbers")
+            raise OtherThanNumbersError(f"it holds an array of '{text[:20]}', which are no numbers")
         self.dtype = np.dtype(text)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -46,7 +53,7 @@ class _NumberType:
     def numbers(self, content: object) -> npt.NDArray[Any]:
         """Bytes as numbers, in a row."""
         if not isinstance(content, bytes):
-            raise ValueError("it holds an array without numbers")
+            raise OtherThanNumbersError("it holds an array without numbers")
         return np.frombuffer(content, self.dtype)
 
 
@@ -60,14 +67,14 @@ class _NumberArray:
         """(version, shape, type, Fortran order, bytes)."""
         _, shape, kind, by_columns, content = state
         row = _type_of(kind).numbers(content)
-        if math.prod(shape) != len(row):
-            raise ValueError("it holds an array that is not as long as it says")
+        if not isinstance(shape, tuple) or math.prod(shape) != len(row):
+            raise OtherThanNumbersError("it holds an array that is not as long as it says")
         self.values = row.reshape(shape, order="F" if by_columns else "C")
 
 
 def _type_of(kind: object) -> _NumberType:
     if not isinstance(kind, _NumberType):
-        raise ValueError("it holds an array without a type")
+        raise OtherThanNumbersError("it holds an array without a type")
     return kind
 
 
@@ -110,7 +117,8 @@ def read_pickled(path: Path) -> Any:
     try:
         if zipfile.is_zipfile(path):
             archive_members(path, stored_only=True)
-        with torch.serialization.safe_globals(_opened_names()):
+        with torch.serialization.safe_globals(_opened_names()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a damaged file torch talks for programmers, before it fails
             content = torch.load(path, map_location="cpu", weights_only=True)
     except DataError as error:
         raise CheckpointError(str(error)) from error
@@ -129,11 +137,13 @@ def _plain(content: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    asked = _ASKED_FOR.search(text)
+    """Why torch does not read a file, in words of files: what it says itself is for programmers."""
+    if isinstance(error, OtherThanNumbersError):
+        return str(error)
+    asked = _ASKED_FOR.search(" ".join(str(error).split()))
     if asked:
         return (
-            f"it asks for {asked[1]} besides weights, numbers and NumPy's arrays: opening it could run what its maker put in, "
+            f"it asks for {asked[1][:_LONGEST_NAME]} besides weights, numbers and NumPy's arrays: opening it could run what its maker put in, "
             "so it is not opened"
         )
-    return text[:160] or type(error).__name__
+    return "it is damaged, or not what torch.save writes"

@@ -56,7 +56,7 @@ def read_files(layout: PublicLayout, place: Path) -> PublicFiles:
     for path in paths:
         content = read_pickled(path)
         if not isinstance(content, Mapping):
-            raise CheckpointError(f"'{path}' holds no weights (it is a {type(content).__name__}).")
+            raise CheckpointError(f"'{path}' holds no weights but {_in_words(content)}.")
         if layout.wrapped and isinstance(content.get(WRAPPER), Mapping):
             beside = {str(key): value for key, value in content.items() if key != WRAPPER}
             content = content[WRAPPER]
@@ -150,8 +150,23 @@ def _tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     for key, value in content.items():
         plain = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
         if not isinstance(key, str) or not plain:
-            raise CheckpointError(f"'{path}' holds no weights alone: '{key}' is a {type(value).__name__}.")
+            raise CheckpointError(f"'{path}' does not hold weights alone: {_in_words(key)} is {_in_words(value)}.")
     return dict(content)
+
+
+def _in_words(value: object) -> str:
+    """What something is that should be a tensor or a name."""
+    if isinstance(value, str):
+        return f"'{value[:80]}'"
+    if isinstance(value, Tensor):
+        return "a tensor of another kind than networks have"
+    if isinstance(value, Mapping):
+        return "a group"
+    if isinstance(value, list | tuple | set):
+        return "a list"
+    if isinstance(value, int | float):
+        return "a number"
+    return "nothing" if value is None else "something else"
 
 
 def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
