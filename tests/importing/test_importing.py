@@ -644,7 +644,7 @@ def test_every_command_that_takes_a_checkpoint_takes_an_import(
     commands = [
         ("evaluate", *data, *quiet, "protocol.trials=1"),
         ("visualize", *data, *quiet, "protocol.trials=1", "count=2"),
-        ("calibrate", *data, *quiet, "split=val", "rates=[0.5]", "figure=false"),
+        ("calibrate", *data, *quiet, "split=test", "rates=[0.5]", "between=[visible-infrared]", "figure=false"),
         ("extract", f"images={manifest}", "output=people.npz", *own),
         ("index", "add", "gallery=street.npz", f"images={manifest}", *own),
         ("search", "gallery=street.npz", f"query={manifest}", "output=hits.csv", *own),

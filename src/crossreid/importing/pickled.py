@@ -142,8 +142,9 @@ def _reason(error: Exception) -> str:
         return str(error)
     asked = _ASKED_FOR.search(" ".join(str(error).split()))
     if asked:
+        name = asked[1][:_LONGEST_NAME]
         return (
-            f"it asks for {asked[1][:_LONGEST_NAME]} besides weights, numbers and NumPy's arrays: opening it could run what its maker put in, "
-            "so it is not opened"
+            f"it asks for {name} besides weights, numbers and NumPy's arrays: opening it could run what its maker put in, so "
+            "it is not opened"
         )
     return "it is damaged, or not what torch.save writes"

@@ -159,7 +159,8 @@ def _kept(path: Path, rows: Sequence[LayoutRow], weights: Weights) -> dict[str, 
             if not row.left_out:
                 continue
             tensor = tensors[row.file].get(entry.key) if row.file < len(tensors) else None
-            if not isinstance(tensor, Tensor) or tensor.shape != entry.value(weights).shape:
+            expected = entry.value(weights)
+            if not isinstance(tensor, Tensor) or (tensor.shape, tensor.dtype) != (expected.shape, expected.dtype):
                 raise CheckpointError(
                     f"'{path}' does not hold '{entry.key}' as the import left it: import the weights again."
                 )
