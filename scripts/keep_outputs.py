@@ -47,18 +47,18 @@ def cleaned(output: dict, folder: str) -> dict:
         if kind in data:
             data[kind] = _TEMPORARY.sub("", data[kind].replace(folder, "."))
     if "image/png" in data:
-        data["image/png"] = small(data["image/png"])
+        data["image/jpeg"] = small(data.pop("image/png"))
     return output
 
 
 def small(encoded: str) -> str:
-    """A PNG of at most :data:`WIDEST` pixels and 256 colours."""
+    """A JPEG of at most :data:`WIDEST` pixels."""
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
         picture = image.convert("RGB")
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)))
     stream = io.BytesIO()
-    picture.quantize(256).save(stream, format="PNG", optimize=True)
+    picture.save(stream, format="JPEG", quality=82, optimize=True)
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 

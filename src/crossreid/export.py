@@ -7,7 +7,9 @@ module can be called too.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from crossreid.console import notice
 from crossreid.launch import CallableCommand, run_command
@@ -37,15 +39,41 @@ def export(composed: Composed) -> None:
     outputs = check_outputs("export", config, {}, {"checkpoint": [path]}, folders={"output": output})
     grey_range = None if config.grey_range is None else (config.grey_range[0], config.grey_range[1])
     with outputs.written():
-        exporter.export(path, output, config.format, grey_range=grey_range)
+        exporter.export(
+            path,
+            output,
+            config.format,
+            precision=config.precision,
+            dimensions=config.dimensions,
+            images=config.images,
+            modality=config.modality,
+            grey_range=grey_range,
+        )
     content = read_json(output / SIDECAR)
     for modality, file in content["files"].items():
         size = file["bytes"] / 2**20
         notice(
             f"{modality}: {output / file['name']} ({size:.1f} MiB, within {file['largest_difference']:.1e} of PyTorch)"
         )
+    if "cost" in content:
+        notice(_in_words(content["cost"]))
+        notice(
+            "Its embeddings do not go with those of the whole model: add a gallery's images anew, and calibrate again."
+        )
     if content["data"]["licence"]:
         notice(f"Trained on {content['data']['name']}: {content['data']['licence']}")
+
+
+def _in_words(cost: Mapping[str, Any]) -> str:
+    """What a smaller export costs, in one line."""
+    parts = [f"{100 * cost['nearest_kept']:.1f} % keep their nearest image"]
+    if cost["cosine"] is not None:
+        parts.append(f"mean cosine to float32 {cost['cosine']:.4f}")
+    if "mAP" in cost:
+        for name, label in (("rank1", "Rank-1"), ("mAP", "mAP")):
+            before, after = cost[name]
+            parts.append(f"{label} {100 * before:.1f} -> {100 * after:.1f}")
+    return f"On {cost['images']} images that nothing was fitted on: {', '.join(parts)}."
 
 
 sys.modules[__name__].__class__ = CallableCommand

@@ -19,7 +19,9 @@ from crossreid.console import notice
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError
 from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
+from crossreid.evaluation.embeddings import Array
 from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
+from crossreid.exporting.smaller import OwnImages, cost_of, derived_digest, principal_axes, quantize
 from crossreid.exporting.tracing import alike, traced
 from crossreid.extraction.beside import calibration_beside
 from crossreid.extraction.checkpoint import CheckpointNetwork
@@ -30,13 +32,16 @@ from crossreid.extraction.exported import (
     SIDECAR,
     SUFFIXES,
     VERSION,
+    Program,
     file_digest,
     onnx_program,
     torch_program,
 )
+from crossreid.extraction.pixels import Pixels
 from crossreid.extraction.transfer import TRANSFER
 from crossreid.files import folder_in_place
 from crossreid.runs.folder import write_json
+from crossreid.settings.exporting import PRECISIONS, check_smaller
 from crossreid.settings.fields import check_choice
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.imported import imported_of
@@ -62,6 +67,10 @@ def export(
     output: str | Path,
     format: str = "onnx",
     *,
+    precision: str = "float32",
+    dimensions: int | None = None,
+    images: str | None = None,
+    modality: str | None = None,
     grey_range: tuple[float, float] | None = None,
 ) -> Path:
     """Write a trained model as programs that need none of its Python: uint8 images in, embeddings out.
@@ -72,6 +81,10 @@ def export(
             ``model.json`` with inputs, outputs, the model's digest, preprocessing, versions and the licence of the data, if
             known; and the model's calibration, if there is one. What is there already is replaced, whole or not at all.
         format: ``onnx``, or ``torch`` for programs of ``torch.export`` (.pt2).
+        precision: ``float32``, or ``int8`` for weights and activations of ONNX in 8 bits.
+        dimensions: numbers of an embedding, by the principal axes of those of ``images``; None for all.
+        images: that 8 bits and axes are fitted on, every second of them kept to measure what they cost in accuracy.
+        modality: of ``images``, as for :class:`~crossreid.Extractor`.
         grey_range: of deep grey files; as for :class:`~crossreid.Extractor`.
 
     Returns:
@@ -79,7 +92,8 @@ def export(
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
-        ConfigError: a package is missing, or the method's similarities depend on the gallery (cm-SSFT).
+        ConfigError: a package is missing, a smaller export has no or too few images, or the method's similarities depend on
+            the gallery (cm-SSFT).
         ParityError: a program differs from PyTorch by more than 1e-4; nothing is written.
         WriteError: the disk is full.
 
@@ -88,6 +102,8 @@ def export(
         >>> extract = crossreid.Extractor("street.onnx")  # torch is not imported  # doctest: +SKIP
     """
     check_choice("format", format, tuple(SUFFIXES))
+    check_choice("precision", precision, PRECISIONS)
+    check_smaller(format, precision, dimensions, images)
     check_packages(format)
     network = CheckpointNetwork(checkpoint, "cpu", grey_range)
     if network.about[TRANSFER]:
@@ -95,23 +111,69 @@ def export(
             f"{network.about['method']} compares images through a transfer that sees the whole gallery, so its embeddings "
             "alone are not the method: search with the checkpoint."
         )
+    own = None if images is None else OwnImages.of(checkpoint, images, modality, grey_range)
+    axes = None
+    if dimensions is not None and own is not None:
+        axes = principal_axes(own.embeddings.select(own.fitting()), dimensions)
     network.module.requires_grad_(False)
     target = Path(output)
     with folder_in_place(target) as folder:
         files: dict[Modality, dict[str, Any]] = {}
-        programs = _programs(network)
-        for modality, program in programs.items():
-            name = f"{modality if len(programs) > 1 else _BOTH}{SUFFIXES[format]}"
+        programs = _programs(network, axes)
+        for path_of, program in programs.items():
+            name = f"{path_of if len(programs) > 1 else _BOTH}{SUFFIXES[format]}"
             notice(f"Writing {name}")
             _write(program, folder / name, format)
-            served = MODALITIES if len(programs) == 1 else (modality,)
+            served = MODALITIES if len(programs) == 1 else (path_of,)
             for each in served:
-                files[each] = _described(network, folder / name, format, each)
-        calibration = calibration_beside(checkpoint)
-        if calibration is not None:
-            calibration.save(folder / CALIBRATION_FILE)
-        write_json(folder / SIDECAR, _sidecar(network, checkpoint, format, files))
+                files[each] = _described(network, folder / name, format, each, axes)
+            if precision == "int8" and own is not None:
+                _to_int8(folder / name, own.pixels_of(path_of if len(programs) > 1 else None))
+                for each in served:
+                    files[each] |= _facts_of(folder / name)
+        sidecar = _sidecar(network, checkpoint, format, files, axes)
+        if own is None:
+            calibration = calibration_beside(checkpoint)
+            if calibration is not None:
+                calibration.save(folder / CALIBRATION_FILE)
+        else:
+            sidecar |= _smaller(network, own, files, folder, precision, axes)
+        write_json(folder / SIDECAR, sidecar)
     return target
+
+
+def _to_int8(path: Path, pixels: Pixels) -> None:
+    """Write a file anew in 8 bits."""
+    whole = path.with_name(f".{path.name}.float32")
+    path.rename(whole)
+    quantize(whole, path, pixels)
+    whole.unlink()
+
+
+def _smaller(
+    network: CheckpointNetwork,
+    own: OwnImages,
+    files: Mapping[Modality, Mapping[str, Any]],
+    folder: Path,
+    precision: str,
+    axes: Array | None,
+) -> dict[str, Any]:
+    """What the sidecar says of a smaller export: whose it is, and what it costs."""
+    programs: dict[str, Program] = {}
+    changes = []
+    for name in MODALITIES:
+        path = folder / files[name]["name"]
+        programs[name] = onnx_program(path) if path.suffix == SUFFIXES["onnx"] else torch_program(path)
+        if precision == "int8":
+            changes.append(files[name]["sha256"].encode())
+    if axes is not None:
+        changes.append(axes.tobytes())
+    return {
+        "model": derived_digest(network.about["model"], *changes),
+        "derived_from": network.about["model"],
+        "precision": precision,
+        "cost": cost_of(own, programs),
+    }
 
 
 def check_packages(format: str) -> None:
@@ -121,10 +183,11 @@ def check_packages(format: str) -> None:
         raise ConfigError(f"format={format} needs {', '.join(missing)}: pip install 'crossreid[export]'.")
 
 
-def _programs(network: CheckpointNetwork) -> dict[Modality, ExportedProgram]:
+def _programs(network: CheckpointNetwork, axes: Array | None) -> dict[Modality, ExportedProgram]:
     """The program of each modality; that of visible images alone where it is the other's too."""
-    visible = traced(network.module, "visible", network.size)
-    infrared = traced(network.module, "infrared", network.size)
+    matrix = None if axes is None else torch.from_numpy(axes)
+    visible = traced(network.module, "visible", network.size, matrix)
+    infrared = traced(network.module, "infrared", network.size, matrix)
     if alike(visible, infrared):
         return {"visible": visible}
     return {"visible": visible, "infrared": infrared}
@@ -164,23 +227,28 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _described(network: CheckpointNetwork, path: Path, format: str, modality: Modality) -> dict[str, Any]:
+def _described(
+    network: CheckpointNetwork, path: Path, format: str, modality: Modality, axes: Array | None
+) -> dict[str, Any]:
     """A file that was written, once it gives what PyTorch gives."""
     program = onnx_program(path) if format == "onnx" else torch_program(path)
-    difference = largest_difference(network, program, modality)
-    return {
-        "name": path.name,
-        "sha256": file_digest(path),
-        "bytes": path.stat().st_size,
-        "largest_difference": difference,
-    }
+    difference = largest_difference(network, program, modality, axes)
+    return {"name": path.name, **_facts_of(path), "largest_difference": difference}
+
+
+def _facts_of(path: Path) -> dict[str, Any]:
+    return {"sha256": file_digest(path), "bytes": path.stat().st_size}
 
 
 def _sidecar(
-    network: CheckpointNetwork, checkpoint: str | Path, format: str, files: Mapping[Modality, Any]
+    network: CheckpointNetwork,
+    checkpoint: str | Path,
+    format: str,
+    files: Mapping[Modality, Any],
+    axes: Array | None,
 ) -> dict[str, Any]:
     height, width = network.size
-    dimension = network.embed(_black(network), "visible")()["main"].shape[1]
+    dimension = network.embed(_black(network), "visible")()["main"].shape[1] if axes is None else axes.shape[1]
     return {
         "format": FORMAT,
         "version": VERSION,

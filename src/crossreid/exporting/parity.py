@@ -6,6 +6,8 @@ import numpy as np
 
 from crossreid.data.records import Modality
 from crossreid.errors import CrossReIDError
+from crossreid.evaluation.embeddings import Array
+from crossreid.exporting.smaller import projected
 from crossreid.extraction.checkpoint import CheckpointNetwork
 from crossreid.extraction.exported import Program
 from crossreid.extraction.pixels import Pixels
@@ -22,8 +24,12 @@ class ParityError(CrossReIDError):
     """An exported program does not give what PyTorch gives."""
 
 
-def largest_difference(network: CheckpointNetwork, program: Program, modality: Modality) -> float:
+def largest_difference(
+    network: CheckpointNetwork, program: Program, modality: Modality, axes: Array | None = None
+) -> float:
     """Between a program and PyTorch, over images of several kinds and batches of several sizes.
+
+    With ``axes`` (D, d) the program projects on them.
 
     Raises:
         ParityError: it is more than :data:`TOLERANCE`, or the program gives something else than numbers of that shape.
@@ -32,6 +38,8 @@ def largest_difference(network: CheckpointNetwork, program: Program, modality: M
     for batch in BATCHES:
         pixels = parity_images(batch, network.size)
         expected = network.embed(pixels, modality)()["main"]
+        if axes is not None:
+            expected = projected(expected, axes)
         given = np.asarray(program(pixels))
         difference = np.inf
         if given.shape == expected.shape:

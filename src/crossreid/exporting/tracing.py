@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind
+from torch.nn import functional
 
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_float
@@ -24,22 +25,31 @@ class ModalityPath(nn.Module):
     Args:
         method: in eval mode.
         modality: of the images.
+        axes: (D, d) that embeddings are projected on; None for the method's own.
     """
 
-    def __init__(self, method: CrossModalityModule[Any], modality: Modality) -> None:
+    axes: Tensor | None
+
+    def __init__(self, method: CrossModalityModule[Any], modality: Modality, axes: Tensor | None = None) -> None:
         super().__init__()
+        self.register_buffer("axes", axes)
         self.method = method
         self.modality = modality
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """RGB (B, H, W, 3) uint8 -> ``main`` (B, D) float32, L2-normalised."""
+        """RGB (B, H, W, 3) uint8 -> ``main`` (B, D) or (B, d) float32, L2-normalised."""
         images = to_float(pixels.permute(0, 3, 1, 2))
-        return self.method.embed(images, self.modality)["main"]
+        main = self.method.embed(images, self.modality)["main"]
+        if self.axes is not None:
+            main = functional.normalize(main @ self.axes)
+        return main
 
 
-def traced(method: CrossModalityModule[Any], modality: Modality, size: tuple[int, int]) -> ExportedProgram:
+def traced(
+    method: CrossModalityModule[Any], modality: Modality, size: tuple[int, int], axes: Tensor | None = None
+) -> ExportedProgram:
     """The path of a modality for any number of images of a height and width, with the weights that it uses and no others."""
-    path = ModalityPath(method, modality).eval()
+    path = ModalityPath(method, modality, axes).eval()
     pixels = torch.zeros(_EXAMPLES, *size, 3, dtype=torch.uint8)
     with torch.no_grad():
         program = torch.export.export(path, (pixels,), dynamic_shapes=({0: Dim("batch")},))

@@ -120,11 +120,11 @@ TEXTS = {
         "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what there is. "
         "One's own images with known persons are a dataset too: data=folder.",
         choices=("data", "protocol", "trainer"),
-        keys=("checkpoint", "figures", "queries", "count", "persons", "training", "output", "data.root"),
+        keys=("checkpoint", "images", "modality", "figures", "queries", "count", "persons", "training", "output", "data.root"),
         examples={
             "checkpoint=RUN": "every figure that the method has",
             "checkpoint=RUN figures=[ranked_lists] queries=worst": "what it gets wrong",
-            "checkpoint=RUN data=folder data.root=mine": "on one's own images",
+            "checkpoint=RUN images=crops/ modality=auto": "on images of persons whom nobody has named",
         },
         page="figures.md",
     ),
@@ -261,10 +261,10 @@ TEXTS = {
         "modality, once it gives what PyTorch gives. crossreid.extract, index and search take the folder in the place of a "
         "checkpoint; ONNX files need no torch.",
         choices=(),
-        keys=("checkpoint", "output", "format", "grey_range"),
+        keys=("checkpoint", "output", "format", "precision", "dimensions", "images", "modality", "grey_range"),
         examples={
             "checkpoint=RUN output=street.onnx": "ONNX files, for ONNX Runtime anywhere",
-            "checkpoint=RUN output=street.pt2 format=torch": "programs of torch.export",
+            "checkpoint=RUN output=small.onnx precision=int8 dimensions=256 images=crops/": "a smaller one, with what it costs",
             "checkpoint=RUN/best.ckpt output=best.onnx": "the weights that validation chose",
         },
         page="export.md",
