@@ -755,8 +755,9 @@ def page_of(tmp_path: Path) -> tuple[str, Outline]:
 
 
 def test_the_page_holds_the_tables_and_says_what_they_mean(run_here, make: Make, tmp_path: Path) -> None:
+    spent = {"training": 100.0, "scoring": 7.25, "figures": 12.5, "saving": 0.01}
     for seed, rank1 in ((0, 0.4), (1, 0.5)):
-        make("lba/full", seed, rank1=rank1)
+        make("lba/full", seed, rank1=rank1, facts={"seconds": spent})
     guess = dataclasses.replace(result(0.1), chance={"rank1": 0.09, "mAP": 0.05})
     make("aligngan/full", 0, rows={"aligngan/full": {KEY: guess}})
     make("cmssft/full", 0, status="failed", facts={"problem": "The loss is nan."})
@@ -781,6 +782,12 @@ def test_the_page_holds_the_tables_and_says_what_they_mean(run_here, make: Make,
         "aligngan/full",
     ]
     assert all(row[1] != row[2] for row in differing[1:])
+    recorded = next(table for table in page.tables if "other seconds" in table[0])
+    place = recorded[0].index("other seconds")
+    assert {row[0]: row[place] for row in recorded[1:]} == {
+        "lba/full": "figures 12.5, scoring 7.2",
+        "aligngan/full": "not recorded",
+    }
 
 
 def test_gains_are_over_a_methods_own_lowest_row(settings: dict, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ pytest.importorskip("uvicorn", reason="the page needs the extra `web`")
 from starlette.testclient import TestClient
 
 from crossreid.web.application import make_application
+from crossreid.web.limits import Limits
 from crossreid.web.running import allowed_hosts, run_server
 from crossreid.web.service import SearchService
 
@@ -460,3 +461,34 @@ def test_the_demo_shows_the_people_of_a_run(
     assert sample["modality"] == "infrared"
     query = shown[0].sample(sample["picture"], "auto")
     assert len(shown[0].search(query, 5)["hits"]) == 5
+
+
+@pytest.mark.parametrize("pieces", [0, 3])
+def test_a_body_that_trickles_in_is_refused_in_time(pieces: int) -> None:
+    """A client that sends some bytes, or none, and then nothing more holds its place no longer than the limit."""
+    sent: list[dict] = []
+    reached: list[bytes] = []
+
+    async def application(scope: dict, receive, send) -> None:
+        while (message := await receive()).get("more_body"):
+            reached.append(message["body"])
+        raise AssertionError("the whole body never came")
+
+    async def receive() -> dict:
+        if len(reached) < pieces:
+            return {"type": "http.request", "body": b"{", "more_body": True}
+        await asyncio.sleep(60)
+        raise AssertionError("waited for longer than the limit")
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": "/api/search", "headers": headers}
+    limits = Limits(application, hosts=["127.0.0.1"], largest=1000, working=1, waiting=0, seconds=0.2)
+    began = time.monotonic()
+    asyncio.run(limits(scope, receive, send))
+    assert time.monotonic() - began < 5
+    assert sent[0]["status"] == 408
+    assert "did not arrive within 0.2 seconds" in json.loads(sent[1]["body"])["error"]
+    assert (len(reached), limits.present) == (pieces, 0)

@@ -38,12 +38,14 @@ class OwnImages:
         shown: the images that appear in a figure; their ``rows`` are places in ``pixels``.
         pixels: (n, H, W, 3) uint8, as the network sees them.
         lists: of the probes, in places of ``shown``; nobody knows what is right.
+        to_translate: visible and infrared images, evenly over all, in places of ``shown``.
     """
 
     module: CrossModalityModule[Any]
     shown: Embeddings
     pixels: Array
     lists: RankedLists
+    to_translate: tuple[Array, Array]
 
     @classmethod
     def of(cls, extract: Extractor, source: str, modality: str | None, count: int) -> OwnImages:
@@ -58,24 +60,34 @@ class OwnImages:
         if len(embeddings) < 2:
             raise ConfigError(f"'{source}' has one image, and figures set images beside others: give two or more.")
         lists = nearest(embeddings, extract, count)
-        places = np.union1d(lists.queries, lists.indices[lists.indices >= 0])
+        translated = [evenly(np.flatnonzero(embeddings.infrared == infrared), count) for infrared in (False, True)]
+        places = np.unique(np.concatenate([lists.queries, lists.indices[lists.indices >= 0], *translated]))
         pixels = extract.pixels(source, modality, embeddings.rows[places])
         shown = replace(embeddings.select(places), rows=np.arange(len(places)))
         queries = np.searchsorted(places, lists.queries)
         indices = np.where(lists.indices >= 0, np.searchsorted(places, lists.indices), -1)
-        return cls(module, shown, pixels, replace(lists, queries=queries, indices=indices))
+        to_translate = (np.searchsorted(places, translated[0]), np.searchsorted(places, translated[1]))
+        return cls(module, shown, pixels, replace(lists, queries=queries, indices=indices), to_translate)
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:
         """Each probe and what is most like it, in places of ``shown``."""
         return list(zip(self.lists.queries.tolist(), self.lists.indices[:, 0].tolist(), strict=True))
 
-    def of_modality(self, infrared: bool) -> Array:
-        """Of each pair the image of that modality, (n, H, W, 3); its probe where both are of the other one."""
-        places = []
-        for probe, other in self.pairs:
-            places.append(other if self.shown.infrared[other] == infrared else probe)
-        return self.pixels[places]
+    def batches(self) -> tuple[Array, Array]:
+        """As many visible as infrared images to translate, (n, H, W, 3) each; those of one modality twice where it is alone."""
+        visible, infrared = self.to_translate
+        if not len(visible):
+            visible = infrared
+        if not len(infrared):
+            infrared = visible
+        count = max(len(visible), len(infrared))
+        return self.pixels[np.resize(visible, count)], self.pixels[np.resize(infrared, count)]
+
+
+def evenly(places: Array, count: int) -> Array:
+    """At most ``count`` of some places, evenly over them."""
+    return places[:: max(1, len(places) // count)][:count]
 
 
 def nearest(embeddings: Embeddings, extract: Extractor, count: int) -> RankedLists:
@@ -85,7 +97,7 @@ def nearest(embeddings: Embeddings, extract: Extractor, count: int) -> RankedLis
     gallery = np.setdiff1d(np.arange(len(embeddings)), probes)
     if not len(gallery):
         gallery = probes
-    queries = probes[:: max(1, len(probes) // count)][:count]
+    queries = evenly(probes, count)
     scores = similarities(extract.scorer() or Cosine(), embeddings.select(queries), embeddings.select(gallery))
     scores = np.where(gallery == queries[:, None], -np.inf, scores)  # no image beside itself
     order = np.argsort(-scores, axis=1, kind="stable")[:, :_LISTED]
@@ -103,9 +115,8 @@ def nearest(embeddings: Embeddings, extract: Extractor, count: int) -> RankedLis
 def _pictures(images: OwnImages) -> Iterator[tuple[str, Figure]]:
     device = images.module.device
     batches = []
-    for infrared in (False, True):
-        pixels = torch.from_numpy(np.ascontiguousarray(images.of_modality(infrared))).permute(0, 3, 1, 2)
-        batches.append(to_float(pixels.to(device)))
+    for pixels in images.batches():
+        batches.append(to_float(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)))
     with torch.inference_mode(), evaluating(images.module):
         made = images.module.translate(*batches)
     rows = {name: row.float().cpu().clamp(0, 1) for name, row in made.items()}

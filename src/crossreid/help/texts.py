@@ -120,7 +120,18 @@ TEXTS = {
         "look alike to it, how embeddings and similarities lie, which cameras are hard. figures=[list] says what there is. "
         "One's own images with known persons are a dataset too: data=folder.",
         choices=("data", "protocol", "trainer"),
-        keys=("checkpoint", "images", "modality", "figures", "queries", "count", "persons", "training", "output", "data.root"),
+        keys=(
+            "checkpoint",
+            "images",
+            "modality",
+            "figures",
+            "queries",
+            "count",
+            "persons",
+            "training",
+            "output",
+            "data.root",
+        ),
         examples={
             "checkpoint=RUN": "every figure that the method has",
             "checkpoint=RUN figures=[ranked_lists] queries=worst": "what it gets wrong",

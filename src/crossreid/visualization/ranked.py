@@ -74,8 +74,9 @@ def _who(embeddings: Embeddings, image: int) -> str:
 
 
 def _name(embeddings: Embeddings, image: int) -> str:
-    """The file's name, as much of its end as there is room for."""
-    return for_figure(Path(embeddings.paths[image]).stem[-12:])
+    """The folder's and the file's name, as much of their end as there is room for."""
+    path = Path(embeddings.paths[image])
+    return for_figure(f"{path.parent.name}/{path.stem}"[-16:])
 
 
 def _draw_image(axis: Axes, pixels: Pixels, colour: str) -> None:

@@ -267,7 +267,7 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
 
     def _projection_error(self, specific: ByModality, shared: ByModality, *, clip: float = 0.0) -> Tensor:
         """Eq. 15 on unit vectors, or on features as they are."""
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(specific["visible"].device.type, enabled=False):
             if self.config.projection_bounds.normalise:
                 specific = _normalise(specific)
                 shared = _normalise(shared)

@@ -9,7 +9,18 @@ from crossreid.runs.reading import Run
 from crossreid.studies.comparison.rows import Row
 from crossreid.studies.comparison.tables import ComparisonTable
 
-_FACTS = ("started", "resumed", "finished", "git", "python", "versions", "machine", "command", "training_seconds")
+_FACTS = (
+    "started",
+    "resumed",
+    "finished",
+    "git",
+    "python",
+    "versions",
+    "machine",
+    "command",
+    "training_seconds",
+    "seconds",
+)
 """Of run.json."""
 
 

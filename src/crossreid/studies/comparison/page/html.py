@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +83,7 @@ def html_page(
     )
 
 
-RUN_HEAD = ["run", "seed", "folder", "finished", "revision", "machine", "training seconds", "command"]
+RUN_HEAD = ["run", "seed", "folder", "finished", "revision", "machine", "training seconds", "other seconds", "command"]
 
 
 def _title(runs: Sequence[Run]) -> str:
@@ -123,7 +123,17 @@ def _run_cells(run: Run) -> list[str]:
     command = facts.get("command")
     told = " ".join(map(str, command)) if isinstance(command, list) else str(command or "not recorded")
     recorded = [facts.get(key) or "not recorded" for key in ("finished", "git", "machine", "training_seconds")]
-    return [run.name, str(run.seed), str(run.folder), *map(str, recorded), told]
+    return [run.name, str(run.seed), str(run.folder), *map(str, recorded), _other_seconds(facts), told]
+
+
+def _other_seconds(facts: Mapping[str, Any]) -> str:
+    """Where a run's time went besides training, the longest first."""
+    parts = facts.get("seconds")
+    if not isinstance(parts, dict):
+        return "not recorded"
+    known = {str(name): spent for name, spent in parts.items() if isinstance(spent, int | float) and name != "training"}
+    by_length = sorted(known.items(), key=lambda part: -part[1])
+    return ", ".join(f"{name} {spent:.1f}" for name, spent in by_length if spent >= 0.05) or "none"
 
 
 def _printable(value: Any) -> Any:
