@@ -44,6 +44,7 @@ from crossreid.runs.folder import write_json
 from crossreid.settings.exporting import PRECISIONS, check_smaller
 from crossreid.settings.fields import check_choice
 from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.imported import imported_of
 from crossreid.training.loading import checkpoint_at, has_run, run_of
 from crossreid.version import __version__
 
@@ -278,12 +279,17 @@ def _black(network: CheckpointNetwork) -> Any:
 
 
 def _data_of(checkpoint: str | Path) -> dict[str, Any]:
-    """What the model was trained on; nothing where a plain trainer did it."""
+    """What the model was trained on; nothing where a plain trainer did it, or an import does not know."""
     path = checkpoint_at(checkpoint)
     content = read_checkpoint(path)
-    if not has_run(content):
+    imported = imported_of(content, path)
+    name: str | None = None
+    if imported is not None:
+        name = imported.dataset
+    elif has_run(content):
+        name = run_of(content, path).data.name
+    if name is None:
         return {"name": None, "licence": None}
-    name = run_of(content, path).data.name
     return {"name": name, "licence": _LICENCES.get(name)}
 
 

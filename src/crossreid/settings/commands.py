@@ -13,6 +13,7 @@ from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.settings.galleries import IndexConfig, SearchConfig
+from crossreid.settings.importing import ExportWeightsConfig, ImportWeightsConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 from crossreid.settings.web import DemoConfig, ServeConfig
 
@@ -295,6 +296,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "search": SearchConfig,
     "calibrate": CalibrateConfig,
     "export": ExportConfig,
+    "import_weights": ImportWeightsConfig,
+    "export_weights": ExportWeightsConfig,
     "serve": ServeConfig,
     "demo": DemoConfig,
 }
