@@ -42,7 +42,7 @@ def test_the_chart_keeps_plain_rows_apart_from_others() -> None:
     assert labels(left) == {1: "lba/full", 0: "agw"}  # the first point stands at the top
     assert labels(right) == {0: "cmssft/all_queries (transductive)"}
     assert labels(empty) == {}
-    assert left.get_title() == "synthetic, plain"
+    assert left.get_title() == "synthetic\nplain"
     assert "not comparable" in right.get_title()
 
     interval, mean, seeds, mean_of_agw, seeds_of_agw, chance = left.lines

@@ -17,9 +17,9 @@ from crossreid.visualization.style import NEUTRAL, RIGHT, WRONG
 Pixels = npt.NDArray[np.uint8]
 
 # in inches
-_COLUMN = 0.8
-_IMAGE_WIDTH = 0.74
-_GAP = 0.3
+_COLUMN = 0.7
+_IMAGE_WIDTH = 0.65
+_GAP = 0.2
 """Between a probe and its list."""
 _HEADER = 0.25
 _CAPTION = 0.3
@@ -108,7 +108,7 @@ def _where(embeddings: Embeddings, image: int) -> str:
 def _name(embeddings: Embeddings, image: int) -> str:
     """The folder's and the file's name, as much of their end as there is room for."""
     path = Path(embeddings.paths[image])
-    return for_figure(f"{path.parent.name}/{path.stem}"[-16:])
+    return for_figure(f"{path.parent.name}/{path.stem}"[-13:])
 
 
 def _draw_image(axis: Axes, corner: tuple[float, float], pixels: Pixels, colour: str, caption: str) -> None:
