@@ -69,7 +69,9 @@ def comparison_chart(panels: Sequence[Panel]) -> Figure:
         if columns > 1:
             _draw_others(sides[1], panel)
     for axis in axes[-1]:
-        axis.set_xlabel("Rank-1 in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance", fontsize=8)
+        axis.set_xlabel(
+            "Rank-1 in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance", fontsize=8
+        )
     return figure
 
 

@@ -72,9 +72,7 @@ def _header(lists: RankedLists, embeddings: Embeddings) -> str:
     return text
 
 
-def _draw_list(
-    axis: Axes, top: float, lists: RankedLists, row: int, embeddings: Embeddings, images: Pixels
-) -> None:
+def _draw_list(axis: Axes, top: float, lists: RankedLists, row: int, embeddings: Embeddings, images: Pixels) -> None:
     """The gallery images of one probe, with their upper edges at ``top``."""
     for place, index in enumerate(lists.indices[row].tolist()):
         if index < 0:  # past the end of the list
