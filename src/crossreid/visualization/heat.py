@@ -28,7 +28,7 @@ def laid_over(pixels: npt.NDArray[np.uint8], heat: npt.NDArray[np.floating]) -> 
 
 
 def heat_pairs(
-    pairs: Sequence[tuple[tuple[Pixels, Heat], tuple[Pixels, Heat], float]], *, other: str = "right match"
+    pairs: Sequence[tuple[tuple[Pixels, Heat], tuple[Pixels, Heat], float]], *, other: str = "true match"
 ) -> Figure:
     """Two images in a row, each beside itself with what makes it alike to the other.
 
