@@ -60,14 +60,14 @@ def test_the_command_draws_what_is_asked(run_here, write_checkpoint, tmp_path: P
     listed = run_here("visualize", f"checkpoint={path}", "figures=[list]", *fast)
     assert listed.code == 0, listed.output
     assert "matches, person masks and co-attention" in listed.output
-    asked = "figures=[pictures,correspondences,ranked_lists,activation,pca,similarities,cameras,cmc,learning]"
+    asked = "figures=[correspondences,ranked_lists,activation,pca,similarities,cameras,cmc,learning]"
     drawn = run_here("visualize", f"checkpoint={path}", asked, "count=2", "output=drawn", *fast)
     assert drawn.code == 0, drawn.output
     assert "Left out" not in drawn.output
     files = {file.stem for file in (tmp_path / "drawn").glob("*.png")}
     # no run stands beside this checkpoint, so there is no history
     assert files == {
-        *("translation", "correspondences", "ranked_lists", "activation", "pca", "similarities", "cameras", "cmc"),
+        *("correspondences", "ranked_lists", "activation", "pca", "similarities", "cameras", "cmc"),
     }
 
 
@@ -106,7 +106,7 @@ def test_a_figure_that_the_method_has_not_is_one_sentence(run_here, write_checkp
     path = write_checkpoint("agw")
     refused = run_here("visualize", f"checkpoint={path}", "figures=[correspondences]", "trainer=cpu")
     assert refused.code == 1
-    assert "agw has no figure correspondences: choose from pictures, ranked_lists" in refused.output
+    assert "agw has no figure correspondences: choose from ranked_lists" in refused.output
     wrong = run_here("visualize", f"checkpoint={path}", "figures=[cmm]", "trainer=cpu")
     assert wrong.code == 1
     assert "choose from" in wrong.output

@@ -27,6 +27,7 @@ from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.verification import pairs_of
 from crossreid.methods.attention import shared_heat
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.embedding import EmbeddingModule, has_generated
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.history import losses_of
@@ -142,7 +143,8 @@ def _pictures(source: FigureSource) -> Figures:
 
     batch = source.data.sample_pairs("test", identities=5, images=3, size=source.size)
     rows = pictures(source.module, batch.visible, batch.infrared)
-    yield source.module.pictures_name, picture_grid(rows, per_person=3)
+    if has_generated(rows):
+        yield source.module.pictures_name, picture_grid(rows, per_person=3)
 
 
 def _own(source: FigureSource) -> Figures:
@@ -301,8 +303,12 @@ FIGURES = {
 
 def figures_of(module: CrossModalityModule[Any]) -> dict[str, str]:
     """Name -> meaning of the figures that a method has."""
-    own = isinstance(module, HasFigureData)
-    return {name: kind.meaning for name, kind in FIGURES.items() if own or name != "correspondences"}
+    missing = set()
+    if not isinstance(module, HasFigureData):
+        missing.add("correspondences")
+    if type(module).translate is EmbeddingModule.translate:  # it makes no images
+        missing.add("pictures")
+    return {name: kind.meaning for name, kind in FIGURES.items() if name not in missing}
 
 
 def draw_figures(folder: Path, source: FigureSource, names: Sequence[str] = AFTER_TRAINING) -> list[Path]:
