@@ -21,7 +21,7 @@ from crossreid.errors import ConfigError
 from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
 from crossreid.evaluation.embeddings import Array
 from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
-from crossreid.exporting.smaller import OwnImages, cost_of, derived_digest, principal_axes, quantize
+from crossreid.exporting.smaller import FittingImages, cost_of, derived_digest, principal_axes, quantize
 from crossreid.exporting.tracing import alike, traced
 from crossreid.extraction.beside import calibration_beside
 from crossreid.extraction.checkpoint import CheckpointNetwork
@@ -111,7 +111,7 @@ def export(
             f"{network.about['method']} compares images through a transfer that sees the whole gallery, so its embeddings "
             "alone are not the method: search with the checkpoint."
         )
-    own = None if images is None else OwnImages.of(checkpoint, images, modality, grey_range)
+    own = None if images is None else FittingImages.of(checkpoint, images, modality, grey_range)
     axes = None
     if dimensions is not None and own is not None:
         axes = principal_axes(own.embeddings.select(own.fitting()), dimensions)
@@ -152,7 +152,7 @@ def _to_int8(path: Path, pixels: Pixels) -> None:
 
 def _smaller(
     network: CheckpointNetwork,
-    own: OwnImages,
+    own: FittingImages,
     files: Mapping[Modality, Mapping[str, Any]],
     folder: Path,
     precision: str,
