@@ -99,7 +99,10 @@ def score_histograms(pairs: Mapping[str, PairCalibration], title: str) -> Figure
         top = axis.get_ylim()[1]
         for number, entry in enumerate(pair.thresholds):
             axis.axvline(entry.threshold, color="black", lw=0.8, ls=":")
-            place = (entry.threshold, top * (1 - 0.15 * number))  # below each other, as thresholds may be near each other
+            place = (
+                entry.threshold,
+                top * (1 - 0.15 * number),
+            )  # below each other, as thresholds may be near each other
             background = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5}
             axis.annotate(f"{entry.rate:g}", place, fontsize=7, ha="right", va="top", bbox=background)
         axis.set_title(f"{name}; dotted: thresholds by false-match rate", fontsize=8)
