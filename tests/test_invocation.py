@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def test_words_are_quoted_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     forget_command()
     monkeypatch.setattr("sys.argv", ["my script.py", "7"])
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     assert command_line() == "python 'my script.py' 7"
+    monkeypatch.setitem(sys.modules, "ipykernel", object())  # a kernel's own arguments are nobody's business
+    assert command_line() == "(notebook)"
 
 
 @pytest.mark.slow
