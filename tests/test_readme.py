@@ -256,11 +256,19 @@ def given_here() -> list[pytest.param]:
 def test_command_runs(module: str, arguments: str, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace.path)
     looked_at = look_instead_of_serving(monkeypatch)
-    for word in shlex.split(arguments):
-        if module in SERVERS and word.startswith("gallery="):  # another process may have been given the page before
-            give("index", ["add", word, "checkpoint=outputs/demo", "images=people.csv", *SHORT["index"]])
+    make_what_it_reads(module, arguments)
     give(module, small_words(module, arguments, workplace))
     assert (looked_at == ["/", "/api"]) == (module in SERVERS)
+
+
+def make_what_it_reads(module: str, arguments: str) -> None:
+    """What commands before this one on the page make: another process may have been given those."""
+    reads_gallery = module in (*SERVERS, "search", "calibrate") or arguments.startswith(("info", "build", "remove"))
+    for word in shlex.split(arguments):
+        if word.startswith("gallery=") and reads_gallery:
+            give("index", ["add", word, "checkpoint=outputs/demo", "images=people.csv", *SHORT["index"]])
+        if word == "embeddings=people.npz" and not Path("people.npz").is_file():
+            give("extract", ["checkpoint=outputs/demo", "images=people.csv", "output=people.npz", *SHORT["extract"]])
 
 
 def look_instead_of_serving(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -1,5 +1,6 @@
 """Files, packages and logins that a run needs are looked for before any data is read or drawn."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from support import files_in
 
 
 @pytest.fixture
-def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC", "WANDB_IDENTITY_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    yield
+    import wandb
+
+    wandb.teardown()  # it reads the environment once a process, and other tests have another one
 
 
 MISSING = {

@@ -85,6 +85,9 @@ def make_wandb(
     """
     if config.logger.offline:
         os.environ.setdefault("WANDB_SILENT", "true")
+    by_mode = {}
+    if config.logger.offline:
+        by_mode["mode"] = "offline"  # said to W&B itself, which reads the environment once a process
     known = (config.data.name, config.protocol.name, config.scale, config.preset, config.label)
     logger = IterationWandbLogger(
         sent_until,
@@ -100,6 +103,7 @@ def make_wandb(
         tags=[tag for tag in dict.fromkeys([*known, *config.logger.tags]) if tag],
         notes=config.logger.notes,
         config=plain,
+        **by_mode,
     )
     if main_process():
         _open(logger)
