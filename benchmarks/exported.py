@@ -32,8 +32,6 @@ from crossreid.training.loading import make_method
 
 Way = Callable[[np.ndarray], Any]
 REFERENCE = "PyTorch, float32"
-_TOO_SLOW = 5
-"""What takes so many times as long in the first round (bfloat16 on a processor without it) is not measured again."""
 
 
 def checkpoint_of(method: str, size: tuple[int, int], folder: Path) -> tuple[Path, int]:
@@ -85,15 +83,13 @@ def measured(
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            if times[name] and times[name][0] > _TOO_SLOW * times[REFERENCE][0]:
-                continue
             begun = clock()
             way(pixels)
             times[name].append(clock() - begun)
     result = {}
     for name, seconds in times.items():
         middle = statistics.median(seconds)
-        shares = [own / other for own, other in zip(seconds, times[REFERENCE], strict=False)]
+        shares = [own / other for own, other in zip(seconds, times[REFERENCE], strict=True)]
         result[name] = {
             "milliseconds": round(1000 * middle, 1),
             "images_per_second": round(batch / middle, 1),

@@ -36,7 +36,10 @@ def export(composed: Composed) -> None:
     exporter.check_packages(config.format)
     path = checkpoint_at(config.checkpoint)
     output = Path(config.output)
-    outputs = check_outputs("export", config, {}, {"checkpoint": [path]}, folders={"output": output})
+    inputs = {"checkpoint": [path]}
+    if config.images is not None:
+        inputs["images"] = [Path(config.images)]
+    outputs = check_outputs("export", config, {}, inputs, folders={"output": output})
     grey_range = None if config.grey_range is None else (config.grey_range[0], config.grey_range[1])
     with outputs.written():
         exporter.export(
@@ -52,9 +55,10 @@ def export(composed: Composed) -> None:
     content = read_json(output / SIDECAR)
     for modality, file in content["files"].items():
         size = file["bytes"] / 2**20
-        notice(
-            f"{modality}: {output / file['name']} ({size:.1f} MiB, within {file['largest_difference']:.1e} of PyTorch)"
-        )
+        how_near = f"within {file['largest_difference']:.1e} of PyTorch"
+        if config.precision == "int8":
+            how_near += " before it came to 8 bits"
+        notice(f"{modality}: {output / file['name']} ({size:.1f} MiB, {how_near})")
     if "cost" in content:
         notice(_in_words(content["cost"]))
         notice(

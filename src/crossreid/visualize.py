@@ -99,6 +99,7 @@ def _of_own_images(config: VisualizeConfig, path: Path, folder: Path, outputs: O
         check_own_figures,
         draw_own_figures,
     )
+    from crossreid.settings.data import DataConfig  # noqa: PLC0415
     from crossreid.training.figures import FIGURES  # noqa: PLC0415
 
     wanted = config.figures or list(OWN_FIGURES)
@@ -108,6 +109,8 @@ def _of_own_images(config: VisualizeConfig, path: Path, folder: Path, outputs: O
     check_own_figures(wanted)
     config.correspondences.check_asked(config.figures, "images=", has_figure=False)
     assert config.images is not None
+    if isinstance(config.data, DataConfig):
+        raise ConfigError("images= and data= are two sources of images: name one of them.")
     extract = Extractor(path, config.trainer.accelerator)
     images = OwnImages.of(extract, config.images, config.modality, config.count)
     with outputs.written():

@@ -139,6 +139,14 @@ def test_figures_of_images_whose_persons_nobody_knows(run_here, write_checkpoint
     assert "give two or more" in alone.output
     said = run_here("visualize", words[0], "modality=visible", "trainer=cpu")
     assert "modality goes with images=" in said.output
+    for ignored, sentence in (("queries=worst", "queries=worst needs"), ("data=synthetic", "two sources of images")):
+        refused = run_here("visualize", *words, ignored)
+        assert refused.code == 1
+        assert sentence in refused.output
+    plain = run_here(
+        "visualize", f"checkpoint={write_checkpoint('agw')}", *words[1:], "figures=[pictures]", "output=none"
+    )
+    assert "Left out, pictures: agw has none" in plain.output
 
 
 def test_the_nearest_of_unknown_persons_are_those_of_the_other_modality() -> None:

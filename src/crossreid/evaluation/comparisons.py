@@ -71,17 +71,13 @@ class Comparisons:
 def _columns(matrix: Array, columns: Array) -> Array:
     """Columns of a matrix (P, U) in any order; its rows are shared among threads, since NumPy takes them with one."""
     taken = np.empty((len(matrix), len(columns)), matrix.dtype)
-    lots = np.array_split(np.arange(len(matrix)), threads())
+    lots = threads()
 
-    def take(lot: Array) -> None:
-        if len(lot):
-            rows = slice(lot[0], lot[-1] + 1)
-            np.take(
-                matrix[rows], columns, axis=1, out=taken[rows], mode="clip"
-            )  # no column is outside; others would copy
+    def take(rows: Array, out: Array) -> None:
+        np.take(rows, columns, axis=1, out=out, mode="clip")  # no column is outside, and the other modes copy
 
-    with ThreadPoolExecutor(len(lots)) as pool:
-        list(pool.map(take, lots))
+    with ThreadPoolExecutor(lots) as pool:
+        list(pool.map(take, np.array_split(matrix, lots), np.array_split(taken, lots)))
     return taken
 
 

@@ -134,11 +134,12 @@ def derived_digest(model: str, *changes: bytes) -> str:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Inside, ONNX Runtime does not list the biases that it leaves in float32."""
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 class _Reader:

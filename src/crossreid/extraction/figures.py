@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from crossreid.console import notice
 from crossreid.data.transforms import to_float
 from crossreid.errors import ConfigError
 from crossreid.escaping import for_file_name
@@ -161,10 +162,13 @@ OWN_FIGURES: dict[str, Callable[[OwnImages], Iterator[tuple[str, Figure]]]] = {
 
 
 def draw_own_figures(folder: Path, images: OwnImages, names: Sequence[str]) -> list[Path]:
-    """Write figures as PNGs; returns their paths. What a method has not is left out."""
+    """Write figures as PNGs; returns their paths. What a method does not have is named and left out."""
     written = []
     for name in names:
-        for file_name, figure in OWN_FIGURES[name](images):
+        figures = list(OWN_FIGURES[name](images))
+        if not figures:
+            notice(f"Left out, {name}: {images.module.config.name} has none.")
+        for file_name, figure in figures:
             written.append(save(figure, folder / f"{for_file_name(file_name)}.png"))
     return written
 

@@ -17,9 +17,6 @@ from crossreid.randomness import numpy_generator
 
 WANTED = 0.99
 """Share of the ten nearest images that an index is to find."""
-_OF_CODES = 0.997
-"""What candidates of all partitions are to find: a coarse code that loses less than the partitions do is made up for by far
-fewer partitions, and comparing some more candidates exactly costs next to nothing."""
 _SAMPLE = 200
 _NEAREST = 10
 _FEWEST_CANDIDATES, _MOST_CANDIDATES = 2, 128
@@ -67,7 +64,7 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
         return _share(store.nearest_with(sample.vectors, _NEAREST + 1, None, probes, refine), sample, truth)
 
     refine = _FEWEST_CANDIDATES
-    while refine < _MOST_CANDIDATES and recall(partitions, refine) < _OF_CODES:
+    while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
         refine *= 2
     probes = max(1, math.ceil(partitions / 50))
     reached = recall(probes, refine)

@@ -131,9 +131,13 @@ class VisualizeConfig(ScoringConfig):
     )
 
     def check_together(self, place: str) -> None:
-        """The modality is said of images of one's own."""
-        if self.modality is not None and self.images is None:
-            raise ConfigError("modality goes with images=: a dataset says its own.")
+        """The modality is said of images of one's own, and nothing of them that only a dataset knows."""
+        if self.images is None:
+            if self.modality is not None:
+                raise ConfigError("modality goes with images=: a dataset says its own.")
+            return
+        if self.queries != "even":
+            raise ConfigError(f"queries={self.queries} needs to know whom images show: leave it out with images=.")
 
 
 @dataclass

@@ -83,10 +83,9 @@ def make_wandb(
     Raises:
         ConfigError: W&B cannot be reached.
     """
-    if config.logger.offline:
-        os.environ.setdefault("WANDB_SILENT", "true")
     by_mode = {}
     if config.logger.offline:
+        os.environ.setdefault("WANDB_SILENT", "true")
         by_mode["mode"] = "offline"  # said to W&B itself, which reads the environment once a process
     known = (config.data.name, config.protocol.name, config.scale, config.preset, config.label)
     logger = IterationWandbLogger(
