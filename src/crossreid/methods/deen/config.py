@@ -37,7 +37,10 @@ class DEENConfig(RankingConfig):
     )
     last_stage: int = setting(4, "residual stage whose map is pooled; 3: the fourth is left out", choices=(3, 4))
     branches: int = setting(
-        2, "new embeddings that the expansion (DEE) makes of each image besides its own, 0 for none", at_least=0, ceiling=16
+        2,
+        "new embeddings that the expansion (DEE) makes of each image besides its own, 0 for none",
+        at_least=0,
+        ceiling=16,
     )
     expansion_stage: int = setting(
         3, "residual stage behind which the expansion stands, 0: behind the stems", choices=(0, 1, 2, 3, 4)

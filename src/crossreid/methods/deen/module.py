@@ -103,7 +103,7 @@ class DEEN(RecognitionModule[DEENConfig]):
         before_neck = share**0.5 * F.normalize(output.vector, dim=1)
         behind_neck = (1 - share) ** 0.5 * F.normalize(output.feature, dim=1)
         both = torch.cat([before_neck, behind_neck], dim=1)  # (E N, 2 D)
-        by_embedding = both.unflatten(0, (self.config.embeddings, -1))  # (E, N, 2 D)
+        by_embedding = both.view(self.config.embeddings, -1, both.shape[1])  # (E, N, 2 D)
         return by_embedding.transpose(0, 1).flatten(1)
 
 

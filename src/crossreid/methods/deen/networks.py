@@ -90,16 +90,17 @@ class ChannelAggregation(nn.Module):
         self.norm = _norm_from_zero(high)
 
     def forward(self, high_map: Tensor, low_map: Tensor) -> Tensor:
-        """H (N, h, y, x) and L (N, l, s y, s x) -> Z (N, h, y, x); affinities in float32 whatever the precision."""
+        """H (N, h, y, x) and L (N, l, s y, s x) -> Z (N, h, y, x); what is added in float32 whatever the precision."""
         queries = self.theta(high_map).flatten(2)  # (N, l, y x)
         keys = self.phi(low_map).flatten(2)  # (N, l, y x)
         values = self.g(low_map).flatten(2)  # (N, l, s y s x)
         with torch.autocast(high_map.device.type, enabled=False):
             products = at_least_float32(queries) @ at_least_float32(keys).transpose(1, 2)  # (N, l, l)
             mixed = self._weights(products) @ at_least_float32(values)
-        mixed_map = mixed.view(len(low_map), -1, *low_map.shape[2:])
-        output: Tensor = high_map + self.norm(self.out(mixed_map))
-        return output
+            mixed_map = mixed.view(len(low_map), -1, *low_map.shape[2:])
+            # products are sums over positions, which half precision does not hold before they are normalised
+            addition: Tensor = self.norm(self.out(mixed_map))
+        return high_map + addition.to(high_map.dtype)
 
     def _weights(self, products: Tensor) -> Tensor:
         """A: what each of l channels takes of each of the l that are summed, (N, l, l)."""
@@ -111,8 +112,8 @@ class ChannelAggregation(nn.Module):
 class SpatialAggregation(nn.Module):
     """The part of MFA that relates positions: a high map plus values of a low one, gathered by their affinities.
 
-    ``Out = Z + BN(W(A G))``, with Q = theta(Z), K = phi(L), G = g(L), all l / 2 wide. A token is a position, or, with ``halves``,
-    two of them: the vector of a place of the map's upper half and that of the same place of its lower half, one behind the
+    ``Out = Z + BN(W(A G))``, with Q = theta(Z), K = phi(L), G = g(L), all l / 2 wide. A token is a position, or, with
+    ``halves``, two of them: the vector of a place of the map's upper half and that of the same place of its lower half, one behind the
     other channel by channel, as the authors' code reads its arrays. The batch norm starts at 0.
 
     Args:
@@ -134,15 +135,15 @@ class SpatialAggregation(nn.Module):
         self.norm = _norm_from_zero(high)
 
     def forward(self, high_map: Tensor, low_map: Tensor) -> Tensor:
-        """Z (N, h, y, x) and L (N, l, s y, s x) -> (N, h, y, x); affinities in float32 whatever the precision."""
+        """Z (N, h, y, x) and L (N, l, s y, s x) -> (N, h, y, x); what is added in float32 whatever the precision."""
         queries = self._tokens(self.theta(high_map))  # (N, width, T)
         keys = self._tokens(self.phi(low_map))  # (N, width, T_L)
         values = self._tokens(self.g(low_map))
         with torch.autocast(high_map.device.type, enabled=False):
             gathered = self._gathered(at_least_float32(queries), at_least_float32(keys), at_least_float32(values))
-        gathered_map = gathered.reshape(len(high_map), -1, *high_map.shape[2:])
-        output: Tensor = high_map + self.norm(self.out(gathered_map))
-        return output
+            gathered_map = gathered.reshape(len(high_map), -1, *high_map.shape[2:])
+            addition: Tensor = self.norm(self.out(gathered_map))
+        return high_map + addition.to(high_map.dtype)
 
     def _tokens(self, maps: Tensor) -> Tensor:
         """(N, c, y, x) -> tokens (N, c, y x), or (N, 2 c, y x / 2): rows 2k and 2k + 1 are the two halves of channel k."""
