@@ -55,7 +55,7 @@ def checkpoint_of(method: str, size: tuple[int, int], folder: Path) -> tuple[Pat
     return path, sum(parameter.numel() for parameter in module.parameters())
 
 
-def ways_of(path: Path, folder: Path) -> dict[str, Way]:
+def ways_of(path: Path, folder: Path, *, bfloat16: bool) -> dict[str, Way]:
     """Name -> what embeds (B, H, W, 3) uint8 of visible images."""
     module = crossreid.load(path, device="cpu")
     programs = {}
@@ -64,7 +64,8 @@ def ways_of(path: Path, folder: Path) -> dict[str, Way]:
         network = ExportedNetwork(exported, "cpu", trust=True)
         programs[name] = lambda pixels, network=network: network.embed(pixels, "visible")()
     ways: dict[str, Way] = {REFERENCE: lambda pixels: by_torch(module, pixels, None)}
-    ways["PyTorch, bfloat16"] = lambda pixels: by_torch(module, pixels, torch.bfloat16)
+    if bfloat16:
+        ways["PyTorch, bfloat16"] = lambda pixels: by_torch(module, pixels, torch.bfloat16)
     return ways | programs
 
 
@@ -122,6 +123,9 @@ def main() -> None:
         "--clock", default="wall", choices=("wall", "cpu"), help="cpu: of this process, where others use the machine"
     )
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32])
+    parser.add_argument(
+        "--no-bfloat16", action="store_true", help="for processors that have none: it takes minutes a batch there"
+    )
     arguments = parser.parse_args()
     quiet()
     size = (arguments.size[0], arguments.size[1])
@@ -130,7 +134,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for method in arguments.methods or ["onestream", "agw", "aligngan"]:
             path, parameters = checkpoint_of(method, size, Path(folder))
-            ways = ways_of(path, Path(folder))
+            ways = ways_of(path, Path(folder), bfloat16=not arguments.no_bfloat16)
             batches = {}
             for batch in arguments.batches:
                 batches[str(batch)] = measured(ways, size, batch, arguments.rounds, clock)

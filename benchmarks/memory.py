@@ -1,6 +1,6 @@
 """Memory of a training step of every method and phase, in MiB: predicted beside measured, kept whole beside recomputed.
 
-    python benchmarks/memory.py OUTPUT.json [METHOD ...] [--scale small] [--paper] [--device cuda]
+    python benchmarks/memory.py OUTPUT.json [METHOD ...] [--scale small] [--paper] [--device cuda] [--predict-only]
 
 What is counted are tensors: each storage that an operator of the step makes is counted from then to its end, with the
 method, its gradients and its optimizers' states. A prediction counts the same on tensors that have shapes and no values
@@ -140,15 +140,16 @@ def recomputed_part_sets(config: MethodConfig) -> list[list[str]]:
 
 
 def rows_of(
-    name: str, scale: str, precision: str, *, measure: str = "", predict: bool = True
+    name: str, scale: str, precision: str, *, measure: str = "", predict: bool = True, whole: bool = False
 ) -> Iterator[dict[str, Any]]:
     """A row for each set of recomputed parts and each phase.
 
     Args:
         measure: the device to measure on; empty for predictions alone.
         predict: predict, too, which takes seconds on a CPU.
+        whole: with nothing recomputed alone.
     """
-    for parts in recomputed_part_sets(method_settings_of(name, scale)):
+    for parts in [[]] if whole else recomputed_part_sets(method_settings_of(name, scale)):
         config = method_settings_of(name, scale, f"model.recompute=[{','.join(parts)}]")
         row = {"method": name, "scale": scale, "precision": precision, "recompute": parts, "images": images_of(config)}
         forecast = predicted(config, precision) if predict else {}
@@ -234,7 +235,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path)
     parser.add_argument("methods", nargs="*", help="names; without names all; 'none' for none")
-    parser.add_argument("--scale", default="small", choices=("smoke", "small", "paper"), help="what is measured")
+    parser.add_argument(
+        "--scale", default="small", choices=("smoke", "small", "medium", "paper"), help="what is measured"
+    )
     parser.add_argument("--precision", nargs="+", default=["32-true"], choices=("32-true", "bf16-mixed"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
@@ -243,6 +246,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--time", nargs="*", default=[], metavar="METHOD", help="steps with and without, in turns")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--measure-only", action="store_true", help="no predictions, which take seconds each")
+    parser.add_argument("--predict-only", action="store_true", help="nothing is measured: for sizes that need a GPU")
+    parser.add_argument("--whole", action="store_true", help="with nothing recomputed alone")
     parser.add_argument("--add", action="store_true", help="to the rows that OUTPUT.json has")
     chosen = parser.parse_args(arguments)
     content = facts(chosen.device, {key: value for key, value in vars(chosen).items() if key != "output"})
@@ -262,7 +267,9 @@ def main(arguments: list[str]) -> None:
     measured_methods = trained_methods(chosen.methods) if "none" not in chosen.methods else []
     for name in measured_methods:
         for precision in chosen.precision:
-            for row in rows_of(name, chosen.scale, precision, measure=chosen.device, predict=not chosen.measure_only):
+            measure = "" if chosen.predict_only else chosen.device
+            how = {"predict": not chosen.measure_only, "whole": chosen.whole}
+            for row in rows_of(name, chosen.scale, precision, measure=measure, **how):
                 keep(row)
     if chosen.paper is not None:
         for name in trained_methods(chosen.paper):

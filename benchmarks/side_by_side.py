@@ -32,6 +32,7 @@ COMMON = [
     "report.figures=false",
     "report.untrained=false",
     "report.modality_pairs=false",
+    "sweep_report=false",
 ]
 FAILING_SEED = -1
 """No seed at all: its job fails, and the others go on."""

@@ -130,3 +130,92 @@ def test_the_whole_bench_runs_quickly_and_can_be_compared(tmp_path: Path) -> Non
         assert any(name.startswith(start) for name in content["measurements"]), start
     assert all(found["ratio"] > 0 and found["of"] for found in content["measurements"].values())
     assert benchmark("compare").main([str(output), str(output)]) == 0
+
+
+def slices_module() -> ModuleType:
+    """The script behind benchmarks/gpu/compare.sh."""
+    place = str(ROOT / "benchmarks" / "gpu")
+    if place not in sys.path:
+        sys.path.append(place)
+    return importlib.import_module("slices")
+
+
+def test_a_slice_hands_on_what_the_next_one_needs_and_merges_scores(tmp_path: Path, capsys) -> None:
+    from crossreid.runs.folder import fingerprint
+    from crossreid.settings.compose import compose, run_config
+    from test_report import write_run
+
+    slices = slices_module()
+    work = tmp_path / "work"
+    for row, seed, status in (("lba/full", 0, "finished"), ("lba/full", 1, "finished"), ("agw/full", 0, "interrupted")):
+        config = run_config(compose("train", [f"experiment={row}", f"seed={seed}"])).to_plain()
+        folder = work / f"{row}_seed{seed}"
+        write_run(folder, config, fingerprint(config), status=status, rank1=0.4 + 0.1 * seed)
+        (folder / "last.ckpt").write_bytes(b"x" * 3000)
+    (work / "agw" / "full_seed0" / "history.csv").write_text("iteration\n1\n")
+    variables = {"WORK": str(work), "STATE": str(tmp_path / "state"), "RESULTS": str(tmp_path / "results")}
+    chosen = slices.told(["300", "2", "lba/full,agw/full"], {**variables, "PART_MIB": "0.01"})
+    assert "experiment=lba/full,agw/full" in slices.command(chosen)
+    slices.pack(chosen)
+    assert len(list((tmp_path / "state").iterdir())) > 1  # in parts
+    assert slices.merge(chosen) == 2
+    table = (tmp_path / "results" / "comparison.md").read_text()
+    assert "| sysu_mm01/all/single | lba/full | 2 | 45.0 ± 7.1 | 25.0 ± 0.0 |" in table
+
+    there = slices.told(["300", "2", "lba/full"], {**variables, "WORK": str(tmp_path / "there")})
+    slices.unpack(there)
+    assert (there.work / "agw" / "full_seed0" / "last.ckpt").read_bytes() == b"x" * 3000
+    assert not list((there.work / "lba").rglob("last.ckpt"))  # of a finished run nobody needs it
+    assert slices.merge(there) == 2
+    assert json.loads((tmp_path / "results" / "comparison.json").read_text())["runs"].keys() == {
+        "lba/full_seed0",
+        "lba/full_seed1",
+    }
+    small = slices.told(["300", "2", "lba/full"], {**variables, "STATE_MIB": "0.001"})
+    slices.pack(small)
+    assert "too large for the state: starts over" in capsys.readouterr().out
+    assert not (tmp_path / "work2").exists()
+
+
+def test_scores_of_other_settings_are_not_merged(tmp_path: Path, capsys) -> None:
+    from crossreid.runs.folder import fingerprint
+    from crossreid.settings.compose import compose, run_config
+    from test_report import write_run
+
+    slices = slices_module()
+    for name, words in (("one", []), ("two", ["model.w_dt=3"])):
+        config = run_config(compose("train", ["experiment=lba/full", *words])).to_plain()
+        write_run(tmp_path / name / "lba" / "full_seed0", config, fingerprint(config), rank1=0.4 if not words else 0.9)
+        variables = {"WORK": str(tmp_path / name), "RESULTS": str(tmp_path / "results")}
+        slices.merge(slices.told(["1", "1", "lba/full"], variables))
+    assert "not merged: " in capsys.readouterr().out
+    assert "| 40.0 |" in (tmp_path / "results" / "comparison.md").read_text()
+
+
+@pytest.mark.full
+def test_the_second_slice_goes_on_where_the_first_one_ended(tmp_path: Path, people_root: Path) -> None:
+    words = [
+        "model.phases.joint=40",
+        f"data.root={people_root}",
+        f"data.cache={tmp_path / 'cache'}",
+        "protocol.trials=2",
+    ]
+    variables = {"SEEDS": "0", "SCALE": "smoke", "DEVICE": "cpu", "RESERVE": "5", "OMP_NUM_THREADS": "1"}
+    variables |= {"STATE": str(tmp_path / "state"), "RESULTS": str(tmp_path / "results"), "PYTHON": sys.executable}
+    outputs = []
+    for call, seconds in (("one", "25"), ("two", "600")):
+        command = [
+            "bash",
+            str(ROOT / "benchmarks" / "gpu" / "compare.sh"),
+            seconds,
+            "2",
+            "aligngan/featalign,aligngan/pixalign",
+        ]
+        environment = {**os.environ, **variables, "WORK": str(tmp_path / call)}
+        done = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        outputs.append(done.stdout)
+    assert "== the same call goes on" in outputs[0]
+    assert "== 2 runs are scored" in outputs[1]
+    log = (tmp_path / "two" / "logs" / "1.log").read_text()
+    assert "Resuming from " in log

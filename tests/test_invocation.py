@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def test_words_are_quoted_for_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     forget_command()
     monkeypatch.setattr("sys.argv", ["my script.py", "7"])
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
     assert command_line() == "python 'my script.py' 7"
+    monkeypatch.setitem(sys.modules, "ipykernel", object())  # a kernel's own arguments are nobody's business
+    assert command_line() == "(notebook)"
 
 
 @pytest.mark.slow
@@ -39,7 +43,7 @@ def test_a_run_and_each_job_of_a_multirun_say_their_own(
     assert "Scored at the end: the last weights, by sysu_mm01/all/single" in done.output
     assert "checkpoint='a run'" in done.output
 
-    done = run_here("train", "-m", *words, "seed=3,4", "hydra.sweep.dir=jobs")
+    done = run_here("train", "-m", *words, "seed=3,4", "hydra.sweep.dir=jobs", "sweep_report=false")
     assert done.code == 0, done.output
     kept = json.loads((tmp_path / "jobs" / "1" / "run.json").read_text())["command"]
     told = shlex.split(kept)[3:]  # Hydra's sweeper writes its own form of the words

@@ -171,7 +171,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
 
 
 NEEDS_A_RUN_OF = {"auxiliary": "cmssft/full", "image_quality": "jsia/full"}
-ONLY_COMPOSED = {"trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU"}
+ONLY_COMPOSED = {
+    "trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU",
+    "weights/": "a public code's file of some 300 MB; tests/importing makes one",
+}
 """Sign of a command that is composed above and not given here -> why."""
 QUICK_MODULES = ("evaluate", "report", "check", "extract", "index", "search", "serve", "demo")
 SHORT = {
@@ -230,6 +233,7 @@ FEW_JOBS = {
     "sweep=comparison": ["experiment=onestream/full,hog/full", "seed=0"],
     "sweep=aligngan/ablation": ["experiment=aligngan/basel,aligngan/pixalign", "seed=0"],
     "sweep=regdb_splits": ["data.split=1,2"],
+    "sweep=reproduce": ["experiment=hog/full,onestream/full", "preset=paper", "hydra.sweeper.seeds=[0]"],
 }
 """Sweep -> the two of its jobs that are given here."""
 

@@ -108,7 +108,7 @@ def test_two_runs_with_one_seed_are_equal_and_another_seed_differs(
 
 @pytest.mark.slow
 def test_a_multirun_gives_every_job_its_folder(run_here, smoke_args: list[str], tmp_path: Path) -> None:
-    finished = run_here("train", "-m", "model=baseline", "seed=0,1", *smoke_args)
+    finished = run_here("train", "-m", "model=baseline", "seed=0,1", *smoke_args, "sweep_report=false")
     assert finished.code == 0, finished.output
     seeds = [json.loads(path.read_text())["seed"] for path in sorted(tmp_path.glob("multirun/*/*/run.json"))]
     assert sorted(seeds) == [0, 1]  # nothing is asked of a plain multirun: selection=last is as good as another

@@ -18,12 +18,7 @@ rounds=${ROUNDS:-5}
 methods=${METHODS:-}
 half=${HALF:-bf16-mixed}
 mkdir -p "$output"
-export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-if ! "$python" -c 'import hydra, omegaconf, rich' 2>/dev/null; then
-  site=$(mktemp -d)
-  "$python" -m pip install --quiet --no-index --no-deps --target "$site" "$wheels"/*.whl || exit 1
-  export PYTHONPATH="$PYTHONPATH:$site"
-fi
+source benchmarks/gpu/prepare.sh
 status=0
 began=$SECONDS
 part() {  # name, most seconds, command: a part that takes too long is stopped, and the others go on

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crossreid.exporting.exporter import export
     from crossreid.extraction.extractor import Extractor
     from crossreid.galleries.gallery import Gallery
+    from crossreid.importing.importer import import_weights
+    from crossreid.importing.writer import export_weights
     from crossreid.memory import keep_memory
     from crossreid.runs.results import RunResults
     from crossreid.studies.calibration import calibrate
@@ -28,6 +30,8 @@ _PLACES = {
     "Gallery": "crossreid.galleries.gallery",
     "calibrate": "crossreid.studies.calibration",
     "export": "crossreid.exporting.exporter",
+    "export_weights": "crossreid.importing.writer",
+    "import_weights": "crossreid.importing.importer",
     "keep_memory": "crossreid.memory",
     "load": "crossreid.experiment",
     "score": "crossreid.experiment",
@@ -44,6 +48,8 @@ __all__ = [
     "__version__",
     "calibrate",
     "export",
+    "export_weights",
+    "import_weights",
     "keep_memory",
     "load",
     "score",

@@ -26,7 +26,9 @@ def forget_command() -> None:
 
 
 def command_line() -> str:
-    """The command, quoted for a shell; of a program that uses the package from Python, that program's."""
+    """The command, quoted for a shell; of a program that uses the package from Python, that program's; or ``(notebook)``."""
+    if not _words and "ipykernel" in sys.modules:  # its arguments say how the kernel was started, and by which user
+        return "(notebook)"
     return shlex.join(_words or ["python", *sys.argv])
 
 

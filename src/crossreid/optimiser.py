@@ -1,7 +1,7 @@
 """What a sweeper that optimises gets: the score on the validation persons, never one of the test.
 
-Hydra's own sweeper (``basic``) runs the jobs that it was told and needs no number. Any other one (Optuna, Ax, Nevergrad), and
-W&B's agent, chooses the next settings by what a job returns or logs.
+Hydra's own sweeper (``basic``) and that of ``sweep=reproduce`` run the jobs that they were told and need no number. Any other
+one (Optuna, Ax, Nevergrad), and W&B's agent, chooses the next settings by what a job returns or logs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 from crossreid.console import WANDB_SWEEP, in_wandb_sweep, stop
 from crossreid.settings.run import RunConfig
 
-PLAIN_SWEEPER = "basic"
+PLAIN_SWEEPERS = ("basic", "reproduce")
+"""They run what they were told to run, and choose nothing."""
 _DIRECTION = ("direction", "optim.maximize", "ax_config.experiment.minimize")
 """Where the sweepers that are known say which way is better: Optuna, Nevergrad, Ax."""
 
@@ -28,8 +29,8 @@ def optimiser() -> str | None:
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return None
-    sweeper = hydra.runtime.choices.get("hydra/sweeper") or PLAIN_SWEEPER
-    if sweeper == PLAIN_SWEEPER:
+    sweeper = hydra.runtime.choices.get("hydra/sweeper") or PLAIN_SWEEPERS[0]
+    if sweeper in PLAIN_SWEEPERS:
         return None
     return f"hydra/sweeper={sweeper}"
 

@@ -21,26 +21,18 @@ def report(composed: Composed) -> float:
     """Gather, show, keep; returns the number of tables."""
     config = typed(ComparisonConfig, composed)
     refuse_optimiser("report")
-    folders = config.folders()
-    from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415
-    from crossreid.studies.comparison.gathering import compare_runs, files_of, keep  # noqa: PLC0415 - behind the first checks
+    config.folders()
+    from crossreid.studies.comparison.gathering import write_report  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
-    from crossreid.training.environment import check_figures  # noqa: PLC0415
 
-    check_figures(config.figure)
-    inputs = {"runs": folders}
-    origin = origin_of("report", config, inputs)
-    output = output_path(config.output, folders[0] / "report", origin, within="comparison.json")
-    outputs = check_outputs("report", config, {"output": files_of(output, figure=config.figure)}, inputs)
-    comparison = compare_runs(config, folders)
-    with outputs.written():
-        keep(comparison, output, figure=config.figure)
+    written = write_report(config)
+    comparison = written.comparison
     for table in comparison.tables:
         for part in rich_tables(table, comparison.settings):
             console.print(part)
     for line in problem_lines(comparison.problems):
         notice(f"Not in the tables: {line}")
-    notice(f"Report: {output} (comparison.html has every column, how each network came about, and pictures)")
+    notice(f"Report: {written.folder} (comparison.html has every column, how each network came about, and pictures)")
     return float(len(comparison.tables))
 
 

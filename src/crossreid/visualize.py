@@ -52,7 +52,12 @@ def visualize(composed: Composed) -> float:
 
 def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: Outputs) -> list[Path]:
     """Figures of images whose persons a dataset knows."""
-    from crossreid.training.figures import FigureSource, draw_figures, figures_of  # noqa: PLC0415 - torch
+    from crossreid.training.figures import (  # noqa: PLC0415 - torch
+        FigureSource,
+        draw_figures,
+        figures_of,
+        rows_of_pair,
+    )
     from crossreid.training.loading import restore  # noqa: PLC0415
     from crossreid.training.scoring import embed_dataset  # noqa: PLC0415
 
@@ -65,6 +70,9 @@ def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: 
     for name in wanted:
         if name not in known:
             raise ConfigError(f"{run.module.config.name} has no figure {name}: choose from {', '.join(known)}.")
+    config.correspondences.check_asked(config.figures, run.module.config.name, has_figure="correspondences" in known)
+    if config.correspondences.pair is not None:  # refuse what is no pair before anything is embedded
+        rows_of_pair(run.data.dataset, config.correspondences.pair)
     embeddings = embed_dataset(run.trainer, run.module, run.data)
     if not run.trainer.is_global_zero:
         return []
@@ -76,6 +84,7 @@ def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: 
         queries=config.queries,
         count=config.count,
         with_training=config.training,
+        correspondences=config.correspondences,
     )
     with outputs.written():
         return draw_figures(folder, source, wanted)
@@ -97,6 +106,7 @@ def _of_own_images(config: VisualizeConfig, path: Path, folder: Path, outputs: O
         console.print(_table("images of one's own", {name: FIGURES[name].meaning for name in OWN_FIGURES}))
         return []
     check_own_figures(wanted)
+    config.correspondences.check_asked(config.figures, "images=", has_figure=False)
     assert config.images is not None
     extract = Extractor(path, config.trainer.accelerator)
     images = OwnImages.of(extract, config.images, config.modality, config.count)

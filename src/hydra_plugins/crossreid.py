@@ -4,7 +4,8 @@ There is no ``__init__.py`` beside this file: the package ``hydra_plugins`` is s
 """
 
 from crossreid.multirun.launcher import SideBySide
+from crossreid.multirun.reproduction import ReproductionSweep
 from crossreid.multirun.slurm import Slurm
 from crossreid.multirun.sweeper import OptunaSearch
 
-__all__ = ["OptunaSearch", "SideBySide", "Slurm"]
+__all__ = ["OptunaSearch", "ReproductionSweep", "SideBySide", "Slurm"]

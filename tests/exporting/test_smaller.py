@@ -11,7 +11,7 @@ import pytest
 import crossreid
 from crossreid.errors import ConfigError, CrossReIDError
 from crossreid.evaluation import Embeddings
-from crossreid.exporting.smaller import OwnImages, cost_of, principal_axes, projected
+from crossreid.exporting.smaller import FittingImages, cost_of, principal_axes, projected
 from crossreid.extraction import Extractor
 from crossreid.galleries import Gallery
 from support import lively_checkpoint
@@ -56,7 +56,7 @@ def test_principal_axes_are_those_of_the_singular_values() -> None:
 
 def test_the_cost_is_counted_on_held_out_images() -> None:
     images = clustered()
-    own = OwnImages(images, np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8))
+    own = FittingImages(images, np.arange(40, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8))
     whole = images.features["main"]
 
     def same(pixels: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_the_cost_is_counted_on_held_out_images() -> None:
     kept = [int(np.argmax(row) == np.argmax(row * sign * signs)) for row, sign in zip(similarity, signs, strict=True)]
     # the image itself is out: its product would be 1 in both
     assert apart["nearest_kept"] == pytest.approx(np.mean(kept), abs=0.1)
-    nobody = OwnImages(Embeddings(**{**vars(images), "pids": np.full(40, -1)}), own.pixels)
+    nobody = FittingImages(Embeddings(**{**vars(images), "pids": np.full(40, -1)}), own.pixels)
     assert "mAP" not in cost_of(nobody, {"visible": same, "infrared": same})
 
 

@@ -36,6 +36,8 @@ GIVEN = {
     "index": {"action": "add", "gallery": "street.npz", "images": "day"},
     "search": {"gallery": "street.npz", "query": "night.png"},
     "export": {"output": "street.onnx"},
+    "import_weights": {"source": "agw", "file": "best.t", "output": "weights/agw"},
+    "export_weights": {"output": "ours.t"},
     "serve": {"gallery": "street.npz"},
 }
 """Command -> what it must be told besides."""

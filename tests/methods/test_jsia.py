@@ -621,10 +621,10 @@ def test_the_grid_shows_fakes_and_interpolations_between_two_people(make) -> Non
     rows = make("model=jsia").module.eval().translate(images, infrared)
     names = ["real visible", "real infrared", "fake infrared", "fake visible"]
     assert list(rows)[:4] == names
-    assert list(rows)[4:] == ["100% of it", "75% of it", "50% of it", "25% of it", "0% of it", "the other"]
+    assert list(rows)[4:] == [*(f"mix, {share}% own" for share in (100, 75, 50, 25, 0)), "real, mixed in"]
     assert {row.shape for row in rows.values()} == {images.shape}
-    assert torch.equal(rows["the other"], images.roll(3, 0))
-    assert torch.allclose(rows["0% of it"], rows["100% of it"].roll(3, 0), atol=1e-5)
+    assert torch.equal(rows["real, mixed in"], images.roll(3, 0))
+    assert torch.allclose(rows["mix, 0% own"], rows["mix, 100% own"].roll(3, 0), atol=1e-5)
     assert list(make("experiment=jsia/sl_il").module.eval().translate(images, infrared)) == names
 
 

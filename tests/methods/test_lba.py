@@ -1,5 +1,7 @@
 """LbA: what each loss trains, schedules, switches of Table 3's rows, retrieval."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,7 @@ from crossreid.methods.lba.config import LbAConfig
 from crossreid.methods.players import Losses
 from crossreid.nn.pooling import generalised_mean
 from crossreid.settings.fields import from_plain
+from crossreid.settings.figures import CorrespondenceConfig
 from methods_support import make_batch
 
 PARTS = ("encoder.streams.visible", "encoder.streams.infrared", "encoder.middle", "encoder.last", "neck", "classifier")
@@ -220,6 +223,9 @@ def test_the_figure_shows_the_first_pair_of_each_person_and_the_best_matches(mak
     assert torch.equal(data["visible"], batch.visible[::2])
     assert torch.equal(data["infrared"], batch.infrared[::2])
     assert data["matches"].shape == (3, 8, 2)  # a map of 4 x 2 has no more
+    with torch.no_grad():
+        few = module.figure_data(batch, CorrespondenceConfig(count=3))
+    assert torch.equal(few["matches"], data["matches"][:, :3])
     cosine = F.normalize(visible.flatten(2), dim=1).transpose(1, 2) @ F.normalize(infrared.flatten(2), dim=1)
     for person in range(3):
         for p, q in data["matches"][person].tolist():
@@ -228,3 +234,43 @@ def test_the_figure_shows_the_first_pair_of_each_person_and_the_best_matches(mak
         assert data[name].shape == (3, 1, 4, 2)
         assert data[name].min() >= 0
         assert data[name].max() <= 1
+
+
+def cosines(visible: torch.Tensor, infrared: torch.Tensor) -> list[list[float]]:
+    """Of each visible with each infrared position of one pair of maps (C, h, w), by loops."""
+    rows = []
+    for v in visible.flatten(1).T:
+        rows.append([float(v @ i / v.norm() / i.norm()) for i in infrared.flatten(1).T])
+    return rows
+
+
+@pytest.mark.parametrize("layer", [3, 4])
+@pytest.mark.parametrize("direction", ["visible_to_infrared", "infrared_to_visible"])
+@pytest.mark.parametrize("mutual", [False, True])
+@pytest.mark.parametrize("order", ["probability", "cosine"])
+def test_chosen_matches_are_those_of_a_plain_search(make, layer: int, direction: str, mutual: bool, order: str) -> None:
+    module = make("model=lba", "model.streams.identity={identities: 2, images: 1, height: 64, width: 32}").module.eval()
+    batch = make_batch(module)["identity"]
+    choice = CorrespondenceConfig(layer=layer, direction=direction, mutual=mutual, order=order, count=5)
+    with torch.no_grad():
+        data = module.figure_data(batch, choice)
+        maps = module.network.encoder({"visible": batch.visible, "infrared": batch.infrared})
+    features = (maps.layer3 if layer == 3 else maps.layer4).double()
+    for person in range(2):
+        table = cosines(features[person], features[person + 2])  # visible rows come first
+        if direction == "infrared_to_visible":
+            table = [list(column) for column in zip(*table, strict=True)]
+        found = []
+        for p, row in enumerate(table):
+            q = max(range(len(row)), key=row.__getitem__)
+            best_of_q = max(range(len(table)), key=lambda other, q=q: table[other][q])
+            if mutual and best_of_q != p:
+                continue
+            probability = math.exp(50 * row[q]) / sum(math.exp(50 * value) for value in row)
+            found.append((-(row[q] if order == "cosine" else probability), p, q))
+        expected = []
+        for _, p, q in sorted(found)[:5]:
+            expected.append((p, q) if direction == "visible_to_infrared" else (q, p))
+        drawn = [tuple(match) for match in data["matches"][person].tolist() if match[0] >= 0]
+        assert drawn == expected
+        assert 0 < len(drawn) <= 5

@@ -40,8 +40,8 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_through(now: list[float], live: bool = True) -> Frame:
-    """Three jobs, two at once, one of which fails."""
-    frame = Frame(3, Path("multirun/w_dt"), live)
+    """Three jobs, two at once, one of which fails; a report is written next."""
+    frame = Frame(3, Path("multirun/w_dt"), live, report_follows=True)
     first, second, third = (job(number, f"model.w_dt={value}") for number, value in enumerate((0.1, 0.5, 9.0)))
     frame.add([first, second, third])
     frame.begin(first)
@@ -83,6 +83,7 @@ def test_without_validation_nothing_is_marked_and_the_table_says_so() -> None:
     text = table_text(frame.table())
     assert "*" not in text
     assert "add selection=validation" in text
+    assert "All scores: python -m crossreid.report runs=multirun/x" in text  # where no report follows
 
 
 def test_a_table_is_never_wider_than_it_may_be() -> None:

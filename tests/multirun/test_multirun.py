@@ -10,8 +10,9 @@ import yaml
 from hydra.core.utils import setup_globals
 from omegaconf import OmegaConf
 
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, WriteError
 from crossreid.experiment import Experiment
+from crossreid.multirun.closing import report_on
 from crossreid.multirun.launcher import how_to_go_on
 from support import ROOT
 
@@ -38,9 +39,44 @@ def test_two_jobs_side_by_side_of_which_one_fails(run_here, smoke_args: list[str
     rank1 = results["rows"]["hog"]["protocols"]["sysu_mm01/all/single"]["metrics"]["rank1"]["mean"]
     assert f", R1 {100 * rank1:.1f}" in finished.output
 
+    report = tmp_path / "sweep" / "report"
+    content = json.loads((report / "comparison.json").read_text())
+    assert [run["seed"] for run in content["runs"]] == [0]  # what is there
+    names = ("comparison.html", "comparison.md", "comparison.csv", "comparison.json", "comparison.png")
+    assert all((report / name).is_file() for name in names)
+    assert "Report: sweep/report (comparison.html, " in finished.output
+    assert "python -m crossreid.report" not in finished.output  # nobody has to be told how to get one
+    first_table = finished.output.index("sysu_mm01/all/single\n")
+    assert finished.output.index("Jobs of sweep") < first_table < finished.output.index("Report: sweep/report")
+    drawn = [line for line in finished.output.splitlines() if line.startswith(("│", "┃", "┏", "└"))]
+    assert max(map(len, drawn)) <= 100
+
     again = run_here("train", "-m", "model=hog", "seed=0", *words[4:], "hydra.sweep.dir=sweep", "existing=continue")
     assert again.code == 0, again.output
     assert "Job 1 of 1 kept, " in again.output
+    assert "Report: sweep/report (comparison.html, " in again.output  # its own is replaced
+
+
+@pytest.mark.parametrize("problem", [WriteError("No space is left on the disk."), ZeroDivisionError("by zero")])
+def test_a_report_that_fails_changes_nothing_of_the_trainings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, problem: Exception
+) -> None:
+    def failing(config: object) -> None:
+        raise problem
+
+    monkeypatch.setattr("crossreid.studies.comparison.gathering.write_report", failing)
+    report_on(tmp_path)
+    said = [line for line in capsys.readouterr().out.splitlines() if "No report was written: " in line]
+    assert len(said) == 1
+    assert str(problem) in said[0]
+    assert "python -m crossreid.report runs=" in said[0]
+
+
+def test_a_multirun_without_any_result_says_that_there_is_nothing_to_report(run_here, smoke_args: list[str]) -> None:
+    finished = run_here("train", "-m", "model=hog", "seed=-1,-2", *smoke_args)
+    assert finished.code == 1
+    assert "No report was written: No run (run.json) lies below the folders of runs" in finished.output
+    assert "Error: 2 of the jobs failed: " in finished.output
 
 
 def test_jobs_of_a_single_run_are_refused(run_here, smoke_args: list[str]) -> None:
@@ -56,6 +92,7 @@ def test_jobs_of_a_single_run_are_refused(run_here, smoke_args: list[str]) -> No
     [
         (["jobs=1,2"], "jobs is of the whole multirun, so it has one value"),
         (["jobs=-1", "seed=0,1"], "jobs is -1: choose 1 or more"),
+        (["sweep_report=true,false"], "sweep_report is of the whole multirun, so it has one value"),
     ],
 )
 def test_a_number_of_jobs_that_cannot_be_is_one_sentence(run_here, tmp_path: Path, words, message: str) -> None:
@@ -66,14 +103,16 @@ def test_a_number_of_jobs_that_cannot_be_is_one_sentence(run_here, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_one_after_the_other_in_the_same_frame(run_here, smoke_args: list[str]) -> None:
+def test_one_after_the_other_in_the_same_frame(run_here, smoke_args: list[str], tmp_path: Path) -> None:
     validated = ["selection=validation", "selection.every=1", "model.phases.joint=2", "model.iterations_per_epoch=2"]
-    less = ["report.untrained=false", "report.modality_pairs=false"]
+    less = ["report.untrained=false", "report.modality_pairs=false", "sweep_report=false"]
     finished = run_here("train", "-m", "model=baseline", "seed=0,1", *smoke_args, *validated, *less)
     assert finished.code == 0, finished.output
     assert "Job 1 of 2 begins: seed=0\n" in finished.output
     assert "Job 2 of 2 begins: seed=1 (1 of 2 over, about " in finished.output
     assert "* best mAP on the validation persons" in finished.output
+    assert "All scores: python -m crossreid.report" in finished.output
+    assert not list(tmp_path.rglob("comparison.*"))
 
 
 def test_a_reader_who_has_gone_is_no_error() -> None:

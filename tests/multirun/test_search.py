@@ -150,3 +150,6 @@ def test_a_real_search_with_a_failing_trial(run_here, smoke_args: list[str], tmp
             assert results["selected"]["mAP"] == trial["validation_mAP"]
     assert "of 3 trials failed and have no score; the search went on without them." in finished.output
     assert "Best of " in finished.output
+    assert not (
+        tmp_path / "sweep" / "report"
+    ).exists()  # scores of the test side by side would invite to choose by them

@@ -124,3 +124,4 @@ def test_two_jobs_in_submitits_local_mode_of_which_one_fails(run_here, smoke_arg
     assert "Error: 1 of the jobs failed: 2 (seed=-1)." in finished.output
     assert "Job 1 of 2 finished, " in finished.output
     assert json.loads((tmp_path / "sweep" / "0" / "run.json").read_text())["status"] == "finished"
+    assert (tmp_path / "sweep" / "report" / "comparison.html").is_file()

@@ -26,7 +26,7 @@ def facts(run: Path) -> dict:
 def test_a_sweep_goes_on_after_a_failing_job_and_keeps_what_is_finished(
     run_here, smoke_args: list[str], tmp_path: Path
 ) -> None:
-    sweep = ["-m", "model=baseline", *smoke_args, *FOLDER]
+    sweep = ["-m", "model=baseline", *smoke_args, *FOLDER, "sweep_report=false"]
     finished = run_here("train", *sweep, "model.flip=2.0,0.5")  # the first cannot be
     assert finished.code == 1
     assert "Job 1 (model.flip=2.0) failed: " in finished.output

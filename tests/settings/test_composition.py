@@ -356,3 +356,30 @@ def test_jobs_of_the_comparison_have_folders_of_their_own() -> None:
         composed = _load("train", ["sweep=comparison", f"experiment={row}", f"seed={seed}"])
         folders.add(str(composed.hydra.sweep.subdir))
     assert folders == {"lba/full_seed0", "lba/full_seed1", "agw/full_seed0", "agw/full_seed1"}
+
+
+@pytest.mark.parametrize("model", built_in_methods())
+def test_at_the_medium_scale_every_scored_encoder_gets_the_same_number_of_updates(model: str) -> None:
+    settings = train_config(f"model={model}", "scale=medium").model
+    if not settings.trains:
+        return
+    phases = settings.active_phases()
+    updates = phases["joint"]
+    if model == "aligngan":  # the pixel phase trains generators alone
+        updates += phases["feature"]
+    assert updates == 4000
+    stream = settings.streams["identity"]
+    assert (stream.identities, stream.images, stream.height, stream.width) == (8, 4, 128, 64)
+    assert (settings.backbone.name, settings.backbone.weights) == ("resnet18", "random")
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_rows_of_a_method_are_as_long_at_the_medium_scale(experiment: str) -> None:
+    """A gain over one's own baseline is none of longer training."""
+    settings = train_config(f"experiment={experiment}", "scale=medium").model
+    if not settings.trains:
+        return
+    phases = settings.active_phases()
+    if "teacher" in phases and not settings.has_student:  # Table III's networks of one modality
+        return
+    assert phases["joint"] + phases.get("feature", 0) == 4000

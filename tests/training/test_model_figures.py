@@ -60,22 +60,53 @@ def test_the_command_draws_what_is_asked(run_here, write_checkpoint, tmp_path: P
     listed = run_here("visualize", f"checkpoint={path}", "figures=[list]", *fast)
     assert listed.code == 0, listed.output
     assert "matches, person masks and co-attention" in listed.output
-    asked = "figures=[pictures,correspondences,ranked_lists,activation,pca,similarities,cameras,cmc,learning]"
+    asked = "figures=[correspondences,ranked_lists,activation,pca,similarities,cameras,cmc,learning]"
     drawn = run_here("visualize", f"checkpoint={path}", asked, "count=2", "output=drawn", *fast)
     assert drawn.code == 0, drawn.output
     assert "Left out" not in drawn.output
     files = {file.stem for file in (tmp_path / "drawn").glob("*.png")}
     # no run stands beside this checkpoint, so there is no history
     assert files == {
-        *("translation", "correspondences", "ranked_lists", "activation", "pca", "similarities", "cameras", "cmc"),
+        *("correspondences", "ranked_lists", "activation", "pca", "similarities", "cameras", "cmc"),
     }
+
+
+def test_matches_of_two_images_that_are_named(run_here, write_checkpoint, people, tmp_path: Path) -> None:
+    path = write_checkpoint("lba")
+    of_test = [people.records[row] for row in people.rows("test")]
+    visible, infrared = (next(record for record in of_test if record.modality == m) for m in ("visible", "infrared"))
+    names = [str(record.path.relative_to(people.root)) for record in (visible, infrared)]
+    common = ["visualize", f"checkpoint={path}", "figures=[correspondences]", "trainer=cpu", "trainer.progress=false"]
+    choices = ["correspondences.layer=3", "correspondences.mutual=true", "correspondences.order=cosine"]
+    drawn = run_here(*common, f"correspondences.pair=[{','.join(names)}]", *choices, "output=drawn")
+    assert drawn.code == 0, drawn.output
+    assert "Left out" not in drawn.output
+    assert [file.name for file in (tmp_path / "drawn").glob("*.png")] == ["correspondences.png"]
+
+    swapped = run_here(*common, f"correspondences.pair=[{names[1]},{names[0]}]", "output=other")
+    assert swapped.code == 1
+    assert "is infrared where visible belongs" in swapped.output
+    absent = run_here(*common, f"correspondences.pair=[{names[0]},cam3/none.jpg]", "output=other")
+    assert absent.code == 1
+    assert "'cam3/none.jpg', which is no image of synthetic: give paths below" in absent.output
+    assert not (tmp_path / "other").exists()
+
+
+def test_settings_of_a_figure_that_is_not_drawn_are_refused(run_here, write_checkpoint) -> None:
+    other = run_here("visualize", f"checkpoint={write_checkpoint('agw')}", "correspondences.layer=3", "trainer=cpu")
+    assert other.code == 1
+    assert "agw has no correspondences between images, as LbA has: leave correspondences.layer out." in other.output
+    words = [f"checkpoint={write_checkpoint('lba')}", "figures=[cmc]", "correspondences.count=5", "trainer=cpu"]
+    not_asked = run_here("visualize", *words)
+    assert not_asked.code == 1
+    assert "correspondences.count is of the figure correspondences: add it to figures" in not_asked.output
 
 
 def test_a_figure_that_the_method_has_not_is_one_sentence(run_here, write_checkpoint) -> None:
     path = write_checkpoint("agw")
     refused = run_here("visualize", f"checkpoint={path}", "figures=[correspondences]", "trainer=cpu")
     assert refused.code == 1
-    assert "agw has no figure correspondences: choose from pictures, ranked_lists" in refused.output
+    assert "agw has no figure correspondences: choose from ranked_lists" in refused.output
     wrong = run_here("visualize", f"checkpoint={path}", "figures=[cmm]", "trainer=cpu")
     assert wrong.code == 1
     assert "choose from" in wrong.output

@@ -68,6 +68,7 @@ def test_reliability_and_open_set_rates_are_shown(figures) -> None:
     np.testing.assert_allclose(axis.containers[0].lines[0].get_ydata(orig=False), [50, 60])
     ends = [segment[:, 1].tolist() for segment in axis.containers[0].lines[2][0].get_segments()]
     np.testing.assert_allclose(ends, [[40, 55], [50, 70]])
+    assert axis.get_ylim()[0] < 0  # a marker at 0 is whole
     assert "infrared in visible, 80 images of 30 persons" in axis.get_legend().get_texts()[0].get_text()
     for figure in figures.values():
         for axis in figure.axes:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.visualization import method_figures
 from crossreid.visualization.correspondences import centre
 
@@ -55,6 +56,17 @@ def test_a_line_joins_the_cells_of_each_match(data) -> None:
         assert len(lines) == MATCHES
         assert ends == expected
     assert drawn(figure).std() > 10
+
+
+def test_pairs_with_fewer_matches_have_fewer_lines_and_the_title_says_what_is_drawn(data) -> None:
+    data["matches"][0, 2:] = -1
+    choice = CorrespondenceConfig(layer=3, direction="infrared_to_visible", mutual=True, order="cosine")
+    figure = method_figures("lba", data, choice)["correspondences"]
+    assert len(figure.axes[2].lines) == 2
+    assert len(figure.axes[7].lines) == MATCHES
+    assert figure.axes[2].get_title() == "up to 5 most similar mutual matches of stage 3"
+    usual = method_figures("lba", data)["correspondences"].axes[2].get_title()
+    assert usual == "5 most probable matches of stage 4,\nvisible to infrared"
 
 
 def test_maps_are_overlaid(data) -> None:

@@ -1,12 +1,13 @@
 """What the figures show: read off their axes, not off their pixels."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import same_color
+from matplotlib.colors import same_color, to_rgba
 from matplotlib.figure import Figure
 
 from crossreid.evaluation import RankedLists
@@ -20,7 +21,7 @@ from crossreid.visualization import (
     ranked_gallery,
     save,
 )
-from crossreid.visualization.style import INFRARED, RIGHT, VISIBLE, WRONG
+from crossreid.visualization.style import INFRARED, NEUTRAL, RIGHT, VISIBLE, WRONG
 from figures_support import embeddings, result
 
 
@@ -41,7 +42,7 @@ def test_the_chart_keeps_plain_rows_apart_from_others() -> None:
     assert labels(left) == {1: "lba/full", 0: "agw"}  # the first point stands at the top
     assert labels(right) == {0: "cmssft/all_queries (transductive)"}
     assert labels(empty) == {}
-    assert left.get_title() == "synthetic, plain"
+    assert left.get_title() == "synthetic\nplain"
     assert "not comparable" in right.get_title()
 
     interval, mean, seeds, mean_of_agw, seeds_of_agw, chance = left.lines
@@ -91,15 +92,35 @@ def test_ranked_lists_tick_right_images_and_cross_wrong_ones() -> None:
     )
     images = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 4, 3), dtype=np.uint8)
     figure = ranked_gallery(lists, people, images)
-    probe, gap, right, wrong, past_the_end = figure.axes
-    assert probe.get_title() == "id 1 cam 3"
-    assert right.get_title() == "✓ 0.750\ncam 1"
-    assert wrong.get_title() == "✗ 0.500\ncam 1"
-    assert same_color(right.spines["top"].get_edgecolor(), RIGHT)
-    assert same_color(wrong.spines["top"].get_edgecolor(), WRONG)
-    assert not gap.axison
-    assert not past_the_end.axison
-    assert right.images[0].get_array()[0, 0, 0] == people.rows[4]  # pixels are counted by `rows`
+    (axis,) = figure.axes
+    texts = [text.get_text() for text in axis.texts]
+    header = "gallery, most alike first, with similarity; ✓ the probe's person, ✗ another one"
+    assert texts == ["probe", header, "id 1 cam 3", "✓ 0.750\ncam 1", "✗ 0.500\ncam 1"]
+    shown = [image.get_array()[0, 0, 0] for image in axis.images]
+    assert shown == [people.rows[6], people.rows[4], people.rows[8]]  # pixels are counted by `rows`
+    assert [frame.get_edgecolor() for frame in axis.patches] == [to_rgba(colour) for colour in (NEUTRAL, RIGHT, WRONG)]
+    for image, frame, caption in zip(axis.images, axis.patches, axis.texts[2:], strict=True):
+        left, right, bottom, top = image.get_extent()
+        assert (left, top) == frame.get_xy()
+        assert bottom - top == pytest.approx(2 * (right - left))  # images are twice as high as wide, and stay so
+        assert left < caption.get_position()[0] < right
+        assert caption.get_position()[1] < top  # the axis runs downwards
+
+
+def test_ranked_lists_name_the_files_of_persons_whom_nobody_knows() -> None:
+    people = embeddings(people=2, images=1)
+    unknown = replace(people, pids=np.full(4, -1), paths=("a/0.jpg", "a/1.jpg", "b/2.jpg", "b/3.jpg"))
+    lists = RankedLists(
+        queries=np.array([3]),
+        indices=np.array([[2, 0]]),
+        correct=np.zeros((1, 2), dtype=bool),
+        similarity=np.array([[0.75, 0.5]]),
+        valid=np.zeros(1, dtype=bool),
+    )
+    (axis,) = ranked_gallery(lists, unknown, np.zeros((4, 8, 4, 3), dtype=np.uint8)).axes
+    texts = [text.get_text() for text in axis.texts]
+    assert texts[1:] == ["gallery, most alike first, with similarity", "b/3", "0.750\nb/2", "0.500\na/0"]
+    assert {frame.get_edgecolor() for frame in axis.patches} == {to_rgba(NEUTRAL)}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from crossreid.visualization import (
     cmc_curves,
     embedding_map,
     heat_pairs,
+    learning_curves,
     similarity_histograms,
     study_chart,
 )
@@ -56,7 +57,14 @@ def test_histograms_are_shares_of_the_pairs_on_one_axis() -> None:
     assert list(one.get_data().edges) == list(right.patches[0].get_data().edges)
     assert one.get_data().edges[0] == pytest.approx(0.1)
     assert one.get_data().edges[-1] == pytest.approx(0.9)
-    assert one.get_label() == "one person, mean 0.800"
+    assert one.get_label() == "one person: 4 pairs, mean 0.800"
+
+
+def test_a_histogram_without_pairs_says_so() -> None:
+    (axis,) = similarity_histograms({"test": (np.array([]), np.array([0.1, 0.2]))}).axes
+    two, one = axis.patches
+    assert (two.get_label(), one.get_label()) == ("two persons: 2 pairs, mean 0.150", "one person: no pairs")
+    assert len(axis.lines) == 1  # no mean of nothing
 
 
 def test_a_map_has_a_chart_for_each_set_and_components_their_share() -> None:
@@ -94,8 +102,25 @@ def test_heat_lies_over_the_image_where_it_is_hot() -> None:
     assert (mixed[1:] == 100).all()
     assert (mixed[0] != 100).any()
     figure = heat_pairs([((pixels, heat), (pixels, heat), 0.25)])
-    assert figure.axes[0].get_ylabel() == "cosine\n0.25"
+    assert figure.axes[0].get_ylabel() == "cosine\n0.250"
     assert (figure.axes[1].images[0].get_array() == mixed).all()
+
+
+def test_losses_of_unlike_sizes_are_logarithmic_and_their_names_beside_the_chart() -> None:
+    curves = {"network/id": [(0, 2.0), (1, 1.0)], "student/id": [(0, 2.0), (1, 1.0)], "student/real": [(1, 500.0)]}
+    network, student = learning_curves(curves).axes
+    assert [network.get_yscale(), student.get_yscale()] == ["linear", "symlog"]
+    assert student.get_ylabel() == "value, logarithmic above 1"
+    assert [list(line.get_ydata()) for line in student.lines] == [[2.0, 1.0], [500.0]]
+    assert [text.get_text() for text in student.get_legend().get_texts()] == ["id", "real"]
+    assert student.get_legend().get_bbox_to_anchor().x0 == pytest.approx(student.bbox.x1)
+    assert set(network.xaxis.get_majorticklocs()) <= {-1, 0, 1, 2}  # no half iterations
+
+
+def test_one_iteration_has_one_tick() -> None:
+    (axis,) = learning_curves({"network/id": [(0, 2.5)]}).axes
+    low, high = axis.get_xlim()
+    assert [tick for tick in axis.get_xticks() if low <= tick <= high] == [0]
 
 
 def test_a_wide_study_is_logarithmic_with_zero_before_it() -> None:

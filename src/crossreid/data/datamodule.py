@@ -319,6 +319,16 @@ class ReIDDataModule(pl.LightningDataModule):
             visible = exchange_channels(visible, generator, self.channel_exchange)
         return batch._replace(visible=visible, infrared=infrared)
 
+    def pair(self, visible: int, infrared: int, size: tuple[int, int]) -> PairedBatch:
+        """Two images by their rows in the dataset as a batch of one pair, as float in [0, 1] without augmentation."""
+        cache = self.images(size)
+        return PairedBatch(
+            to_float(_take(cache, np.array([visible]))),
+            to_float(_take(cache, np.array([infrared]))),
+            torch.tensor([self.dataset.records[visible].pid]),
+            0,
+        )
+
     def sample_pairs(self, split: str, identities: int, images: int, size: tuple[int, int]) -> PairedBatch:
         """A fixed batch of a split for pictures: the first identities that have both modalities, images drawn by the
         seed, as float in [0, 1] without augmentation."""

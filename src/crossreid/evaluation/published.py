@@ -30,6 +30,8 @@ LITERATURE: Final = (
 """Rows of other papers; some are methods here, under that name or that name and ``/full``."""
 
 
+_PRESET = ", preset="
+"""Between a row's name and the preset by which it was trained."""
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)")
 
 REACHED: Final = {
@@ -118,6 +120,17 @@ def in_printed_order(name: str) -> tuple[int, list[tuple[str, float]]]:
     return len(PUBLISHED), in_natural_order(name)
 
 
+def with_preset(name: str, preset: str) -> str:
+    """What a row is called beside the same row by another preset."""
+    return f"{name}{_PRESET}{preset}"
+
+
+def without_preset(name: str) -> str:
+    """The row of a name by :func:`with_preset`; of any other name, itself."""
+    row, mark, preset = name.rpartition(_PRESET)
+    return row if mark and preset.isidentifier() else name
+
+
 def _names_of(name: str) -> set[str]:
     """``NAME`` and ``NAME/full`` are one row."""
     return {name, name.removesuffix("/full"), f"{name}/full"}
@@ -126,9 +139,9 @@ def _names_of(name: str) -> set[str]:
 def published(name: str, variant: str, inference: str, protocol: str) -> tuple[Published, ...]:
     """What is printed for a row of ours, several numbers where a paper contradicts itself; often none.
 
-    ``NAME`` and ``NAME/full`` are one row. The way of inference must be the same.
+    ``NAME`` and ``NAME/full`` are one row, whatever its preset. The way of inference must be the same.
     """
-    names = _names_of(name)
+    names = _names_of(without_preset(name))
     entries = []
     for entry in PUBLISHED:
         kind = (entry.variant, entry.inference, entry.protocol)

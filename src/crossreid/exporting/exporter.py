@@ -21,7 +21,7 @@ from crossreid.errors import ConfigError
 from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
 from crossreid.evaluation.embeddings import Array
 from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
-from crossreid.exporting.smaller import OwnImages, cost_of, derived_digest, principal_axes, quantize
+from crossreid.exporting.smaller import FittingImages, cost_of, derived_digest, principal_axes, quantize
 from crossreid.exporting.tracing import alike, traced
 from crossreid.extraction.beside import calibration_beside
 from crossreid.extraction.checkpoint import CheckpointNetwork
@@ -44,6 +44,7 @@ from crossreid.runs.folder import write_json
 from crossreid.settings.exporting import PRECISIONS, check_smaller
 from crossreid.settings.fields import check_choice
 from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.imported import imported_of
 from crossreid.training.loading import checkpoint_at, has_run, run_of
 from crossreid.version import __version__
 
@@ -110,7 +111,7 @@ def export(
             f"{network.about['method']} compares images through a transfer that sees the whole gallery, so its embeddings "
             "alone are not the method: search with the checkpoint."
         )
-    own = None if images is None else OwnImages.of(checkpoint, images, modality, grey_range)
+    own = None if images is None else FittingImages.of(checkpoint, images, modality, grey_range)
     axes = None
     if dimensions is not None and own is not None:
         axes = principal_axes(own.embeddings.select(own.fitting()), dimensions)
@@ -151,7 +152,7 @@ def _to_int8(path: Path, pixels: Pixels) -> None:
 
 def _smaller(
     network: CheckpointNetwork,
-    own: OwnImages,
+    own: FittingImages,
     files: Mapping[Modality, Mapping[str, Any]],
     folder: Path,
     precision: str,
@@ -278,12 +279,17 @@ def _black(network: CheckpointNetwork) -> Any:
 
 
 def _data_of(checkpoint: str | Path) -> dict[str, Any]:
-    """What the model was trained on; nothing where a plain trainer did it."""
+    """What the model was trained on; nothing where a plain trainer did it, or an import does not know."""
     path = checkpoint_at(checkpoint)
     content = read_checkpoint(path)
-    if not has_run(content):
+    imported = imported_of(content, path)
+    name: str | None = None
+    if imported is not None:
+        name = imported.dataset
+    elif has_run(content):
+        name = run_of(content, path).data.name
+    if name is None:
         return {"name": None, "licence": None}
-    name = run_of(content, path).data.name
     return {"name": name, "licence": _LICENCES.get(name)}
 
 

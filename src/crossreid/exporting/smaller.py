@@ -37,7 +37,7 @@ _MOST_COMPARED = 2000
 
 
 @dataclass(frozen=True, eq=False)
-class OwnImages:
+class FittingImages:
     """Images to fit on and to measure on.
 
     Attributes:
@@ -49,7 +49,7 @@ class OwnImages:
     pixels: Pixels
 
     @classmethod
-    def of(cls, checkpoint: str | Path, images: str, modality: str | None, grey_range: Any) -> OwnImages:
+    def of(cls, checkpoint: str | Path, images: str, modality: str | None, grey_range: Any) -> FittingImages:
         """Embed and decode images.
 
         Raises:
@@ -191,11 +191,11 @@ def quantize(source: Path, target: Path, pixels: Pixels) -> None:
 # ---------------------------------------------------------------- what it costs
 
 
-def cost_of(images: OwnImages, programs: dict[str, Program]) -> dict[str, Any]:
+def cost_of(images: FittingImages, programs: dict[str, Program]) -> dict[str, Any]:
     """What smaller programs lose on the held-out images, beside the whole model in float32.
 
     Args:
-        images: see :class:`OwnImages`.
+        images: see :class:`FittingImages`.
         programs: modality -> the program that was written.
 
     Returns:
@@ -222,7 +222,7 @@ def cost_of(images: OwnImages, programs: dict[str, Program]) -> dict[str, Any]:
     return cost
 
 
-def _embedded(images: OwnImages, places: Array, programs: dict[str, Program]) -> Embeddings:
+def _embedded(images: FittingImages, places: Array, programs: dict[str, Program]) -> Embeddings:
     """The images at these places by programs."""
     chosen = images.embeddings.select(places)
     features: Array | None = None

@@ -21,6 +21,7 @@ from crossreid.extraction.transfer import TRANSFER, gallery_scorer, transfers
 from crossreid.settings.data import DecodingConfig
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.environment import choose_device
+from crossreid.training.imported import decoding_of, imported_of
 from crossreid.training.loading import checkpoint_at, has_run, method_from, run_of
 
 
@@ -80,8 +81,13 @@ class CheckpointNetwork(EmbeddingNetwork):
 
 
 def _decoding_of(checkpoint: Mapping[str, Any], path: Path, grey_range: tuple[float, float] | None) -> DecodingConfig:
-    """How training decoded; of a plain trainer's checkpoint, the default."""
-    decoding = run_of(checkpoint, path).data.decoding if has_run(checkpoint) else DecodingConfig()
+    """How training decoded, or the code that weights were imported from; of a plain trainer's checkpoint, the default."""
+    imported = imported_of(checkpoint, path)
+    decoding = DecodingConfig()
+    if imported is not None:
+        decoding = decoding_of(imported)
+    elif has_run(checkpoint):
+        decoding = run_of(checkpoint, path).data.decoding
     decoding = replace(decoding, unreadable="refuse")
     if grey_range is None and decoding.stretch == "percentiles":
         raise ConfigError(

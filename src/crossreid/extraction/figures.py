@@ -20,6 +20,7 @@ from crossreid.evaluation.scorers import Cosine, similarities
 from crossreid.extraction.extractor import Extractor
 from crossreid.methods.attention import shared_heat
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.embedding import has_generated
 from crossreid.nn.normalisation import evaluating
 from crossreid.visualization import heat_pairs, picture_grid, ranked_gallery, save
 
@@ -124,7 +125,7 @@ def _pictures(images: OwnImages) -> Iterator[tuple[str, Figure]]:
         rows = _without(rows, "real infrared", "fake visible")
     elif images.shown.infrared.all():
         rows = _without(rows, "real visible", "fake infrared")
-    if rows:
+    if has_generated(rows):
         yield images.module.pictures_name, picture_grid(rows, per_person=1)
 
 

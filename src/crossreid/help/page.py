@@ -11,7 +11,7 @@ from crossreid.settings.listing import WIDTH, entry, setting_entry
 from crossreid.settings.reference import COMMAND_NAMES, GROUPS, choice_names, reference
 
 _HELP = ("--help", "-h")
-_ALL_NAMES = 20
+_ALL_NAMES = 24
 """More choices than so many are not listed."""
 
 
@@ -56,7 +56,7 @@ def command_list() -> str:
     """The commands, a line each."""
     lines = []
     for command in COMMAND_NAMES:
-        lines.append(f"  python -m crossreid.{command:<14} {TEXTS[command].summary}")
+        lines.append(f"  python -m crossreid.{command:<15} {TEXTS[command].summary}")
     return "\n".join(lines)
 
 

@@ -280,6 +280,33 @@ TEXTS = {
         },
         page="export.md",
     ),
+    "import_weights": CommandText(
+        summary="weights of a public code as a checkpoint",
+        purpose="Reads what the public code of AlignGAN, JSIA-ReID, LbA, AGW, CAJ or DDAG saved, and writes a checkpoint that "
+        "embeds images as that code does, for every command that takes one. Each tensor of the file is taken, or left out for "
+        "a reason that is said.",
+        choices=(),
+        keys=("source", "file", "output", "dataset", "split"),
+        examples={
+            "source=agw file=sysu_agw_best.t output=weights/agw": "one file",
+            "source=aligngan file=checkpoints/model-6_250.pkl output=weights/aligngan": "one of a step's eight files",
+            "source=lba file=best.t output=weights/lba dataset=regdb split=3": "which split of RegDB it was trained on",
+        },
+        page="imported_weights.md",
+    ),
+    "export_weights": CommandText(
+        summary="a checkpoint as the file of a public code",
+        purpose="Writes weights as the public code of the method saves them: imported ones as they came, to the bit, and those "
+        "of a training with preset=official scale=paper.",
+        choices=(),
+        keys=("checkpoint", "output", "source"),
+        examples={
+            "checkpoint=RUN output=sysu_ours.t": "the layout that the weights came in, or that of the method",
+            "checkpoint=RUN output=sysu_ours.t source=agw": "of weights that were trained as CAJ, for AGW's test",
+            "checkpoint=RUN output=checkpoints": "a folder, for methods with several files",
+        },
+        page="imported_weights.md",
+    ),
     "serve": CommandText(
         summary="search a gallery over HTTP",
         purpose="Answers searches in JSON, as crossreid.search does them, with a page for people and one that says what can be "

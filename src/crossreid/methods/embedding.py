@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,11 @@ from crossreid.evaluation.scorers import Cosine, Scorer
 
 Gathered = tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]
 """Rows (N,) and features by name (N, D)."""
+
+
+def has_generated(rows: Mapping[str, Tensor]) -> bool:
+    """Rows of :meth:`EmbeddingModule.translate` hold more than real images."""
+    return any(not name.startswith("real") for name in rows)
 
 
 class EmbeddingModule(pl.LightningModule):
@@ -49,7 +55,10 @@ class EmbeddingModule(pl.LightningModule):
         return Cosine(name="main, norms by modality") if self.norms_by_modality else Cosine()
 
     def translate(self, visible: Tensor, infrared: Tensor) -> dict[str, Tensor]:
-        """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default."""
+        """Named rows of pictures for a grid, each (B, 3, H, W) in [0, 1]; the real ones by default.
+
+        Names of rows of real images begin with ``real``.
+        """
         return {"real visible": visible, "real infrared": infrared}
 
     def features_to_gather(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from crossreid.data.batches import PairedBatch
 from crossreid.data.records import Modality
 from crossreid.evaluation.modality_pairs import ReportedPair
 from crossreid.evaluation.scorers import Scorer
+from crossreid.settings.figures import CorrespondenceConfig
 
 
 class ReportsFurtherFeatures(ABC):
@@ -41,8 +42,13 @@ class HasFigureData(ABC):
     """Figures that only this method has (LbA's correspondences)."""
 
     @abstractmethod
-    def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
-        """What they show of test persons, K images of each; :func:`crossreid.visualization.method_figures` draws it."""
+    def figure_data(self, batch: PairedBatch, choice: CorrespondenceConfig | None = None) -> dict[str, Tensor]:
+        """What they show of test persons, K images of each; :func:`crossreid.visualization.method_figures` draws it.
+
+        Args:
+            batch: the images.
+            choice: of what is shown; None for the method's own.
+        """
 
 
 def reported_pairs_of(module: object) -> dict[str, ReportedPair]:

@@ -42,6 +42,7 @@ class Frame:
         total: jobs of the multirun.
         place: its folder.
         live: jobs run out of sight, so that their stages are shown here; else each job prints for itself.
+        report_follows: the report of all scores is written next, so that nobody has to be told how to get one.
 
     Attributes:
         jobs: that were added, by their numbers.
@@ -49,10 +50,11 @@ class Frame:
         ends: of those that have ended.
     """
 
-    def __init__(self, total: int, place: Path, live: bool) -> None:
+    def __init__(self, total: int, place: Path, live: bool, *, report_follows: bool = False) -> None:
         self.total = total
         self.place = place
         self.live = live
+        self.report_follows = report_follows
         self.jobs: dict[int, Job] = {}
         self.ends: dict[int, JobEnd] = {}
         self._begun: dict[int, float] = {}
@@ -152,7 +154,7 @@ class Frame:
             notes.append(f"{_BEST} best mAP on the validation persons")
         elif len(scores) > 1:
             notes.append("None is marked as the best: add selection=validation to choose by validation persons.")
-        if scores:
+        if scores and not self.report_follows:
             notes.append(f"All scores: python -m crossreid.report runs={one_line(self.place)}")
         return notes
 

@@ -19,6 +19,7 @@ from crossreid.console import CommandEnded, complain, notice, stop
 from crossreid.interruption import Stopped, interruptible
 from crossreid.invocation import command_line
 from crossreid.machine import share_of_machine, usable_cores, visible_gpus
+from crossreid.multirun.closing import report_on
 from crossreid.multirun.frame import Frame
 from crossreid.multirun.jobs import FAILED, Job, JobEnd
 from crossreid.multirun.processes import Crew, JobProcess
@@ -64,24 +65,26 @@ class JobLauncher(Launcher):
         jobs = []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             config = self._settings_of(number, overrides)
-            if config.get("jobs") != self.config.get("jobs"):
-                stop("jobs is of the whole multirun, so it has one value: give one number.")
+            self._check_one_value(config)
             configs.append(config)
             folder = place / str(config.hydra.sweep.subdir)
             jobs.append(Job(number, list(overrides), folder, place / LOGS / f"{number + 1}.log"))
         if self._frame is None:
-            self._frame = Frame(self.expected or len(jobs), place, self._live)
+            self._frame = Frame(self.expected or len(jobs), place, self._live, report_follows=self._reports)
         self._frame.add(jobs)
         self.task.told = self._frame.settings
         try:
             ends = self.run(jobs, configs, self._frame)
         except (Stopped, KeyboardInterrupt, SystemExit) as stop_of_all:
+            self._frame.report_follows = False
             self._frame.close()
             if not isinstance(stop_of_all, CommandEnded):
                 notice(f"The multirun was stopped: {how_to_go_on(self.config, self._command)}")
             raise
         if len(self._frame.ends) >= (self.expected or len(jobs)):
             self._frame.close()
+            if self._reports:
+                report_on(place)
         returns = []
         for config, job, end in zip(configs, jobs, ends, strict=True):
             returns.append(_as_hydra_has_it(config, job, end))
@@ -95,6 +98,22 @@ class JobLauncher(Launcher):
     def _live(self) -> bool:
         """Jobs run out of sight, so that the frame shows where they are."""
         return True
+
+    @property
+    def _reports(self) -> bool:
+        """The multirun ends in a report: it trains, and does not search.
+
+        A search is told apart by ``expected``. Its trainings are steps on the way to one choice, made by validation persons;
+        their scores of the test side by side would invite to choose by those.
+        """
+        return self.task.command == "train" and self.expected is None and bool(self.config.get("sweep_report"))
+
+    def _check_one_value(self, config: DictConfig) -> None:
+        """End the command where a job's settings differ in what is of the whole multirun."""
+        if config.get("jobs") != self.config.get("jobs"):
+            stop("jobs is of the whole multirun, so it has one value: give one number.")
+        if config.get("sweep_report") != self.config.get("sweep_report"):
+            stop("sweep_report is of the whole multirun, so it has one value: true or false.")
 
     def _settings_of(self, number: int, overrides: Sequence[str]) -> DictConfig:
         """What Hydra composes for a job."""

@@ -20,7 +20,7 @@ from crossreid.memory import keep_memory
 from crossreid.settings.compose import Composed, plain_values
 from crossreid.settings.sentences import explain, one_line
 
-_UNTOLD = ("sweep=", "data.root=", "data.cache=", "jobs=", "hydra")
+_UNTOLD = ("sweep=", "data.root=", "data.cache=", "jobs=", "sweep_report=", "hydra")
 """Words of a multirun that do not tell its jobs apart."""
 
 

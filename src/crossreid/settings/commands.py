@@ -11,7 +11,9 @@ from crossreid.settings.calibration import CalibrateConfig
 from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
+from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.settings.galleries import IndexConfig, SearchConfig
+from crossreid.settings.importing import ExportWeightsConfig, ImportWeightsConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 from crossreid.settings.web import DemoConfig, ServeConfig
 
@@ -123,6 +125,7 @@ class VisualizeConfig(ScoringConfig):
     count: int = setting(6, "ranked lists, and pairs of activation maps", at_least=1, at_most=100)
     persons: int = setting(7, "persons in t-SNE and PCA, one marker shape each", at_least=1, at_most=10)
     training: bool = setting(True, "training persons beside test persons, where a figure can show both")
+    correspondences: CorrespondenceConfig = setting(CorrespondenceConfig(), "matches between two images (LbA)")
     output: str | None = setting(
         None, "folder of the PNGs; null: figures_NAME beside the checkpoint, numbered where others wrote it"
     )
@@ -163,7 +166,7 @@ class ComparisonConfig(Settings):
     runs: Any = setting(REQUIRED, "a folder that holds run folders at any depth, or a list of them")
     output: str | None = setting(
         None,
-        "folder of comparison.html, .md, .json and .png; null: report/ inside the first of runs,"
+        "folder of comparison.html, .md, .csv, .json and .png; null: report/ inside the first of runs,"
         " numbered where others wrote it",
     )
     metrics: list[str] = setting(
@@ -293,6 +296,8 @@ COMMANDS: dict[str, type[Settings]] = {
     "search": SearchConfig,
     "calibrate": CalibrateConfig,
     "export": ExportConfig,
+    "import_weights": ImportWeightsConfig,
+    "export_weights": ExportWeightsConfig,
     "serve": ServeConfig,
     "demo": DemoConfig,
 }

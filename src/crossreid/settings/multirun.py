@@ -60,5 +60,24 @@ class OptunaConfig(Settings):
     )
 
 
+@dataclass
+class ReproduceConfig(Settings):
+    """``hydra/sweeper=reproduce``: the rows of a table by their presets, after what they will take was said."""
+
+    _target_: str = setting(f"{PLUGINS}.ReproductionSweep", "for Hydra", choices=(f"{PLUGINS}.ReproductionSweep",))
+    seeds: list[int] = setting(
+        [0, 1, 2], "of each row and preset", at_least=0, ceiling=LARGEST_SEED, filled=True, distinct=True
+    )
+    splits: list[int] = setting(
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+        "of RegDB, each trained on with the first of the seeds alone",
+        at_least=1,
+        at_most=10,
+        filled=True,
+        distinct=True,
+    )
+    params: dict[str, Any] = setting({}, "what is listed: KEY -> VALUE,VALUE, experiment and preset among them")
+
+
 LAUNCHERS = {"side_by_side": SideBySideConfig, "slurm": SlurmConfig}
-SWEEPERS = {"optuna": OptunaConfig}
+SWEEPERS = {"optuna": OptunaConfig, "reproduce": ReproduceConfig}

@@ -26,6 +26,7 @@ PLACES = (
     "pairs",
     "calibration",
     "init",
+    "file",
 )
 """Settings that are one path or condition each: what a person types there is meant as it stands."""
 

@@ -19,7 +19,7 @@ GROUPS = {
     "data": "the dataset",
     "people": "sizes of the embedded set; follows from the scale",
     "protocol": "how it is scored; the dataset brings its own",
-    "scale": "smoke (seconds), small (minutes on two CPU cores) or paper (the full setting)",
+    "scale": "smoke (seconds), small (minutes on two CPU cores), medium (minutes on one GPU) or paper (the full setting)",
     "preset": "paper (printed numbers) or official (the authors' code)",
     "selection": "which weights are scored: last, or those that were best on the validation persons",
     "trainer": "where it runs",

@@ -180,6 +180,9 @@ class TrainConfig(Settings):
     jobs: int = setting(
         1, "jobs of a multirun that run at once, each with its share of the machine", at_least=1, ceiling=1000
     )
+    sweep_report: bool = setting(
+        True, "a multirun ends in the report of its runs, as crossreid.report writes it, in report/ of its folder"
+    )
     plugins: list[str] = setting([], "packages to import first, for methods and datasets of one's own", distinct=True)
     defaults_for_missing: bool = setting(
         False, "take a method's own settings where it has none for the chosen scale or preset, instead of refusing"
@@ -208,7 +211,7 @@ class Choices(Settings):
     protocol: str = setting(REQUIRED, "the protocol's name")
     row: str | None = setting(None, "a published row, such as lba/full")
     preset: str | None = setting(None, "paper or official")
-    scale: str | None = setting(None, "smoke, small or paper")
+    scale: str | None = setting(None, "smoke, small, medium or paper")
     people: str | None = setting(None, "sizes of the embedded set, such as small")
 
 
@@ -221,7 +224,7 @@ class RunConfig(TrainConfig):
     protocol: ProtocolConfig = setting(REQUIRED, "how it is scored")
     row: str | None = setting(None, "a published row, such as lba/full")
     preset: str | None = setting(None, "paper or official")
-    scale: str | None = setting(None, "smoke, small or paper")
+    scale: str | None = setting(None, "smoke, small, medium or paper")
 
     @property
     def choices(self) -> Choices:
@@ -249,7 +252,7 @@ class RunConfig(TrainConfig):
     def to_plain(self) -> dict[str, Any]:
         """Everything as plain values, as a run and its checkpoints keep it."""
         kept = asdict(self)
-        for key in ("row", "preset", "scale", "people", "jobs", "plugins", "defaults_for_missing"):
+        for key in ("row", "preset", "scale", "people", "jobs", "sweep_report", "plugins", "defaults_for_missing"):
             del kept[key]
         kept["name"] = self.label
         return {"format": FORMAT, "choices": asdict(self.choices), **kept}

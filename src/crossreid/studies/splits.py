@@ -101,7 +101,7 @@ def means_over_splits(runs: Sequence[Run]) -> tuple[list[MeanOverSplits], list[s
     """A mean for each row of runs that differ in the split alone, and why others have none."""
     runs_of: dict[Kind, list[Run]] = {}
     for run in runs:
-        kind = (_settings_but_split(run), run.seed)
+        kind = (settings_but_split(run), run.seed)
         runs_of.setdefault(kind, []).append(run)
     labels = _labels(runs_of)
     means: list[MeanOverSplits] = []
@@ -131,7 +131,7 @@ def _results_by_row(runs: Sequence[Run]) -> dict[str, dict[str, list[RetrievalRe
     return by_row
 
 
-def _settings_but_split(run: Run) -> str:
+def settings_but_split(run: Run) -> str:
     """A digest of everything that decides what a run computes, but the seed and the split."""
     data = {**run.config["data"], "split": None}
     return f"{run.name}/{fingerprint({**run.config, 'seed': 0, 'data': data})}"

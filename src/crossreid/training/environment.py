@@ -27,9 +27,14 @@ _SCHEDULERS = ("SLURM_NTASKS", "LSB_JOBID", "TORCHELASTIC_RUN_ID", "OMPI_COMM_WO
 _MEETING_PLACE = ("MASTER_ADDR", "NODE_RANK")
 
 
+def figures_possible() -> bool:
+    """The packages that figures need are there."""
+    return all(find_spec(name) is not None for name in FIGURE_PACKAGES)
+
+
 def check_figures(wanted: bool, key: str = "figure") -> None:
     """Raise :class:`ConfigError` naming the key, when figures are wanted and their packages are missing."""
-    if wanted and any(find_spec(name) is None for name in FIGURE_PACKAGES):
+    if wanted and not figures_possible():
         raise ConfigError(
             f"Figures need matplotlib and scikit-learn: pip install 'crossreid[viz]', or set {key}=false."
         )

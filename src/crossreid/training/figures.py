@@ -6,7 +6,7 @@ A run draws :data:`AFTER_TRAINING`; ``python -m crossreid.visualize`` draws any.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,10 @@ import torch
 
 from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.data.datasets.base import ReIDDataset
 from crossreid.data.records import MODALITIES
 from crossreid.data.transforms import to_float
+from crossreid.errors import ConfigError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import Embeddings, RankedLists, RetrievalProtocol, Scorer, ranked_list
 from crossreid.evaluation.camera_pairs import camera_pairs
@@ -25,9 +27,11 @@ from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.verification import pairs_of
 from crossreid.methods.attention import shared_heat
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.embedding import EmbeddingModule, has_generated
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.history import losses_of
+from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.training.loading import Restored
 from crossreid.training.loggers import figure_data, pictures
 from crossreid.training.scoring import as_embeddings
@@ -57,6 +61,7 @@ class FigureSource:
         queries: which probes ranked lists are of, one of :data:`QUERIES`; evenly over all, or by their average precision.
         count: ranked lists, and images with activation maps.
         with_training: training persons beside test persons, where a figure can show both.
+        correspondences: what figures of matches between two images show.
     """
 
     module: CrossModalityModule[Any]
@@ -69,6 +74,7 @@ class FigureSource:
     queries: str = "even"
     count: int = 6
     with_training: bool = False
+    correspondences: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
 
     @classmethod
     def of(cls, run: Restored, embeddings: Embeddings, checkpoint: Path, **options: Any) -> FigureSource:
@@ -137,14 +143,44 @@ def _pictures(source: FigureSource) -> Figures:
 
     batch = source.data.sample_pairs("test", identities=5, images=3, size=source.size)
     rows = pictures(source.module, batch.visible, batch.infrared)
-    yield source.module.pictures_name, picture_grid(rows, per_person=3)
+    if has_generated(rows):
+        yield source.module.pictures_name, picture_grid(rows, per_person=3)
 
 
 def _own(source: FigureSource) -> Figures:
     from crossreid.visualization import method_figures  # noqa: PLC0415
 
-    batch = source.data.sample_pairs("test", identities=5, images=3, size=source.size)
-    yield from method_figures(source.module.config.name, figure_data(source.module, batch)).items()
+    choice = source.correspondences
+    if choice.pair is None:
+        batch = source.data.sample_pairs("test", identities=5, images=3, size=source.size)
+    else:
+        visible, infrared = rows_of_pair(source.data.dataset, choice.pair)
+        batch = source.data.pair(visible, infrared, source.size)
+    data = figure_data(source.module, batch, choice)
+    yield from method_figures(source.module.config.name, data, choice).items()
+
+
+def rows_of_pair(dataset: ReIDDataset, pair: Sequence[str]) -> tuple[int, int]:
+    """Rows of a visible and an infrared image by their paths, below the dataset's folder or whole.
+
+    Raises:
+        ConfigError: one of them is no image of the dataset, or of the other modality.
+    """
+    place_of = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
+    rows = []
+    for name, modality in zip(pair, MODALITIES, strict=True):
+        row = place_of.get((dataset.root / name).resolve())  # a whole path stays as it is
+        if row is None:
+            raise ConfigError(
+                f"correspondences.pair names '{name}', which is no image of {dataset.name}: give paths below '{dataset.root}'."
+            )
+        found = dataset.records[row].modality
+        if found != modality:
+            raise ConfigError(
+                f"correspondences.pair is [VISIBLE, INFRARED], and '{name}' is {found} where {modality} belongs."
+            )
+        rows.append(row)
+    return rows[0], rows[1]
 
 
 def _ranked_lists(source: FigureSource) -> Figures:
@@ -267,8 +303,12 @@ FIGURES = {
 
 def figures_of(module: CrossModalityModule[Any]) -> dict[str, str]:
     """Name -> meaning of the figures that a method has."""
-    own = isinstance(module, HasFigureData)
-    return {name: kind.meaning for name, kind in FIGURES.items() if own or name != "correspondences"}
+    missing = set()
+    if not isinstance(module, HasFigureData):
+        missing.add("correspondences")
+    if type(module).translate is EmbeddingModule.translate:  # it makes no images
+        missing.add("pictures")
+    return {name: kind.meaning for name, kind in FIGURES.items() if name not in missing}
 
 
 def draw_figures(folder: Path, source: FigureSource, names: Sequence[str] = AFTER_TRAINING) -> list[Path]:

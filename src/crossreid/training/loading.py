@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
 from crossreid.errors import CheckpointError, ConfigError
 from crossreid.evaluation import Scorer
@@ -20,12 +21,14 @@ from crossreid.randomness import derive_seed
 from crossreid.runs.folder import LAST
 from crossreid.settings.data import DataConfig, TrainedDataConfig
 from crossreid.settings.fields import from_plain
+from crossreid.settings.importing import ImportedConfig
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.protocol import ProtocolConfig, TrainedProtocolConfig
+from crossreid.settings.protocol import PROTOCOLS, ProtocolConfig, TrainedProtocolConfig
 from crossreid.settings.registry import method_class, method_settings
 from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_plain
 from crossreid.training.checkpoints import check_weights, load_weights, read_checkpoint, reason
 from crossreid.training.environment import check_devices, check_files
+from crossreid.training.imported import imported_of, label_of, resized_as_the_source, trained_on
 from crossreid.training.progress import IterationProgress
 from crossreid.training.trainer import make_trainer
 
@@ -113,6 +116,11 @@ def run_of(checkpoint: Mapping[str, Any], path: Path) -> RunConfig:
     Raises:
         CheckpointError: a plain trainer wrote it, so that there are none; or they cannot be read.
     """
+    if imported_of(checkpoint, path) is not None:
+        raise CheckpointError(
+            f"The weights of '{path}' were imported, so they do not say where a dataset lies: name one, such as data=sysu_mm01 "
+            "data.root=FOLDER."
+        )
     if not has_run(checkpoint):
         raise CheckpointError(
             f"The checkpoint '{path}' was not written by a run of crossreid, so it does not say what to score: name data and "
@@ -183,15 +191,22 @@ def restore(
     check_files(protocol)
     checkpoint = read_checkpoint(path)
     module = method_from(checkpoint, path)
-    trained_on: DataConfig | None = None
+    trained_data: DataConfig | None = None
     validating = False
-    if isinstance(data, DataConfig) and isinstance(protocol, ProtocolConfig) and not has_run(checkpoint):
-        label, scored_on, chosen = module.config.name, data, protocol  # of a plain trainer, and all is said here
+    name = f"{module.config.name} (iteration {module.iteration})"
+    imported = imported_of(checkpoint, path)
+    if imported is not None and isinstance(data, DataConfig):
+        scored_on = _as_the_source_has_it(data, imported, module.config)
+        chosen = PROTOCOLS[data.protocol]() if isinstance(protocol, TrainedProtocolConfig) else protocol
+        trained_data = trained_on(imported)
+        name = label_of(imported)
+    elif isinstance(data, DataConfig) and isinstance(protocol, ProtocolConfig) and not has_run(checkpoint):
+        scored_on, chosen = data, protocol  # of a plain trainer, and all is said here
     else:
         trained = run_of(checkpoint, path)
-        trained_on = trained.data
+        trained_data = trained.data
         validating = trained.selection.name == "validation"
-        label = trained.label
+        name = f"{trained.label} (iteration {module.iteration})"
         scored_on = dataset_settings(data, trained.data)
         chosen = trained.protocol if isinstance(protocol, TrainedProtocolConfig) else protocol
         check_files(chosen)
@@ -199,13 +214,20 @@ def restore(
         scored_on, module.config, seed=module.seed, validating=validating, progress=trainer.progress
     )
     return Restored(
-        f"{label} (iteration {module.iteration})",
+        name,
         module,
         module_data,
         chosen,
-        build_protocols(chosen, Scored.of(scored_on, trained_on, module_data.dataset)),
+        build_protocols(chosen, Scored.of(scored_on, trained_data, module_data.dataset)),
         make_trainer(trainer, module.config, 1, path.parent, (), [IterationProgress()] if trainer.progress else []),
     )
+
+
+def _as_the_source_has_it(data: DataConfig, imported: ImportedConfig, method: MethodConfig) -> DataConfig:
+    """A dataset with images resized as the code does it that the weights come from, saying so."""
+    height, width = method.streams["identity"].size
+    notice(f"Images are brought to {height}x{width} by {imported.resize}, as the code of {imported.source} does it.")
+    return resized_as_the_source(data, imported)
 
 
 def dataset_settings(asked: DataConfig | TrainedDataConfig, trained: DataConfig) -> DataConfig:

@@ -20,6 +20,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import HasFigureData
 from crossreid.nn.normalisation import evaluating
 from crossreid.runs.history import HEADER, as_csv, rows_of
+from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.training.wandb_run import as_bytes, wandb_of
 
 
@@ -112,7 +113,9 @@ def pictures(
 
 
 @torch.no_grad()
-def figure_data(module: CrossModalityModule[Any], batch: PairedBatch) -> dict[str, torch.Tensor]:
+def figure_data(
+    module: CrossModalityModule[Any], batch: PairedBatch, choice: CorrespondenceConfig | None = None
+) -> dict[str, torch.Tensor]:
     """What the method's own figures show of a batch, in eval mode, on the CPU; nothing for a method without."""
     if not isinstance(module, HasFigureData):
         return {}
@@ -122,5 +125,5 @@ def figure_data(module: CrossModalityModule[Any], batch: PairedBatch) -> dict[st
             infrared=batch.infrared.to(module.device),
             pids=batch.pids.to(module.device),
         )
-        data = module.figure_data(on_device)
+        data = module.figure_data(on_device, choice)
     return {name: value.cpu() for name, value in data.items()}

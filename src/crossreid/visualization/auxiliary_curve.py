@@ -24,11 +24,13 @@ def auxiliary_curve(points: Mapping[int, RetrievalResult], untransferred: Retrie
     _draw_metric(axis, points, untransferred, "rank1", label="Rank-1", colour=VISIBLE)
     _draw_metric(axis, points, untransferred, "mAP", label="mAP", colour=INFRARED)
     sizes = sorted(points)
+    deviating = untransferred.metrics()["rank1"]["std"] is not None
     axis.set_xscale("log")
     axis.set_xticks(sizes, list(map(str, sizes)), fontsize=8)
     axis.minorticks_off()
-    axis.set_xlabel("queries propagated together")
-    axis.set_ylabel("percent")
+    axis.tick_params(labelsize=8)
+    axis.set_xlabel("queries propagated together", fontsize=9)
+    axis.set_ylabel("percent; bars: standard deviation over trials" if deviating else "percent", fontsize=9)
     axis.set_title(for_figure(untransferred.protocol), fontsize=9)
     axis.legend(fontsize=8)
     return figure

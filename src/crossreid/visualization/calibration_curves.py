@@ -51,7 +51,7 @@ def roc_curves(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
     axis.set_ylabel("true-match rate (percent of pairs of one person)")
     axis.set_title(f"{title}: ROC, with 95 % intervals over persons", fontsize=9)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="lower right")
+    axis.legend(fontsize=8, loc="best")  # a poor curve runs where a good one leaves room
     return figure
 
 
@@ -96,10 +96,15 @@ def score_histograms(pairs: Mapping[str, PairCalibration], title: str) -> Figure
             alpha=0.5,
             label="one person",
         )
-        for entry in pair.thresholds:
+        top = axis.get_ylim()[1]
+        for number, entry in enumerate(pair.thresholds):
             axis.axvline(entry.threshold, color="black", lw=0.8, ls=":")
-            place = (entry.threshold, axis.get_ylim()[1])
-            axis.annotate(f"{entry.rate:g}", place, fontsize=7, rotation=90, ha="right", va="top")
+            place = (
+                entry.threshold,
+                top * (1 - 0.15 * number),
+            )  # below each other, as thresholds may be near each other
+            background = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5}
+            axis.annotate(f"{entry.rate:g}", place, fontsize=7, ha="right", va="top", bbox=background)
         axis.set_title(f"{name}; dotted: thresholds by false-match rate", fontsize=8)
         axis.set_ylabel("percent of pairs")
         axis.legend(fontsize=8)
@@ -158,10 +163,11 @@ def open_set_chart(calibration: Calibration, title: str) -> Figure:
     shown = sorted({entry.rate for result in calibration.open_set for entry in result.rates})
     axis.set_xticks(shown, [f"{rate:g}" for rate in shown])
     axis.minorticks_off()
-    axis.set_ylim(0, 101)
+    axis.set_xlim(shown[0] / 1.5, shown[-1] * 1.5)
+    axis.set_ylim(-2, 102)  # markers at 0 and 100 are whole
     axis.set_xlabel("false-alarm rate (share of probes whose person is not there)")
     axis.set_ylabel("identified (percent of probes)")
-    axis.set_title(f"{title}: open-set identification", fontsize=9)
+    axis.set_title(f"{title}: open-set identification, with 95 % intervals over persons", fontsize=9)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7)
     return figure

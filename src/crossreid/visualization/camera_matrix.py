@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from crossreid.evaluation.camera_pairs import CameraPairs
 from crossreid.visualization.style import INFRARED, VISIBLE
 
-_DARK = 0.6
-"""Share of the largest value from which a cell is dark, and its number white."""
+_DARK = 0.7
+"""Share of the largest value from which white numbers have more contrast than black ones."""
+_NOTHING = "#dddddd"
+"""Of cells without a value."""
 
 
 def camera_matrix(pairs: CameraPairs) -> Figure:
@@ -27,10 +29,13 @@ def camera_matrix(pairs: CameraPairs) -> Figure:
             if known[row, column]:
                 _write(axis, row, column, percent[row, column], dark=percent[row, column] > _DARK * highest)
     _name_cameras(axis, pairs)
-    axis.set_title("mAP in percent by camera", fontsize=10)
+    axis.set_facecolor(_NOTHING)
+    axis.set_title("mAP by camera, in percent; grey: not scored", fontsize=10)
     axis.set_xlabel("camera of the gallery", fontsize=9)
     axis.set_ylabel("camera of the probes", fontsize=9)
-    figure.colorbar(image, ax=axis, shrink=0.8).ax.tick_params(labelsize=8)
+    bar = figure.colorbar(image, ax=axis, shrink=0.8)
+    bar.set_label("mAP, percent", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
     return figure
 
 

@@ -13,6 +13,8 @@ from crossreid.visualization.style import NEUTRAL, SERIES, series_style
 
 MOST_RANKS = 20
 """Ranks that are shown, where a gallery has as many."""
+_FEW = 10
+"""Ranks that each have a tick."""
 
 
 def cmc_curves(results: Mapping[str, Sequence[RetrievalResult]], title: str) -> Figure:
@@ -39,7 +41,8 @@ def cmc_curves(results: Mapping[str, Sequence[RetrievalResult]], title: str) -> 
     any_result = next(iter(results.values()))[0]
     chance = _chance(any_result, ranks)
     axis.plot(list(chance), list(chance.values()), ":", marker=".", color=NEUTRAL, lw=1, label="chance")
-    axis.set_xticks([1, *range(5, ranks + 1, 5)])
+    step = 1 if ranks <= _FEW else 5
+    axis.set_xticks([1, *range(max(2, step), ranks + 1, step)])
     axis.set_xlim(1, max(ranks, 2))
     axis.set_ylim(0, 101)
     axis.set_xlabel("rank k", fontsize=9)

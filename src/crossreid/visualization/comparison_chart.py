@@ -62,26 +62,28 @@ def comparison_chart(panels: Sequence[Panel]) -> Figure:
     """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right if any, in percent."""
     heights = [panel.height for panel in panels]
     columns = 2 if any(panel.others for panel in panels) else 1
-    figure = Figure(figsize=(5.5 * columns, 0.9 * len(panels) + 0.35 * sum(heights)), layout="constrained")
+    figure = Figure(figsize=(5.5 * columns, 1.05 * len(panels) + 0.35 * sum(heights)), layout="constrained")
     axes = figure.subplots(len(panels), columns, squeeze=False, sharex="row", height_ratios=heights)
     for panel, sides in zip(panels, axes, strict=True):
         _draw_plain(sides[0], panel)
         if columns > 1:
             _draw_others(sides[1], panel)
     for axis in axes[-1]:
-        axis.set_xlabel("Rank-1 in percent: mean, 95 % over identities; ticks are seeds, dots chance", fontsize=8)
+        axis.set_xlabel(
+            "Rank-1 in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance", fontsize=8
+        )
     return figure
 
 
 def _draw_plain(axis: Axes, panel: Panel) -> None:
     labels = [for_figure(point.label) for point in panel.plain]
-    axis.set_title(for_figure(f"{panel.title}, plain"), fontsize=8)
+    axis.set_title(for_figure(panel.title) + "\nplain", fontsize=8)
     _draw_points(axis, panel.plain, labels, VISIBLE, panel.chance)
 
 
 def _draw_others(axis: Axes, panel: Panel) -> None:
     labels = [for_figure(f"{point.label} ({point.inference})") for point in panel.others]
-    axis.set_title(for_figure(f"{panel.title}, not comparable with those"), fontsize=8)
+    axis.set_title(for_figure(panel.title) + "\nnot comparable with those on the left", fontsize=8)
     _draw_points(axis, panel.others, labels, INFRARED, panel.chance)
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.visualization.style import NEUTRAL
 
 GAP = 0.25  # between two images, in image widths
@@ -25,18 +26,19 @@ MATCHES = 2
 """Column of the matches, in the middle."""
 
 
-def correspondence_figure(data: Mapping[str, Tensor]) -> Figure:
+def correspondence_figure(data: Mapping[str, Tensor], choice: CorrespondenceConfig) -> Figure:
     """One row a pair: masks and co-attention maps over both images, and the best matches as lines between them.
 
     Args:
         data: ``visible`` and ``infrared`` images (n, 3, H, W) in [0, 1]; ``visible_mask``, ``infrared_mask``,
             ``visible_attention``, ``infrared_attention`` (n, 1, h, w) in [0, 1]; ``matches`` (n, k, 2), positions in the
-            visible and in the infrared map, row by row, the most probable first.
+            visible and in the infrared map, row by row, the best first; -1 behind the last match of a pair.
+        choice: what the matches are, for the title.
     """
     pairs, _, height, width = data["visible"].shape
     figure = Figure(figsize=(9, 1.32 * pairs * height / width + 0.4))
     axes = figure.subplots(pairs, 5, squeeze=False, width_ratios=[1, 1, 2 + GAP, 1, 1])
-    _set_titles(axes[0], matches=data["matches"].shape[1])
+    _set_titles(axes[0], title_of_matches(choice, data["matches"].shape[1]))
     mask = data["visible_mask"]
     cells = (mask.shape[-2], mask.shape[-1])
     for pair in range(pairs):
@@ -49,11 +51,25 @@ def correspondence_figure(data: Mapping[str, Tensor]) -> Figure:
     return figure
 
 
-def _set_titles(axes: Sequence[Axes], matches: int) -> None:
+def title_of_matches(choice: CorrespondenceConfig, most: int) -> str:
+    """What is drawn in the middle.
+
+    Args:
+        choice: of the matches.
+        most: that a pair has.
+    """
+    by = "most probable" if choice.order == "probability" else "most similar"
+    direction = choice.direction.replace("_", " ")
+    if choice.mutual:
+        return f"up to {most} {by} mutual matches of stage {choice.layer}"
+    return f"{most} {by} matches of stage {choice.layer},\n{direction}"
+
+
+def _set_titles(axes: Sequence[Axes], matches: str) -> None:
     """Over the columns of the first row."""
     for column, modality, title, _ in MAPS:
         axes[column].set_title(f"{modality}\n{title}", fontsize=8, color=NEUTRAL)
-    axes[MATCHES].set_title(f"{matches} most probable matches, visible to infrared", fontsize=8, color=NEUTRAL)
+    axes[MATCHES].set_title(matches, fontsize=8, color=NEUTRAL)
 
 
 def _draw_map(axis: Axes, image: Tensor, heat: Tensor) -> None:
@@ -79,6 +95,7 @@ def _draw_matches(axis: Axes, visible: Tensor, infrared: Tensor, matches: Tensor
         axis.imshow(image.permute(1, 2, 0).numpy(), extent=(left, left + width, height, 0))
     axis.set_xlim(0, shift + width)
     axis.set_ylim(height, 0)
+    matches = matches[matches[:, 0] >= 0]
     colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(matches)))
     from_top = matches[:, 0].argsort()  # colours run down the visible image, so that neighbours can be followed
     for colour, (visible_cell, infrared_cell) in zip(colours, matches[from_top].tolist(), strict=True):

@@ -80,6 +80,7 @@ def _tsne(axis: Axes, features: Points, seed: int) -> Points:
     """(n, D) features -> (n, 2) points, near each other where the features are."""
     # t-SNE looks at three times as many neighbours as its perplexity, and there are only n - 1
     perplexity = min(30.0, max(2.0, (len(features) - 1) / 3))
+    axis.set_xlabel("t-SNE: neighbours are alike, distances mean little", fontsize=8)
     tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
     return np.asarray(tsne.fit_transform(features))
 

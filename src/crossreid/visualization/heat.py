@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from crossreid.visualization.style import INFRARED, NEUTRAL, VISIBLE
+from crossreid.visualization.style import NEUTRAL
 
 Pixels = npt.NDArray[np.uint8]
 Heat = npt.NDArray[np.floating]
@@ -28,7 +28,7 @@ def laid_over(pixels: npt.NDArray[np.uint8], heat: npt.NDArray[np.floating]) -> 
 
 
 def heat_pairs(
-    pairs: Sequence[tuple[tuple[Pixels, Heat], tuple[Pixels, Heat], float]], *, other: str = "right match"
+    pairs: Sequence[tuple[tuple[Pixels, Heat], tuple[Pixels, Heat], float]], *, other: str = "true match"
 ) -> Figure:
     """Two images in a row, each beside itself with what makes it alike to the other.
 
@@ -37,16 +37,16 @@ def heat_pairs(
         other: what the gallery's image is.
     """
     height, width = pairs[0][0][0].shape[:2]
-    figure = Figure(figsize=(4.4, 0.5 + 0.95 * len(pairs) * height / width), layout="constrained")
+    figure = Figure(figsize=(4.4, 0.7 + 0.95 * len(pairs) * height / width), layout="constrained")
+    figure.suptitle("Grad-CAM of the cosine similarity: bright areas make the two alike", fontsize=8)
     axes = figure.subplots(len(pairs), 4, squeeze=False)
-    titles = (("probe", NEUTRAL), ("like the other", INFRARED), (other, NEUTRAL), ("like the probe", VISIBLE))
-    for axis, (title, colour) in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=8, color=colour)
+    for axis, title in zip(axes[0], ("probe", "like the other", other, "like the probe"), strict=True):
+        axis.set_title(title, fontsize=8, color=NEUTRAL)
     for row, (probe, match, similarity) in zip(axes, pairs, strict=True):
         for place, (pixels, heat) in enumerate((probe, match)):
             _show(row[2 * place], pixels)
             _show(row[2 * place + 1], laid_over(pixels, heat))
-        row[0].set_ylabel(f"cosine\n{similarity:.2f}", fontsize=8, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(f"cosine\n{similarity:.3f}", fontsize=8, rotation=0, ha="right", va="center")
     return figure
 
 

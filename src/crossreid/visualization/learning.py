@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from crossreid.escaping import for_figure
 from crossreid.visualization.style import series_style
 
 Curve = Sequence[tuple[int, float]]
 """(iteration, value), ascending."""
-_PER_ROW = 3
+_PER_ROW = 2
 _FEW = 10
+"""Points of a curve that are marked one by one."""
+_WIDE = 100
+"""Ratio of the largest values of two curves of a chart from which one of them would be flat on a linear axis."""
 
 
 def learning_curves(losses: Mapping[str, Curve]) -> Figure:
@@ -24,7 +28,7 @@ def learning_curves(losses: Mapping[str, Curve]) -> Figure:
         losses: ``player/loss`` -> its curve; those of one player share a chart.
 
     Returns:
-        A figure of one chart a player, with the losses named beside it.
+        A figure of one chart a player, with its losses named beside it; logarithmic above 1 where they differ much.
     """
     players: dict[str, dict[str, Curve]] = {}
     for name, curve in losses.items():
@@ -32,7 +36,7 @@ def learning_curves(losses: Mapping[str, Curve]) -> Figure:
         players.setdefault(player or "losses", {})[loss] = curve
     rows = -(-len(players) // _PER_ROW)
     columns = min(_PER_ROW, len(players))
-    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
+    figure = Figure(figsize=(5.4 * columns, 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (player, curves) in zip(axes, players.items(), strict=False):
         _draw_player(axis, player, curves)
@@ -49,6 +53,14 @@ def _draw_player(axis: Axes, player: str, curves: Mapping[str, Curve]) -> None:
         axis.plot(points[:, 0], points[:, 1], style, color=colour, lw=1.3, marker=dots, ms=3, label=for_figure(loss))
     axis.set_title(for_figure(player), fontsize=9)
     axis.set_xlabel("iteration", fontsize=8)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    largest = [max(abs(value) for _, value in curve) for curve in curves.values()]
+    if max(largest) > max(_WIDE * min(largest), 10):
+        axis.set_yscale("symlog", linthresh=1)
+        axis.set_ylabel("value, logarithmic above 1", fontsize=8)
+    else:
+        axis.set_ylabel("value", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=7, frameon=False)
+    # beside the chart: there are up to a dozen curves, anywhere in it
+    axis.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
@@ -14,6 +15,8 @@ from crossreid.visualization.style import NEUTRAL
 
 _INCHES = 0.55
 """Width of an image."""
+_CHARACTERS = 10
+"""Of a line of a row's name."""
 
 
 def picture_grid(rows: Mapping[str, Tensor], per_person: int) -> Figure:
@@ -46,7 +49,7 @@ def _draw_row(axis: Axes, name: str, images: Tensor) -> None:
     axis.set_yticks([])
     axis.set_xticks([])
     axis.spines[:].set_visible(False)
-    axis.set_ylabel(for_figure(name).replace(" ", "\n"), rotation=0, ha="right", va="center", color=NEUTRAL)
+    axis.set_ylabel(textwrap.fill(for_figure(name), _CHARACTERS), rotation=0, ha="right", va="center", color=NEUTRAL)
 
 
 def _number_persons(axis: Axes, count: int, per_person: int, width: int) -> None:

@@ -31,12 +31,19 @@ def similarity_histograms(panels: Mapping[str, tuple[Similarities, Similarities]
             (one_person, VISIBLE, "one person"),
         ):
             share = 100 * np.histogram(similarities, edges)[0] / max(len(similarities), 1)
-            mean = float(similarities.mean()) if len(similarities) else float("nan")
-            axis.stairs(share, edges, color=colour, fill=True, alpha=0.45, label=f"{label}, mean {mean:.3f}")
-            axis.axvline(mean, color=colour, ls="--", lw=1)
+            axis.stairs(share, edges, color=colour, fill=True, alpha=0.45, label=_label(label, similarities))
+            if len(similarities):
+                axis.axvline(float(similarities.mean()), color=colour, ls="--", lw=1)
         axis.set_title(for_figure(title), fontsize=9)
         axis.set_xlabel("cosine similarity, visible to infrared", fontsize=9)
         axis.tick_params(labelsize=8)
-        axis.legend(fontsize=8, frameon=False)
+        axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("percent of pairs", fontsize=9)
     return figure
+
+
+def _label(name: str, similarities: Similarities) -> str:
+    """With the number of pairs, as shares of few say little."""
+    if not len(similarities):
+        return f"{name}: no pairs"
+    return f"{name}: {len(similarities):,} pairs, mean {similarities.mean():.3f}"

@@ -62,7 +62,7 @@ def _draw(axis: Axes, panel: StudyPanel) -> None:
         axis.axhline(100 * panel.chance[metric], color=colour, ls=":", lw=1)
     axis.set_title(for_figure(panel.title), fontsize=9)
     axis.set_xlabel(for_figure(panel.setting), fontsize=9)
-    axis.set_ylabel("percent (dotted: chance)", fontsize=9)
+    axis.set_ylabel("percent (dots: seeds, dotted: chance)", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25, color=NEUTRAL)
     axis.legend(fontsize=8, frameon=False)

@@ -25,6 +25,7 @@ class HOGConfig(MethodConfig):
     settled: ClassVar[dict[str, str]] = {
         "preset=official": "there is one HOG, that of Dalal and Triggs",
         "scale=small": "nothing is trained, so it is as in the full setting",
+        "scale=medium": "nothing is trained, so it is as in the full setting",
     }
 
     streams: dict[str, StreamConfig] = streams(identity=(2, 1, 128, 64))

@@ -482,7 +482,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """Fig. 6 and 7: real and fake images, and below them each person changing into another one by V.
 
         A fake has the content of the real image above it and the style of the other modality's image in its column. The
-        other person of a column stands half the batch away.
+        person mixed in stands half the batch away.
         """
         gan_size = self.config.streams["gan"].size
         images = Pair(_resize(visible, gan_size), _resize(infrared, gan_size))
@@ -498,8 +498,8 @@ class JSIA(CrossModalityModule[JSIAConfig]):
             for alpha in MIXING_RATIOS:
                 ratio = visible.new_full((len(visible),), alpha)
                 mixed = self.mix(outputs.contents, outputs.styles, ratio, shift)
-                rows[f"{alpha:.0%} of it"] = mixed.visible
-            rows["the other"] = visible.roll(shift, 0)
+                rows[f"mix, {alpha:.0%} own"] = mixed.visible
+            rows["real, mixed in"] = visible.roll(shift, 0)
         pictures: dict[str, Tensor] = {}
         for name, images_of_row in rows.items():
             pictures[name] = _resize(images_of_row, visible.shape[-2:])

@@ -170,16 +170,22 @@ def _shuffle(items: list[int], generator: torch.Generator) -> list[int]:
     return [items[i] for i in order]
 
 
-def top_matches(matching: Tensor, count: int) -> Tensor:
+def top_matches(matching: Tensor, count: int, way_back: Tensor | None = None) -> Tensor:
     """The best matches of one pair (Fig. 4): each anchor position p with ``argmax_q P(p, q)`` (sec. 3.2).
 
     Args:
-        matching: (L, L), as in :class:`Alignment`.
-        count: how many to keep, those with the largest probabilities; all where there are fewer.
+        matching: (L, L), as in :class:`Alignment`, or similarities likewise.
+        count: how many to keep, those with the largest values; all where there are fewer.
+        way_back: (L, L) of the target's positions q with the anchor's p, to keep mutual matches alone: those whose p is the
+            best of its q too.
 
     Returns:
-        Positions p and q, (count, 2), the most probable match first.
+        Positions p and q, (at most count, 2), the match of the largest value first.
     """
-    probabilities, targets = matching.max(dim=1)  # (L,) each, one match for each p
-    anchors = probabilities.argsort(descending=True, stable=True)[:count]
+    values, targets = matching.max(dim=1)  # (L,) each, one match for each p
+    anchors = values.argsort(descending=True, stable=True)
+    if way_back is not None:
+        returned = way_back.argmax(dim=1)[targets[anchors]]  # where each match's target would go
+        anchors = anchors[returned == anchors]
+    anchors = anchors[:count]
     return torch.stack([anchors, targets[anchors]], dim=1)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.optim import Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
@@ -29,6 +30,7 @@ from crossreid.methods.lba.cmalign import (
     draw_partners,
     matching_probabilities,
     person_masks,
+    similarities,
     top_matches,
 )
 from crossreid.methods.lba.config import LbAConfig
@@ -40,8 +42,7 @@ from crossreid.nn.optimization import epoch_schedule, make_feature_optimizer
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.two_stream import StageMaps
 from crossreid.randomness import torch_generator
-
-MATCHES = 20  # drawn for each pair of images, as in Fig. 4
+from crossreid.settings.figures import INFRARED_TO_VISIBLE, CorrespondenceConfig
 
 
 class LbA(CrossModalityModule[LbAConfig], HasFigureData):
@@ -134,19 +135,24 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
             return attention.mean(dim=0, keepdim=True)
         return attention
 
-    def figure_data(self, batch: PairedBatch) -> dict[str, Tensor]:
-        """Fig. 3 and 4, on the last stage, for the first pair of images of each person."""
+    def figure_data(self, batch: PairedBatch, choice: CorrespondenceConfig | None = None) -> dict[str, Tensor]:
+        """Fig. 3 and 4, for the first pair of images of each person.
+
+        Args:
+            batch: pairs, visible and infrared.
+            choice: layer, direction and matches; None for the last stage from visible to infrared, as far as the paper says it.
+        """
+        choice = choice or CorrespondenceConfig()
         first_rows: dict[int, int] = {}
         for row, pid in enumerate(batch.pids.tolist()):
             first_rows.setdefault(pid, row)
         rows = list(first_rows.values())
         visible = batch.visible[rows]
         infrared = batch.infrared[rows]
-        visible_maps = self.network.encoder({"visible": visible}).layer4
-        infrared_maps = self.network.encoder({"infrared": infrared}).layer4
+        visible_maps = self._maps_of_layer({"visible": visible}, choice.layer)
+        infrared_maps = self._maps_of_layer({"infrared": infrared}, choice.layer)
         visible_to_infrared = matching_probabilities(visible_maps, infrared_maps, self.config.beta)
         infrared_to_visible = matching_probabilities(infrared_maps, visible_maps, self.config.beta)
-        matches = [top_matches(matching, MATCHES) for matching in visible_to_infrared]
         return {
             "visible": visible,
             "infrared": infrared,
@@ -154,8 +160,31 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
             "infrared_mask": person_masks(infrared_maps),
             "visible_attention": co_attention(visible_maps, infrared_maps, visible_to_infrared),
             "infrared_attention": co_attention(infrared_maps, visible_maps, infrared_to_visible),
-            "matches": torch.stack(matches),
+            "matches": self._chosen_matches(visible_maps, infrared_maps, choice),
         }
+
+    def _maps_of_layer(self, images: Mapping[Modality, Tensor], layer: int) -> Tensor:
+        """(n, C, h, w)."""
+        maps: StageMaps = self.network.encoder(images)
+        return maps.layer3 if layer == 3 else maps.layer4
+
+    def _chosen_matches(self, visible: Tensor, infrared: Tensor, choice: CorrespondenceConfig) -> Tensor:
+        """(n, k, 2), positions in the visible and in the infrared map; -1 behind the last match of a pair that has fewer."""
+        backwards = choice.direction == INFRARED_TO_VISIBLE
+        anchors, targets = (infrared, visible) if backwards else (visible, infrared)
+        forward = self._scores(anchors, targets, choice)
+        way_back = self._scores(targets, anchors, choice)
+        pairs = []
+        for values, values_back in zip(forward, way_back, strict=True):
+            matches = top_matches(values, choice.count, values_back if choice.mutual else None)
+            pairs.append(matches.flip(1) if backwards else matches)
+        return pad_sequence(pairs, batch_first=True, padding_value=-1)
+
+    def _scores(self, anchors: Tensor, targets: Tensor, choice: CorrespondenceConfig) -> Tensor:
+        """(n, L, L), what matches are chosen and ordered by."""
+        if choice.order == "cosine":
+            return similarities(anchors, targets)
+        return matching_probabilities(anchors, targets, self.config.beta)
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """The GeM vector (B, C) before the neck, L2-normalised (sec. 3.1: no CMAlign at test time)."""

@@ -21,6 +21,7 @@ from crossreid.settings.overrides import as_overrides
 from crossreid.studies.calibration.building import calibrate_embeddings, calibrate_pairs
 from crossreid.studies.calibration.pair_list import read_pairs, scored_pairs
 from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.imported import imported_of
 from crossreid.training.loading import checkpoint_at, has_run, restore, run_of
 from crossreid.training.scoring import embed_dataset
 
@@ -110,7 +111,10 @@ def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
     checkpoint = read_checkpoint(path)
     trained = run_of(checkpoint, path) if has_run(checkpoint) else None
     dataset = restored.data.dataset
+    imported = imported_of(checkpoint, path)
     own = trained is not None and trained.data.folder.absolute() == dataset.root.absolute()
+    if imported is not None:  # public codes train on training and validation persons together
+        own = imported.dataset == dataset.name
     validated = trained is not None and trained.selection.name == "validation"
     split = _split(dataset, config.split, own=own, held_out=not own or validated)
     if own and split == "test":

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from crossreid.evaluation.published import REACHED
+from crossreid.evaluation.regdb import SPLITS_OF_REGDB
 from crossreid.runs.reading import Run
+from crossreid.studies.comparison.reproduction import ABOVE, BELOW, WITH_PERSONS, WITHIN, reproductions
 from crossreid.studies.comparison.rows import Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 
+_VERDICTS = {
+    WITHIN: "Published Rank-1 reached within the narrow margin",
+    WITH_PERSONS: "Published Rank-1 reached within the wide margin alone",
+    BELOW: "Below the published Rank-1 by more than the margin",
+    ABOVE: "Above the published Rank-1 by more than the margin",
+}
 ORIENTATION = (
     "Ours are on rendered people; the published numbers are from the real dataset and stand here for orientation only."
 )
@@ -23,6 +31,7 @@ def caption(table: ComparisonTable, settings: TableSettings) -> list[str]:
     ]
     if table.dataset.startswith("synthetic") and any(row.published for row in table.rows):
         lines.append(ORIENTATION)
+    lines += _reproduction(table)
     if table.protocol in REACHED:
         lines.append(f"What the field reaches on the real dataset: {REACHED[table.protocol]}.")
     lines += _budgets(table.runs)
@@ -40,6 +49,46 @@ def _protocol(table: ComparisonTable) -> str:
         f"Mode {labels.mode}, shots {labels.shots}, draw {labels.draw}, {result.trials} trial(s), {result.n_probes} "
         f"probes; Rank-k counts {labels.ranks}; not counted: {labels.exclusion}."
     )
+
+
+def _reproduction(table: ComparisonTable) -> list[str]:
+    """How margins come about, over how many splits a mean is, and why a row has no margin; none without printed numbers."""
+    lines = []
+    reasons: dict[str, list[str]] = {}
+    for row in table.rows:
+        for one in reproductions(row)[:1]:
+            if isinstance(one.margin, str):
+                reasons.setdefault(one.margin, []).append(row.label)
+    if any(reproductions(row) for row in table.rows):
+        lines.append(
+            "Margin, in points: how far noise alone may bring ours from a published number (95 %). Narrow: between trainings "
+            "and between drawn galleries, on the same persons; wide: with other persons in the test too. Within: yes "
+            "(narrow), with other persons (wide alone), above or below."
+        )
+    lines += _verdicts(table)
+    for reason, labels in reasons.items():
+        lines.append(f"No margin of {', '.join(labels)}: {reason}.")
+    for row in table.rows:
+        for seed, result in row.results.items():
+            if result.labels.repeats == "split" and result.trials < SPLITS_OF_REGDB:
+                lines.append(
+                    f"{row.label}, seed {seed}: a mean over {result.labels.draw}, and published numbers are over all."
+                )
+    return lines
+
+
+def _verdicts(table: ComparisonTable) -> list[str]:
+    """Which rows are within the margin of a published Rank-1, and which are not, where there is no room for the columns."""
+    rows: dict[str, dict[str, None]] = {}
+    for row in table.rows:
+        for one in reproductions(row):
+            if one.metric == "rank1" and one.verdict:
+                rows.setdefault(one.verdict, {})[f"{row.label} ({100 * one.difference:+.1f})"] = None
+    lines = []
+    for verdict, sentence in _VERDICTS.items():
+        if verdict in rows:
+            lines.append(f"{sentence}: {', '.join(rows[verdict])}.")
+    return lines
 
 
 def _budgets(runs: Iterable[Run]) -> list[str]:

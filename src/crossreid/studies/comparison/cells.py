@@ -7,35 +7,45 @@ from math import isnan
 from crossreid.evaluation.published import Published
 from crossreid.evaluation.tables import METRICS, percent_with_deviation
 from crossreid.studies.comparison.recipes import INFERENCE, TRAINING
+from crossreid.studies.comparison.reproduction import Margin, reproductions
 from crossreid.studies.comparison.rows import INTERVALS, Interval, Mean, Row, TableSettings
 from crossreid.studies.comparison.tables import ComparisonTable
 
 MISSING = "missing"
+DIFFERENCE = "ours - published"
+WITHIN_MARGIN = "within margin"
+REPRODUCTION = (DIFFERENCE, "margin", WITHIN_MARGIN)
+"""Columns where printed numbers of the same dataset stand beside ours."""
 LEFT_OF_METRICS = ("method", "seeds", "feature", *INFERENCE)
 """Columns of a row's name and of how an image is looked for."""
 
 
-def headings(settings: TableSettings) -> list[str]:
+def headings(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """Columns of the scores, before those of training."""
     columns = [*LEFT_OF_METRICS]
     for metric in settings.metrics:
         columns.append(METRICS[metric])
         if metric in INTERVALS:
             columns.append(f"{METRICS[metric]} 95 %")
-    return [*columns, f"{METRICS[settings.metrics[0]]} by seed", "published R1 / mAP", "source"]
+    columns += [f"{METRICS[settings.metrics[0]]} by seed", "published R1 / mAP", "source"]
+    if reproduces(table):
+        columns += REPRODUCTION
+    return columns
 
 
-def importance(settings: TableSettings) -> list[str]:
+def importance(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """The same columns, those first that a narrow place needs most."""
     means = [METRICS[metric] for metric in settings.metrics]
     intervals = [f"{METRICS[metric]} 95 %" for metric in settings.metrics if metric in INTERVALS]
     first = ["method", "seeds", *means[:1], *intervals[:1], *means[1:2], "published R1 / mAP"]
-    order = [*first, *means, *intervals, *headings(settings)]
+    if reproduces(table):
+        first = ["method", "seeds", *means[:2], "published R1 / mAP", DIFFERENCE, WITHIN_MARGIN]
+    order = [*first, *means, *intervals, *headings(table, settings)]
     return list(dict.fromkeys(order))
 
 
-def score_cells(row: Row) -> list[str]:
-    """A row under :func:`headings`."""
+def score_cells(table: ComparisonTable, row: Row) -> list[str]:
+    """A row of a table under :func:`headings`."""
     recipe = row.recipe()
     cells = [row.label, str(len(row.results)), row.kind.feature or MISSING]
     for column in INFERENCE:
@@ -44,8 +54,10 @@ def score_cells(row: Row) -> list[str]:
         cells.append(_mean(row.mean(metric)))
         if metric in INTERVALS:
             cells.append(_interval(row.intervals.get(metric)))
-    cells.append(_by_seed(row))
-    return [*cells, *_published(row)]
+    cells += [_by_seed(row), *_published(row)]
+    if reproduces(table):
+        cells += _reproduction(row)
+    return cells
 
 
 def training_cells(row: Row) -> list[str]:
@@ -63,7 +75,7 @@ def chance_cells(table: ComparisonTable, settings: TableSettings) -> list[str]:
         cells.append("-" if isnan(chance) else _percent(chance))
         if metric in INTERVALS:
             cells.append("")
-    return [*cells, "", "", ""]
+    return [*cells, *[""] * (len(headings(table, settings)) - len(cells))]
 
 
 def _by_seed(row: Row) -> str:
@@ -82,6 +94,37 @@ def _published(row: Row) -> list[str]:
         numbers.append(_printed_numbers(entry))
         sources.append(entry.source)
     return ["; ".join(numbers) or "-", "; ".join(sources) or "-"]
+
+
+def reproduces(table: ComparisonTable) -> bool:
+    """Numbers that are printed for this very dataset stand beside a row of the table."""
+    return any(reproductions(row) for row in table.rows)
+
+
+def _reproduction(row: Row) -> list[str]:
+    """Difference, margin and verdict, Rank-1 / mAP, the first and last for each printed pair of numbers."""
+    found = reproductions(row)
+    if not found:
+        return ["-"] * len(REPRODUCTION)
+    rank1 = [one for one in found if one.metric == "rank1"]
+    mean_ap = [one for one in found if one.metric == "mAP"]
+    differences = []
+    verdicts = []
+    for pair in zip(rank1, mean_ap, strict=True):
+        differences.append(" / ".join(f"{100 * one.difference:+.1f}" for one in pair))
+        verdicts.append(" / ".join(dict.fromkeys(one.verdict or "unknown" for one in pair)))
+    margins = [_margin(one.margin) for one in (rank1[0], mean_ap[0])]
+    return ["; ".join(differences), " / ".join(margins), "; ".join(verdicts)]
+
+
+def _margin(margin: Margin | str) -> str:
+    """Narrow, and behind a ``to`` the wide one where persons are no part of the narrow."""
+    if isinstance(margin, str):  # why there is none, which the caption says
+        return "unknown"
+    text = f"{100 * margin.narrow:.1f}"
+    if margin.persons:
+        text += f" to {100 * margin.wide:.1f}"
+    return text
 
 
 def _mean(mean: Mean) -> str:

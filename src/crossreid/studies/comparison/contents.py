@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any
 
 from crossreid.runs.reading import Run
+from crossreid.studies.comparison.reproduction import reproductions
 from crossreid.studies.comparison.rows import Row
 from crossreid.studies.comparison.tables import ComparisonTable
 
@@ -74,6 +75,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "near_chance": row.near_chance,
         "recipe": row.recipe(),
         "published": published,
+        "reproduction": [one.to_json() for one in reproductions(row)],
         "runs": {str(seed): str(run.folder) for seed, run in row.runs.items()},
     }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from crossreid.evaluation.published import in_printed_order
+from crossreid.evaluation.published import in_printed_order, without_preset
 from crossreid.runs.reading import Run
 from crossreid.studies.comparison.planned import Plan
 from crossreid.studies.comparison.variation import Variation
@@ -54,6 +54,7 @@ class Expectations:
         for variation in self.variations:
             if variation.dataset == dataset:
                 planned.pop(variation.name, None)
+        planned = _by_preset(planned, {run.name for run in runs})
         others = {run.name for run in runs}.difference(planned)
         names = [*planned, *sorted(others, key=in_printed_order)]
         if self.rows is not None:
@@ -61,3 +62,16 @@ class Expectations:
         if self.seeds is not None:
             seeds = set(self.seeds)
         return Expected(tuple(names), tuple(sorted(seeds)))
+
+
+def _by_preset(planned: Iterable[str], names: Iterable[str]) -> dict[str, None]:
+    """Planned rows in their order, each that was trained by several presets under the names of its runs."""
+    presets_of: dict[str, list[str]] = {}
+    for name in sorted(names, key=in_printed_order):
+        row = without_preset(name)
+        if row != name:
+            presets_of.setdefault(row, []).append(name)
+    in_order: dict[str, None] = {}
+    for row in planned:
+        in_order.update(dict.fromkeys(presets_of.get(row, [row])))
+    return in_order

@@ -12,19 +12,23 @@ from crossreid.files import write_atomically
 from crossreid.invocation import command_line
 from crossreid.runs.folder import git_revision, package_versions, write_json
 from crossreid.runs.history import losses_of
+from crossreid.runs.outputs import check_outputs, origin_of, output_path
 from crossreid.runs.reading import Problem, Run, find_runs
 from crossreid.settings.commands import ComparisonConfig
 from crossreid.studies.comparison.choice import choose_runs
 from crossreid.studies.comparison.contents import run_json, table_json
 from crossreid.studies.comparison.expected import Expectations
+from crossreid.studies.comparison.lines import csv_lines
 from crossreid.studies.comparison.page.html import html_page
 from crossreid.studies.comparison.page.pictures import Picture, picture_at, picture_of, pictures_of
 from crossreid.studies.comparison.planned import find_plans
 from crossreid.studies.comparison.rendering import markdown, problem_lines
 from crossreid.studies.comparison.rows import TableSettings
+from crossreid.studies.comparison.split_means import split_means
 from crossreid.studies.comparison.studies import WeightStudy, studies_of, study_json
 from crossreid.studies.comparison.tables import ComparisonTable, make_tables
 from crossreid.studies.comparison.variation import told_apart
+from crossreid.training.environment import check_figures
 
 
 @dataclass(frozen=True)
@@ -59,25 +63,69 @@ def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Compariso
     problems = [*unreadable, *unreadable_plans, *unused]
     if not usable:
         raise ConfigError(f"No run can be compared: {'; '.join(problem_lines(problems))}")
+    means, without_mean = split_means(usable)
+    problems += without_mean
     settings = TableSettings(tuple(config.metrics), config.bootstrap, config.seed)
-    expectations = Expectations(runs, plans, variations, config.rows, config.seeds)
-    tables, missing = make_tables(usable, settings, expectations, untrained=config.untrained)
+    expectations = Expectations([*runs, *means], plans, variations, config.rows, config.seeds)
+    tables, missing = make_tables([*usable, *means], settings, expectations, untrained=config.untrained)
     return Comparison(tables, [*problems, *missing], usable, settings, studies_of(tables, variations))
 
 
+@dataclass(frozen=True)
+class Written:
+    """A report on disk.
+
+    Attributes:
+        comparison: what was gathered.
+        folder: of the report.
+        files: in it, by their names.
+    """
+
+    comparison: Comparison
+    folder: Path
+    files: Sequence[Path]
+
+
+def write_report(config: ComparisonConfig) -> Written:
+    """Gather runs, and write their report.
+
+    Args:
+        config: what is gathered, and where the report goes.
+
+    Raises:
+        ConfigError: there is nothing to compare, the report would overwrite something else, or figures' packages are missing.
+        WriteError: its place takes no files.
+    """
+    folders = config.folders()
+    check_figures(config.figure)
+    inputs = {"runs": folders}
+    origin = origin_of("report", config, inputs)
+    output = output_path(config.output, folders[0] / "report", origin, within="comparison.json")
+    outputs = check_outputs("report", config, {"output": files_of(output, figure=config.figure)}, inputs)
+    comparison = compare_runs(config, folders)
+    with outputs.written():
+        keep(comparison, output, figure=config.figure)
+    written = [path for path in files_of(output, figure=config.figure) if path.is_file()]
+    return Written(comparison, output, written)
+
+
 def files_of(output: Path, *, figure: bool) -> list[Path]:
-    """The files that :func:`keep` writes."""
-    names = ["comparison.md", "comparison.json", "comparison.html"]
+    """The files that :func:`keep` writes; studies.png only where there are studies."""
+    names = ["comparison.html", "comparison.md", "comparison.csv", "comparison.json"]
     if figure:
         names += ["comparison.png", "studies.png"]
     return [output / name for name in names]
 
 
 def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
-    """Write comparison.md, .json, .html and, if asked for, .png, which the page shows too; studies.png where there are any."""
+    """Write comparison.md, .csv, .json, .html and, if asked for, .png, which the page shows too; studies.png where there are
+    any.
+    """
     settings = comparison.settings
     text = markdown(comparison.tables, comparison.problems, settings)
     write_atomically(output / "comparison.md", lambda stream: stream.write(text.encode()))
+    lines = csv_lines(comparison.tables, settings)
+    write_atomically(output / "comparison.csv", lambda stream: stream.write(lines.encode()))
     content = {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(),

@@ -20,13 +20,27 @@ WIDTH = 100
 """Columns of a terminal; the Markdown and the page have everything."""
 
 
+def leading_tables(tables: Sequence[ComparisonTable]) -> list[ComparisonTable]:
+    """The first table of each dataset, which is the protocol's first setting: all-search single-shot on SYSU-MM01.
+
+    Where there is a mean over splits, no table of a single split.
+    """
+    averaged = any(table.result.labels.repeats == "split" for table in tables)
+    first: dict[str, ComparisonTable] = {}
+    for table in tables:
+        if averaged and table.result.labels.draw.startswith("split "):
+            continue
+        first.setdefault(table.dataset, table)
+    return list(first.values())
+
+
 def rich_tables(table: ComparisonTable, settings: TableSettings) -> list[Table]:
     """For a terminal: scores, and the same of rows that are not comparable; columns as far as they fit, by importance."""
     title = f"{table.dataset}: {table.protocol}"
-    head = headings(settings)
-    plain = [chance_cells(table, settings), *map(score_cells, table.plain)]
-    others = list(map(score_cells, table.others))
-    shown = _fitting(head, [*plain, *others], importance(settings))
+    head = headings(table, settings)
+    plain = [chance_cells(table, settings), *(score_cells(table, row) for row in table.plain)]
+    others = [score_cells(table, row) for row in table.others]
+    shown = _fitting(head, [*plain, *others], importance(table, settings))
     tables = [_rich_table(title, *_columns(shown, head, plain))]
     if others:
         tables.append(_rich_table(f"{title}. {NOT_COMPARABLE}", *_columns(shown, head, others)))
@@ -79,18 +93,18 @@ def problem_lines(problems: Sequence[Problem]) -> list[str]:
 
 def _section(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """One table in Markdown, with its caption."""
-    head = [*headings(settings), *TRAINING]
+    head = [*headings(table, settings), *TRAINING]
     chance = [*chance_cells(table, settings), *[""] * len(TRAINING)]
     lines = [f"## {for_markdown(f'{table.dataset}: {table.protocol}')}", ""]
-    lines += _markdown_table(head, [chance, *map(_cells, table.plain)])
+    lines += _markdown_table(head, [chance, *(_cells(table, row) for row in table.plain)])
     if table.others:
         lines += [f"### {NOT_COMPARABLE}", ""]
-        lines += _markdown_table(head, map(_cells, table.others))
+        lines += _markdown_table(head, (_cells(table, row) for row in table.others))
     return [*lines, *_bullets(caption(table, settings)), ""]
 
 
-def _cells(row: Row) -> list[str]:
-    return [*score_cells(row), *training_cells(row)]
+def _cells(table: ComparisonTable, row: Row) -> list[str]:
+    return [*score_cells(table, row), *training_cells(row)]
 
 
 def _bullets(lines: Iterable[str]) -> list[str]:

@@ -69,6 +69,8 @@ def scores_of(runs: Iterable[Run], *, untrained: bool) -> list[Score]:
 def condition(result: RetrievalResult) -> str:
     """What must be equal for numbers of one protocol key to stand in one table."""
     labels = result.labels
+    if labels.repeats == "split":  # how many splits a mean is over is said of each row
+        return json.dumps([labels.mode, labels.shots, "splits", labels.exclusion, labels.ranks])
     rules = [labels.mode, labels.shots, labels.draw, labels.exclusion, labels.ranks]
     return json.dumps([*rules, result.trials, result.n_probes, result.n_gallery.tolist()])
 

@@ -15,6 +15,9 @@ from crossreid.studies.comparison.grouping import group_by
 from crossreid.studies.comparison.rows import Row, RowKind, TableSettings
 from crossreid.studies.comparison.scores import Score, scores_of
 
+MEAN_OVER_SPLITS = "mean over splits"
+"""Of a dataset's name in tables."""
+
 
 @dataclass(frozen=True, eq=False)
 class ComparisonTable:
@@ -102,9 +105,12 @@ def _dataset_name(run: Run) -> str:
         people = run.config["choices"].get("people") or "own"
         name += f", people={people}"
     split = run.config["data"].get("split")
+    of_regdb = run.config["choices"]["protocol"] == "regdb"
     if split is not None:
-        of_how_many = f" of {SPLITS_OF_REGDB}" if run.config["choices"]["protocol"] == "regdb" else ""
+        of_how_many = f" of {SPLITS_OF_REGDB}" if of_regdb else ""
         name += f", split {split}{of_how_many}"
+    elif of_regdb:
+        name += f", {MEAN_OVER_SPLITS}"
     return name
 
 

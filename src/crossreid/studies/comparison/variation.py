@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from crossreid.runs.reading import Run
+from crossreid.evaluation.published import with_preset
+from crossreid.runs.reading import Run, fingerprint_of_data
 from crossreid.studies.comparison.grouping import group_by
 
 _MOST_SETTINGS = 3
@@ -53,8 +55,10 @@ class Variation:
 def told_apart(runs: Sequence[Run]) -> tuple[list[Run], list[Variation]]:
     """The runs, those of a varied row under names that say their settings; and what is varied.
 
-    Runs of one name on one dataset that differ in more than three settings keep their name.
+    Runs of one name on one dataset that were trained by several presets are rows of their own, ``lba/full, preset=official``.
+    Runs that differ in more than three settings besides keep their name.
     """
+    runs = _presets_told_apart(runs)
     named: dict[int, Run] = {}
     variations = []
     for (name, dataset), of_row in group_by(runs, lambda run: (run.name, run.dataset)).items():
@@ -66,6 +70,25 @@ def told_apart(runs: Sequence[Run]) -> tuple[list[Run], list[Variation]]:
             full_name = _full_name(name, variation.settings, _values(run, variation.settings))
             named[id(run)] = _renamed(run, full_name)
     return [named.get(id(run), run) for run in runs], variations
+
+
+def _presets_told_apart(runs: Sequence[Run]) -> list[Run]:
+    """The runs, those of a row of several presets under a name that says theirs."""
+    named: dict[int, Run] = {}
+    for of_row in group_by(runs, lambda run: (run.name, fingerprint_of_data(_any_split(run)))).values():
+        presets = {_preset(run) for run in of_row}
+        if len(presets) > 1:
+            for run in of_row:
+                named[id(run)] = _renamed(run, with_preset(run.name, _preset(run)))
+    return [named.get(id(run), run) for run in runs]
+
+
+def _any_split(run: Run) -> dict[str, Any]:
+    return {**run.config, "data": {**run.config["data"], "split": None}}
+
+
+def _preset(run: Run) -> str:
+    return str(run.config["choices"].get("preset") or "none")
 
 
 def _variation(name: str, dataset: str, runs: Sequence[Run]) -> Variation | None:

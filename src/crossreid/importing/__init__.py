@@ -1,0 +1,1 @@
+"""Weights of public codes: their files to checkpoints, and checkpoints to their files."""

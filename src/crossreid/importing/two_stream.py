@@ -1,0 +1,183 @@
+"""Layouts of AGW, CAJ, DDAG and LbA: one code base, three whole ResNet-50s of which each is used in part."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from torch import Tensor
+
+from crossreid.importing.layouts import (
+    Entry,
+    LayoutRow,
+    Piece,
+    PublicLayout,
+    Weights,
+    absent,
+    as_convolution,
+    constant,
+    joined,
+    neck,
+    no_batches,
+    same,
+    single,
+)
+
+BLOCKS = {"layer1": 3, "layer2": 4, "layer3": 6, "layer4": 3}
+"""Residual blocks of ResNet-50's stages."""
+STAGE = {"layer1": "middle.4", "layer2": "middle.5", "layer3": "middle.6", "layer4": "last"}
+"""Stage -> its place in our two-stream encoder."""
+NON_LOCAL = {"layer2": 2, "layer3": 3}
+"""Stage -> blocks at its end that AGW puts a non-local block behind."""
+ENCODER = "network.encoder"
+STREAMS = {
+    "thermal_module.thermal": f"{ENCODER}.streams.infrared",
+    "visible_module.visible": f"{ENCODER}.streams.visible",
+}
+"""Their copy of the first layers -> ours, in the order of the files."""
+UNUSED_STAGES = "three whole ResNets are saved, and the stages of this one take no part in any forward"
+UNUSED_STEM = "three whole ResNets are saved, and the first layers of this one take no part in any forward"
+UNUSED = "is made and saved, and takes no part in any forward"
+
+
+class Blocks(NamedTuple):
+    """Where the parts of our shared stages stand.
+
+    Attributes:
+        residual: their name below a ResNet, such as ``layer2.3`` -> ours.
+        non_local: their name, such as ``NL_2.0`` -> ours.
+    """
+
+    residual: dict[str, str]
+    non_local: dict[str, str]
+
+
+def _blocks(with_non_local: bool) -> Blocks:
+    """Our residual and non-local blocks: a non-local one is counted with the blocks of its stage."""
+    residual: dict[str, str] = {}
+    non_local: dict[str, str] = {}
+    for stage, count in BLOCKS.items():
+        last_plain = count - NON_LOCAL.get(stage, 0) if with_non_local else count
+        place = 0
+        for block in range(count):
+            residual[f"{stage}.{block}"] = f"{ENCODER}.{STAGE[stage]}.{place}"
+            place += 1
+            if block >= last_plain:
+                name = f"NL_{stage.removeprefix('layer')}.{block - last_plain}"
+                non_local[name] = f"{ENCODER}.{STAGE[stage]}.{place}"
+                place += 1
+    return Blocks(residual, non_local)
+
+
+def _stem(weights: Weights, theirs: str, ours: str, left_out: str = "") -> LayoutRow:
+    parts = []
+    for layer, place in (("conv1", 0), ("bn1", 1)):
+        parts.append(same(weights, f"{theirs}.{layer}", f"{ours}.{place}", left_out=left_out))
+    return joined(f"{theirs}.conv1, {theirs}.bn1", ours, parts)
+
+
+def _stages(weights: Weights, theirs: str, blocks: Blocks, left_out: str = "") -> LayoutRow:
+    parts = []
+    for name, ours in blocks.residual.items():
+        parts.append(same(weights, f"{theirs}.{name}", ours, left_out=left_out))
+    return joined(f"{theirs}.layer1, .layer2, .layer3, .layer4", f"{ENCODER}.middle, {ENCODER}.last", parts)
+
+
+def _resnets(weights: Weights, blocks: Blocks) -> list[LayoutRow]:
+    """The three ResNets: first layers of the first two, stages of the third."""
+    rows = []
+    for theirs, ours in STREAMS.items():
+        rows.append(_stem(weights, theirs, ours))
+        rows.append(_stages(weights, theirs, blocks, UNUSED_STAGES))
+    third = "base_resnet.base"
+    rows.append(_stem(weights, third, f"{ENCODER}.streams.visible", UNUSED_STEM))
+    rows.append(_stages(weights, third, blocks))
+    return rows
+
+
+def _non_local(weights: Weights, theirs: str, ours: str) -> LayoutRow:
+    parts = []
+    for name, place in (("g.0", "g"), ("W.0", "out"), ("W.1", "norm"), ("theta", "theta"), ("phi", "phi")):
+        parts.append(same(weights, f"{theirs}.{name}", f"{ours}.{place}"))
+    return joined(theirs, ours, parts)
+
+
+def _agw(weights: Weights) -> list[LayoutRow]:
+    blocks = _blocks(with_non_local=True)
+    rows = _resnets(weights, blocks)
+    for theirs, ours in blocks.non_local.items():
+        rows.append(_non_local(weights, theirs, ours))
+    rows += neck(weights, "bottleneck", "network.block.neck")
+    rows.append(single("classifier.weight", "network.block.classifier.weight"))
+    return rows
+
+
+def _lba(weights: Weights) -> list[LayoutRow]:
+    rows = _resnets(weights, _blocks(with_non_local=False))
+    rows += neck(weights, "bottleneck", "network.neck")
+    rows.append(single("classifier.weight", "network.classifier.weight"))
+    return rows
+
+
+def _ddag(weights: Weights) -> list[LayoutRow]:
+    classifier = "network.block.classifier.weight"
+    rows = _resnets(weights, _blocks(with_non_local=False))
+    rows += neck(weights, "bottleneck", "network.block.neck")
+    rows.append(single("classifier.weight", classifier))
+    unused = (Entry("classifier1.weight", (Piece(classifier),)), Entry("classifier2.weight", (Piece(classifier),)))
+    rows.append(LayoutRow("classifier1, classifier2", classifier, unused, UNUSED))
+    rows.append(single("wpa.gate", "network.parts.weights"))
+    for theirs, ours in (("wpa.fc1.0", "query"), ("wpa.fc2", "key"), ("wpa.fc3", "value")):
+        rows.append(single(f"{theirs}.weight", f"network.parts.{ours}.weight", as_convolution))
+        rows.append(single(f"{theirs}.bias", f"network.parts.{ours}.bias"))
+    channels = len(weights["network.norm.weight"])
+    projection = {
+        "wpa.W.0.weight": constant(0.0, channels, channels, 1, 1),
+        "wpa.W.0.bias": constant(0.0, channels),
+        "wpa.W.1.weight": constant(0.0, channels),
+        "wpa.W.1.bias": constant(0.0, channels),
+        "wpa.W.1.running_mean": constant(0.0, channels),
+        "wpa.W.1.running_var": constant(1.0, channels),
+        "wpa.W.1.num_batches_tracked": no_batches(),
+    }
+    rows.append(absent("wpa.W", projection, UNUSED))
+    rows += neck(weights, "wpa.bottleneck", "network.norm")
+    rows += _graph(weights)
+    return rows
+
+
+def _graph(weights: Weights) -> list[LayoutRow]:
+    """Graph attention, of training alone: their heads one by one, ours in one matrix."""
+    heads, width = weights["graph.first.one"].shape
+    entries: list[Entry] = []
+    for head in range(heads):
+        entries += _graph_head(f"attention_{head}", "graph.first", head, width)
+    classes = weights["graph.second.one"].shape[1]
+    output = tuple(_graph_head("out_att", "graph.second", 0, classes))
+    return [
+        LayoutRow(f"attention_0 to attention_{heads - 1}", "graph.first", tuple(entries)),
+        LayoutRow("out_att", "graph.second", output),
+    ]
+
+
+def _graph_head(theirs: str, ours: str, head: int, width: int) -> list[Entry]:
+    """``W`` (in, width) is a part of our projection, turned; ``a`` (2 width, 1) our two score vectors, one below the other."""
+
+    def projection(weight: Tensor) -> Tensor:
+        return weight[head * width : (head + 1) * width].T
+
+    def scores(weight: Tensor) -> Tensor:
+        return weight[head, :, None]
+
+    return [
+        Entry(f"{theirs}.W", (Piece(f"{ours}.project.weight", projection),)),
+        Entry(f"{theirs}.a", (Piece(f"{ours}.one", scores), Piece(f"{ours}.other", scores))),
+    ]
+
+
+_layout = partial(PublicLayout, classes=(0, "classifier.weight"), resize="lanczos")
+
+AGW_LAYOUT = _layout("agw", "AGW (Ye et al., TPAMI 2021)", ("model=agw",), _agw)
+CAJ_LAYOUT = _layout("caj", "CAJ (Ye et al., ICCV 2021)", ("experiment=agw/caj",), _agw)
+DDAG_LAYOUT = _layout("ddag", "DDAG (Ye et al., ECCV 2020)", ("model=ddag",), _ddag, own=("part_losses",))
+LBA_LAYOUT = _layout("lba", "LbA (Park et al., ICCV 2021)", ("model=lba",), _lba)

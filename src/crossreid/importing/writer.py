@@ -1,0 +1,195 @@
+"""From a checkpoint of ours to a public code's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossreid.data.records import MODALITIES
+from crossreid.errors import CheckpointError, ConfigError
+from crossreid.files import folder_in_place, write_atomically
+from crossreid.importing.importer import LEFT_OUT
+from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights
+from crossreid.importing.pickled import read_pickled
+from crossreid.importing.public_files import WRAPPER
+from crossreid.importing.sources import layout_of, layout_of_method
+from crossreid.methods.base import CrossModalityModule
+from crossreid.randomness import torch_generator
+from crossreid.runs.folder import first_three
+from crossreid.settings.run import differences
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.imported import imported_of
+from crossreid.training.loading import checkpoint_at, make_method, method_from
+
+_TOLERANCE = 1e-5
+"""Of an embedding's entries, by which the public network and the checkpoint's count as the same."""
+
+
+def export_weights(checkpoint: str | Path, output: str | Path, source: str | None = None) -> Path:
+    """Write weights as a public code saves them, so that it can read them.
+
+    Weights that were imported come out as they went in, to the bit, with scores and epoch. Of a training of ours, what that
+    code saves and never uses is filled: copies of our layers, or constants.
+
+    Args:
+        checkpoint: a run folder or a ``.ckpt`` of a method with a public layout, whose network is that of ``preset=official``.
+        output: the file to write; of AlignGAN and JSIA-ReID the folder of several.
+        source: the public code; None for the one that the weights came from, or that of the method.
+
+    Returns:
+        ``output``.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged.
+        ConfigError: the method has no public layout, or its network is another one.
+        WriteError: the disk is full.
+
+    Example:
+        >>> crossreid.export_weights("outputs/agw", "sysu_agw_ours.t")  # doctest: +SKIP
+    """
+    path = checkpoint_at(checkpoint)
+    content = read_checkpoint(path)
+    imported = imported_of(content, path)
+    module = method_from(content, path)
+    layout = _chosen_layout(content, path, source)
+    _check_network(module, layout)
+    rows = layout.rows(module.state_dict())
+    left_out = None
+    if imported is not None:
+        left_out = _kept(path.parent / LEFT_OUT, rows, module.state_dict())
+    states = _states(rows, module.state_dict(), left_out, layout)
+    target = Path(output)
+    if layout.pattern:
+        mark = imported.mark if imported is not None else str(module.iteration)
+        with folder_in_place(target) as folder:
+            for number, state in enumerate(states):
+                torch.save(state, folder / layout.file_name(number, mark))
+        return target
+    (state,) = states
+    beside = {"epoch": _epochs(module)} if left_out is None else left_out["beside"]
+    write_atomically(target, lambda stream: torch.save({WRAPPER: state, **beside}, stream))
+    return target
+
+
+def layout_for(checkpoint: Path, source: str | None = None) -> PublicLayout:
+    """The layout that a checkpoint is written in; raises as :func:`export_weights`."""
+    return _chosen_layout(read_checkpoint(checkpoint), checkpoint, source)
+
+
+def _chosen_layout(content: Mapping[str, Any], path: Path, source: str | None) -> PublicLayout:
+    """The layout that is asked for, that the weights came in, or that the method has."""
+    imported = imported_of(content, path)
+    if source is not None:
+        return layout_of(source)
+    if imported is not None:
+        return layout_of(imported.source)
+    ours = content["crossreid"]
+    settings: Any = ours.get("model")
+    mirrored = isinstance(settings, Mapping) and bool(settings.get("flip_test"))
+    return layout_of_method(str(ours.get("method")), mirrored=mirrored)
+
+
+def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> None:
+    """Refuse a network that embeds otherwise than the public one would with the same weights.
+
+    Sizes of images are not part of a layout, nor are mirror images at test: both are taken as the checkpoint has them.
+    """
+    ours: Any = module.config
+    theirs: Any = layout.settings()
+    if theirs.name != ours.name:
+        raise ConfigError(
+            f"These are weights of {ours.name}, and source={layout.name} is for {theirs.name}: leave it out."
+        )
+    backbone = replace(theirs.backbone, size=ours.backbone.size)
+    theirs = replace(theirs, streams=ours.streams, backbone=backbone)
+    if hasattr(ours, "flip_test"):
+        theirs = replace(theirs, flip_test=ours.flip_test)
+    unlike = first_three(differences({"model": ours.plain()}, {"model": theirs.plain()}))
+    public = make_method(theirs, module.num_identities, 0)
+    weights = module.state_dict()
+    shapes = {name: weight.shape for name, weight in weights.items()}
+    for name, weight in public.state_dict().items():
+        if shapes.pop(name, None) != weight.shape:
+            raise ConfigError(_another_network(layout, name, unlike))
+    if shapes:
+        raise ConfigError(_another_network(layout, next(iter(shapes)), unlike))
+    public.load_state_dict(weights)
+    public.eval()
+    images = torch.rand(
+        (2, 3, *ours.streams["identity"].size), generator=torch_generator(0, "images to compare by", 0, 0)
+    )
+    with torch.inference_mode():
+        for modality in MODALITIES:
+            difference = public.embed(images, modality)["main"] - module.embed(images, modality)["main"]
+            if float(difference.abs().max()) > _TOLERANCE:
+                raise ConfigError(
+                    f"The code of {layout.title} would embed images otherwise with these weights ({unlike}): only a network of "
+                    "preset=official can be written as its file."
+                )
+
+
+def _another_network(layout: PublicLayout, name: str, unlike: str) -> str:
+    return (
+        f"This is another network than that of {layout.title} ({name} differs; {unlike}): only one of preset=official "
+        "scale=paper can be written as its file."
+    )
+
+
+def _kept(path: Path, rows: Sequence[LayoutRow], weights: Weights) -> dict[str, Any] | None:
+    """What an import left out, if it lies there; checked, since anybody may have put it there.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    if not path.is_file():
+        return None
+    content = read_pickled(path)
+    try:
+        tensors = [dict(state) for state in content["tensors"]]
+        beside = {str(name): _as_saved(value) for name, value in content["beside"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"'{path}' is damaged: import the weights again.") from error
+    for row in rows:
+        for entry in row.entries:
+            if not row.left_out:
+                continue
+            tensor = tensors[row.file].get(entry.key) if row.file < len(tensors) else None
+            expected = entry.value(weights)
+            if not isinstance(tensor, Tensor) or (tensor.shape, tensor.dtype) != (expected.shape, expected.dtype):
+                raise CheckpointError(
+                    f"'{path}' does not hold '{entry.key}' as the import left it: import the weights again."
+                )
+    return {"tensors": tensors, "beside": beside}
+
+
+def _as_saved(value: Any) -> Any:
+    """Scores as NumPy made them: arrays and scalars."""
+    if not isinstance(value, Tensor):
+        return value
+    array = value.numpy()
+    return array if array.ndim else array[()]
+
+
+def _states(
+    rows: Sequence[LayoutRow], weights: Mapping[str, Tensor], left_out: Mapping[str, Any] | None, layout: PublicLayout
+) -> list[dict[str, Tensor]]:
+    """The state dict of each file, in the order of the public code."""
+    states: list[dict[str, Tensor]] = [{} for _ in layout.networks]
+    for row in rows:
+        for entry in row.entries:
+            if row.left_out and left_out is not None:
+                tensor = left_out["tensors"][row.file][entry.key]
+            else:
+                tensor = entry.value(weights)
+            states[row.file][layout.prefix + entry.key] = tensor
+    return states
+
+
+def _epochs(module: CrossModalityModule[Any]) -> int:
+    """How long a network of ours was trained, where that is known."""
+    return module.iteration // (module.config.iterations_per_epoch or 1)
