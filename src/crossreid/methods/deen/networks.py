@@ -113,8 +113,8 @@ class SpatialAggregation(nn.Module):
     """The part of MFA that relates positions: a high map plus values of a low one, gathered by their affinities.
 
     ``Out = Z + BN(W(A G))``, with Q = theta(Z), K = phi(L), G = g(L), all l / 2 wide. A token is a position, or, with
-    ``halves``, two of them: the vector of a place of the map's upper half and that of the same place of its lower half, one behind the
-    other channel by channel, as the authors' code reads its arrays. The batch norm starts at 0.
+    ``halves``, two of them: the vector of a place of the map's upper half and that of the same place of its lower half, one
+    behind the other channel by channel, as the authors' code reads its arrays. The batch norm starts at 0.
 
     Args:
         high: channels of the high map Z.
