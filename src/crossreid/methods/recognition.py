@@ -95,7 +95,7 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         return None
 
     def recoloured(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Training images (N, 3, H, W) of either modality with other colours, before they are cropped; by default as they are."""
+        """Training images (N, 3, H, W) of either modality with other colours, before they are cropped; as they are."""
         return images
 
     # ------------------------------------------------------------------ training
