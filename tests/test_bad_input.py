@@ -83,7 +83,7 @@ def test_more_identities_than_there_are(refused, smoke_args: list[str]) -> None:
         ("model=vgg", "There is no model=vgg: choose from agw, aligngan"),
         ("experiment=aligngan/nothing", "There is no experiment=aligngan/nothing"),
         ("model.margin=wide", "model.margin is 'wide': give a number."),
-        ("scale=huge", "There is no scale=huge: choose from paper, small, smoke."),
+        ("scale=huge", "There is no scale=huge: choose from medium, paper, small, smoke."),
         ("+model.extra=1", "There is no setting 'model.extra'"),
         ("data.people.frames=0", "data.people.frames is 0: choose 1 to 255"),
     ],

@@ -214,6 +214,8 @@ def small_words(module: str, arguments: str, place: Workplace) -> list[str]:
             value = ",".join(value.split(",")[:2]) if key == "experiment" else value.split(",")[0]
         if key in ("scale", "trainer", "trainer.devices"):
             continue
+        if key == "dimensions":  # thin networks have 64
+            value = "8"
         words.append(f"{key}={place.roots.get(value, value)}" if value else key)
     return [*words, *extra_words(module, words)]
 

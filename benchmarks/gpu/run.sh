@@ -33,12 +33,12 @@ steps=("$python" benchmarks/steps.py)
 common=(--device "$device" --scale "$scale" --rounds "$rounds" --identities 395)
 part "steps, float32" 45 "${steps[@]}" "$output/steps_float32.json" $methods "${common[@]}"
 part "steps, bfloat16" 35 "${steps[@]}" "$output/steps_bf16.json" $methods "${common[@]}" --precision "$half"
-part "steps, bfloat16, channels last" 35 "${steps[@]}" "$output/steps_bf16_channels_last.json" $methods "${common[@]}" \
-  --precision "$half" --channels-last
+part "steps, bfloat16, channels last, beside each method's own bare passes" 45 "${steps[@]}" "$output/steps_bf16_channels_last.json" \
+  $methods "${common[@]}" --precision "$half" --channels-last --parts
 part "steps, TF32" 15 "${steps[@]}" "$output/steps_tf32.json" ${methods:-strong agw aligngan} "${common[@]}" --tf32
 part "memory" 45 "$python" benchmarks/memory.py "$output/memory.json" ${methods:-jsia aligngan tsgan strong} --scale "$scale" \
   --device "$device" --precision 32-true "$half" --measure-only
-part "steps, compiled" 60 "${steps[@]}" "$output/steps_compiled.json" ${methods:-strong} "${common[@]}" --precision "$half" \
+part "steps, compiled" 50 "${steps[@]}" "$output/steps_compiled.json" ${methods:-strong} "${common[@]}" --precision "$half" \
   --channels-last --compile "${COMPILE:-default}"
 echo "== all in $((SECONDS - began)) s, exit $status"
 exit $status

@@ -190,8 +190,8 @@ def test_a_program_that_differs_is_not_put_in_its_place(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "before").write_text("kept")
     before = files_in(tmp_path)
-    programs = exporter._programs(CheckpointNetwork(hog, "cpu"))
-    monkeypatch.setattr(exporter, "_programs", lambda network: programs)  # traced once
+    programs = exporter._programs(CheckpointNetwork(hog, "cpu"), None)
+    monkeypatch.setattr(exporter, "_programs", lambda network, axes: programs)  # traced once
     for wrong in (lambda p: np.zeros((len(p), 64)), lambda p: np.full((len(p), 64), np.nan), lambda p: np.zeros(3)):
         monkeypatch.setattr(exporter, "torch_program", lambda path, wrong=wrong: wrong)
         with pytest.raises(ParityError, match="nothing was written"):
