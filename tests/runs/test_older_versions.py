@@ -101,8 +101,12 @@ def write_run(folder: Path, name: str, data_root: Path, cache: Path) -> None:
     (folder / "run.json").write_text(json.dumps(facts))
 
 
-def test_every_method_is_recorded() -> None:
-    assert set(built_in_methods()) <= set(RECORDED)
+YOUNGER = {"deen"}
+"""Methods that version 0.1 did not have."""
+
+
+def test_every_method_of_then_is_recorded() -> None:
+    assert set(built_in_methods()) - YOUNGER <= set(RECORDED)
 
 
 QUICK = ("lba", "cmssft", "tsgan", "jsia")

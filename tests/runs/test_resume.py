@@ -19,6 +19,7 @@ PHASES = [
     ("aligngan", "joint", 8),
     ("cmssft", "joint", 5),
     ("ddag", "joint", 5),
+    ("deen", "joint", 5),
     pytest.param("jsia", "generation", 1, marks=FULL),
     ("jsia", "joint", 5),
     ("lba", "joint", 5),
@@ -31,6 +32,7 @@ ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
     "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],
     "ddag": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
+    "deen": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "jsia": ["model.phases={generation: 4, joint: 8}", "model.decay.after=2"],
     "lba": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "tsgan": [

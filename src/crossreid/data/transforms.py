@@ -93,6 +93,18 @@ def to_grey(images: Tensor) -> Tensor:
     return (images * weights).sum(dim=1, keepdim=True).expand_as(images)
 
 
+def random_grey(images: Tensor, generator: torch.Generator, probability: float) -> Tensor:
+    """Make each image grey (:func:`to_grey`) with the given probability.
+
+    Args:
+        images: (B, 3, H, W).
+        generator: on the CPU; draws are the same on every device.
+        probability: in [0, 1].
+    """
+    chosen = (torch.rand(len(images), generator=generator) < probability).to(images.device, non_blocking=True)
+    return torch.where(chosen[:, None, None, None], to_grey(images), images)
+
+
 def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingConfig, fill: Tensor) -> Tensor:
     """Erase a random rectangle of some images.
 

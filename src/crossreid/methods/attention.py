@@ -42,7 +42,7 @@ def similarity_heat(
         (gradients,) = torch.autograd.grad(score, maps)
     height, width = pixels.shape[:2]
     heat = grad_cam(maps.detach().float(), gradients.float(), (height, width))
-    return np.asarray(heat[0].cpu().numpy())
+    return np.asarray(heat.mean(dim=0).cpu().numpy())  # of a network that makes several maps of an image, their mean
 
 
 Shown: TypeAlias = "tuple[npt.NDArray[np.uint8], Modality, npt.NDArray[np.float32]]"

@@ -21,7 +21,7 @@ from crossreid.data.transforms import exchange_channels, exchange_or_grey, rando
 from crossreid.losses import identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule
 from crossreid.methods.players import Losses
-from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, erasing_fill
+from crossreid.nn.backbones import ERASED, IMAGENET_MEAN, IMAGENET_STD, erasing_fill
 from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.mirror import mirrored_sum
 from crossreid.nn.optimization import epoch_schedule, make_feature_optimizer
@@ -62,9 +62,14 @@ class Views(NamedTuple):
 
 
 class RecognitionModule(CrossModalityModule[RecognitionT]):
-    """Base of the baselines: ``network`` is theirs. All parameters are one player's, where a baseline names no other."""
+    """Base of the baselines: ``network`` is theirs. All parameters are one player's, where a baseline names no other.
+
+    Attributes:
+        erased: what random erasing fills with, as it is in normalised images.
+    """
 
     OPTIMIZERS: ClassVar[tuple[str, ...]] = ("network",)
+    erased: ClassVar[tuple[float, float, float]] = ERASED
     network: nn.Module
 
     # ------------------------------------------------------------------ what a baseline gives
@@ -88,6 +93,10 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
     def ranking(self, output: BlockOutput, views: Views) -> Tensor | None:
         """A loss on distances; none by default."""
         return None
+
+    def recoloured(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Training images (N, 3, H, W) of either modality with other colours, before they are cropped; as they are."""
+        return images
 
     # ------------------------------------------------------------------ training
 
@@ -121,14 +130,14 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         independent_views = cfg.exchanged_view and cfg.exchange.independent
         if independent_views:
             visible = torch.cat([visible, random_flip(visible, generator, cfg.flip)])
-        visible = random_crop(visible, generator, cfg.crop_padding)
-        infrared = random_crop(batch.infrared, generator, cfg.crop_padding)
+        visible = random_crop(self.recoloured(visible, generator), generator, cfg.crop_padding)
+        infrared = random_crop(self.recoloured(batch.infrared, generator), generator, cfg.crop_padding)
         if cfg.exchanged_view:
             visible_pids = torch.cat([visible_pids, visible_pids])
             if not independent_views:
                 visible = torch.cat([visible, visible])
         if cfg.erasing.probability:
-            fill = erasing_fill()
+            fill = erasing_fill(self.erased)
             visible = random_erasing(visible, generator, cfg.erasing, fill)
             infrared = random_erasing(infrared, generator, cfg.erasing, fill)
         if cfg.exchanged_view:  # after erasing, so that the patch has one channel too

@@ -25,9 +25,13 @@ BODY = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4
 """Torchvision's names of a ResNet's parts before the pooling, in order."""
 
 
-def erasing_fill() -> Tensor:
-    """(3,) in [0, 1]: the fill of random erasing, for images that are not normalised yet."""
-    return torch.tensor(IMAGENET_MEAN) + torch.tensor(IMAGENET_STD) * torch.tensor(ERASED)
+def erasing_fill(normalised: tuple[float, float, float] = ERASED) -> Tensor:
+    """(3,) in [0, 1]: the fill of random erasing, for images that are not normalised yet.
+
+    Args:
+        normalised: what it is in images that are.
+    """
+    return torch.tensor(IMAGENET_MEAN) + torch.tensor(IMAGENET_STD) * torch.tensor(normalised)
 
 
 class ImageInput(nn.Module):

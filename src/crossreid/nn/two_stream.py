@@ -59,9 +59,17 @@ class TwoStreamResNet(PretrainedParts):
 
         The shared stages see all rows as one batch.
         """
+        layer3 = self.middle(self.stems(images))
+        return StageMaps(layer3, self.last(layer3))
+
+    def stems(self, images: Mapping[str, Tensor]) -> Tensor:
+        """Images as of :meth:`forward` -> what the layers with a copy for each modality make of them, rows in that order."""
         stream_maps = []
         for modality, part in images.items():
             stream_maps.append(self.streams[modality](self.prepare(part)))
-        low_level_map = torch.cat(stream_maps)
-        layer3 = self.middle(low_level_map)
-        return StageMaps(layer3, self.last(layer3))
+        return torch.cat(stream_maps)
+
+    def leave_out_last_stage(self) -> None:
+        """From here on the last stage has no weights and gives back what it gets."""
+        self.last = nn.Identity()
+        del self.pretrained_parts["layer4"]

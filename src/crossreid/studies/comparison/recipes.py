@@ -76,12 +76,13 @@ def pooling(config: Mapping[str, Any]) -> str:
 
 
 def augmentation(model: Mapping[str, Any]) -> str:
-    """Mirroring, crops, erasing and exchanged channels of training images; ``none`` for none of them."""
+    """Mirroring, greying, crops, erasing and exchanged channels of training images; ``none`` for none of them."""
     erasing = model.get("erasing")
     if isinstance(erasing, Mapping):
         erasing = erasing.get("probability")
     amounts = {
         "flip": model.get("flip"),
+        "grey": model.get("grey"),
         "crop": model.get("crop_padding"),
         "erasing": erasing,
         "channel exchange": model.get("channel_exchange"),
