@@ -4,7 +4,8 @@
 
 The persons are those of ``people=tuning``: 56 to train on and 96 to score, of another seed than all other sets. A full model
 and its own baseline have the same number of trials and of updates of the encoder. A trial that is finished is not run again,
-so that the command goes on where it was stopped; one that fails is named, and the others go on.
+so that the command goes on where it was stopped; one that fails is named, and the others go on. Trials are run in rounds, one
+of each row: whenever it is stopped, full models and baselines have had equally many, but for the round that was running.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Trial:
     """A training and its folder."""
 
     row: str
+    number: int
     name: str
     words: Words
     folder: Path
@@ -143,7 +145,7 @@ def trials(folder: Path, rows: list[str]) -> list[Trial]:
     listed = []
     for row in rows or TRIALS:
         for number, (name, words) in enumerate(TRIALS[row].items()):
-            listed.append(Trial(row, name, words, folder / f"{row.replace('/', '_')}_{number}"))
+            listed.append(Trial(row, number, name, words, folder / f"{row.replace('/', '_')}_{number}"))
     return listed
 
 
@@ -174,7 +176,8 @@ def main() -> None:
     listed = trials(arguments.folder.resolve(), arguments.rows)
     threads = max(1, usable_cores() // arguments.jobs)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        codes = list(pool.map(lambda trial: trial.run(threads), listed))
+        # The first trial of every row before the second of any: stopped early, all rows have had about as many.
+        codes = list(pool.map(lambda trial: trial.run(threads), sorted(listed, key=lambda trial: trial.number)))
     results = [result for trial in listed if (result := trial.result()) is not None]
     print(table(results))
     if arguments.log is not None:
