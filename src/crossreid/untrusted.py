@@ -161,11 +161,16 @@ def archive_members(path: Path, *, stored_only: bool = False) -> list[Member]:
     total = sum(info.file_size for info in infos)
     if stored_only and (any(info.compress_type != zipfile.ZIP_STORED for info in infos) or total > size):
         raise DataError(f"'{path}' cannot be read (its parts unpack to more than the file has).")
-    if total > max(_FREE_BYTES, _MOST_RATIO * size):
+    if total > most_unpacked(size):
         raise DataError(
             f"'{path}' cannot be read (it has {size} bytes and would unpack to {total}: a damaged or hostile file)."
         )
     return [Member(info.filename, info.file_size) for info in infos]
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes that a file of ``size`` bytes may unpack to."""
+    return max(_FREE_BYTES, _MOST_RATIO * size)
 
 
 def fits(shape: Sequence[int], itemsize: int, size: int) -> bool:

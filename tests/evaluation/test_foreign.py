@@ -87,5 +87,5 @@ def test_files_that_are_no_npz_are_named(tmp_path):
     with pytest.raises(DataError, match=r"text\.npz cannot be read"):
         load_foreign(tmp_path / "text.npz")
     np.save(tmp_path / "single.npy", np.ones(3))
-    with pytest.raises(DataError, match="single array"):
+    with pytest.raises(DataError, match=r"Nothing says which images .* put single\.csv .* or single\.txt"):
         load_foreign(tmp_path / "single.npy")

@@ -261,6 +261,25 @@ def read_arrays(path: Path) -> dict[str, Array]:
     return arrays
 
 
+def read_array(path: Path) -> Array:
+    """The array of an .npy file; nothing is unpickled, and no more memory is taken than the file stands for.
+
+    Raises:
+        DataError: it is missing, damaged, or holds Python objects.
+    """
+    if not path.is_file():
+        raise DataError(f"There is no embeddings file {path}.")
+    try:
+        with path.open("rb") as stream:
+            _check_header(stream, Member(path.name, path.stat().st_size))
+            stream.seek(0)
+            array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    except Exception as error:  # numpy raises many kinds on damaged files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{path} cannot be read as an .npy file of a plain array ({reason}).") from error
+    return array
+
+
 def _check_header(stream: BinaryIO, member: Member) -> None:
     """Refuse an array whose header asks for more than there is: numpy would take the memory before it reads."""
     version = np.lib.format.read_magic(stream)

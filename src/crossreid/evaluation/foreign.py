@@ -1,22 +1,53 @@
-"""Embeddings that other people's models made: an .npz of plain arrays, scored like our own."""
+"""Embeddings that other people's models made, in files of plain arrays, scored like our own.
+
+Files are read by :mod:`.foreign_files`, the layouts of public codes are understood by :mod:`.public_layouts`; here their
+arrays are checked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
+from crossreid.data.datasets.lists import kind_of, list_entries, read_ids, some
 from crossreid.data.records import ROLES
-from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings, read_arrays
+from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings
+from crossreid.evaluation.foreign_files import LISTS, named_arrays
+from crossreid.evaluation.matlab import read_matlab
+from crossreid.evaluation.public_layouts import (
+    camera_files,
+    is_query_gallery,
+    joined_cameras,
+    joined_query_gallery,
+)
 
 _LARGEST = 2**53
 """Whole numbers up to here are exact in every type that a file may hold."""
 _REQUIRED = ("features", "pids", "camids", "frames")
+_OPTIONAL = ("infrared", "roles")
+_OURS = ("rows", "token")
+"""Further arrays of what :meth:`Embeddings.save` wrote, besides other features."""
 
 
-def load_foreign(path: str | Path) -> Embeddings:
+@dataclass(frozen=True)
+class Reading:
+    """What files of embeddings do not say themselves.
+
+    Attributes:
+        query_modality: of files with queries and gallery: which side is infrared; None where cameras say it.
+        persons: the identities that are taken; None for all.
+    """
+
+    query_modality: str | None = None
+    persons: Collection[int] | None = None
+
+
+def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings:
     """Read ``features`` (N, D), ``pids``, ``camids`` (1-based), ``frames`` (0-based) and, if there, ``infrared`` (N,).
 
     ``frames`` is the place of an image among that person's images in that camera and modality, in ascending file order.
@@ -24,15 +55,21 @@ def load_foreign(path: str | Path) -> Embeddings:
     6, of which 3 and 6 are infrared. Rows may be in any order. Features need not be normalised. ``roles``, if there, are
     places in :data:`~crossreid.data.records.ROLES`.
 
+    Args:
+        path: an .npz or .mat (version 5, or 7.3 with h5py) of these arrays; a .parquet of these columns; an .npy of features
+            with a .csv of the other columns, or a .txt of image paths, beside it; a folder of such .npy files; or one of
+            the layouts of :mod:`.public_layouts`.
+        reading: what the file does not say.
+
     Raises:
-        DataError: an array is missing, lengths disagree, a value is no whole number, cameras or frames are out of
-            range, features are not finite, or one (pid, camera, modality, frame) stands there twice.
+        ConfigError: a package is missing, or what is said of the file does not suit it.
+        DataError: an array is missing or has another name, lengths disagree, a value is no whole number, cameras or frames
+            are out of range, features are not finite, or one (pid, camera, modality, frame) stands there twice.
     """
     path = Path(path)
-    arrays = read_arrays(path)
-    for name in _REQUIRED:
-        if name not in arrays:
-            raise DataError(f"{path} has no array {name!r}: it needs {', '.join(_REQUIRED)} and has {sorted(arrays)}.")
+    reading = reading or Reading()
+    arrays = _arrays_at(path, reading)
+    _check_names(path, arrays)
     pids = _whole_numbers(path, "pids", arrays["pids"])
     camids = _whole_numbers(path, "camids", arrays["camids"])
     frames = _whole_numbers(path, "frames", arrays["frames"])
@@ -43,7 +80,7 @@ def load_foreign(path: str | Path) -> Embeddings:
     _check_ranges(path, pids, camids, frames, infrared)
     count = len(features)
     try:
-        return Embeddings(
+        embeddings = Embeddings(
             features={"main": features},
             pids=pids,
             camids=camids,
@@ -55,6 +92,83 @@ def load_foreign(path: str | Path) -> Embeddings:
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+    return _of_persons(path, embeddings, reading.persons)
+
+
+def foreign_files(path: Path) -> list[Path]:
+    """The files that :func:`load_foreign` may read for a path."""
+    if path.is_dir():
+        return [path, *(entry for entry in list_entries(path) if entry.is_file())]
+    return [path, *(path.with_suffix(ending) for ending in (".json", *LISTS))]
+
+
+def read_persons(path: Path) -> frozenset[int]:
+    """Identities of a list: text with commas (``exp/test_id.txt``) or a .mat with one matrix (``test_id.mat``).
+
+    Raises:
+        DataError: it is missing, or holds something else.
+    """
+    if path.suffix != ".mat":
+        return read_ids(path)
+    matrices = list(read_matlab(path).values())
+    if len(matrices) != 1 or isinstance(matrices[0], list):
+        raise DataError(f"'{path}' should hold one matrix of persons' numbers, as test_id.mat does.")
+    return frozenset(_whole_numbers(path, "persons", matrices[0].ravel()).tolist())
+
+
+def _arrays_at(path: Path, reading: Reading) -> Mapping[str, Array]:
+    """The arrays of a file or folder, whatever its layout."""
+    if kind_of(path) == "folder":
+        cameras = camera_files(path)
+        arrays = joined_cameras(cameras) if cameras else _joined_files(path)
+    else:
+        arrays = named_arrays(path)
+        if is_query_gallery(arrays):
+            return joined_query_gallery(path, arrays, reading.query_modality)
+    if reading.query_modality is not None:
+        raise ConfigError(f"query_modality is of files with queries and gallery, and {path} is none: leave it out.")
+    return arrays
+
+
+def _joined_files(folder: Path) -> dict[str, Array]:
+    """The .npy files of a folder, each with its list, one after the other."""
+    files = [path for path in list_entries(folder) if path.suffix == ".npy"]
+    if not files:
+        raise DataError(
+            f"'{folder}' holds neither NAME_cam1.mat to NAME_cam6.mat nor .npy files: name a file of embeddings, or a folder "
+            "of such files."
+        )
+    parts = [named_arrays(path) for path in files]
+    for path, part in zip(files, parts, strict=True):
+        if set(part) != set(parts[0]) or part["features"].shape[1:] != parts[0]["features"].shape[1:]:
+            raise DataError(
+                f"'{path}' and '{files[0]}' have features of different lengths, or lists of different columns."
+            )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _check_names(path: Path, arrays: Mapping[str, Array]) -> None:
+    """All that must be there is there, and nothing that might be a slip of the pen for something else."""
+    known = (*_REQUIRED, *_OPTIONAL)
+    for name in _REQUIRED:
+        if name not in arrays:
+            raise DataError(f"{path} has no array {name!r}: it needs {', '.join(_REQUIRED)} and has {sorted(arrays)}.")
+    for name in arrays:
+        if name in (*known, *_OURS) or name.startswith("features_"):
+            continue
+        guess = get_close_matches(name, known, n=1)
+        meant = f"; is {guess[0]} meant?" if guess else "."
+        raise DataError(f"{path} has an array {name!r}, which is none of {', '.join(known)}{meant}")
+
+
+def _of_persons(path: Path, embeddings: Embeddings, persons: Collection[int] | None) -> Embeddings:
+    """The images of some persons."""
+    if persons is None:
+        return embeddings
+    absent = sorted(set(persons) - set(embeddings.pids.tolist()))
+    if absent:
+        raise DataError(f"{path} has no image of the persons {some(absent)}, which test_ids lists.")
+    return embeddings.select(np.isin(embeddings.pids, list(persons)))
 
 
 def _real_numbers(path: Path, features: Array) -> Array:
