@@ -25,6 +25,7 @@ def evaluate(composed: Composed) -> float:
     config = typed(EvaluateConfig, composed)
     refuse_optimiser("evaluate")
     from crossreid.evaluation.embeddings import files_of  # noqa: PLC0415 - torch is imported behind the first checks
+    from crossreid.evaluation.foreign import Reading, foreign_files, load_foreign  # noqa: PLC0415
     from crossreid.experiment import score  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs, origin_of, output_path  # noqa: PLC0415
     from crossreid.runs.results import RunResults  # noqa: PLC0415
@@ -37,7 +38,9 @@ def evaluate(composed: Composed) -> float:
     inputs = {}
     if config.embeddings:
         path = Path(config.embeddings)
-        inputs["embeddings"] = [path, path.with_suffix(".json")]
+        inputs["embeddings"] = foreign_files(path)
+        if config.test_ids:
+            inputs["test_ids"] = [Path(config.test_ids)]
     else:
         path = checkpoint_at(config.checkpoint or "")
         inputs["checkpoint"] = [path]
@@ -55,9 +58,12 @@ def evaluate(composed: Composed) -> float:
     outputs = check_outputs("evaluate", config, files, inputs, folders=folders)
     results: RunResults | None
     if config.embeddings:
-        results = score(path, config.protocol, pairs=config.report.modality_pairs)
+        embeddings = load_foreign(path, Reading.of(config))
+        results = score(embeddings, config.protocol, name=path.stem, pairs=config.report.modality_pairs)
         with outputs.written():
             write_scores(output, results.rows)
+            if config.save_embeddings:
+                notice(f"Embeddings: {embeddings.save(Path(config.save_embeddings))}")
     else:
         results = score_checkpoint(config, outputs)
     if results is None:  # another process shows and writes

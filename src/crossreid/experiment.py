@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.console import main_process, notice, quiet
-from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings, load_foreign
-from crossreid.evaluation.building import Scored, build_protocols, build_scorers, fixed_pairings, modalities
+from crossreid.evaluation.building import build_scorers
+from crossreid.evaluation.foreign import Reading
 from crossreid.interruption import Interruption, Stopped, interruptible
 from crossreid.memory import keep_memory
 from crossreid.methods.base import CrossModalityModule
@@ -45,7 +45,7 @@ from crossreid.training.environment import (
     world_size,
 )
 from crossreid.training.loading import checkpoint_at, method_from
-from crossreid.training.scoring import score_all
+from crossreid.training.scoring import protocols_for, score_all
 from crossreid.training.session import Session
 from crossreid.training.wandb_run import finish_wandb
 
@@ -246,15 +246,18 @@ def score(
     *,
     name: str | None = None,
     pairs: bool = True,
+    reading: Reading | None = None,
     **settings: Any,
 ) -> RunResults:
     """Score embeddings from anywhere by a protocol.
 
     Args:
-        embeddings: an .npz of ``features`` (N, D), ``pids``, ``camids`` (1-based), ``frames`` (0-based), or embeddings.
+        embeddings: embeddings, or a file or folder of them as :func:`~crossreid.evaluation.load_foreign` reads it, such as
+            an .npz of ``features`` (N, D), ``pids``, ``camids`` (1-based), ``frames`` (0-based).
         protocol: its name or settings.
         name: of the row; by default the file's name.
         pairs: score the four query/gallery modality pairings too (AlignGAN, Table 1).
+        reading: what the file does not say.
         settings: of a protocol that is named, such as ``modes=["all"]``, ``permutations="rand_perm_cam.mat"``.
 
     Raises:
@@ -267,11 +270,9 @@ def score(
             "Embeddings do not say which protocol they are for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
         )
     config.check()
-    held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(Path(embeddings))
+    held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(embeddings, reading)
     label = name or ("embeddings" if isinstance(embeddings, Embeddings) else Path(embeddings).stem)
-    roles = [ROLES[role] for role in held.roles]
-    divided = fixed_pairings(held.infrared, roles)
-    protocols = build_protocols(config, Scored(modalities=modalities(held.infrared), fixed_pairings=divided))
+    protocols = protocols_for(held, config)
     return RunResults(score_all(label, held, protocols, build_scorers(config), pairs=pairs))
 
 

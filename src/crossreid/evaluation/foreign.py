@@ -25,6 +25,7 @@ from crossreid.evaluation.public_layouts import (
     joined_cameras,
     joined_query_gallery,
 )
+from crossreid.settings.foreign import ForeignConfig
 
 _LARGEST = 2**53
 """Whole numbers up to here are exact in every type that a file may hold."""
@@ -45,6 +46,18 @@ class Reading:
 
     query_modality: str | None = None
     persons: Collection[int] | None = None
+
+    @classmethod
+    def of(cls, config: ForeignConfig) -> Reading:
+        """What settings say.
+
+        Raises:
+            DataError: the list of persons cannot be read.
+        """
+        persons = None
+        if config.test_ids is not None:
+            persons = read_persons(Path(config.test_ids))
+        return cls(config.query_modality, persons)
 
 
 def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings:
@@ -99,7 +112,8 @@ def foreign_files(path: Path) -> list[Path]:
     """The files that :func:`load_foreign` may read for a path."""
     if path.is_dir():
         return [path, *(entry for entry in list_entries(path) if entry.is_file())]
-    return [path, *(path.with_suffix(ending) for ending in (".json", *LISTS))]
+    endings = LISTS if path.suffix == ".npy" else (".json",)
+    return [path, *(path.with_suffix(ending) for ending in endings)]
 
 
 def read_persons(path: Path) -> frozenset[int]:

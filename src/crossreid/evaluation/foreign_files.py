@@ -173,8 +173,8 @@ def _from_matlab(path: Path) -> dict[str, Array]:
     for name, value in read_matlab(path).items():
         if isinstance(value, list):
             raise DataError(
-                f"'{name}' in {path} is a cell array: where it holds the features of one of SYSU-MM01's cameras, name the folder "
-                "with those of all of them (NAME_cam1.mat to NAME_cam6.mat)."
+                f"'{name}' in {path} is a cell array: where it holds the features of one camera of SYSU-MM01, name the "
+                "folder with those of all of them (NAME_cam1.mat to NAME_cam6.mat)."
             )
         arrays[name] = value
         if name != "features" and not name.endswith(("_feat", "_f", "_features")) and 1 in value.shape:

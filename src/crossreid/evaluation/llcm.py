@@ -29,7 +29,14 @@ from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import PersonInCamera, as_ids, images_by_person, may_be_found, may_query
+from crossreid.evaluation.subsets import (
+    PersonInCamera,
+    as_ids,
+    images_by_person,
+    may_be_found,
+    may_query,
+    refuse_one_draw,
+)
 
 LLCM_DIRECTIONS: Mapping[str, tuple[Modality, Modality]] = {
     "visible_to_infrared": ("visible", "infrared"),
@@ -72,6 +79,11 @@ class LLCMProtocol(RetrievalProtocol):
         self.roles = roles
         self.whole_modality, self.drawn_modality = LLCM_DIRECTIONS[direction]
         self.test_ids = as_ids(test_ids)
+
+    def check(self, embeddings: Embeddings) -> None:
+        """The side that is drawn is not drawn yet."""
+        super().check(embeddings)
+        refuse_one_draw(self.key, embeddings, self._people(embeddings, self.drawn_modality, may_be_found(embeddings)))
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) the probes, by identity and camera; those of a trial where they are drawn."""

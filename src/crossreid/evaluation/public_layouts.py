@@ -58,7 +58,9 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
             f"{path} has queries and gallery, and should hold {', '.join(names)}; it has {', '.join(sorted(arrays))}."
         )
     if query_modality is None and "_cam" not in endings:
-        raise ConfigError(f"Nothing says which images in {path} are infrared: set query_modality to visible or infrared.")
+        raise ConfigError(
+            f"Nothing says which images in {path} are infrared: set query_modality to visible or infrared."
+        )
     modalities: dict[str, str | None] = {query: query_modality, gallery: _OTHER.get(query_modality or "")}
     parts = []
     for side, modality in modalities.items():
@@ -80,8 +82,8 @@ def _side(
         camids = np.full(np.shape(pids), camera)
     if np.ndim(pids) != 1 or np.shape(camids) != np.shape(pids) or len(features) != len(pids):
         raise DataError(
-            f"Features, labels and cameras of the {side} in {path} do not fit each other (features {np.shape(features)}, labels "
-            f"{np.shape(pids)}, cameras {np.shape(camids)})."
+            f"Features, labels and cameras of the {side} in {path} do not fit each other (features {np.shape(features)}, "
+            f"labels {np.shape(pids)}, cameras {np.shape(camids)})."
         )
     infrared = np.isin(camids, SYSU_INFRARED_CAMERAS)
     if modality is not None:

@@ -14,7 +14,7 @@ from crossreid.evaluation.protocol import RetrievalProtocol
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels
 from crossreid.evaluation.scorers import Scorer
-from crossreid.evaluation.subsets import as_ids, images_by_person, may_query
+from crossreid.evaluation.subsets import as_ids, images_by_person, may_query, refuse_one_draw
 
 DrawName = Literal["official", "descending", "seeded"]
 
@@ -65,8 +65,11 @@ class SampledGalleryProtocol(RetrievalProtocol):
         self.test_ids = as_ids(test_ids)
 
     def check(self, embeddings: Embeddings) -> None:
-        """Under the official draw, file and embeddings must know the same images of every camera used."""
+        """The gallery is not drawn yet; under the official draw, file and embeddings know the same images of each camera."""
         super().check(embeddings)
+        people = images_by_person(embeddings, self.gallery_cameras, self.test_ids)
+        if people:
+            refuse_one_draw(self.key, embeddings, people)
         if self.draw != "seeded" and self.permutations is not None:
             cameras = sorted({*self.query_cameras, *self.gallery_cameras})
             self.permutations.check(embeddings, cameras, self.test_ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -90,6 +90,27 @@ def images_by_person(
         pid = int(embeddings.pids[group[0]])
         people[camera, pid] = group
     return people
+
+
+def refuse_one_draw(key: str, embeddings: Embeddings, people: Mapping[PersonInCamera, Array]) -> None:
+    """Refuse images that were drawn already, where a protocol draws from all images of each person and camera.
+
+    The codes of AGW and DEEN hold one trial's gallery at a time: an image a person and camera, apart from the queries.
+
+    Args:
+        key: of the protocol, for the message.
+        embeddings: with their roles.
+        people: (camera, pid) -> places of the images that are drawn from.
+
+    Raises:
+        DataError: they are there to be found alone, and one for each person and camera.
+    """
+    places = np.concatenate(list(people.values()))
+    if len(places) == len(people) and np.all(embeddings.roles[places] == ROLES.index("gallery")):
+        raise DataError(
+            f"{key}: the gallery has one image of each person in each camera, as a single trial draws it; the protocol draws "
+            "itself: save the features of all images of the gallery's cameras."
+        )
 
 
 def _in_order(embeddings: Embeddings, places: Array) -> Array:

@@ -12,6 +12,7 @@ from crossreid.settings.exporting import ExportConfig
 from crossreid.settings.extraction import ExtractConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.figures import CorrespondenceConfig
+from crossreid.settings.foreign import CompareEmbeddingsConfig, ForeignConfig
 from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.importing import ExportWeightsConfig, ImportWeightsConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
@@ -47,26 +48,28 @@ class ScoringConfig(Settings):
 
 
 @dataclass
-class EvaluateConfig(ScoringConfig):
+class EvaluateConfig(ForeignConfig, ScoringConfig):
     """Everything ``crossreid.evaluate`` is told; exactly one of ``checkpoint`` and ``embeddings``."""
 
     checkpoint: str | None = setting(None, "a checkpoint of crossreid.train; it knows its method, data and settings")
     embeddings: str | None = setting(
-        None, "an .npz of features from anywhere: features (N, D), pids, camids (1-based), frames (0-based)"
+        None,
+        "features from anywhere: an .npz, .mat or .parquet of features (N, D), pids, camids (1-based), frames (0-based), an "
+        ".npy with a list beside it, or a folder of such files or of those of public codes",
     )
     output: str | None = setting(
         None,
         "the JSON to write; null: NAME.evaluation.json beside what is scored, numbered where others wrote it",
     )
-    save_embeddings: str | None = setting(None, "an .npz to keep the checkpoint's embeddings in")
+    save_embeddings: str | None = setting(None, "an .npz to keep the embeddings in")
     report: ReportConfig = setting(ReportConfig(), "what is scored and drawn")
 
     def check_together(self, place: str) -> None:
         """One thing is scored."""
         if (self.checkpoint is None) == (self.embeddings is None):
             raise ConfigError("Name what to score: either checkpoint=FILE.ckpt or embeddings=FILE.npz.")
-        if self.embeddings and self.save_embeddings:
-            raise ConfigError("save_embeddings goes with checkpoint=; the embeddings given are a file already.")
+        if self.checkpoint and (self.query_modality or self.test_ids):
+            raise ConfigError("query_modality and test_ids go with embeddings=: a checkpoint's dataset says both.")
 
 
 @dataclass
@@ -298,6 +301,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "extract": ExtractConfig,
     "index": IndexConfig,
     "search": SearchConfig,
+    "compare_embeddings": CompareEmbeddingsConfig,
     "calibrate": CalibrateConfig,
     "export": ExportConfig,
     "import_weights": ImportWeightsConfig,

@@ -185,7 +185,7 @@ def typed(schema: type[SettingsT], composed: Composed) -> SettingsT:
         values["data"] = data_part(str(composed.choices["data"]), values["data"])
     if "protocol" in values:
         values["protocol"] = protocol_part(str(composed.choices["protocol"]), values["protocol"])
-    if not hasattr(schema, "checkpoint"):
+    if not any(hasattr(schema, key) for key in ("checkpoint", "first")):  # which name what was trained
         _refuse_trained(values)
     config = from_plain(schema, values)
     config.check()

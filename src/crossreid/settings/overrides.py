@@ -27,6 +27,7 @@ PLACES = (
     "calibration",
     "init",
     "file",
+    "test_ids",
 )
 """Settings that are one path or condition each: what a person types there is meant as it stands."""
 

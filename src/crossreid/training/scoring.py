@@ -27,9 +27,10 @@ from crossreid.evaluation import (
     results_table,
     write_results_json,
 )
-from crossreid.evaluation.building import ProtocolSet
+from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, fixed_pairings, modalities
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.results import Scores, in_order
+from crossreid.settings.protocol import ProtocolConfig
 
 NOTHING = "Nothing can be scored: no person is seen by two cameras, or by both modalities."
 
@@ -152,6 +153,17 @@ def score_all(
         if row.results:
             rows.append(row)
     return rows
+
+
+def protocols_for(embeddings: Embeddings, config: ProtocolConfig) -> ProtocolSet:
+    """What a protocol's settings ask for of embeddings from anywhere.
+
+    Raises:
+        ConfigError: the settings do not suit them.
+    """
+    roles = [ROLES[role] for role in embeddings.roles]
+    divided = fixed_pairings(embeddings.infrared, roles)
+    return build_protocols(config, Scored(modalities=modalities(embeddings.infrared), fixed_pairings=divided))
 
 
 def show(scores: Sequence[Scores], *, title: str) -> None:

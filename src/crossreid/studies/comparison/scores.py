@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from crossreid.evaluation import RetrievalResult
+from crossreid.evaluation import ProtocolLabels, RetrievalResult
 from crossreid.runs.reading import Run
 from crossreid.runs.results import UNTRAINED
 from crossreid.studies.comparison.rows import RowKind
@@ -71,8 +71,12 @@ def condition(result: RetrievalResult) -> str:
     labels = result.labels
     if labels.repeats == "split":  # how many splits a mean is over is said of each row
         return json.dumps([labels.mode, labels.shots, "splits", labels.exclusion, labels.ranks])
-    rules = [labels.mode, labels.shots, labels.draw, labels.exclusion, labels.ranks]
-    return json.dumps([*rules, result.trials, result.n_probes, result.n_gallery.tolist()])
+    return json.dumps([*rules_of(labels), result.trials, result.n_probes, result.n_gallery.tolist()])
+
+
+def rules_of(labels: ProtocolLabels) -> list[str]:
+    """What labels say of how probes were scored, but for the scorer."""
+    return [labels.mode, labels.shots, labels.draw, labels.exclusion, labels.ranks]
 
 
 def _variant(name: str, run: Run) -> str:
