@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crossreid.memory import keep_memory
     from crossreid.runs.results import RunResults
     from crossreid.studies.calibration import calibrate
+    from crossreid.studies.paired.front import compare_embeddings
 
 _PLACES = {
     "Calibration": "crossreid.evaluation.calibration",
@@ -29,6 +30,7 @@ _PLACES = {
     "FinishedRun": "crossreid.experiment",
     "Gallery": "crossreid.galleries.gallery",
     "calibrate": "crossreid.studies.calibration",
+    "compare_embeddings": "crossreid.studies.paired.front",
     "export": "crossreid.exporting.exporter",
     "export_weights": "crossreid.importing.writer",
     "import_weights": "crossreid.importing.importer",
@@ -47,6 +49,7 @@ __all__ = [
     "RunResults",
     "__version__",
     "calibrate",
+    "compare_embeddings",
     "export",
     "export_weights",
     "import_weights",

@@ -239,6 +239,30 @@ TEXTS = {
         },
         page="search.md",
     ),
+    "compare_embeddings": CommandText(
+        summary="two methods, ours or anybody's, on the same probes",
+        purpose="Scores embeddings that any code wrote, or takes runs as they were scored, by the exact protocols, and tests "
+        "whether two methods differ: an interval of the difference over persons, with all their probes, and over seeds. "
+        "Prints tables and writes them as JSON, CSV and Markdown.",
+        choices=("protocol",),
+        keys=(
+            "first",
+            "second",
+            "names",
+            "protocol.permutations",
+            "test_ids",
+            "query_modality",
+            "metrics",
+            "bootstrap",
+            "output",
+        ),
+        examples={
+            "first=ours.npz second=theirs.mat protocol=sysu_mm01": "files of two codes, on SYSU-MM01",
+            "first=[a/seed0,a/seed1] second=[b/seed0,b/seed1]": "runs: persons and seeds are drawn",
+            "first=theirs protocol=sysu_mm01 test_ids=test_id.mat": "a folder of theirs_cam1.mat ..., scored alone",
+        },
+        page="protocols.md",
+    ),
     "calibrate": CommandText(
         summary="from which similarity on two images count as one person",
         purpose="Learns thresholds at chosen rates of false matches and probabilities of a match from persons whose identities "

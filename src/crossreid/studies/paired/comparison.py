@@ -16,6 +16,7 @@ from crossreid.evaluation.bootstrap import PairedDifference, identity_interval, 
 from crossreid.evaluation.building import build_scorers
 from crossreid.evaluation.foreign import Reading
 from crossreid.evaluation.scorers import PLAIN
+from crossreid.runs.reading import Run
 from crossreid.settings.foreign import CompareEmbeddingsConfig
 from crossreid.settings.protocol import ProtocolConfig
 from crossreid.studies.paired.sources import ScoreKey, Source, check_paired, read_source, tasks_of
@@ -144,6 +145,8 @@ def compare_sources(
     """
     reading = Reading.of(config)
     sources = [read_source(place, reading) for place in (*first, *second)]
+    _check_seeds(sources[: len(first)])
+    _check_seeds(sources[len(first) :])
     protocol = _protocol(config, sources)
     tasks = [tasks_of(source, protocol) for source in sources]
     common, left_out = check_paired(sources, tasks)
@@ -179,6 +182,31 @@ def _protocol(config: CompareEmbeddingsConfig, sources: Sequence[Source]) -> Pro
             "embeddings.npz."
         )
     return named
+
+
+def _check_seeds(sources: Sequence[Source]) -> None:
+    """Runs of one side differ in their seeds, and in nothing else.
+
+    Raises:
+        DataError: they do not.
+    """
+    first: Run | None = None
+    source_of_seed: dict[int, str] = {}
+    for source in sources:
+        run = source.run
+        if run is None:
+            continue
+        first = first or run
+        if run.settings != first.settings:
+            raise DataError(
+                f"'{first.folder}' and '{run.folder}' are runs of different settings, and so not seeds of one method: name one "
+                "of them as second."
+            )
+        if run.seed in source_of_seed:
+            raise DataError(
+                f"'{source_of_seed[run.seed]}' and '{source.name}' are both of seed {run.seed}: each counts once."
+            )
+        source_of_seed[run.seed] = source.name
 
 
 def _labels(config: CompareEmbeddingsConfig, sources: Sequence[Source], n_first: int) -> list[str]:

@@ -43,7 +43,9 @@ class Source:
     def scores(self) -> dict[ScoreKey, RetrievalResult]:
         """Those of a run, without the network before training."""
         assert self.run is not None, "embeddings have no scores yet"
-        return {(score.variant, score.result.protocol): score.result for score in scores_of([self.run], untrained=False)}
+        return {
+            (score.variant, score.result.protocol): score.result for score in scores_of([self.run], untrained=False)
+        }
 
 
 def read_source(place: str | Path | Embeddings, reading: Reading) -> Source:
@@ -104,7 +106,8 @@ def tasks_of(source: Source, protocol: ProtocolConfig | None) -> dict[str, Task]
             gallery = result.n_gallery.tolist()
             tasks[key] = Task(rules_of(result.labels), result.n_probes, gallery, pids, dataset=source.run.dataset)
         return tasks
-    assert source.embeddings is not None and protocol is not None, "embeddings are scored by a protocol"
+    assert source.embeddings is not None, "what is no run is embeddings"
+    assert protocol is not None, "embeddings are scored by a protocol"
     protocols = protocols_for(source.embeddings, protocol)
     for asked in protocols.test:
         try:
@@ -158,7 +161,9 @@ def check_paired(sources: Sequence[Source], tasks: Sequence[Mapping[str, Task]])
         for key in common:
             problem = _difference(tasks[0][key], of_other[key])
             if problem:
-                raise DataError(f"{key}: '{first.name}' and '{other.name}' are not scored on the same probes: {problem}.")
+                raise DataError(
+                    f"{key}: '{first.name}' and '{other.name}' are not scored on the same probes: {problem}."
+                )
     return common, [key for key in keys if key not in common]
 
 
@@ -174,18 +179,24 @@ def _difference(one: Task, other: Task) -> str:
             f"{len(one.pids)} persons query in the first and {len(other.pids)} in the second, only there "
             f"{some(only_one) or 'nobody'} and {some(only_other) or 'nobody'}"
         )
+    if one.dataset is not None and other.dataset is not None and one.dataset != other.dataset:
+        return "the runs were scored on different datasets"
+    return _difference_of_images(one, other)
+
+
+def _difference_of_images(one: Task, other: Task) -> str:
+    """The same of tasks with the same rules and persons."""
     if len(one.gallery) != len(other.gallery):
         return f"the first has {len(one.gallery)} trials and the second {len(other.gallery)}"
     if one.probes != other.probes:
         return f"the first has {one.probes} probes and the second {other.probes}"
     if list(one.gallery) != list(other.gallery):
         return "their galleries have different numbers of images"
-    if one.images is not None and other.images is not None and not np.array_equal(one.images, other.images):
-        place = int(np.argmax((one.images != other.images).any(axis=1)))
-        return f"an image differs (person, camera, infrared, frame: {_image(one.images[place])} and {_image(other.images[place])})"
-    if one.dataset is not None and other.dataset is not None and one.dataset != other.dataset:
-        return "the runs were scored on different datasets"
-    return ""
+    if one.images is None or other.images is None or np.array_equal(one.images, other.images):
+        return ""
+    place = int(np.argmax((one.images != other.images).any(axis=1)))
+    ours, theirs = _image(one.images[place]), _image(other.images[place])
+    return f"an image differs (person, camera, infrared, frame: {ours} in the first and {theirs} in the second)"
 
 
 def _image(row: Array) -> str:
