@@ -5,7 +5,7 @@ import pytest
 
 from crossreid.errors import DataError
 from crossreid.evaluation import IdentityScores, ProbeScores
-from crossreid.evaluation.bootstrap import bootstrap_statistics, identity_interval
+from crossreid.evaluation.bootstrap import bootstrap_statistics, identity_interval, paired_difference
 
 
 def probes(seed: int, ids: int = 12, quality: float = 0.5):
@@ -117,3 +117,99 @@ def test_other_identities_are_refused() -> None:
     empty = IdentityScores(np.arange(2), valid=none, rank1=none, mean_ap=none, mean_inp=none)
     with pytest.raises(DataError, match="No identity"):
         identity_interval([empty], "rank1")
+
+
+def slow_differences(first, second, metric, resamples, seed):
+    """Persons drawn for both sides, runs for each side, one resample at a time, over lists of probes."""
+    people = len(np.unique(first[0][0]))
+    persons = np.random.default_rng(seed)
+    runs = [np.random.default_rng([seed, side]) for side in (1, 2)]
+    draws = persons.integers(people, size=(resamples, people))
+    chosen = [runs[side].integers(len(of), size=(resamples, len(of))) for side, of in enumerate((first, second))]
+    differences = []
+    for number, draw in enumerate(draws):
+        means = []
+        for side, of_side in enumerate((first, second)):
+            of_runs = [slow_mean(*of_side[run][:2], metric, draw) for run in chosen[side][number]]
+            means.append(sum(of_runs) / len(of_runs))
+        differences.append(means[1] - means[0])
+    return differences
+
+
+@pytest.mark.parametrize(("first_seeds", "second_seeds"), [((0,), (1,)), ((0, 1, 2), (3, 4))])
+@pytest.mark.parametrize("metric", ["rank1", "mAP", "mINP"])
+def test_a_paired_difference_is_that_of_plain_loops(metric: str, first_seeds, second_seeds) -> None:
+    first = [probes(seed, quality=0.4) for seed in first_seeds]
+    second = [probes(seed, quality=0.5) for seed in second_seeds]
+    found = paired_difference([p[2] for p in first], [p[2] for p in second], metric, resamples=200, seed=3)
+    people = range(len(np.unique(first[0][0])))
+
+    def difference(draw):
+        means = [sum(slow_mean(*run[:2], metric, draw) for run in side) / len(side) for side in (first, second)]
+        return means[1] - means[0]
+
+    assert found.value == pytest.approx(difference(people), abs=1e-12)
+    slow = slow_differences(first, second, metric, 200, 3)
+    assert found.interval == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])), abs=1e-12)
+    above = sum(value > 1e-12 for value in slow)
+    below = sum(value < -1e-12 for value in slow)
+    assert found.share_above == above / 200
+    assert found.p_value == pytest.approx(min(1, 2 * (min(200 - above, 200 - below) + 1) / 201))
+    each = [difference([person]) for person in people]
+    assert (found.persons, found.better) == (len(people), sum(value > 1e-12 for value in each))
+    assert found.worse == sum(value < -1e-12 for value in each)
+
+
+def test_a_method_does_not_differ_from_itself_and_sides_turn_the_sign() -> None:
+    one, other = probes(0)[2], probes(1)[2]
+    same = paired_difference([one], [one], "mAP", resamples=200)
+    assert (same.value, same.interval, same.share_above, same.p_value) == (0, (0, 0), 0, 1)
+    assert (same.better, same.worse) == (0, 0)
+    there = paired_difference([one], [other], "mAP", resamples=400)
+    back = paired_difference([other], [one], "mAP", resamples=400)
+    assert back.value == -there.value
+    assert back.interval == pytest.approx((-there.interval[1], -there.interval[0]), abs=1e-12)
+    assert back.p_value == there.p_value
+    assert (back.better, back.worse) == (there.worse, there.better)
+
+
+def test_what_is_hard_for_both_cancels_out_of_a_paired_interval() -> None:
+    generator = np.random.default_rng(0)
+    people = generator.uniform(0.1, 0.8, size=200)  # persons differ much, methods by 0.05 for everybody
+    valid = np.full(200, 20.0)
+    sums = [IdentityScores(np.arange(200), valid, valid * (people + gain), valid, valid) for gain in (0, 0.05)]
+    found = paired_difference([sums[0]], [sums[1]], "rank1", resamples=500)
+    assert found.interval == pytest.approx((0.05, 0.05), abs=1e-9)
+    low, high = identity_interval([sums[1]], "rank1", resamples=500)
+    assert high - low > 0.04
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    valid = np.full(100, 10.0)
+
+    def run(rate: float) -> IdentityScores:
+        return IdentityScores(np.arange(100), valid, valid * rate, valid, valid)
+
+    found = paired_difference([run(0.3), run(0.5)], [run(0.45), run(0.55)], "rank1", resamples=4000)
+    assert found.value == pytest.approx(0.1)
+    # each side draws two of its two runs: the extremes are 0.45 - 0.5 and 0.55 - 0.3, with one sixteenth each
+    assert found.interval == pytest.approx((-0.05, 0.25))
+    assert found.p_value == pytest.approx(2 / 16, abs=0.03)
+
+
+def test_unpaired_sides_are_refused() -> None:
+    one = probes(0)[2]
+    with pytest.raises(DataError, match="different identities"):
+        paired_difference([one], [probes(0, 13)[2]], "rank1")
+    more = IdentityScores(one.pids, one.valid + 1, one.rank1, one.mean_ap, one.mean_inp)
+    with pytest.raises(DataError, match="different probes, so that they are not paired"):
+        paired_difference([one], [more], "rank1")
+    with pytest.raises(DataError, match="at least one run on each side"):
+        paired_difference([one], [], "rank1")
+
+
+def test_chunks_compare_the_same_people_and_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = [probes(0)[2], probes(1)[2]], [probes(2)[2], probes(3)[2]]
+    whole = paired_difference(*sides, "mAP", resamples=301, seed=1)
+    monkeypatch.setattr("crossreid.evaluation.bootstrap._CELLS", 50)
+    assert paired_difference(*sides, "mAP", resamples=301, seed=1) == whole

@@ -142,12 +142,12 @@ def paired_difference(
 
     everyone = np.arange(size)[None, :]  # one "resample" with each person once
     by_person = difference(np.arange(size)[:, None])  # one of each person alone
-    not_above = int((differences <= 0).sum()) + 1  # the sample itself counts as a resample
-    not_below = int((differences >= 0).sum()) + 1
+    not_above = int((differences <= _EQUAL).sum()) + 1  # the sample itself counts as a resample
+    not_below = int((differences >= -_EQUAL).sum()) + 1
     return PairedDifference(
         value=float(difference(everyone)[0]),
         interval=_interval(differences, level),
-        share_above=float((differences > 0).mean()),
+        share_above=float((differences > _EQUAL).mean()),
         p_value=min(1.0, 2 * min(not_above, not_below) / (resamples + 1)),
         persons=size,
         better=int((by_person > _EQUAL).sum()),
