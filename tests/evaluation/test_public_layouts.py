@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+import scipy.sparse
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import load_foreign
@@ -259,6 +260,9 @@ def hostile_matlab(folder: Path) -> dict[str, tuple[Path, str]]:
     add("words", {"feature": as_cells([np.array("abc")])}, "something else than matrices of real numbers")
     add("no", b"hello", "cannot be read as a MATLAB file")
     add("empty", b"", "cannot be read as a MATLAB file")
+    scipy.io.savemat(folder / "four.mat", {"features": np.eye(2)}, format="4")
+    cases["four"] = (folder / "four.mat", "save it with -v7 or -v7.3")
+    add("sparse", {"features": scipy.sparse.eye_array(3)}, "of MATLAB's class sparse")
     whole = folder / "whole.mat"
     scipy.io.savemat(whole, {"features": np.random.default_rng(0).random((50, 50))}, do_compression=True)
     add("cut", whole.read_bytes()[:-2000], "cannot be read as a MATLAB file")
@@ -270,7 +274,8 @@ def hostile_matlab(folder: Path) -> dict[str, tuple[Path, str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["text", "struct", "complex", "cube", "words", "no", "empty", "cut", "cell", "bomb", "missing"]
+    "name",
+    ["text", "struct", "complex", "cube", "words", "no", "empty", "cut", "cell", "bomb", "missing", "four", "sparse"],
 )
 def test_matlab_files_of_something_else_are_one_sentence(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -393,3 +398,36 @@ def test_features_of_one_drawn_gallery_are_not_scored_as_all_of_it(tmp_path: Pat
             continue
         with pytest.raises(DataError, match=message):
             crossreid.score(tmp_path / "agw.npz", "sysu_mm01", **settings)
+
+
+def test_version_5_is_read_as_scipy_reads_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kinds = ["f8", "f4", *(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8))]
+    written = {}
+    for number, kind in enumerate(kinds):
+        shape = tuple(rng.integers(0, 5, size=2))
+        written[f"v{number}"] = rng.integers(0, 100, size=shape).astype(kind)
+    written["cells"] = as_cells([rng.random((n, 3)) for n in range(4)])
+    for packed in (False, True):
+        scipy.io.savemat(tmp_path / "a.mat", written, do_compression=packed)
+        theirs = scipy.io.loadmat(tmp_path / "a.mat")
+        ours = read_matlab(tmp_path / "a.mat")
+        assert ours.keys() == written.keys()
+        for name, value in ours.items():
+            if name == "cells":
+                for part, other in zip(value, theirs[name][0], strict=True):
+                    np.testing.assert_array_equal(part, other)
+                continue
+            np.testing.assert_array_equal(value, theirs[name])
+            assert value.dtype == theirs[name].dtype
+
+
+def test_the_authors_own_files_are_read(tmp_path: Path, sysu_lists: Path) -> None:
+    """Written by MATLAB itself, in both versions: numbers in a smaller type than their class, and structures."""
+    listed = read_persons(sysu_lists / "exp" / "test_id.txt")
+    for folder in ("exp", "data_split"):
+        assert read_persons(sysu_lists / folder / "test_id.mat") == listed
+    pytest.importorskip("h5py")
+    (scores,) = (sysu_lists / "result").glob("*.mat")
+    with pytest.raises(DataError, match=r"'performance' in .* is of MATLAB's class struct"):
+        read_matlab(scores)

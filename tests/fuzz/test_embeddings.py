@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import scipy.io
 from hypothesis import given
 from hypothesis import strategies as st
 
 import crossreid
 from crossreid.runs.results import RunResults
+from foreign_files import write_matlab_73
 from fuzz.oracle import cases, damaged, ends_well, untouched
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -123,6 +127,34 @@ def test_odd_embeddings_are_refused_in_a_sentence_or_scored(content: bytes, prot
         path.write_bytes(content)
         with untouched(Path(folder)):
             results, refused = ends_well(lambda: scored(path, protocol), seconds=20)
+        assert refused or results.rows
+
+
+@cache
+def whole_matlab(kind: str) -> bytes:
+    """The arrays as a MATLAB file: of version 5, 5 compressed or 7.3."""
+    content = {name: array.astype(np.uint8) if array.dtype == bool else array for name, array in arrays().items()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "theirs.mat"
+        if kind == "7.3":
+            write_matlab_73(path, content)
+        else:
+            scipy.io.savemat(path, content, do_compression=kind == "compressed")
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["5", "compressed", "7.3"])
+@cases(100)
+@given(data=st.data())
+def test_damaged_matlab_files_are_refused_in_a_sentence_or_scored(kind: str, data: st.DataObject) -> None:
+    if kind == "7.3":
+        pytest.importorskip("h5py")
+    content = data.draw(damaged(whole_matlab(kind)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "theirs.mat"
+        path.write_bytes(content)
+        with untouched(Path(folder)):
+            results, refused = ends_well(lambda: scored(path, "all_pairs"), seconds=20)
         assert refused or results.rows
 
 

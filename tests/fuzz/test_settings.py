@@ -27,7 +27,7 @@ from crossreid.training.loading import make_method
 from fuzz.oracle import PLAIN, TEXTS, cases, ends_well
 from methods_support import CLASSES, attach, make_batch
 
-ANY_VALUE = {"devices", "people", "data", "protocol", "model", "runs"}
+ANY_VALUE = {"devices", "people", "data", "protocol", "model", "runs", "first", "second"}
 """Settings of no one type: parts that are checked as what they are, a number or list of devices, a folder or several."""
 
 
@@ -35,6 +35,7 @@ GIVEN = {
     "extract": {"images": "day", "output": "day.npz"},
     "index": {"action": "add", "gallery": "street.npz", "images": "day"},
     "search": {"gallery": "street.npz", "query": "night.png"},
+    "compare_embeddings": {"first": "ours.npz"},
     "export": {"output": "street.onnx"},
     "import_weights": {"source": "agw", "file": "best.t", "output": "weights/agw"},
     "export_weights": {"output": "ours.t"},

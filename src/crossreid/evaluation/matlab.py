@@ -1,18 +1,20 @@
-"""MATLAB files of numbers: version 5 (``save``, ``save -v7``) through SciPy, version 7.3 (HDF5) through h5py.
+"""MATLAB files of numbers: version 5 (``save``, ``save -v7``), and version 7.3 (HDF5) through h5py.
 
 Matrices and cells of matrices are read; text, structures, sparse matrices and objects are refused, and so is a file that
-would unpack to far more than it has.
+would unpack to far more than it has. Version 5 is read here, by "MAT-File Format" (The MathWorks, R2019b, chapter 1), and not
+by SciPy, in which a damaged file can end the process: every length is checked before it is believed.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import scipy.io
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import Array
@@ -21,14 +23,31 @@ from crossreid.untrusted import fits, most_unpacked
 Cells = list[Array]
 """Matrices of a cell array, in MATLAB's order (column by column)."""
 
-NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-"""Classes of MATLAB that hold real numbers."""
 _CELL = "cell"
+_CLASSES = {1: _CELL, 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "double", 7: "single"} | {
+    8: "int8",
+    9: "uint8",
+    10: "int16",
+    11: "uint16",
+    12: "int32",
+    13: "uint32",
+    14: "int64",
+    15: "uint64",
+}
+"""Number of a class in version 5 -> its name."""
+NUMBERS = {"double": "f8", "single": "f4", "logical": "u1"} | {
+    name: f"{name[0]}{int(name.lstrip('uint')) // 8}" for name in _CLASSES.values() if "int" in name
+}
+"""Classes of MATLAB that hold real numbers -> their types."""
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+"""Number of a data type in version 5 -> the type; a matrix may be stored in a smaller one than its class."""
+_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
+_COMPLEX = 0x0800
+"""Flag of a matrix with imaginary parts."""
 _HEADER = 128
 """Bytes before the first variable of version 5."""
-_COMPRESSED = 15
-"""Type of a compressed variable there."""
-_CHUNK = 2**20
+_MOST_EMPTY = 2**20
+"""Rows or columns of a matrix without any number."""
 _HDF5 = b"MATLAB 7.3"
 
 
@@ -46,75 +65,137 @@ def read_matlab(path: Path) -> dict[str, Array | Cells]:
             is_hdf5 = stream.read(len(_HDF5)) == _HDF5
         if is_hdf5:
             return _read_hdf5(path)
-        return _read_version_5(path)
+        return _Version5(path).variables()
     except (ConfigError, DataError):
         raise
-    except Exception as error:  # SciPy and h5py raise many kinds on damaged files
+    except Exception as error:  # h5py and zlib raise many kinds on damaged files
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(f"{path} cannot be read as a MATLAB file ({reason}).") from error
 
 
-def _read_version_5(path: Path) -> dict[str, Array | Cells]:
-    major, _ = scipy.io.matlab.matfile_version(str(path))
-    if major != 1:
-        raise DataError(f"{path} is a MATLAB file of another version than 5 and 7.3: save it with -v7 or -v7.3.")
-    _check_unpacked_size(path)
-    for name, _, kind in scipy.io.whosmat(path):
-        _check_class(path, name, kind)
-    variables: dict[str, Array | Cells] = {}
-    for name, value in scipy.io.loadmat(path).items():
-        if name.startswith("__"):  # of the file itself
-            continue
-        if value.dtype == object:
-            variables[name] = [_as_matrix(path, name, part) for part in value.ravel(order="F")]
-        else:
-            variables[name] = _as_matrix(path, name, value)
-    return variables
+class _Version5:
+    """A MATLAB file of version 5: elements, each with its type and length; a matrix is an element of elements."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._content = memoryview(path.read_bytes())
+        self._left = most_unpacked(len(self._content))
+        header = self._content[:_HEADER]
+        orders = {b"IM": "<", b"MI": ">"}
+        order = orders.get(bytes(header[-2:]))
+        if order is None or struct.unpack(f"{order}H", header[-4:-2]) != (0x0100,):
+            raise DataError(f"{path} cannot be read as a MATLAB file of version 5 or 7.3: save it with -v7 or -v7.3.")
+        self._order = order
 
-def _check_unpacked_size(path: Path) -> None:
-    """Refuse a file whose compressed variables are far larger than the file; nothing is kept of what is unpacked here."""
-    most = most_unpacked(path.stat().st_size)
-    total = 0
-    with path.open("rb") as stream:
-        header = stream.read(_HEADER)
-        order = "<" if header[-2:] == b"IM" else ">"
-        while len(tag := stream.read(8)) == 8:
-            kind, size = struct.unpack(f"{order}2I", tag)
-            if kind != _COMPRESSED:
-                total += size
-                stream.seek(size, 1)
-            else:
-                total += _unpacked(stream, size, most - total)
-            if total > most:
-                raise DataError(f"{path} cannot be read (it would unpack to far more than it has: damaged or hostile).")
+    def variables(self) -> dict[str, Array | Cells]:
+        """All of them; what has no name belongs to objects."""
+        variables: dict[str, Array | Cells] = {}
+        for kind, content in self._elements(self._content[_HEADER:]):
+            if kind == _COMPRESSED:
+                (kind, content), *others = self._elements(memoryview(self._unpacked(content)))  # noqa: PLW2901
+                if others:
+                    raise ValueError("a compressed variable is followed by something else")
+            if kind != _MATRIX:
+                raise ValueError("something else than variables stands in it")
+            name, value = self._variable(content)
+            if name:
+                variables[name] = value
+        return variables
 
-
-def _unpacked(stream: BinaryIO, size: int, most: int) -> int:
-    """Bytes of a compressed variable of ``size`` bytes; counting ends beyond ``most``."""
-    unpacking = zlib.decompressobj()
-    total = 0
-    while size and total <= most:
-        packed = stream.read(min(size, _CHUNK))
-        if not packed:
+    def _unpacked(self, packed: memoryview) -> bytes:
+        unpacking = zlib.decompressobj()
+        content = unpacking.decompress(packed, self._left + 1)
+        if len(content) > self._left:
+            raise DataError(
+                f"{self._path} cannot be read (it would unpack to far more than it has: damaged or hostile)."
+            )
+        if not unpacking.eof:
             raise ValueError("it is cut off")
-        size -= len(packed)
-        while packed and total <= most:
-            total += len(unpacking.decompress(packed, _CHUNK))
-            packed = unpacking.unconsumed_tail
-    return total
+        self._left -= len(content)
+        return content
+
+    def _elements(self, content: memoryview) -> Iterator[tuple[int, memoryview]]:
+        """Type and data of each element in a part of the file."""
+        place = 0
+        while place < len(content):
+            kind, size = struct.unpack_from(f"{self._order}2I", content, place)
+            start = place + 8
+            if kind >> 16:  # a small element: type, length and data in eight bytes
+                kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+                if size > 4:
+                    raise ValueError("a length in it is wrong")
+            data = content[start : start + size]
+            if len(data) < size:
+                raise ValueError("it is cut off")
+            yield kind, data
+            place = start + size
+            if kind != _COMPRESSED:
+                place += -place % 8
+
+    def _variable(self, content: memoryview) -> tuple[str, Array | Cells]:
+        """Name and value of a matrix or cell array."""
+        elements = self._elements(content)
+        flags = self._numbers(_following(elements), _UINT32)
+        kind = _CLASSES.get(int(flags[0]) & 0xFF, "unknown")
+        shape = tuple(self._numbers(_following(elements), _INT32).tolist())
+        name = bytes(self._numbers(_following(elements), _INT8)).decode("ascii")
+        if not name:
+            return name, []
+        _check_class(self._path, name, kind)
+        if len(shape) != 2 or min(shape) < 0 or int(flags[0]) & _COMPLEX:
+            raise DataError(_no_numbers(self._path, name))
+        if kind != _CELL:
+            return name, self._matrix(_following(elements), shape, kind)
+        cells = [self._cell(name, element) for element in elements]
+        if len(cells) != math.prod(shape):
+            raise ValueError(f"'{name}' has another number of cells than it says")
+        return name, cells
+
+    def _cell(self, name: str, element: tuple[int, memoryview]) -> Array:
+        """The matrix in a cell."""
+        kind, content = element
+        if kind != _MATRIX:
+            raise ValueError("something else than a matrix stands in a cell")
+        if not content:  # as MATLAB writes an empty one
+            return np.zeros((0, 0))
+        elements = self._elements(content)
+        flags = int(self._numbers(_following(elements), _UINT32)[0])
+        inner = _CLASSES.get(flags & 0xFF, "unknown")
+        shape = tuple(self._numbers(_following(elements), _INT32).tolist())
+        _following(elements)  # cells have no names
+        if inner not in NUMBERS or len(shape) != 2 or min(shape) < 0 or flags & _COMPLEX:
+            raise DataError(_no_numbers(self._path, name))
+        return self._matrix(_following(elements), shape, inner)
+
+    def _matrix(self, element: tuple[int, memoryview], shape: tuple[int, ...], kind: str) -> Array:
+        """(rows, columns) of real numbers."""
+        stored = self._numbers(element)
+        if max(shape) > _MOST_EMPTY and not len(stored):
+            raise ValueError("it says that it is larger than it is")
+        return stored.reshape(shape, order="F").astype(NUMBERS[kind])
+
+    def _numbers(self, element: tuple[int, memoryview], expected: int | None = None) -> Array:
+        """The numbers of an element."""
+        kind, content = element
+        if kind not in _STORED or expected not in (None, kind):
+            raise ValueError("a type in it is wrong")
+        return np.frombuffer(content, self._order + _STORED[kind])
+
+
+def _following(elements: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryview]:
+    """The next element, which must be there."""
+    for element in elements:
+        return element
+    raise ValueError("it is cut off")
+
+
+def _no_numbers(path: Path, name: str) -> str:
+    return f"'{name}' in {path} holds something else than matrices of real numbers."
 
 
 def _check_class(path: Path, name: str, kind: str) -> None:
     if kind not in (*NUMBERS, _CELL):
         raise DataError(f"'{name}' in {path} is of MATLAB's class {kind}, not of numbers: save without it.")
-
-
-def _as_matrix(path: Path, name: str, value: object) -> Array:
-    """What stands in a variable or a cell, as numbers."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iufb" or value.ndim != 2:
-        raise DataError(f"'{name}' in {path} holds something else than matrices of real numbers.")
-    return value
 
 
 def _read_hdf5(path: Path) -> dict[str, Array | Cells]:
@@ -167,7 +248,7 @@ class _Hdf5:
         for reference in references.ravel():
             part = self._file[reference]
             if self._class(part) not in NUMBERS:
-                raise DataError(f"'{name}' in {self._path} holds something else than matrices of real numbers.")
+                raise DataError(_no_numbers(self._path, name))
             cells.append(self._numbers(name, part))
         return cells
 
@@ -178,13 +259,13 @@ class _Hdf5:
     def _numbers(self, name: str, dataset: Any) -> Array:
         values = self._read(name, dataset)
         if dataset.attrs.get("MATLAB_empty"):  # the dataset holds the shape
-            if values.size != 2 or values.all():
-                raise DataError(f"'{name}' in {self._path} holds something else than matrices of real numbers.")
+            if values.size != 2 or values.all() or values.max() > _MOST_EMPTY:
+                raise DataError(_no_numbers(self._path, name))
             rows, columns = map(int, values.ravel())
-            if rows > _CHUNK:
-                raise DataError(f"'{name}' in {self._path} says that it is larger than it is.")
             return np.zeros((rows, columns))
-        return _as_matrix(self._path, name, values.T)
+        if values.ndim != 2 or values.dtype.kind not in "iuf":
+            raise DataError(_no_numbers(self._path, name))
+        return values.T
 
     def _read(self, name: str, dataset: Any) -> Array:
         """A dataset of this file alone, within what the file may unpack to."""
