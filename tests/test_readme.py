@@ -172,6 +172,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
 
 NEEDS_A_RUN_OF = {"auxiliary": "cmssft/full", "image_quality": "jsia/full"}
 ONLY_COMPOSED = {
+    "second=": "two methods' embeddings or runs; tests/studies/test_paired.py makes both",
     "trainer=ddp": "several GPUs; tests/test_ddp.py runs two processes on the CPU",
     "weights/": "a public code's file of some 300 MB; tests/importing makes one",
 }
@@ -184,6 +185,7 @@ SHORT = {
     "search": ["device=cpu", "workers=0", "progress=false"],
     "serve": ["device=cpu", "workers=0", "progress=false"],
     "demo": ["device=cpu", "workers=0", "progress=false"],
+    "compare_embeddings": ["bootstrap=100", "progress=false"],
     "export": [],
     "calibrate": ["figure=false", "trainer=cpu", "trainer.progress=false"],
     "evaluate": ["report.figures=false", "trainer=cpu", "trainer.progress=false"],

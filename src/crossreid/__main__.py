@@ -21,8 +21,8 @@ def main() -> None:
         "",
         command_list(),
         "",
-        "  python -m crossreid.settings        every setting of a command, with its meaning",
-        "  python -m crossreid.completion      words for the shell: TAB completes choices and settings",
+        "  python -m crossreid.settings           every setting of a command, with its meaning",
+        "  python -m crossreid.completion         words for the shell: TAB completes choices and settings",
         "",
         "Start with: python -m crossreid.train model=aligngan; each command takes --help.",
     ]

@@ -56,7 +56,7 @@ def command_list() -> str:
     """The commands, a line each."""
     lines = []
     for command in COMMAND_NAMES:
-        lines.append(f"  python -m crossreid.{command:<15} {TEXTS[command].summary}")
+        lines.append(f"  python -m crossreid.{command:<18} {TEXTS[command].summary}")
     return "\n".join(lines)
 
 
