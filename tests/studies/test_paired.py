@@ -16,7 +16,7 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import IdentityScores, load_foreign
 from crossreid.runs.folder import fingerprint
 from crossreid.settings.compose import compose, protocol_part, run_config
-from crossreid.studies.paired.sources import Source, check_paired, tasks_of
+from crossreid.studies.paired.sources import PairedSource, check_paired, tasks_of
 from foreign_files import write_cameras, write_listed, write_matlab_73
 from support import files_in
 from test_report import KEY, changed, result, write_run
@@ -233,6 +233,7 @@ def refusals(folder: Path) -> dict[str, tuple[list[str], str]]:
         "first=ours.npz",
         "second=ours2.npz",
         "names=[a]",
+        protocol="",
     )
     add("unknown", "permutation", "first=ours.npz", "permutation=x", protocol="")
     scipy.io.savemat(folder / "text.mat", {**world(1.0, 1), "note": "hello"})
@@ -287,7 +288,7 @@ def test_trials_that_differ_are_told(tmp_path: Path) -> None:
     for trials in (2, 3):
         config = compose("evaluate", ["embeddings=a.npz", *SEEDED[:2], f"protocol.trials={trials}"])
         held = load_foreign(save(tmp_path / f"{trials}.npz", world(1.0, trials)))
-        sources.append(Source(f"of {trials}", "x", embeddings=held))
+        sources.append(PairedSource(f"of {trials}", "x", embeddings=held))
         tasks.append(tasks_of(sources[-1], protocol_part("sysu_mm01", config.values["protocol"])))
     with pytest.raises(
         DataError, match="'of 2' and 'of 3' are not scored on the same probes: the first has 2 trials and the second 3"

@@ -249,7 +249,6 @@ TEXTS = {
             "first",
             "second",
             "names",
-            "protocol.permutations",
             "test_ids",
             "query_modality",
             "metrics",

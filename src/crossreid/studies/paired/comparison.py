@@ -19,7 +19,7 @@ from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
 from crossreid.settings.foreign import CompareEmbeddingsConfig
 from crossreid.settings.protocol import ProtocolConfig
-from crossreid.studies.paired.sources import ScoreKey, Source, check_paired, read_source, tasks_of
+from crossreid.studies.paired.sources import PairedSource, ScoreKey, check_paired, read_source, tasks_of
 from crossreid.training.scoring import protocols_for, score_all
 
 
@@ -168,7 +168,7 @@ def compare_sources(
     )
 
 
-def _protocol(config: CompareEmbeddingsConfig, sources: Sequence[Source]) -> ProtocolConfig | None:
+def _protocol(config: CompareEmbeddingsConfig, sources: Sequence[PairedSource]) -> ProtocolConfig | None:
     """How embeddings are scored; None where all are runs, which are scored already."""
     to_score = [source.name for source in sources if source.embeddings is not None]
     named = config.protocol if isinstance(config.protocol, ProtocolConfig) else None
@@ -184,7 +184,7 @@ def _protocol(config: CompareEmbeddingsConfig, sources: Sequence[Source]) -> Pro
     return named
 
 
-def _check_seeds(sources: Sequence[Source]) -> None:
+def _check_seeds(sources: Sequence[PairedSource]) -> None:
     """Runs of one side differ in their seeds, and in nothing else.
 
     Raises:
@@ -209,7 +209,7 @@ def _check_seeds(sources: Sequence[Source]) -> None:
         source_of_seed[run.seed] = source.name
 
 
-def _labels(config: CompareEmbeddingsConfig, sources: Sequence[Source], n_first: int) -> list[str]:
+def _labels(config: CompareEmbeddingsConfig, sources: Sequence[PairedSource], n_first: int) -> list[str]:
     """Names of both methods in tables: those given, else the first run's, told apart where they are the same."""
     if config.names is not None:
         return config.names
@@ -220,7 +220,7 @@ def _labels(config: CompareEmbeddingsConfig, sources: Sequence[Source], n_first:
 
 
 def _scores(
-    source: Source, protocol: ProtocolConfig | None, config: CompareEmbeddingsConfig
+    source: PairedSource, protocol: ProtocolConfig | None, config: CompareEmbeddingsConfig
 ) -> dict[ScoreKey, RetrievalResult]:
     if source.embeddings is None or protocol is None:
         return source.scores()
@@ -240,7 +240,9 @@ def _scores(
     return scores
 
 
-def _method(label: str, sources: Sequence[Source], scores: Sequence[Mapping[ScoreKey, RetrievalResult]]) -> Method:
+def _method(
+    label: str, sources: Sequence[PairedSource], scores: Sequence[Mapping[ScoreKey, RetrievalResult]]
+) -> Method:
     return Method(label, tuple(source.name for source in sources), tuple(scores))
 
 

@@ -25,7 +25,7 @@ RULES = ("mode", "shots", "draw", "images not counted", "what ranks count")
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class PairedSource:
     """One run of a method.
 
     Attributes:
@@ -48,7 +48,7 @@ class Source:
         }
 
 
-def read_source(place: str | Path | Embeddings, reading: Reading) -> Source:
+def read_source(place: str | Path | Embeddings, reading: Reading) -> PairedSource:
     """What a place holds.
 
     Raises:
@@ -56,7 +56,7 @@ def read_source(place: str | Path | Embeddings, reading: Reading) -> Source:
         DataError: it is damaged, not finished, or holds nothing that can be scored.
     """
     if isinstance(place, Embeddings):
-        return Source("embeddings", "embeddings", embeddings=place)
+        return PairedSource("embeddings", "embeddings", embeddings=place)
     path = Path(place)
     if path.suffix == ".ckpt":
         raise ConfigError(
@@ -67,8 +67,8 @@ def read_source(place: str | Path | Embeddings, reading: Reading) -> Source:
         run = read_run(path)
         if not run.finished:
             raise DataError(f"The run '{path}' is not finished (it is {run.status}), so that it has no scores.")
-        return Source(str(path), run.name, run=run)
-    return Source(str(path), path.stem, embeddings=load_foreign(path, reading))
+        return PairedSource(str(path), run.name, run=run)
+    return PairedSource(str(path), path.stem, embeddings=load_foreign(path, reading))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Task:
     dataset: str | None = None
 
 
-def tasks_of(source: Source, protocol: ProtocolConfig | None) -> dict[str, Task]:
+def tasks_of(source: PairedSource, protocol: ProtocolConfig | None) -> dict[str, Task]:
     """Protocol key -> task, of a run as it was scored, of embeddings as the settings ask; no feature is looked at.
 
     Raises:
@@ -136,7 +136,7 @@ def _task(protocol: RetrievalProtocol, embeddings: Embeddings) -> Task:
     )
 
 
-def check_paired(sources: Sequence[Source], tasks: Sequence[Mapping[str, Task]]) -> tuple[list[str], list[str]]:
+def check_paired(sources: Sequence[PairedSource], tasks: Sequence[Mapping[str, Task]]) -> tuple[list[str], list[str]]:
     """Refuse sources that were not, or would not be, scored on the same probes and galleries.
 
     Args:
