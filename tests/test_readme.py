@@ -225,6 +225,8 @@ def small_words(module: str, arguments: str, place: Workplace) -> list[str]:
 def extra_words(module: str, words: list[str]) -> list[str]:
     """Settings that keep a command short, and that take small copies of the real sets as they are."""
     extra = list(SHORT[module])
+    if module == "visualize" and any(word.startswith("images=") for word in words):
+        extra.remove("training=false")  # of a dataset's persons
     real = any(word in words for word in ("data=sysu_mm01", "data=regdb", "data=llcm"))
     if real and "data.counts=any" not in words:
         extra.append("data.counts=any")

@@ -11,7 +11,7 @@ import pytest
 import crossreid
 from crossreid.errors import ConfigError, CrossReIDError
 from crossreid.evaluation import Embeddings
-from crossreid.exporting.smaller import FittingImages, cost_of, principal_axes, projected
+from crossreid.exporting.smaller import LEAST_IMAGES, FittingImages, cost_of, principal_axes, projected
 from crossreid.extraction import Extractor
 from crossreid.galleries import Gallery
 from support import lively_checkpoint
@@ -160,3 +160,47 @@ def test_what_cannot_be_made_smaller_is_one_sentence(checkpoint: Path, people, t
     with pytest.raises(ConfigError, match="give 16 or more"):
         crossreid.export(checkpoint, out, dimensions=4, images=str(few), modality="visible")
     assert not out.exists()
+
+
+def test_too_many_numbers_or_too_few_images_are_refused_before_anything_is_embedded(
+    checkpoint: Path, manifest_of_people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("it was embedded")
+
+    whole = Extractor(checkpoint, "cpu", workers=0)(manifest_of_people).features["main"].shape[1]
+    monkeypatch.setattr(Extractor, "_embed", never)
+    for dimensions, message in (
+        (whole, f"dimensions={whole} is not fewer than the {whole}"),
+        (whole - 1, "axes need as many"),
+    ):
+        few = manifest_of_people
+        if dimensions < whole:
+            few = tmp_path / "few.csv"
+            few.write_text("\n".join(manifest_of_people.read_text().splitlines()[: LEAST_IMAGES + 1]))
+        with pytest.raises(ConfigError, match=message):
+            crossreid.export(checkpoint, tmp_path / "out", dimensions=dimensions, images=str(few))
+    assert not (tmp_path / "out").exists()
+
+
+def test_some_images_are_decoded_once_and_no_others(
+    checkpoint: Path, manifest_of_people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract = Extractor(checkpoint, "cpu", workers=0)
+    whole = extract(manifest_of_people)
+    pixels = extract.pixels(manifest_of_people)
+    monkeypatch.setattr("crossreid.exporting.smaller._MOST_COMPARED", 10)
+    decoded: list[int] = []
+    chunks = Extractor._chunks
+
+    def counted(self: Extractor, job: object, rows: object):
+        decoded.extend(rows)
+        yield from chunks(self, job, rows)
+
+    monkeypatch.setattr(Extractor, "_chunks", counted)
+    own = FittingImages.of(checkpoint, str(manifest_of_people), None, None)
+    assert decoded == own.embeddings.rows.tolist()
+    assert len(decoded) == 20 < len(whole)
+    np.testing.assert_allclose(own.embeddings.features["main"], whole.features["main"][decoded], atol=1e-5)
+    np.testing.assert_array_equal(own.pixels, pixels[decoded])
+    assert own.embeddings.paths == tuple(whole.paths[row] for row in decoded)

@@ -164,3 +164,21 @@ def test_another_command_does_not_replace_it(tmp_path: Path) -> None:
     origin_file(path).write_text("{")
     with pytest.raises(ConfigError, match=r"nothing says that crossreid\.cost wrote it"):
         check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "paper"})
+
+
+def test_a_command_that_fails_leaves_no_record_of_what_it_did_not_write(tmp_path: Path) -> None:
+    kept, never = tmp_path / "kept.json", tmp_path / "never.json"
+    outputs = check_outputs("cost", CostConfig(), {"output": [kept, never]}, {})
+    with pytest.raises(RuntimeError, match="half way"):
+        with outputs.written():
+            kept.write_text("{}")
+            raise RuntimeError("half way")
+    assert sorted(files_in(tmp_path)) == [".kept.json.origin.json", "kept.json"]
+
+
+def test_a_failed_import_leaves_nothing(run_here, tmp_path: Path) -> None:
+    (tmp_path / "best.t").write_bytes(b"no weights")
+    before = files_in(tmp_path)
+    done = run_here("import_weights", "source=agw", "file=best.t", "output=agw")
+    assert done.code == 1, done.output
+    assert files_in(tmp_path) == before

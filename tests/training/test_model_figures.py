@@ -139,7 +139,12 @@ def test_figures_of_images_whose_persons_nobody_knows(run_here, write_checkpoint
     assert "give two or more" in alone.output
     said = run_here("visualize", words[0], "modality=visible", "trainer=cpu")
     assert "modality goes with images=" in said.output
-    for ignored, sentence in (("queries=worst", "queries=worst needs"), ("data=synthetic", "two sources of images")):
+    for ignored, sentence in (
+        ("queries=worst", "queries=worst needs"),
+        ("data=synthetic", "two sources of images"),
+        ("persons=4", "persons=4 needs to know whom images show"),
+        ("training=false", "training=false leaves a dataset's training persons out"),
+    ):
         refused = run_here("visualize", *words, ignored)
         assert refused.code == 1
         assert sentence in refused.output

@@ -21,7 +21,14 @@ from crossreid.errors import ConfigError
 from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
 from crossreid.evaluation.embeddings import Array
 from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
-from crossreid.exporting.smaller import FittingImages, cost_of, derived_digest, principal_axes, quantize
+from crossreid.exporting.smaller import (
+    FittingImages,
+    check_dimensions,
+    cost_of,
+    derived_digest,
+    principal_axes,
+    quantize,
+)
 from crossreid.exporting.tracing import alike, traced
 from crossreid.extraction.beside import calibration_beside
 from crossreid.extraction.checkpoint import CheckpointNetwork
@@ -105,41 +112,77 @@ def export(
     check_choice("precision", precision, PRECISIONS)
     check_smaller(format, precision, dimensions, images)
     check_packages(format)
+    network = _exportable(checkpoint, grey_range)
+    check_dimensions(dimensions, _whole_dimension(network))
+    own = None if images is None else FittingImages.of(checkpoint, images, modality, grey_range, dimensions)
+    axes = None
+    if dimensions is not None and own is not None:
+        axes = principal_axes(own.embeddings.select(own.fitting()), dimensions)
+    target = Path(output)
+    with folder_in_place(target) as folder:
+        files = _write_programs(network, folder, format, axes, own if precision == "int8" else None)
+        sidecar = _sidecar(network, checkpoint, format, files, axes)
+        if own is None:
+            _keep_calibration(checkpoint, folder)
+        else:  # a smaller model has other similarities
+            sidecar |= _smaller(network, own, files, folder, precision, axes)
+        write_json(folder / SIDECAR, sidecar)
+    return target
+
+
+def _exportable(checkpoint: str | Path, grey_range: tuple[float, float] | None) -> CheckpointNetwork:
+    """The network whose embeddings alone are the method.
+
+    Raises:
+        ConfigError: similarities depend on more.
+    """
     network = CheckpointNetwork(checkpoint, "cpu", grey_range)
     if network.about[TRANSFER]:
         raise ConfigError(
             f"{network.about['method']} compares images through a transfer that sees the whole gallery, so its embeddings "
             "alone are not the method: search with the checkpoint."
         )
-    own = None if images is None else FittingImages.of(checkpoint, images, modality, grey_range)
-    axes = None
-    if dimensions is not None and own is not None:
-        axes = principal_axes(own.embeddings.select(own.fitting()), dimensions)
     network.module.requires_grad_(False)
-    target = Path(output)
-    with folder_in_place(target) as folder:
-        files: dict[Modality, dict[str, Any]] = {}
-        programs = _programs(network, axes)
-        for path_of, program in programs.items():
-            name = f"{path_of if len(programs) > 1 else _BOTH}{SUFFIXES[format]}"
-            notice(f"Writing {name}")
-            _write(program, folder / name, format)
-            served = MODALITIES if len(programs) == 1 else (path_of,)
+    return network
+
+
+def _keep_calibration(checkpoint: str | Path, folder: Path) -> None:
+    """The model's calibration goes along, where there is one."""
+    calibration = calibration_beside(checkpoint)
+    if calibration is not None:
+        calibration.save(folder / CALIBRATION_FILE)
+
+
+def _write_programs(
+    network: CheckpointNetwork, folder: Path, format: str, axes: Array | None, calibrated_on: FittingImages | None
+) -> dict[Modality, dict[str, Any]]:
+    """Write the program of each modality, one for both where they take the same path, each once it gives what PyTorch gives.
+
+    Args:
+        network: the whole model.
+        folder: to write into.
+        format: ``onnx`` or ``torch``.
+        axes: that embeddings are projected on; None for none.
+        calibrated_on: images whose ranges 8-bit files take; None for float32.
+
+    Returns:
+        Modality -> what the sidecar says of its file.
+    """
+    files: dict[Modality, dict[str, Any]] = {}
+    programs = _programs(network, axes)
+    shared = len(programs) == 1
+    for modality, program in programs.items():
+        path = folder / f"{_BOTH if shared else modality}{SUFFIXES[format]}"
+        notice(f"Writing {path.name}")
+        _write(program, path, format)
+        served = MODALITIES if shared else (modality,)
+        for each in served:
+            files[each] = _described(network, path, format, each, axes)
+        if calibrated_on is not None:
+            _to_int8(path, calibrated_on.pixels_of(None if shared else modality))
             for each in served:
-                files[each] = _described(network, folder / name, format, each, axes)
-            if precision == "int8" and own is not None:
-                _to_int8(folder / name, own.pixels_of(path_of if len(programs) > 1 else None))
-                for each in served:
-                    files[each] |= _facts_of(folder / name)
-        sidecar = _sidecar(network, checkpoint, format, files, axes)
-        if own is None:
-            calibration = calibration_beside(checkpoint)
-            if calibration is not None:
-                calibration.save(folder / CALIBRATION_FILE)
-        else:
-            sidecar |= _smaller(network, own, files, folder, precision, axes)
-        write_json(folder / SIDECAR, sidecar)
-    return target
+                files[each] |= _facts_of(path)
+    return files
 
 
 def _to_int8(path: Path, pixels: Pixels) -> None:
@@ -248,7 +291,7 @@ def _sidecar(
     axes: Array | None,
 ) -> dict[str, Any]:
     height, width = network.size
-    dimension = network.embed(_black(network), "visible")()["main"].shape[1] if axes is None else axes.shape[1]
+    dimension = _whole_dimension(network) if axes is None else axes.shape[1]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -274,8 +317,10 @@ def _sidecar(
     }
 
 
-def _black(network: CheckpointNetwork) -> Any:
-    return torch.zeros(1, *network.size, 3, dtype=torch.uint8).numpy()
+def _whole_dimension(network: CheckpointNetwork) -> int:
+    """Numbers of an embedding of the whole model."""
+    black = torch.zeros(1, *network.size, 3, dtype=torch.uint8).numpy()
+    return int(network.embed(black, "visible")()["main"].shape[1])
 
 
 def _data_of(checkpoint: str | Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from crossreid.evaluation.removal import SameImage
 from crossreid.evaluation.scorers import normalised
 from crossreid.extraction.exported import INPUT, Program
 from crossreid.extraction.extractor import Extractor
-from crossreid.extraction.pixels import Pixels
+from crossreid.extraction.pixels import Pixels, Rows
 from crossreid.randomness import numpy_generator
 
 LEAST_IMAGES = 16
@@ -49,26 +49,36 @@ class FittingImages:
     pixels: Pixels
 
     @classmethod
-    def of(cls, checkpoint: str | Path, images: str, modality: str | None, grey_range: Any) -> FittingImages:
-        """Embed and decode images.
+    def of(
+        cls, checkpoint: str | Path, images: str, modality: str | None, grey_range: Any, dimensions: int | None = None
+    ) -> FittingImages:
+        """Embed images, each decoded once: all of them, or some of very many.
+
+        Args:
+            checkpoint: of the whole model.
+            images: as for :class:`~crossreid.Extractor`, as ``modality`` and ``grey_range``.
+            dimensions: of the axes that are fitted on them; None for none.
 
         Raises:
             ConfigError: they are too few.
             DataError: an image cannot be read.
         """
+
+        def chosen(count: int) -> Rows:
+            if count < LEAST_IMAGES:
+                raise ConfigError(
+                    f"'{images}' has {count} images, and half of them measure what the other half fitted: give "
+                    f"{LEAST_IMAGES} or more, as they will be searched."
+                )
+            rows = np.arange(min(count, 2 * _MOST_COMPARED))
+            _check_enough(dimensions, len(rows[::2]))
+            if count > len(rows):
+                generator = numpy_generator(0, "images of a smaller export")
+                rows = np.sort(generator.choice(np.arange(count), len(rows), replace=False))
+            return rows
+
         extract = Extractor(checkpoint, "cpu", grey_range=grey_range)
-        embeddings = extract(images, modality)
-        if len(embeddings) < LEAST_IMAGES:
-            raise ConfigError(
-                f"'{images}' has {len(embeddings)} images, and half of them measure what the other half fitted: give "
-                f"{LEAST_IMAGES} or more, as they will be searched."
-            )
-        most = 2 * _MOST_COMPARED
-        rows = np.arange(len(embeddings))
-        if len(rows) > most:
-            generator = numpy_generator(0, "images of a smaller export")
-            rows = np.sort(generator.choice(rows, most, replace=False))
-        return cls(embeddings.select(rows), extract.pixels(images, modality, embeddings.rows[rows]))
+        return cls(*extract.with_pixels(images, modality, chosen))
 
     def fitting(self) -> Array:
         """Places of the images that are fitted on."""
@@ -105,14 +115,24 @@ def principal_axes(embeddings: Embeddings, dimensions: int) -> Array:
     """
     vectors = embeddings.features["main"].astype(np.float64)
     count, whole = vectors.shape
-    if dimensions >= whole:
+    check_dimensions(dimensions, whole)
+    _check_enough(dimensions, count)
+    _, vectors_of_moments = np.linalg.eigh(vectors.T @ vectors)  # ascending
+    return np.asarray(vectors_of_moments[:, ::-1][:, :dimensions], dtype=np.float32)
+
+
+def check_dimensions(dimensions: int | None, whole: int) -> None:
+    """Raise :class:`ConfigError` where a shorter embedding would not be shorter than the model's."""
+    if dimensions is not None and dimensions >= whole:
         raise ConfigError(f"dimensions={dimensions} is not fewer than the {whole} that the model gives.")
-    if count < dimensions:
+
+
+def _check_enough(dimensions: int | None, count: int) -> None:
+    """Raise :class:`ConfigError` where axes are fitted on fewer images than they are."""
+    if dimensions is not None and count < dimensions:
         raise ConfigError(
             f"{dimensions} axes need as many images to be found in, not {count}: add images, or take fewer."
         )
-    _, vectors_of_moments = np.linalg.eigh(vectors.T @ vectors)  # ascending
-    return np.asarray(vectors_of_moments[:, ::-1][:, :dimensions], dtype=np.float32)
 
 
 def projected(vectors: Array, axes: Array) -> Array:

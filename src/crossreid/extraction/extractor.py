@@ -7,7 +7,7 @@ precision, as ``crossreid.evaluate`` does it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +148,39 @@ class Extractor:
         parts = list(self._parts(job, range(len(job.images)), problems))
         return self._finished(job, parts, problems, tracks)
 
+    def with_pixels(
+        self, source: str | Path, modality: str | None = None, choose: Callable[[int], Rows] = np.arange
+    ) -> tuple[Embeddings, Pixels]:
+        """Embed some images of a source, and keep what the network was given of them; each is decoded once.
+
+        Args:
+            source: of files, see :meth:`__call__`, as ``modality``.
+            choose: the number of images of the source -> places (n,), ascending, of those that are wanted; by default all.
+
+        Returns:
+            n embeddings and their (n, H, W, 3) uint8 pixels, both in the order of the source.
+
+        Raises:
+            ConfigError: as ``choose``, before anything is decoded.
+            DataError: an image cannot be read.
+        """
+        job = self._job(source, modality)
+        wanted = choose(len(job.images)).tolist()
+        decoded: list[Chunk] = []
+
+        def kept() -> Iterator[Chunk]:
+            for chunk in self._chunks(job, wanted):
+                decoded.append(chunk._replace(pixels=chunk.pixels.copy()))  # a worker's memory is given back
+                yield chunk
+
+        problems: dict[int, str] = {}
+        parts = list(self._parts_of(job, kept(), len(wanted), problems))
+        embeddings = self._finished(job, parts, problems, "keep")
+        rows = np.concatenate([chunk.rows for chunk in decoded])
+        pixels = np.concatenate([chunk.pixels for chunk in decoded])
+        readable = np.isin(rows, embeddings.rows)
+        return embeddings, pixels[readable]
+
     def pixels(self, source: Source, modality: str | None = None, rows: Rows | None = None) -> Pixels:
         """What the network is given of some images.
 
@@ -248,11 +281,15 @@ class Extractor:
     # ------------------------------------------------------------------ embedding
 
     def _parts(self, job: _Job, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
-        """Embed rows of a job in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
+        """Embed rows of a job; see :meth:`_parts_of`."""
+        return self._parts_of(job, self._chunks(job, rows), len(rows), problems)
+
+    def _parts_of(self, job: _Job, chunks: Iterable[Chunk], count: int, problems: dict[int, str]) -> Iterator[Part]:
+        """Embed ``count`` images in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
         waiting: dict[Modality, WaitingImages] = {modality: WaitingImages() for modality in MODALITIES}
         before: EmbeddedBatch | None = None  # copied back while the next batch is computed
-        with _rate(len(rows), shown=self.progress) as advance:
-            for chunk in self._chunks(job, rows):
+        with _rate(count, shown=self.progress) as advance:
+            for chunk in chunks:
                 self._note(job, chunk, problems)
                 for modality in MODALITIES:
                     waiting[modality].add(chunk, _rows_of(job, chunk, modality))

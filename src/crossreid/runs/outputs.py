@@ -50,10 +50,16 @@ class Outputs:
 
     @contextmanager
     def written(self) -> Iterator[None]:
-        """Inside, the files are written; what writes them is recorded before."""
+        """Inside, the files are written; what writes them is recorded before, and not kept where nothing came of it."""
         for _, path in self.each():
             write_json(origin_file(path), self.origin)
-        yield
+        try:
+            yield
+        except BaseException:
+            for _, path in self.each():
+                if not path.exists():
+                    origin_file(path).unlink(missing_ok=True)
+            raise
 
     def each(self) -> Iterator[tuple[str, Path]]:
         """Every output with the setting that it follows from."""

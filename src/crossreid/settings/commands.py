@@ -33,6 +33,8 @@ FIGURE_NAMES = (
     "learning",
 )
 """Figures of a trained method."""
+_PERSONS = 7
+"""In figures with a marker shape for each."""
 METRICS = ("rank1", "rank5", "rank10", "rank20", "mAP", "mINP")
 
 
@@ -126,7 +128,7 @@ class VisualizeConfig(ScoringConfig):
     )
     queries: str = setting("even", "probes of ranked lists and activation maps", choices=("even", "worst", "best"))
     count: int = setting(6, "ranked lists, and pairs of activation maps", at_least=1, at_most=100)
-    persons: int = setting(7, "persons in t-SNE and PCA, one marker shape each", at_least=1, at_most=10)
+    persons: int = setting(_PERSONS, "persons in t-SNE and PCA, one marker shape each", at_least=1, at_most=10)
     training: bool = setting(True, "training persons beside test persons, where a figure can show both")
     correspondences: CorrespondenceConfig = setting(CorrespondenceConfig(), "matches between two images (LbA)")
     output: str | None = setting(
@@ -141,6 +143,12 @@ class VisualizeConfig(ScoringConfig):
             return
         if self.queries != "even":
             raise ConfigError(f"queries={self.queries} needs to know whom images show: leave it out with images=.")
+        if self.persons != _PERSONS:
+            raise ConfigError(f"persons={self.persons} needs to know whom images show: leave it out with images=.")
+        if not self.training:
+            raise ConfigError(
+                "training=false leaves a dataset's training persons out, and images= has none: leave it out."
+            )
 
 
 @dataclass
