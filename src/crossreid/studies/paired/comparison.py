@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from crossreid.console import as_text, notice
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation import Embeddings, RetrievalResult
+from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import PairedDifference, identity_interval, paired_difference
 from crossreid.evaluation.building import build_scorers
 from crossreid.evaluation.foreign import Reading
@@ -19,7 +18,16 @@ from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
 from crossreid.settings.foreign import CompareEmbeddingsConfig
 from crossreid.settings.protocol import ProtocolConfig
-from crossreid.studies.paired.sources import PairedSource, ScoreKey, check_paired, read_source, tasks_of
+from crossreid.studies.paired.sources import (
+    PairedSource,
+    Place,
+    ScoreKey,
+    check_paired,
+    is_run,
+    read_source,
+    shown,
+    tasks_of,
+)
 from crossreid.training.scoring import protocols_for, score_all
 
 
@@ -56,7 +64,7 @@ class PairedTest:
         metric: ``rank1``, ``mAP`` or ``mINP``.
         first: mean of the first method, in [0, 1].
         second: of the second one.
-        difference: of the second less the first.
+        difference: the second less the first, with its interval.
     """
 
     variant: str
@@ -84,6 +92,7 @@ class PairedComparison:
         left_out: protocols that not all runs have.
         resamples: of persons and runs.
         seed: of the resamples.
+        protocol: settings by which embeddings were scored; empty where all are runs.
     """
 
     methods: tuple[Method, ...]
@@ -125,10 +134,6 @@ class PairedComparison:
         return records
 
 
-Place = str | Path | Embeddings
-"""A run folder, a file or folder of embeddings, or embeddings."""
-
-
 def compare_sources(
     config: CompareEmbeddingsConfig, first: Sequence[Place], second: Sequence[Place] = ()
 ) -> PairedComparison:
@@ -143,11 +148,11 @@ def compare_sources(
         ConfigError: nothing says how embeddings are scored.
         DataError: something cannot be read, or is not scored on the same probes.
     """
+    protocol = _protocol(config, [*first, *second])
     reading = Reading.of(config)
     sources = [read_source(place, reading) for place in (*first, *second)]
     _check_seeds(sources[: len(first)])
     _check_seeds(sources[len(first) :])
-    protocol = _protocol(config, sources)
     tasks = [tasks_of(source, protocol) for source in sources]
     common, left_out = check_paired(sources, tasks)
     labels = _labels(config, sources, len(first))
@@ -168,13 +173,13 @@ def compare_sources(
     )
 
 
-def _protocol(config: CompareEmbeddingsConfig, sources: Sequence[PairedSource]) -> ProtocolConfig | None:
+def _protocol(config: CompareEmbeddingsConfig, places: Sequence[Place]) -> ProtocolConfig | None:
     """How embeddings are scored; None where all are runs, which are scored already."""
-    to_score = [source.name for source in sources if source.embeddings is not None]
+    to_score = [place for place in places if not is_run(place)]
     named = config.protocol if isinstance(config.protocol, ProtocolConfig) else None
     if to_score and named is None:
         raise ConfigError(
-            f"'{to_score[0]}' does not say which protocol it is for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
+            f"{shown(to_score[0])} does not say which protocol it is for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
         )
     if named is not None and not to_score:
         raise ConfigError(

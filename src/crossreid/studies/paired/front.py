@@ -16,8 +16,9 @@ from crossreid.runs.outputs import Outputs, check_outputs, origin_of, output_pat
 from crossreid.settings.compose import compose, typed
 from crossreid.settings.foreign import CompareEmbeddingsConfig, sources_of
 from crossreid.settings.overrides import as_overrides
-from crossreid.studies.paired.comparison import PairedComparison, Place, compare_sources
+from crossreid.studies.paired.comparison import PairedComparison, compare_sources
 from crossreid.studies.paired.rendering import difference_lines, markdown, score_lines, statements
+from crossreid.studies.paired.sources import Place
 
 _JSON = "comparison.json"
 

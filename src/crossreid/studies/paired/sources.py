@@ -18,6 +18,8 @@ from crossreid.settings.protocol import ProtocolConfig
 from crossreid.studies.comparison.scores import rules_of, scores_of
 from crossreid.training.scoring import protocols_for
 
+Place = str | Path | Embeddings
+"""A run folder, a file or folder of embeddings, or embeddings."""
 ScoreKey = tuple[str, str]
 """Variant (empty for the method's own scorer) and protocol."""
 RULES = ("mode", "shots", "draw", "images not counted", "what ranks count")
@@ -48,7 +50,17 @@ class PairedSource:
         }
 
 
-def read_source(place: str | Path | Embeddings, reading: Reading) -> PairedSource:
+def is_run(place: Place) -> bool:
+    """A folder that a training wrote, with scores."""
+    return not isinstance(place, Embeddings) and (Path(place) / "run.json").is_file()
+
+
+def shown(place: Place) -> str:
+    """A place in a message."""
+    return "a set of embeddings" if isinstance(place, Embeddings) else f"'{place}'"
+
+
+def read_source(place: Place, reading: Reading) -> PairedSource:
     """What a place holds.
 
     Raises:
@@ -63,7 +75,7 @@ def read_source(place: str | Path | Embeddings, reading: Reading) -> PairedSourc
             f"'{path}' is a checkpoint: name its run folder, or the .npz that crossreid.evaluate checkpoint={path} "
             "save_embeddings=FILE.npz writes."
         )
-    if (path / "run.json").is_file():
+    if is_run(place):
         run = read_run(path)
         if not run.finished:
             raise DataError(f"The run '{path}' is not finished (it is {run.status}), so that it has no scores.")
