@@ -32,7 +32,7 @@ from crossreid.settings.data import DataConfig
 from crossreid.settings.fields import Settings
 from crossreid.settings.method import MethodConfig
 from crossreid.settings.overrides import as_overrides
-from crossreid.settings.protocol import ProtocolConfig
+from crossreid.settings.protocol import NO_PROTOCOL, ProtocolConfig
 from crossreid.settings.registry import method_class
 from crossreid.settings.run import RunConfig, run_config_from_plain
 from crossreid.training.checkpoints import read_checkpoint
@@ -266,9 +266,7 @@ def score(
     """
     config: Any = protocol_part(protocol, settings) if isinstance(protocol, str) else protocol
     if not isinstance(config, ProtocolConfig):
-        raise ConfigError(
-            "Embeddings do not say which protocol they are for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
-        )
+        raise ConfigError(NO_PROTOCOL)
     config.check()
     held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(embeddings, reading)
     label = name or ("embeddings" if isinstance(embeddings, Embeddings) else Path(embeddings).stem)

@@ -15,6 +15,7 @@ from crossreid.settings.figures import CorrespondenceConfig
 from crossreid.settings.foreign import CompareEmbeddingsConfig, ForeignConfig
 from crossreid.settings.galleries import IndexConfig, SearchConfig
 from crossreid.settings.importing import ExportWeightsConfig, ImportWeightsConfig
+from crossreid.settings.protocol import NO_PROTOCOL, TrainedProtocolConfig
 from crossreid.settings.run import ReportConfig, TrainerConfig
 from crossreid.settings.web import DemoConfig, ServeConfig
 
@@ -70,6 +71,8 @@ class EvaluateConfig(ForeignConfig, ScoringConfig):
         """One thing is scored."""
         if (self.checkpoint is None) == (self.embeddings is None):
             raise ConfigError("Name what to score: either checkpoint=FILE.ckpt or embeddings=FILE.npz.")
+        if self.embeddings and isinstance(self.protocol, TrainedProtocolConfig):
+            raise ConfigError(NO_PROTOCOL)
         if self.checkpoint and (self.query_modality or self.test_ids):
             raise ConfigError("query_modality and test_ids go with embeddings=: a checkpoint's dataset says both.")
 

@@ -134,6 +134,9 @@ class TrainedProtocolConfig(Settings):
     name: ClassVar[str] = "auto"
 
 
+NO_PROTOCOL = "Embeddings do not say which protocol they are for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
+"""What is said where nothing says how embeddings are scored."""
+
 PROTOCOLS: dict[str, type[ProtocolConfig]] = {
     schema.name: schema
     for schema in (SysuProtocolConfig, RegDBProtocolConfig, LLCMProtocolConfig, AllPairsProtocolConfig)
