@@ -61,7 +61,9 @@ def test_the_average_is_what_is_scored_and_nothing_trains_it(make) -> None:
     module.eval()
     images = images_like(module)
     vectors = module.embed(images, "visible")["main"]
-    module.network.load_state_dict({name: torch.zeros_like(value) for name, value in module.network.state_dict().items()})
+    module.network.load_state_dict(
+        {name: torch.zeros_like(value) for name, value in module.network.state_dict().items()}
+    )
     assert torch.equal(module.embed(images, "visible")["main"], vectors)
     of_optimizer = {
         parameter for group in harness.module.make_optimizers()["network"].param_groups for parameter in group["params"]
@@ -90,7 +92,9 @@ def test_norms_of_each_modality_normalise_it_by_itself_and_keep_its_averages(mak
     norm = module.network.encoder.body[1]
     assert not torch.equal(norm.running_mean, norm.infrared_mean)
     module.eval()
-    assert not torch.equal(module.describe({"visible": visible}).feature, module.describe({"infrared": visible}).feature)
+    assert not torch.equal(
+        module.describe({"visible": visible}).feature, module.describe({"infrared": visible}).feature
+    )
 
 
 def test_joint_norms_do_not_ask_for_the_modality(make) -> None:
@@ -102,9 +106,13 @@ def test_joint_norms_do_not_ask_for_the_modality(make) -> None:
 def test_grey_takes_all_colour_away(make) -> None:
     module = make("model=best", "model.grey=true").module.eval()
     images = images_like(module)
-    torch.testing.assert_close(module.embed(images, "visible")["main"], module.embed(to_grey(images), "visible")["main"])
+    torch.testing.assert_close(
+        module.embed(images, "visible")["main"], module.embed(to_grey(images), "visible")["main"]
+    )
     coloured = make("model=best").module.eval()
-    assert not torch.allclose(coloured.embed(images, "visible")["main"], coloured.embed(to_grey(images), "visible")["main"])
+    assert not torch.allclose(
+        coloured.embed(images, "visible")["main"], coloured.embed(to_grey(images), "visible")["main"]
+    )
 
 
 @pytest.mark.parametrize(("name", "pooling"), [("gem", generalised_mean), ("average", pool)])
