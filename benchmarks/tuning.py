@@ -84,6 +84,18 @@ TRIALS: dict[str, dict[str, Words]] = {
         "norms of each modality": _PER_MODALITY,
         "half the rate": ["model.reid_optimizer.lr=3.5e-4"],
     },
+    "best/full": {
+        "colours": [],
+        "grey": ["model.grey=true"],
+        "grey, norms of each modality": ["model.grey=true", "model.norms=per_modality"],
+        "grey, average pooling": ["model.grey=true", "model.pooling=average"],
+    },
+    "strong/full": {
+        "as it was": [],
+        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
+        "as long as best": ["model.epochs=22", "model.schedule.steps=[17]"],
+    },
     "cmssft/full": {
         "as it was": [],
         "erasing": ["model.erasing.probability=0.5"],

@@ -437,7 +437,7 @@ def test_the_embedding_adds_the_mirror_image_to_unit_vectors(make) -> None:
 def test_the_official_preset_is_the_codes_setting() -> None:
     full = compose_model("model=deen", "preset=official", "scale=paper")
     assert (full.epochs, full.schedule.warmup, full.schedule.steps) == (151, 10, [20, 80])
-    shares = [round(full.schedule.share(epoch), 6) for epoch in (0, 9, 10, 19, 20, 79, 80, 150)]
+    shares = [round(full.schedule.share(epoch, full.epochs), 6) for epoch in (0, 9, 10, 19, 20, 79, 80, 150)]
     assert shares == [0.1, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
     assert (full.cpm, full.w_cpm, full.w_orthogonal) == ("code", 0.8, 0.01)
     assert full.streams["identity"].plain() == {

@@ -128,7 +128,7 @@ def test_partners_differ_by_iteration_layer_and_rank_and_not_otherwise(make, mon
 
 def test_rates_rise_over_the_warm_up_and_are_cut_twice() -> None:
     schedule = LbAConfig().schedule
-    shares = [schedule.share(epoch) for epoch in range(81)]
+    shares = [schedule.share(epoch, 81) for epoch in range(81)]
     assert shares[:10] == pytest.approx([0.1 * (e + 1) for e in range(10)])
     assert shares[10:20] == [1.0] * 10
     assert shares[20:50] == pytest.approx([0.1] * 30)

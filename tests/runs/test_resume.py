@@ -20,6 +20,7 @@ PHASES = [
     ("cmssft", "joint", 5),
     ("ddag", "joint", 5),
     ("deen", "joint", 5),
+    ("best", "joint", 5),
     pytest.param("jsia", "generation", 1, marks=FULL),
     ("jsia", "joint", 5),
     ("lba", "joint", 5),
@@ -33,6 +34,7 @@ ARGS = {
     "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],
     "ddag": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "deen": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
+    "best": ["model.epochs=3"],
     "jsia": ["model.phases={generation: 4, joint: 8}", "model.decay.after=2"],
     "lba": ["model.epochs=3", "model.schedule={warmup: 1, steps: [2]}"],
     "tsgan": [

@@ -104,14 +104,15 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         """One rate for the encoder and one for the rest."""
         encoder = list(self.encoder().parameters())
         of_encoder = set(encoder)
-        rest = [parameter for parameter in self.parameters() if parameter not in of_encoder]
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        rest = [parameter for parameter in trained if parameter not in of_encoder]
         return {"network": make_feature_optimizer(self.config.optimizer, encoder, rest)}
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts, by epochs."""
         schedules = {}
         for name, optimizer in optimizers.items():
-            scheduler = epoch_schedule(self.config.schedule, optimizer, self.config.known_epoch())
+            scheduler = epoch_schedule(self.config.schedule, optimizer, self.config.known_epoch(), self.config.epochs)
             schedules[name] = Schedule(scheduler, ("joint",))
         return schedules
 

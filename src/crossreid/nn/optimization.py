@@ -67,6 +67,8 @@ def step_schedule(config: EpochStepsConfig, optimizer: Optimizer, iterations_per
     return MultiStepLR(optimizer, milestones=milestones, gamma=config.factor)
 
 
-def epoch_schedule(config: EpochScheduleConfig, optimizer: Optimizer, iterations_per_epoch: int) -> LambdaLR:
-    """A warm-up and cuts, constant in an epoch; to be stepped once an iteration."""
-    return LambdaLR(optimizer, lambda iteration: config.share(iteration // iterations_per_epoch))
+def epoch_schedule(
+    config: EpochScheduleConfig, optimizer: Optimizer, iterations_per_epoch: int, epochs: int
+) -> LambdaLR:
+    """A warm-up, and cuts or a cosine that ends after ``epochs``, constant in an epoch; to be stepped once an iteration."""
+    return LambdaLR(optimizer, lambda iteration: config.share(iteration // iterations_per_epoch, epochs))

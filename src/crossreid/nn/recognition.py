@@ -21,11 +21,13 @@ class OneStreamNetwork(nn.Module):
         backbone: the ResNet.
         classes: number of training identities.
         neck: ``bnneck``, or ``none`` for a classifier on the pooled vector.
+        pooling: (N, C, h, w) -> (N, C).
     """
 
-    def __init__(self, backbone: BackboneConfig, classes: int, neck: str) -> None:
+    def __init__(self, backbone: BackboneConfig, classes: int, neck: str, pooling: Pooling = pool) -> None:
         super().__init__()
         self.encoder = ResNetEncoder(backbone)
+        self.pooling = pooling
         self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
 
     def forward(self, images: Tensor) -> BlockOutput:
@@ -34,7 +36,7 @@ class OneStreamNetwork(nn.Module):
 
     def prepared(self, images: Tensor) -> BlockOutput:
         """As :meth:`forward`, for images that are resized and normalised (N, 3, H, W)."""
-        output: BlockOutput = self.block(pool(self.encoder.body(images)))
+        output: BlockOutput = self.block(self.pooling(self.encoder.body(images)))
         return output
 
 
@@ -45,7 +47,7 @@ class TwoStreamNetwork(nn.Module):
         backbone: the ResNet.
         classes: number of training identities.
         neck: as in :class:`OneStreamNetwork`.
-        pooling: (N, C, h, w) -> (N, C).
+        pooling: as in :class:`OneStreamNetwork`.
         specific_stages: residual stages that have a copy for each modality besides the stem, 0 to 2.
     """
 

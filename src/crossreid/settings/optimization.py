@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from crossreid.errors import ConfigError
@@ -53,10 +54,14 @@ class EpochStepsConfig(Settings):
 
 @dataclass
 class EpochScheduleConfig(Settings):
-    """Learning rates by epoch (LbA, sec. 4.1): a linear warm-up, then a cut at each step; constant in an epoch."""
+    """Learning rates by epoch, constant in an epoch: a linear warm-up, then a cut at each step (LbA, sec. 4.1), or half a
+    cosine down to nothing at the end (Loshchilov and Hutter, ICLR 2017, without restarts)."""
 
     warmup: int = setting(
         10, "epochs until the full rate; epoch e < warmup has (e + 1) / warmup of it", at_least=0, ceiling=100_000
+    )
+    curve: str = setting(
+        "steps", "after the warm-up: cuts at ``steps``, or half a cosine, which has none", choices=("steps", "cosine")
     )
     steps: list[int] = setting(
         [20, 50], "epochs at which the rates are cut", at_least=0, ceiling=100_000, ascending=True
@@ -64,15 +69,20 @@ class EpochScheduleConfig(Settings):
     factor: float = setting(0.1, "of a cut", above=0, at_most=1)
 
     def check_together(self, place: str) -> None:
-        """Cuts come after the warm-up."""
+        """Cuts come after the warm-up, and a cosine has none."""
+        if self.curve == "cosine" and self.steps:
+            raise ConfigError(f"{place}.curve=cosine has no cuts: say {place}.steps=[] with it, not {self.steps}.")
         if any(step < self.warmup for step in self.steps):
             raise ConfigError(
                 f"{place}.steps are epochs after the warm-up of {self.warmup}, not {self.steps}: change one of them."
             )
 
-    def share(self, epoch: int) -> float:
-        """Share of the full rate in an epoch, counted from 0."""
+    def share(self, epoch: int, epochs: int) -> float:
+        """Share of the full rate in an epoch, counted from 0, of so many."""
         if epoch < self.warmup:
             return (epoch + 1) / self.warmup
+        if self.curve == "cosine":
+            progress = (epoch - self.warmup) / max(1, epochs - self.warmup)
+            return (1 + math.cos(math.pi * min(1.0, progress))) / 2
         cuts = sum(epoch >= step for step in self.steps)
         return float(self.factor**cuts)

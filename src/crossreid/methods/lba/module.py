@@ -64,7 +64,9 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
 
     def make_schedules(self, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Schedule]:
         """Warm-up and cuts, by epochs."""
-        scheduler = epoch_schedule(self.config.schedule, optimizers["network"], self.config.known_epoch())
+        scheduler = epoch_schedule(
+            self.config.schedule, optimizers["network"], self.config.known_epoch(), self.config.epochs
+        )
         return {"network": Schedule(scheduler, ("joint",))}
 
     def training_step(self, batch: TrainingBatch) -> None:

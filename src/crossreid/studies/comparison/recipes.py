@@ -55,7 +55,7 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
         identities = "0"
     columns = {
         "pooling": pooling(config),
-        "test norm": str(model.get("test_norm", "-")).replace("_", " "),
+        "test norm": str(model.get("test_norm", model.get("norms", "-"))).replace("_", " "),
         "augmentation": augmentation(model),
         "training ids": f"{identities}, {config['selection']['name']} weights",
         "iterations": iterations,
