@@ -26,6 +26,6 @@ def _follow(decay: float, averages: list[Tensor], weights: list[Tensor], updates
     """One update; the first one of all, number 0, is torch's own and copies."""
     number = int(updates)
     kept = min(decay, (1 + number) / (10 + number))
-    follow = get_ema_multi_avg_fn(kept)
+    follow = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         follow(averages, weights, updates)
