@@ -147,6 +147,14 @@ class CostConfig(Settings):
     models: list[str] | None = setting(None, "names of methods; null: all", filled=True, distinct=True)
     people: Any = setting(None, "follows from the scale; no image of theirs is needed")
     plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
+    backbones: list[str] = setting(
+        [],
+        "encoders that each of models is measured with, by model.backbone.name; none: each one's own",
+        distinct=True,
+    )
+    last_stride: int | None = setting(
+        None, "stride of the last stage of backbones; null: each method's own", choices=(None, 1, 2)
+    )
     size: list[int] | None = setting(
         [288, 144],
         "height and width of the images of every method and inside its network; null: each one's own",

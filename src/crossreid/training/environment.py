@@ -83,7 +83,7 @@ def check_files(*settings: Any) -> None:
         if not is_dataclass(part) or isinstance(part, type):
             continue
         if isinstance(part, MethodConfig) and part.resnet_because:
-            check_resnet(part.backbone, f"{part.name} {part.resnet_because}", PLACE)
+            check_resnet(vars(part)["backbone"], f"{part.name} {part.resnet_because}", PLACE)
         if isinstance(part, BackboneConfig):
             check_backbone(part, PLACE)
         permutations = getattr(part, "permutations", None)
