@@ -23,6 +23,7 @@ from crossreid.importing.layouts import (
     joined,
     neck,
     no_batches,
+    renamed,
     same,
     single,
 )
@@ -81,10 +82,8 @@ def _blocks(encoder: str, *, with_non_local: bool = False, stages: int = 4) -> B
 
 
 def _stem(weights: Weights, theirs: str, ours: str, left_out: str = "") -> LayoutRow:
-    parts = []
-    for layer, place in (("conv1", 0), ("bn1", 1)):
-        parts.append(same(weights, f"{theirs}.{layer}", f"{ours}.{place}", left_out=left_out))
-    return joined(f"{theirs}.conv1, {theirs}.bn1", ours, parts)
+    names = (("conv1", "0"), ("bn1", "1"))
+    return renamed(weights, theirs, ours, names, title=f"{theirs}.conv1, {theirs}.bn1", left_out=left_out)
 
 
 def _stages(weights: Weights, theirs: str, blocks: Blocks, left_out: str = "") -> LayoutRow:
@@ -129,10 +128,8 @@ def _without_last_stage(theirs: str, blocks: Blocks, left_out: str) -> list[Layo
 
 
 def _non_local(weights: Weights, theirs: str, ours: str) -> LayoutRow:
-    parts = []
-    for name, place in (("g.0", "g"), ("W.0", "out"), ("W.1", "norm"), ("theta", "theta"), ("phi", "phi")):
-        parts.append(same(weights, f"{theirs}.{name}", f"{ours}.{place}"))
-    return joined(theirs, ours, parts)
+    names = (("g.0", "g"), ("W.0", "out"), ("W.1", "norm"), ("theta", "theta"), ("phi", "phi"))
+    return renamed(weights, theirs, ours, names)
 
 
 def _agw(weights: Weights) -> list[LayoutRow]:
@@ -237,10 +234,8 @@ def _expansion(weights: Weights, branch: int) -> LayoutRow:
 
 def _aggregation(weights: Weights, theirs: str, ours: str) -> LayoutRow:
     """One of the two parts of MFA."""
-    parts = []
-    for name, place in (("g", "g"), ("theta", "theta"), ("phi", "phi"), ("W.0", "out"), ("W.1", "norm")):
-        parts.append(same(weights, f"{theirs}.{name}", f"{ours}.{place}"))
-    return joined(theirs, ours, parts)
+    names = (("g", "g"), ("theta", "theta"), ("phi", "phi"), ("W.0", "out"), ("W.1", "norm"))
+    return renamed(weights, theirs, ours, names)
 
 
 _layout = partial(PublicLayout, classes=(0, "classifier.weight"), resize="lanczos")

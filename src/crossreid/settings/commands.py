@@ -153,7 +153,7 @@ class CostConfig(Settings):
         distinct=True,
     )
     last_stride: int | None = setting(
-        None, "stride of the last stage of backbones; null: each method's own", choices=(None, 1, 2)
+        None, "stride of the last stage of backbones; null: each method's own", choices=(1, 2)
     )
     size: list[int] | None = setting(
         [288, 144],

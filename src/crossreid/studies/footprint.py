@@ -239,8 +239,7 @@ def _with_backbone(settings: MethodConfig, name: str, config: CostConfig) -> Met
         backbone.size = list(config.size)
     if config.last_stride:
         backbone.last_stride = config.last_stride
-    changed: Any = settings
-    changed = replace(changed, backbone=backbone)
+    changed = replace(settings, **{"backbone": backbone})
     try:
         check_files(changed)
     except ConfigError as error:  # it speaks of training's settings
