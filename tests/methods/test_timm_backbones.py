@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from crossreid import Extractor, export
 from crossreid.errors import ConfigError
 from crossreid.settings.compose import compose, run_config
+from crossreid.settings.method import MethodConfig
 from crossreid.training.environment import check_files
 from crossreid.training.loading import make_method
 from processes import Command
@@ -113,9 +116,13 @@ def test_a_checkpoint_builds_its_encoder_again(write_checkpoint: Callable[..., P
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
 
 
-def settings_of(method: str, backbone: str) -> object:
-    chosen = compose("train", [f"model={method}", "scale=smoke"])
-    config = run_config(chosen).model
+@cache
+def composed(method: str) -> MethodConfig:
+    return run_config(compose("train", [f"model={method}", "scale=smoke"])).model
+
+
+def settings_of(method: str, backbone: str) -> MethodConfig:
+    config = deepcopy(composed(method))
     if hasattr(config, "backbone"):
         config.backbone.name = backbone
         config.backbone.weights = "random"
