@@ -33,14 +33,12 @@ class Outline(NamedTuple):
 
     Attributes:
         channels: C of the last map.
-        map_size: height and width of it.
         last_stride: of the last stage: 1 or 2; 1 where all blocks work at one resolution, as in a ViT.
         reduction: pixels of the image for one place of the map, along each side.
         resnet: stem and stages can be taken apart, as a ResNet's.
     """
 
     channels: int
-    map_size: tuple[int, int]
     last_stride: int
     reduction: int
     resnet: bool
@@ -173,10 +171,7 @@ def outline_of(config: BackboneConfig, place: str = PLACE) -> Outline:
 
 def _options(name: str, size: tuple[int, int], last_stride: int, place: str) -> dict[str, Any]:
     """What timm is asked for besides a name."""
-    package = timm(name, place)
-    options: dict[str, Any] = {}
-    if package.get_pretrained_cfg(name).fixed_input_size:
-        options["img_size"] = size
+    options = _sized(name, size, place)
     plain = _outline(name, size, None, place)
     if plain.last_stride == last_stride:
         return options
@@ -193,7 +188,7 @@ def _options(name: str, size: tuple[int, int], last_stride: int, place: str) -> 
         raise ConfigError(
             f"{place}.last_stride=1: timm cannot take the stride out of the last stage of {name}: {other}."
         ) from error
-    if unstrided.reduction != output_stride or unstrided.map_size == plain.map_size:
+    if unstrided.reduction != output_stride:
         raise ConfigError(
             f"{place}.last_stride=1: timm cannot take the stride out of the last stage of {name}: {other}."
         )
@@ -203,9 +198,7 @@ def _options(name: str, size: tuple[int, int], last_stride: int, place: str) -> 
 @cache
 def _outline(name: str, size: tuple[int, int], output_stride: int | None, place: str) -> Outline:
     """As :func:`outline_of`, for what timm itself calls the stride; found on the meta device, where nothing is computed."""
-    options: dict[str, Any] = {}
-    if timm(name, place).get_pretrained_cfg(name).fixed_input_size:
-        options["img_size"] = size
+    options = _sized(name, size, place)
     if output_stride is not None:
         options["output_stride"] = output_stride
     try:
@@ -222,8 +215,14 @@ def _outline(name: str, size: tuple[int, int], output_stride: int | None, place:
     last_stride = 1
     if len(reductions) > 1:
         last_stride = reductions[-1] // reductions[-2]
-    height, width = feature_map.shape[2:]
-    return Outline(feature_map.shape[1], (height, width), last_stride, reductions[-1], is_resnet(network))
+    return Outline(feature_map.shape[1], last_stride, reductions[-1], is_resnet(network))
+
+
+def _sized(name: str, size: tuple[int, int], place: str) -> dict[str, Any]:
+    """The size of images for a network that is made for one, nothing for a network that takes any."""
+    if timm(name, place).get_pretrained_cfg(name).fixed_input_size:
+        return {"img_size": size}
+    return {}
 
 
 def _headless(name: str, options: Mapping[str, Any]) -> nn.Module:

@@ -170,6 +170,13 @@ class CostConfig(Settings):
     keep_memory: bool = setting(True, "keep freed memory instead of giving it back (glibc only)")
     output: str = setting("cost.json", "the JSON to write")
 
+    def check_together(self, place: str) -> None:
+        """The stride is that of encoders which are named."""
+        if self.last_stride is not None and not self.backbones:
+            raise ConfigError(
+                f"last_stride={self.last_stride} is of backbones, and none are named: name some, or leave it out."
+            )
+
 
 @dataclass
 class ComparisonConfig(Settings):
