@@ -72,7 +72,7 @@ def test_an_encoder_of_timm_goes_the_whole_way(
     run = tmp_path / "stopped"
     command = Command(tmp_path, "train", *words, f"run_dir={run}")
     history = run / "history.csv"
-    while not (history.is_file() and (run / "last.ckpt").is_file() and "\n3,joint" in history.read_text()):
+    while not (history.is_file() and (run / "last.ckpt").is_file() and "\n3,phase" in history.read_text()):
         assert not command.ended, command.output
         time.sleep(0.02)
     command.kill()

@@ -163,8 +163,8 @@ def test_positional_embeddings_of_a_file_are_resized_to_the_image(tmp_path: Path
 
 
 def test_a_file_of_openai_s_names_is_brought_to_timm_s(tmp_path: Path) -> None:
-    encoder = make_encoder(config(VIT))
-    width, patches = encoder.channels, 10 * 10
+    encoder = make_encoder(config("vit_xsmall_patch16_clip_224", size=[32, 16]))
+    width, patches = encoder.channels, 14 * 14
     blocks = encoder.body.network.blocks
     hidden = blocks[0].mlp.fc1.out_features
     state = {
@@ -172,7 +172,8 @@ def test_a_file_of_openai_s_names_is_brought_to_timm_s(tmp_path: Path) -> None:
         "visual.positional_embedding": torch.rand(1 + patches, width),
         "visual.conv1.weight": torch.rand(width, 3, 16, 16),
     }
-    state |= {f"visual.ln_post.{part}": torch.rand(width) for part in ("weight", "bias")}
+    for norm in ("ln_pre", "ln_post"):
+        state |= {f"visual.{norm}.{part}": torch.rand(width) for part in ("weight", "bias")}
     for block in range(len(blocks)):
         own = f"visual.transformer.resblocks.{block}"
         state[f"{own}.attn.in_proj_weight"] = torch.rand(3 * width, width)

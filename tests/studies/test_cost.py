@@ -145,7 +145,7 @@ def test_warm_up_runs_are_not_counted() -> None:
         ({"runs": 0}, "runs is 0: choose 1 or more"),
         ({"warmup": -1}, "warmup is -1: choose 0 or more"),
         ({"last_stride": 2}, "last_stride=2 is of backbones, and none are named"),
-        ({"last_stride": 3, "backbones": ["resnet18"]}, "last_stride is 3: choose from 1, 2"),
+        ({"last_stride": 3, "backbones": ["resnet18"]}, "last_stride is '3': choose from 1, 2"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(settings: dict, message: str) -> None:
