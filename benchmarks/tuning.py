@@ -55,9 +55,9 @@ TRIALS: dict[str, dict[str, Words]] = {
         "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
     },
     "tsgan/jd_all_ts_rerank": {
-        "as it was": [],
-        "sharp grey fakes": _SHARP_FAKES,
         "sharp grey fakes, taught a tenth": [*_SHARP_FAKES, *_TAUGHT_LESS],
+        "sharp grey fakes": _SHARP_FAKES,
+        "as it was": [],
     },
     "tsgan/backbone": {
         "as it was": [],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from crossreid.data.datasets.folder import MODALITY_FOLDERS
+from crossreid.data.datasets.folder_images import MODALITY_FOLDERS
 from crossreid.data.datasets.lists import IMAGE_SUFFIXES, kind_of, list_folders, list_images, read_text, some
 from crossreid.data.datasets.names import read_name
 from crossreid.data.records import MODALITIES, Modality

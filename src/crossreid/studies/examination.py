@@ -12,7 +12,8 @@ from crossreid.console import console
 from crossreid.data.cache import available_cores, damaged_caches
 from crossreid.data.datasets import ReIDDataset
 from crossreid.data.datasets.sources import open_source
-from crossreid.data.doctor import Examination, examine
+from crossreid.data.doctor import examine
+from crossreid.data.findings import Examination
 from crossreid.errors import CrossReIDError
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols
 from crossreid.settings.data import DataConfig

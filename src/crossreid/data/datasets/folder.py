@@ -38,74 +38,26 @@ Capital letters in these folder names and in file endings do not matter. Example
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from crossreid.data.datasets.base import FoundImage, ReIDDataset, as_records
 from crossreid.data.datasets.division import PARTS, divide_persons
+from crossreid.data.datasets.folder_images import SPLITS, FolderImage, all_images, has_splits
 from crossreid.data.datasets.lists import (
-    IMAGE_SUFFIXES,
     Complain,
     Skipped,
     as_number,
     is_folder,
-    kind_of,
-    list_entries,
-    list_folders,
-    list_images,
     refuse,
     some,
 )
-from crossreid.data.datasets.names import JUNK, NameReading, read_name, require_one_numbering
-from crossreid.data.records import MODALITIES, Modality, Role
+from crossreid.data.datasets.names import require_one_numbering
+from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, DataError
-
-SPLIT_FOLDERS: Mapping[str, str] = {
-    "train": "train",
-    "bounding_box_train": "train",
-    "bbox_train": "train",
-    "val": "val",
-    "calibration": "calibration",
-    "test": "test",
-    "bbox_test": "test",
-    "query": "test",
-    "gallery": "test",
-    "bounding_box_test": "test",
-}
-SPLITS = ("train", "val", "calibration", "test")
-ROLE_FOLDERS: Mapping[str, Role] = {"query": "query", "gallery": "gallery", "bounding_box_test": "gallery"}
-MODALITY_FOLDERS: Mapping[str, Modality] = {
-    **dict.fromkeys(("visible", "rgb", "vis", "color"), MODALITIES[0]),
-    **dict.fromkeys(("infrared", "ir", "nir", "thermal"), MODALITIES[1]),
-}
-
-
-class _Place(NamedTuple):
-    """A folder of people, its split, the role of its images, and their modality where a folder says it."""
-
-    folder: Path
-    split: str
-    role: Role
-    modality: Modality | None
-
-
-class _Image(NamedTuple):
-    """An image file, where it lies, whom it shows by name, and what its name says."""
-
-    path: Path
-    place: _Place
-    person: str
-    reading: NameReading
-
-    @property
-    def distractor(self) -> bool:
-        """It shows somebody who is none of the persons sought."""
-        return self.reading.distractor and as_number(self.person) == 0
 
 
 def read_folder(
@@ -140,7 +92,7 @@ def read_folder(
     if not is_folder(root):
         raise DataError(f"There is no image folder '{root}': set data.root to the folder that holds your images.")
     skipped = Skipped()
-    images = _all_images(root, skipped)
+    images = all_images(root, skipped)
     require_one_numbering([(image.path, image.reading) for image in images])
     _require_one_source(root, images, modality, infrared_cameras)
     pids = _identities(images)
@@ -178,15 +130,10 @@ def read_folder(
     )
 
 
-def has_splits(root: Path) -> bool:
-    """Folders say who is for training and who for the test."""
-    return bool(_part_by_name(list_folders(root), SPLIT_FOLDERS)[0])
-
-
 def _divided(
     root: Path,
     found: Sequence[FoundImage],
-    images: Sequence[_Image],
+    images: Sequence[FolderImage],
     pids: Sequence[int],
     shares: Sequence[float],
     seed: int,
@@ -219,140 +166,11 @@ def _as_rows(rows: Sequence[int]) -> npt.NDArray[np.int64]:
     return np.array(rows, dtype=np.int64)
 
 
-# ---------------------------------------------------------------------- what lies where
-
-
-def _all_images(root: Path, skipped: Skipped) -> list[_Image]:
-    """The images of all splits; distractors that would be trained on are counted and left out.
-
-    Raises:
-        DataError: there is none.
-    """
-    images_of_places: list[_Image] = []
-    for place in _places(root, skipped):
-        images_of_places += _images_of(place, skipped)
-    images = []
-    for image in images_of_places:
-        if image.distractor and image.place.split == "train":
-            skipped.add("distractor (0000), not trained on", image.path)
-        else:
-            images.append(image)
-    if not images:
-        raise DataError(
-            f"There are no images in '{root}': they lie in one folder a person, or are named <person>_c<camera>_... as "
-            f"in Market-1501; files end in {', '.join(sorted(IMAGE_SUFFIXES))}."
-        )
-    return images
-
-
-def _places(root: Path, skipped: Skipped) -> list[_Place]:
-    """Folders of people, by split and modality."""
-    splits, others = _part_by_name(list_folders(root), SPLIT_FOLDERS)
-    _refuse_files(root, SPLIT_FOLDERS, "a split's images")
-    if not splits:
-        return _places_of_split(root, "test", "any")
-    for folder in others:
-        skipped.add("folder beside those of the splits", folder)
-    _count_images_beside(root, skipped)
-    places = []
-    for folder in splits:
-        word = folder.name.lower()
-        places += _places_of_split(folder, SPLIT_FOLDERS[word], ROLE_FOLDERS.get(word, "any"))
-    return places
-
-
-def _part_by_name(folders: Sequence[Path], names: Mapping[str, object]) -> tuple[list[Path], list[Path]]:
-    """Folders that have one of the names, whatever the capital letters, and the others."""
-    named = []
-    others = []
-    for folder in folders:
-        if folder.name.lower() in names:
-            named.append(folder)
-        else:
-            others.append(folder)
-    return named, others
-
-
-def _count_images_beside(folder: Path, skipped: Skipped) -> None:
-    """Count images that lie beside the folders of splits, and so in none of them."""
-    for path in list_images(folder, beside_folders=True):
-        skipped.add("image beside the folders of the splits", path)
-
-
-def _places_of_split(folder: Path, split: str, role: Role) -> list[_Place]:
-    modalities, others = _part_by_name(list_folders(folder), MODALITY_FOLDERS)
-    _refuse_files(folder, MODALITY_FOLDERS, "a modality's images")
-    if not modalities:
-        return [_Place(folder, split, role, None)]
-    if others:
-        strangers = some(other.name for other in others)
-        raise DataError(
-            f"'{folder}' holds folders of modalities and others ({strangers}): put people into the modalities' folders."
-        )
-    beside = list_images(folder, beside_folders=True)
-    if beside:
-        raise DataError(
-            f"'{folder}' holds folders of modalities and an image ({beside[0].name}): put it into one of the folders."
-        )
-    return [_Place(inside, split, role, MODALITY_FOLDERS[inside.name.lower()]) for inside in modalities]
-
-
-def _refuse_files(folder: Path, names: Mapping[str, object], what: str) -> None:
-    """Raise :class:`DataError` where a file, or a link that leads nowhere, has a name that only a folder can have."""
-    for path in list_entries(folder):
-        if path.name.lower() in names and kind_of(path) != "folder":
-            raise DataError(f"'{path}' is no folder where {what} belong ({kind_of(path)}): remove or rename it.")
-
-
-def _images_of(place: _Place, skipped: Skipped) -> list[_Image]:
-    """Image files and whom they show, in one of the two styles; junk is counted and left out."""
-    flat = list_images(place.folder, skipped, beside_folders=True)
-    folders = list_folders(place.folder)
-    if flat and folders:
-        raise DataError(
-            f"'{place.folder}' holds both images ({flat[0].name}) and folders ({folders[0].name}): keep either one folder "
-            "a person, or all images in one folder."
-        )
-    images: list[_Image] = []
-    for folder in folders:
-        images += _images_of_person(folder, place, skipped)
-    for path in flat:
-        images.append(_Image(path, place, _person_in(path), read_name(path)))
-    images_of_people = []
-    for image in images:
-        if image.reading.junk or JUNK.fullmatch(image.person):
-            skipped.add("junk (person -1)", image.path)
-        else:
-            images_of_people.append(image)
-    return images_of_people
-
-
-def _images_of_person(folder: Path, place: _Place, skipped: Skipped) -> list[_Image]:
-    paths = list_images(folder, skipped)
-    if not paths:
-        raise DataError(
-            f"'{folder}' should be a person's folder and holds no images: put the images directly into it, or remove it."
-        )
-    person = unicodedata.normalize("NFC", folder.name)
-    return [_Image(path, place, person, read_name(path)) for path in paths]
-
-
-def _person_in(path: Path) -> str:
-    """The person that a file's name says."""
-    person = read_name(path).person
-    if person is None:
-        raise DataError(
-            f"The name of '{path}' does not say whom it shows: name images <person>_c<camera>_... as in Market-1501, "
-            "or make one folder a person."
-        )
-    return person
-
-
 # ---------------------------------------------------------------------- what it means
 
 
 def _require_one_source(
-    root: Path, images: Sequence[_Image], modality: Modality | None, infrared_cameras: Sequence[int] | None
+    root: Path, images: Sequence[FolderImage], modality: Modality | None, infrared_cameras: Sequence[int] | None
 ) -> None:
     """The modality of every image is said once: by its folder, for all images, or by its camera."""
     if modality is not None and modality not in MODALITIES:
@@ -375,7 +193,7 @@ def _require_one_source(
         _require_cameras(root, images, infrared_cameras)
 
 
-def _require_cameras(root: Path, images: Sequence[_Image], infrared_cameras: Sequence[int]) -> None:
+def _require_cameras(root: Path, images: Sequence[FolderImage], infrared_cameras: Sequence[int]) -> None:
     """File names have the cameras that are said to be infrared."""
     cameras: set[int] = set()
     for image in images:
@@ -393,7 +211,7 @@ def _require_cameras(root: Path, images: Sequence[_Image], infrared_cameras: Seq
         )
 
 
-def _modality_of(image: _Image, modality: Modality | None, infrared_cameras: Sequence[int] | None) -> Modality:
+def _modality_of(image: FolderImage, modality: Modality | None, infrared_cameras: Sequence[int] | None) -> Modality:
     """What the image's folder says, else what is said of all images, else what its camera is."""
     said = image.place.modality or modality
     if said is not None:
@@ -401,7 +219,7 @@ def _modality_of(image: _Image, modality: Modality | None, infrared_cameras: Seq
     return MODALITIES[image.reading.camera in (infrared_cameras or ())]
 
 
-def _cameras(images: Sequence[_Image], modalities: Sequence[Modality]) -> tuple[list[int], list[str]]:
+def _cameras(images: Sequence[FolderImage], modalities: Sequence[Modality]) -> tuple[list[int], list[str]]:
     """The camera of each image, and what is to be said of the cameras.
 
     A number in both modalities is two cameras: as one, they would lose their matches by the rule that leaves out images
@@ -434,7 +252,7 @@ def _cameras(images: Sequence[_Image], modalities: Sequence[Modality]) -> tuple[
     return cameras, [note]
 
 
-def _identities(images: Sequence[_Image]) -> list[int]:
+def _identities(images: Sequence[FolderImage]) -> list[int]:
     """The identity of each image.
 
     Where all names are numbers, it is the number, or its place among the numbers if one is too long for 64 bits; else
@@ -467,7 +285,7 @@ def _numbers_of(people: Sequence[str]) -> dict[str, int]:
     return {person: places[number] for person, number in numbers.items()}
 
 
-def _require_separate_splits(images: Sequence[_Image], pids: Sequence[int], complain: Complain) -> None:
+def _require_separate_splits(images: Sequence[FolderImage], pids: Sequence[int], complain: Complain) -> None:
     split_of: dict[int, str] = {}
     for image, pid in zip(images, pids, strict=True):
         other = split_of.setdefault(pid, image.place.split)
@@ -478,7 +296,7 @@ def _require_separate_splits(images: Sequence[_Image], pids: Sequence[int], comp
             )
 
 
-def _notes_on_people(images: Sequence[_Image]) -> list[str]:
+def _notes_on_people(images: Sequence[FolderImage]) -> list[str]:
     """What is to be said of distractors."""
     distractors = [image.path for image in images if image.distractor]
     if not distractors:

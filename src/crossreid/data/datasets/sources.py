@@ -13,7 +13,8 @@ from crossreid.console import notice
 from crossreid.data.cache import available_cores
 from crossreid.data.datasets.base import CameraCount, ReIDDataset, SplitCounts
 from crossreid.data.datasets.division import DIVISION
-from crossreid.data.datasets.folder import has_splits, read_folder
+from crossreid.data.datasets.folder import read_folder
+from crossreid.data.datasets.folder_images import has_splits
 from crossreid.data.datasets.lists import Complain, is_folder, read_text, refuse
 from crossreid.data.datasets.llcm import LLCM_COUNTS, read_llcm
 from crossreid.data.datasets.regdb import REGDB_COUNTS, read_regdb
