@@ -125,6 +125,65 @@ def lba(states: list[State], pixels: Tensor, modality: str) -> Tensor:
     return unit(gem(whole_map(in_double(states[0]), imagenet(scaled(pixels)), modality)))
 
 
+def aggregated(state: State, name: str, high: Tensor, low: Tensor, stride: int) -> Tensor:
+    """MFA: channels by channels, then places of the upper half of a map together with those of its lower half."""
+
+    def inner(part: str, x: Tensor, stride: int = 1) -> Tensor:
+        return F.conv2d(x, state[f"{name}.{part}.weight"], state[f"{name}.{part}.bias"], stride=stride)
+
+    def halves(x: Tensor) -> Tensor:
+        flat = x.flatten(2)
+        middle = flat.shape[2] // 2
+        return torch.stack([flat[:, :, :middle], flat[:, :, middle:]], dim=1)  # (N, half, c, T)
+
+    query, key, value = inner("CNL.theta", high), inner("CNL.phi", low, stride), inner("CNL.g", low)
+    affinity = torch.einsum("nayx,nbyx->nab", query, key) / query.shape[1]
+    mixed = torch.einsum("nab,nbyx->nayx", affinity, value)
+    z = high + norm(state, f"{name}.CNL.W.1", inner("CNL.W.0", mixed, stride))
+
+    query, key, value = halves(inner("PNL.theta", z)), halves(inner("PNL.phi", low)), halves(inner("PNL.g", low))
+    affinity = torch.einsum("nhct,nhcs->nts", query, key) / key.shape[3]
+    gathered = torch.einsum("nts,nhcs->nhct", affinity, value)
+    back = torch.cat([gathered[:, 0], gathered[:, 1]], dim=2).reshape(len(z), -1, *z.shape[2:])
+    return z + norm(state, f"{name}.PNL.W.1", inner("PNL.W.0", back))
+
+
+def expanded(state: State, branch: int, x: Tensor) -> Tensor:
+    """A branch of DEE."""
+    views = [F.conv2d(x, state[f"DEE.FC{branch}{r}.weight"], padding=r, dilation=r) for r in (1, 2, 3)]
+    merged = F.relu((views[0] + views[1] + views[2]) / 3)
+    return F.conv2d(merged, state[f"DEE.FC{branch}.weight"], state[f"DEE.FC{branch}.bias"])
+
+
+def deen_features(state: State, images: Tensor, modality: str, stages_used: int) -> Tensor:
+    """Six unit vectors, those of each embedding one behind the other: pooled, then behind the neck."""
+    x = two_stream_stem(state, images, modality)
+    for number in range(1, stages_used):
+        low = x
+        x = stages(state, (f"base_resnet.base.layer{number}",), low, first=number - 1)
+        x = aggregated(state, f"MFA{number}", x, low, 1 if number == 1 else 2)
+    vectors = []
+    for maps in (x, expanded(state, 1, x), expanded(state, 2, x)):
+        last = stages(state, (f"base_resnet.base.layer{stages_used}",), maps, first=stages_used - 1)
+        pooled = last.mean(dim=(2, 3))
+        vectors += [unit(pooled), unit(norm(state, "bottleneck", pooled))]
+    return torch.cat(vectors, dim=1)
+
+
+def deen(states: list[State], pixels: Tensor, modality: str, stages_used: int = 4) -> Tensor:
+    """The code adds what it makes of the mirror image and leaves the sum's length; here it has unit length, as ours."""
+    state = in_double(states[0])
+    images = imagenet(scaled(pixels))
+    mirrored = torch.flip(images, [3])
+    both = [deen_features(state, each, modality, stages_used) for each in (images, mirrored)]
+    return unit(both[0] + both[1])
+
+
+def deen_regdb(states: list[State], pixels: Tensor, modality: str) -> Tensor:
+    """The last stage takes no part."""
+    return deen(states, pixels, modality, stages_used=3)
+
+
 def ddag(states: list[State], pixels: Tensor, modality: str) -> Tensor:
     """Whole and parts: plain products, softmax of the parts' weights, a batch norm of the sum."""
     state = in_double(states[0])
@@ -191,7 +250,16 @@ def jsia(states: list[State], pixels: Tensor, modality: str) -> Tensor:
     return unit(norm(state, "classifier.bn", x.mean(dim=(2, 3))))
 
 
-FORWARDS = {"aligngan": aligngan, "jsia": jsia, "lba": lba, "agw": agw, "caj": caj, "ddag": ddag}
+FORWARDS = {
+    "aligngan": aligngan,
+    "jsia": jsia,
+    "lba": lba,
+    "agw": agw,
+    "caj": caj,
+    "ddag": ddag,
+    "deen": deen,
+    "deen_regdb": deen_regdb,
+}
 SIZES = {
     "aligngan": (128, 128),
     "jsia": (256, 128),
@@ -199,6 +267,8 @@ SIZES = {
     "agw": (288, 144),
     "caj": (288, 144),
     "ddag": (288, 144),
+    "deen": (384, 144),
+    "deen_regdb": (384, 144),
 }
 """Height and width that the codes load images at."""
 FILTERS = {
@@ -208,6 +278,8 @@ FILTERS = {
     "agw": "lanczos",
     "caj": "lanczos",
     "ddag": "lanczos",
+    "deen": "lanczos",
+    "deen_regdb": "lanczos",
 }
 """What they resize by, at load."""
 

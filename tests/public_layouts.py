@@ -96,6 +96,26 @@ def ddag(classes: int) -> Keys:
     yield "out_att.a", (2 * classes, 1)
 
 
+def deen(classes: int, stages: int = 4) -> Keys:
+    widths = (64, 256, 512, 1024, 2048)
+    yield from three_resnets()
+    expanded = widths[stages - 1]
+    for branch in (1, 2):
+        for dilation in (1, 2, 3):
+            yield f"DEE.FC{branch}{dilation}.weight", (expanded // 4, expanded, 3, 3)
+        yield from conv(f"DEE.FC{branch}", expanded, expanded // 4, 1, 1)
+    for place in range(1, stages):
+        low, high = widths[place - 1], widths[place]
+        for part, inner in (("CNL", low), ("PNL", low // 2)):
+            yield from conv(f"MFA{place}.{part}.g", inner, low, 1, 1)
+            yield from conv(f"MFA{place}.{part}.theta", inner, high, 1, 1)
+            yield from conv(f"MFA{place}.{part}.phi", inner, low, 1, 1)
+            yield from conv(f"MFA{place}.{part}.W.0", high, inner, 1, 1)
+            yield from norm(f"MFA{place}.{part}.W.1", high)
+    yield from norm("bottleneck", widths[stages])
+    yield "classifier.weight", (classes, widths[stages])
+
+
 def gan_generator() -> Keys:
     for place, shape in ((0, (64, 3, 7, 7)), (3, (128, 64, 4, 4)), (6, (256, 128, 4, 4))):
         yield f"model.{place}.weight", shape
@@ -184,6 +204,10 @@ def files_of(source: str, classes: int = 395) -> list[list[tuple[str, tuple[int,
         return [list(lba(classes))]
     if source == "ddag":
         return [list(ddag(classes))]
+    if source == "deen":
+        return [list(deen(classes))]
+    if source == "deen_regdb":
+        return [list(deen(classes, stages=3))]
     if source == "aligngan":
         parallel = [
             gan_generator(),
@@ -212,6 +236,8 @@ DIGESTS = {
     "agw": "9c0c8658d9a21c70",
     "caj": "9c0c8658d9a21c70",
     "ddag": "dccbb2e774733208",
+    "deen": "c151d398ec5fd640",
+    "deen_regdb": "b84d398508ea5808",
 }
 """Source -> digest of its list with 395 persons."""
 
@@ -233,8 +259,8 @@ def random_tensor(name: str, shape: tuple[int, ...], generator: torch.Generator)
         return torch.randn(shape, generator=generator) * 0.1
     inputs = torch.Size(shape[1:]).numel()
     size = (1.5 / inputs) ** 0.5
-    if name.startswith("NL_") and inputs > 1:  # three products of large maps, one behind the other
-        size /= 30
+    if name.startswith(("NL_", "MFA")) and inputs > 1:  # three products of large maps, one behind the other
+        size /= 30 if name.startswith("NL_") else 15
     if name.startswith(("wpa.fc1", "wpa.fc2")):  # or the softmax of their products would choose one part alone
         size /= 500
     return torch.randn(shape, generator=generator) * size

@@ -144,6 +144,10 @@ def leave_a_quirk_out(source: str, module: Any) -> None:
     elif source == "ddag":
         parts = module.network.parts
         parts.query, parts.key = parts.key, parts.query
+    elif source == "deen":
+        module.network.encoder.aggregations["2"].spatial.halves = False
+    elif source == "deen_regdb":
+        module.config.flip_test = False
     elif source == "lba":
         module.network.encoder.streams = torch.nn.ModuleDict(
             {
@@ -218,7 +222,8 @@ def check_training_parts(source: str, module: Any, states: list[dict[str, Tensor
     """What a test does not use is where it belongs, too."""
     generator = torch.Generator().manual_seed(4)
     vectors = torch.rand((6, 2048), generator=generator)
-    if source in ("agw", "caj"):
+    if source in ("agw", "caj", "deen", "deen_regdb"):
+        vectors = vectors[:, : module.network.block.dim]
         near(
             module.network.block.classifier(vectors),
             slow.linear(slow.in_double(states[0]), "classifier", vectors.double()),
@@ -301,8 +306,10 @@ def test_a_network_that_the_public_code_would_read_otherwise_is_not_written(
 def test_a_method_without_a_public_layout_is_named(tmp_path: Path, write_checkpoint: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="baseline has no public layout: there are aligngan"):
         export_weights(write_checkpoint("baseline"), tmp_path / "ours.t")
-    assert layout_of_method("agw", mirrored=True).name == "caj"
-    assert layout_of_method("agw", mirrored=False).name == "agw"
+    assert layout_of_method("agw", {"flip_test": True}).name == "caj"
+    assert layout_of_method("agw", {"flip_test": False}).name == "agw"
+    assert layout_of_method("deen", {"flip_test": True, "last_stage": 4}).name == "deen"
+    assert layout_of_method("deen", {"flip_test": True, "last_stage": 3}).name == "deen_regdb"
 
 
 # ------------------------------------------------------------------ files that are not right
@@ -508,7 +515,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["source=deen", "file=best.t", "output=run"], "source is 'deen': choose from aligngan"),
+        (["source=pmt", "file=best.t", "output=run"], "source is 'pmt': choose from aligngan"),
         (["source=agw", "output=run"], "file has no default"),
         (["source=agw", "file=nothing.t", "output=run"], "There is no file 'nothing.t'"),
         (["source=agw", "file=small.t", "output=run"], "lacks 'thermal_module.thermal.conv1.weight' and 1023 more"),
@@ -537,7 +544,7 @@ def test_in_python_only_an_import_is_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is there and no import"):
         import_weights("agw", "best.t", tmp_path)
     with pytest.raises(ConfigError, match="choose from aligngan"):
-        import_weights("deen", "best.t", tmp_path / "run")
+        import_weights("pmt", "best.t", tmp_path / "run")
 
 
 @pytest.fixture

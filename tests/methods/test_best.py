@@ -133,3 +133,12 @@ def test_the_cosine_falls_from_the_full_rate_to_nothing() -> None:
 def test_a_cosine_with_cuts_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"model.schedule.curve=cosine has no cuts: say model.schedule.steps=\[\]"):
         BestConfig(schedule=EpochScheduleConfig(curve="cosine", steps=[20])).check()
+
+
+def test_a_map_with_negative_values_is_not_pooled_by_roots(make) -> None:
+    pytest.importorskip("timm", reason="other encoders need the extra `timm`")
+    small = ("model=best", "model.backbone.name=vit_tiny_patch16_224", "model.backbone.size=[64,32]")
+    with pytest.raises(ConfigError, match="say model.pooling=average with it"):
+        make(*small)
+    module = make(*small, "model.pooling=average").module.eval()
+    assert torch.isfinite(module.embed(torch.rand(1, 3, 64, 32), "visible")["main"]).all()

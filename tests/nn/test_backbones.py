@@ -56,15 +56,19 @@ def test_a_constructor_loads_nothing_and_draws_what_torchvision_draws() -> None:
     expected = torchvision.models.resnet18(weights=None)
     for weights in ("random", "imagenet", "/nowhere.pth"):
         torch.manual_seed(0)
-        net = make_resnet(BackboneConfig("resnet18", weights))
-        assert all(torch.equal(value, net.state_dict()[key]) for key, value in expected.state_dict().items())
+        resnet = make_resnet(BackboneConfig("resnet18", weights))
+        for name, part in resnet.parts.items():
+            drawn = part.state_dict()
+            for key, value in expected.get_submodule(name).state_dict().items():
+                assert torch.equal(value, drawn[key])
 
 
-def test_a_network_that_torchvision_has_not_is_refused() -> None:
+def test_a_network_that_nobody_has_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match=r"There is no backbone 'vgg16': set model.backbone.name to one of .*resnet18"
+        ConfigError,
+        match=r"There is no backbone 'resnet19000' among torchvision's .*resnet18|: set .* one of .*resnet18",
     ):
-        ResNetEncoder(BackboneConfig("vgg16", "random"))
+        ResNetEncoder(BackboneConfig("resnet19000", "random"))
 
 
 def test_the_neck_has_no_bias_and_works_on_one_row() -> None:

@@ -14,7 +14,7 @@ from crossreid.errors import ConfigError
 from crossreid.methods.cmssft.networks import TwoStreamExtractor
 from crossreid.nn.backbones import ResNetEncoder
 from crossreid.nn.non_local import NonLocal, add_non_local
-from crossreid.nn.pretrained import check_weights, load_pretrained
+from crossreid.nn.pretrained import check_backbone, load_pretrained
 from crossreid.nn.two_stream import TwoStreamResNet
 from crossreid.settings.networks import BackboneConfig
 from thin import true_width
@@ -256,10 +256,10 @@ def test_a_failed_download_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_what_is_not_there_is_said_before_anything_expensive(saved, resnet18: State) -> None:
     for config in (saved(resnet18), BackboneConfig("resnet50", "imagenet"), BackboneConfig("resnet34", "random")):
-        check_weights(config, "model.backbone")
+        check_backbone(config, "model.backbone")
     with pytest.raises(ConfigError, match=r"There is no weights file '/nowhere.pth': set model\.teacher\.weights"):
-        check_weights(BackboneConfig("resnet18", "/nowhere.pth"), "model.teacher")
-    with pytest.raises(ConfigError, match=r"There is no backbone 'vgg16': set model\.teacher\.name"):
-        check_weights(BackboneConfig("vgg16", "random"), "model.teacher")
+        check_backbone(BackboneConfig("resnet18", "/nowhere.pth"), "model.teacher")
+    with pytest.raises(ConfigError, match=r"There is no backbone 'resnet19000'.* set model\.teacher\.name"):
+        check_backbone(BackboneConfig("resnet19000", "random"), "model.teacher")
     with pytest.raises(ConfigError, match="There is no weights file"):
         load_pretrained(ResNetEncoder(BackboneConfig("resnet18", "/nowhere.pth")))

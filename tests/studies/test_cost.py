@@ -64,6 +64,40 @@ def test_sizes_of_the_networks_are_those_of_table_2(run_here, tmp_path: Path) ->
     assert found["lba"]["milliseconds_per_image"]["visible"]["1"]["std"] is None  # of one run
 
 
+def test_a_method_is_measured_with_each_encoder(run_here, tmp_path: Path) -> None:
+    timm = pytest.importorskip("timm", reason="pip install 'crossreid[timm]'")
+    names = ["resnet18", "test_vit", "test_convnext"]
+    words = [
+        "scale=smoke",
+        "models=[strong,onestream]",
+        f"backbones=[{','.join(names)}]",
+        "last_stride=1",
+        "size=[64,32]",
+    ]
+    finished = run_here("cost", *words, "batches=[1]", "warmup=0", "runs=1", "accelerator=cpu")
+    assert finished.code == 0, finished.output
+    measured = json.loads((tmp_path / "cost.json").read_text())["methods"]
+    assert list(measured) == [f"{method}, {name}" for method in ("strong", "onestream") for name in names]
+    network = timm.create_model("test_vit", num_classes=0, img_size=(64, 32))
+    vit = count_values(list(network.parameters()))
+    assert measured["onestream, test_vit"]["parameters"]["visible"] == vit
+    assert measured["strong, test_vit"]["parameters"]["either"] == vit + network.num_features  # the neck
+
+
+def test_an_encoder_that_a_method_does_not_take_is_said_in_the_words_of_the_command(run_here) -> None:
+    pytest.importorskip("timm", reason="pip install 'crossreid[timm]'")
+    for words, message in (
+        (["models=[agw]", "backbones=[test_vit]"], "takes a ResNet alone: set backbones to one of torchvision"),
+        (["models=[onestream]", "backbones=[test_vit]"], "last_stride=2: the last blocks of test_vit"),
+        (["models=[hog]", "backbones=[test_vit]"], "hog has no backbone: leave it out of models"),
+        (["models=[strong]", "backbones=[vit_small_patch14_dinov2]"], "size=[288,144] is no multiple of the patches"),
+    ):
+        finished = run_here("cost", *words)
+        assert finished.code == 1
+        assert message in finished.output
+        assert "model.backbone" not in finished.output
+
+
 def test_only_parameters_that_take_part_are_counted() -> None:
     used, unused = torch.nn.Linear(3, 4), torch.nn.Linear(5, 6)
     norm = torch.nn.BatchNorm1d(4).eval()
@@ -110,6 +144,8 @@ def test_warm_up_runs_are_not_counted() -> None:
         ({"batches": [0]}, "batches is 0: choose 1 or more"),
         ({"runs": 0}, "runs is 0: choose 1 or more"),
         ({"warmup": -1}, "warmup is -1: choose 0 or more"),
+        ({"last_stride": 2}, "last_stride=2 is of backbones, and none are named"),
+        ({"last_stride": 3, "backbones": ["resnet18"]}, "last_stride is '3': choose from 1, 2"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_sentence(settings: dict, message: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from crossreid.errors import ConfigError
-from crossreid.nn.backbones import BODY, ResNetEncoder
+from crossreid.nn.backbones import BODY, ResNetEncoder, make_encoder
 from crossreid.nn.pretrained import load_pretrained
 from crossreid.settings.data import FolderConfig, SyntheticConfig, SyntheticPeople
 from crossreid.settings.networks import BackboneConfig
@@ -100,3 +100,15 @@ def test_people_to_train_on_are_others_than_those_of_the_weights() -> None:
 def test_without_a_run_that_makes_them_they_are_asked_for_as_a_file() -> None:
     with pytest.raises(ConfigError, match=r"made by a run of crossreid\.train"):
         load_pretrained(nn.ModuleList([ResNetEncoder(BACKBONE)]))
+
+
+def test_they_are_made_for_an_encoder_of_timm_too(made) -> None:
+    pytest.importorskip("timm", reason="pip install 'crossreid[timm]'")
+    data, _ = made
+    backbone = BackboneConfig("test_vit", "people", [32, 16])
+    path = people_weights(backbone, data, torch.device("cpu"), recipe=RECIPE, progress=False)
+    encoder = make_encoder(backbone)
+    count = len(encoder.state_dict())
+    assert load_pretrained(encoder, lambda _: path)[0].endswith(f": {count} of {count} tensors")
+    state = torch.load(path, weights_only=True)
+    assert torch.equal(encoder.state_dict()["body.network.pos_embed"], state["pos_embed"])

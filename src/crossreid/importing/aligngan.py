@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights, joined, same, single
+from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights, renamed, same, single
 
 GENERATORS = ("to_infrared", "to_visible")
 """Of the files 0 and 1."""
@@ -19,22 +19,16 @@ CONVOLUTIONS = (0, 2, 5, 8, 11)
 
 
 def _generator(weights: Weights, ours: str, file: int) -> LayoutRow:
-    parts = []
-    for layer in PLAIN_LAYERS:
-        parts.append(same(weights, f"model.{layer}", f"{ours}.body.{layer}", file=file))
-    for block in RESIDUAL:
-        parts.append(same(weights, f"model.{block}.model", f"{ours}.body.{block}.body", file=file))
-    for layer in LAST_LAYERS:
-        parts.append(same(weights, f"model.{layer}", f"{ours}.body.{layer}", file=file))
-    return joined("model", f"{ours}.body", parts)
+    first = [(str(layer), str(layer)) for layer in PLAIN_LAYERS]
+    blocks = [(f"{block}.model", f"{block}.body") for block in RESIDUAL]
+    last = [(str(layer), str(layer)) for layer in LAST_LAYERS]
+    return renamed(weights, "model", f"{ours}.body", [*first, *blocks, *last], file=file)
 
 
 def _patch_discriminator(weights: Weights, ours: str, file: int) -> list[LayoutRow]:
-    parts = []
-    for layer in CONVOLUTIONS:
-        parts.append(same(weights, f"model.{layer}", f"{ours}.body.{layer}", file=file))
+    names = [(str(layer), str(layer)) for layer in CONVOLUTIONS]
     return [
-        joined("model", f"{ours}.body", parts),
+        renamed(weights, "model", f"{ours}.body", names, file=file),
         single("conv_src.weight", f"{ours}.out.weight", file=file),
     ]
 

@@ -54,7 +54,8 @@ def import_weights(
     Every tensor of its files becomes a part of our method, or is left out for a reason that ``imported.json`` names.
 
     Args:
-        source: the public code: ``aligngan``, ``jsia``, ``lba``, ``agw``, ``caj``, ``ddag``.
+        source: the public code: ``aligngan``, ``jsia``, ``lba``, ``agw``, ``caj``, ``ddag``, ``deen``,
+            ``deen_regdb``.
         file: what it wrote; of AlignGAN and JSIA-ReID one of several files, or their folder.
         output: the folder to write. An import that is there is replaced, whole or not at all.
         dataset: what the weights were trained on; None: by the number of persons.

@@ -9,8 +9,8 @@ from crossreid.importing.layouts import (
     absent,
     as_convolution,
     constant,
-    joined,
     neck,
+    renamed,
     same,
     single,
 )
@@ -29,9 +29,8 @@ STYLE_CLASSES = "mod_spec_enc.classifier"
 
 def _style(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
     ours = f"generation.style_{modality}"
-    parts = []
-    for layer in range(STYLE_CONVOLUTIONS):
-        parts.append(same(weights, f"mod_spec_enc.model.{layer}.conv", f"{ours}.body.{2 * layer}", file=file))
+    names = [(f"{layer}.conv", str(2 * layer)) for layer in range(STYLE_CONVOLUTIONS)]
+    title = "mod_spec_enc.model.0, .1, .2, .3, .4"
     classes = len(weights["instance.classifier.fc.weight"])
     width = len(weights[f"{ours}.fc.weight"])
     classifier = {
@@ -39,7 +38,7 @@ def _style(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
         f"{STYLE_CLASSES}.bias": constant(0.0, classes),
     }
     return [
-        joined("mod_spec_enc.model.0, .1, .2, .3, .4", f"{ours}.body", parts),
+        renamed(weights, "mod_spec_enc.model", f"{ours}.body", names, title=title, file=file),
         single("mod_spec_enc.model.6.weight", f"{ours}.fc.weight", as_convolution, file=file),
         single("mod_spec_enc.model.6.bias", f"{ours}.fc.bias", file=file),
         absent(STYLE_CLASSES, classifier, UNUSED_CLASSIFIER, file=file),
@@ -85,12 +84,12 @@ def _decoder(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
 
 def _discriminator(weights: Weights, modality: str, file: int) -> LayoutRow:
     ours = f"discriminator_{modality}.scales"
-    parts = []
+    names = []
     for scale in range(2):
         for layer in range(4):
-            parts.append(same(weights, f"cnns.{scale}.{layer}.conv", f"{ours}.{scale}.{2 * layer}", file=file))
-        parts.append(same(weights, f"cnns.{scale}.4", f"{ours}.{scale}.8", file=file))
-    return joined("cnns", ours, parts)
+            names.append((f"{scale}.{layer}.conv", f"{scale}.{2 * layer}"))
+        names.append((f"{scale}.4", f"{scale}.8"))
+    return renamed(weights, "cnns", ours, names, file=file)
 
 
 def _rows(weights: Weights) -> list[LayoutRow]:

@@ -203,6 +203,33 @@ def joined(theirs: str, ours: str, rows: Iterable[LayoutRow]) -> LayoutRow:
     return replace(first, theirs=theirs, ours=ours, entries=tuple(entries_of(parts)))
 
 
+def renamed(
+    weights: Weights,
+    theirs: str,
+    ours: str,
+    names: Iterable[tuple[str, str]],
+    *,
+    title: str = "",
+    left_out: str = "",
+    file: int = 0,
+) -> LayoutRow:
+    """A module that both have, whose parts are called otherwise: ``theirs.X`` is ``ours.Y`` for each (X, Y).
+
+    Args:
+        weights: our names and shapes.
+        theirs: the module's name there.
+        ours: its name here.
+        names: of the parts, there and here, in the order of the file.
+        title: what it is called in the table; empty for ``theirs``.
+        left_out: as of :func:`same`.
+        file: likewise.
+    """
+    parts = []
+    for there, here in names:
+        parts.append(same(weights, f"{theirs}.{there}", f"{ours}.{here}", left_out=left_out, file=file))
+    return joined(title or theirs, ours, parts)
+
+
 def constant(value: float, *shape: int) -> Tensor:
     """A float32 tensor of one number, which takes no memory before it is written."""
     return torch.tensor(value).expand(shape)

@@ -90,8 +90,7 @@ def _chosen_layout(content: Mapping[str, Any], path: Path, source: str | None) -
         return layout_of(imported.source)
     ours = content["crossreid"]
     settings: Any = ours.get("model")
-    mirrored = isinstance(settings, Mapping) and bool(settings.get("flip_test"))
-    return layout_of_method(str(ours.get("method")), mirrored=mirrored)
+    return layout_of_method(str(ours.get("method")), settings if isinstance(settings, Mapping) else {})
 
 
 def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> None:

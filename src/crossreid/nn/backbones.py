@@ -1,11 +1,12 @@
-"""Image encoders: torchvision ResNets that keep their last stage at stride 1, with random weights.
+"""Image encoders with random weights: ResNets of torchvision and timm, which can be taken apart, and timm's other networks.
 
 Pretrained weights are put in by :mod:`crossreid.nn.pretrained`, never by a constructor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,17 @@ import torchvision
 from torch import Tensor, nn
 
 from crossreid.errors import ConfigError
+from crossreid.nn.timm_networks import (
+    PLACE,
+    MapNetwork,
+    make_network,
+    of_torchvision,
+    outline_of,
+    resnet_parts,
+    statistics,
+    torchvision_names,
+)
+from crossreid.nn.timm_weights import by_names_of
 from crossreid.settings.networks import BackboneConfig
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -35,20 +47,24 @@ def erasing_fill(normalised: tuple[float, float, float] = ERASED) -> Tensor:
 
 
 class ImageInput(nn.Module):
-    """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), resized bilinearly and normalised by ImageNet statistics.
+    """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), resized bilinearly and normalised.
 
     Args:
         size: H and W in pixels.
+        mean: of each channel; ImageNet's by default.
+        std: likewise, the standard deviation.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, size: tuple[int, int]) -> None:
+    def __init__(
+        self, size: tuple[int, int], mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    ) -> None:
         super().__init__()
         self.size = size
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), some -2 to 3."""
@@ -58,44 +74,96 @@ class ImageInput(nn.Module):
 
 
 class PretrainedParts(nn.Module):
-    """A network with parts of a torchvision ResNet, for :func:`crossreid.nn.pretrained.load_pretrained`.
+    """A network with parts of a pretrained one, for :func:`crossreid.nn.pretrained.load_pretrained`.
 
     Attributes:
-        backbone: which ResNet, and where its weights come from.
-        pretrained_parts: torchvision's name of a part, such as ``layer1`` -> all modules of this network that are that part
-            (two for a layer with a copy for each modality). The modules are registered elsewhere; a copy of the network
-            holds copies of them here too.
+        backbone: which network, and where its weights come from.
+        pretrained_parts: a part's name in torchvision or timm, such as ``layer1``, or empty for the whole -> all modules of
+            this network that are that part (two for a layer with a copy for each modality). The modules are registered
+            elsewhere; a copy of the network holds copies of them here too.
     """
 
     backbone: BackboneConfig
     pretrained_parts: dict[str, list[nn.Module]]
 
+    def by_own_names(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A file's entries by the names and for the image size of this network; as they are where no others are known."""
+        return state
 
-class ResNetEncoder(PretrainedParts):
-    """(B, 3, h, w) in [0, 1] -> stage-4 feature map (B, C, H/16, W/16), not negative.
 
-    Resizes bilinearly to ``config.size`` and normalises by ImageNet statistics inside (AlignGAN, sec. 4.2: the map M).
+class Encoder(PretrainedParts):
+    """Images (B, 3, h, w) in [0, 1] -> the last map (B, C, H', W'). Resizes to ``config.size`` and normalises inside.
+
+    Attributes:
+        channels: C.
+        prepare: resizes and normalises.
+        body: the rest: (B, 3, H, W) -> the map.
+    """
+
+    channels: int
+    prepare: ImageInput
+    body: nn.Module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, h, w) in [0, 1] -> map (B, C, H', W')."""
+        feature_map: Tensor = self.body(self.prepare(images))
+        return feature_map
+
+
+class ResNetEncoder(Encoder):
+    """(B, 3, h, w) in [0, 1] -> stage-4 feature map (B, C, H/16, W/16), not negative (AlignGAN, sec. 4.2: the map M).
 
     Attributes:
         channels: C, 512 for ResNet-18 and -34, 2048 for ResNet-50 and deeper.
+        body: the parts of :data:`BODY`, in order.
 
     Raises:
-        ConfigError: there is no such network.
+        ConfigError: there is no such network, or it is no ResNet.
     """
+
+    body: nn.Sequential
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        net = make_resnet(config)
-        self.channels = int(net.fc.in_features)
-        self.prepare = ImageInput((config.size[0], config.size[1]))
-        self.body = nn.Sequential(*map(net.get_submodule, BODY))
+        resnet = make_resnet(config)
+        self.channels = resnet.channels
+        self.prepare = resnet.prepare
+        self.body = nn.Sequential(*resnet.parts.values())
         self.backbone = config
-        self.pretrained_parts = gather_parts(zip(BODY, self.body, strict=True))
+        self.pretrained_parts = gather_parts(resnet.parts.items())
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, h, w) in [0, 1] -> map (B, C, H/16, W/16)."""
-        feature_map: Tensor = self.body(self.prepare(images))
-        return feature_map
+
+class TimmEncoder(Encoder):
+    """(B, 3, h, w) in [0, 1] -> the last map of any network of timm; its statistics normalise.
+
+    Raises:
+        ConfigError: timm has no such network, or it has no map, no such size or no such stride.
+    """
+
+    body: MapNetwork
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.channels = outline_of(config).channels
+        self.prepare = ImageInput((config.size[0], config.size[1]), *statistics(config.name))
+        self.body = MapNetwork(config)
+        self.backbone = config
+        self.pretrained_parts = {"": [self.body.network]}
+
+    def by_own_names(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As timm itself brings files there; positional embeddings are resized."""
+        return by_names_of(self.body.network, self.backbone.name, state)
+
+
+def make_encoder(config: BackboneConfig) -> Encoder:
+    """The encoder that settings name.
+
+    Raises:
+        ConfigError: there is no such network, or it cannot be as they say.
+    """
+    if of_torchvision(config.name) or outline_of(config).resnet:
+        return ResNetEncoder(config)
+    return TimmEncoder(config)
 
 
 def pool(feature_map: Tensor) -> Tensor:
@@ -103,18 +171,57 @@ def pool(feature_map: Tensor) -> Tensor:
     return feature_map.mean(dim=(2, 3))
 
 
-def make_resnet(config: BackboneConfig) -> torchvision.models.ResNet:
-    """The torchvision network that the settings name, with random weights and the stride of its last stage.
+class ResNetParts(NamedTuple):
+    """A ResNet of torchvision or timm, taken apart.
+
+    Attributes:
+        parts: by the names of :data:`BODY`, in order.
+        channels: C of the last stage's map.
+        prepare: resizes and normalises images as the network wants them.
+    """
+
+    parts: dict[str, nn.Module]
+    channels: int
+    prepare: ImageInput
+
+
+def make_resnet(config: BackboneConfig) -> ResNetParts:
+    """The ResNet that the settings name, with random weights and the stride of its last stage.
+
+    In torchvision's the stride goes and nothing else changes, as in re-ID codes. In timm's the last stage is then dilated, so
+    that each convolution looks at what it looked at in pre-training.
 
     Raises:
-        ConfigError: there is no such network.
+        ConfigError: there is no such network, or it is no ResNet.
     """
-    check_name(config.name, "model.backbone")
+    size = config.size[0], config.size[1]
+    if not of_torchvision(config.name):
+        check_resnet(config, "This method copies an encoder's stem or reads its stages")
+        network = make_network(config)
+        prepare = ImageInput(size, *statistics(config.name))
+        return ResNetParts(resnet_parts(network), outline_of(config).channels, prepare)
     net = torchvision.models.get_model(config.name, weights=None)
     assert isinstance(net, torchvision.models.ResNet)
     if config.last_stride == 1:
         _unstride(net.layer4)
-    return net
+    parts = {name: net.get_submodule(name) for name in BODY}
+    return ResNetParts(parts, int(net.fc.in_features), ImageInput(size))
+
+
+def check_resnet(config: BackboneConfig, reason: str, place: str = PLACE) -> None:
+    """Raise :class:`ConfigError` where an encoder is no ResNet.
+
+    Args:
+        config: the encoder.
+        reason: why a ResNet is needed, as a clause.
+        place: of these settings.
+    """
+    if of_torchvision(config.name) or outline_of(config, place).resnet:
+        return
+    raise ConfigError(
+        f"{reason} and takes a ResNet alone: set {place}.name to one of torchvision ({', '.join(torchvision_names())}) or of "
+        f"timm, such as resnet50d or seresnext50_32x4d, not to {config.name}."
+    )
 
 
 def gather_parts(*stretches: Iterable[tuple[str, nn.Module]]) -> dict[str, list[nn.Module]]:
@@ -129,13 +236,6 @@ def gather_parts(*stretches: Iterable[tuple[str, nn.Module]]) -> dict[str, list[
             if module.state_dict():
                 parts.setdefault(name, []).append(module)
     return parts
-
-
-def check_name(name: str, place: str) -> None:
-    """Raise :class:`ConfigError` where torchvision has no such ResNet; ``place`` is that of the backbone's settings."""
-    names = torchvision.models.list_models(torchvision.models, include="resnet*")
-    if name not in names:
-        raise ConfigError(f"There is no backbone '{name}': set {place}.name to one of {', '.join(names)}.")
 
 
 def _unstride(stage: Sequence[nn.Module]) -> None:

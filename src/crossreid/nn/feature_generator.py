@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from crossreid.nn.backbones import ResNetEncoder, pool
+from crossreid.nn.backbones import make_encoder, pool
 from crossreid.nn.heads import BottleneckClassifier, Embedder
 from crossreid.nn.optimization import make_feature_optimizer
 from crossreid.settings.networks import BackboneConfig, HeadConfig
@@ -41,7 +41,7 @@ class FeatureGenerator(nn.Module):
 
     def __init__(self, backbone: BackboneConfig, heads: HeadConfig, classes: int) -> None:
         super().__init__()
-        self.encoder = ResNetEncoder(backbone)
+        self.encoder = make_encoder(backbone)
         channels = self.encoder.channels
         self.classifier = BottleneckClassifier(
             channels, classes, hidden=heads.hidden, dropout=heads.dropout, order=heads.order

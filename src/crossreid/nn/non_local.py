@@ -60,11 +60,10 @@ def add_non_local(stage: nn.Module, count: int, inner: int | None) -> nn.Sequent
 
 
 def _width(block: nn.Module) -> int:
-    """Channels that a residual block of torchvision puts out."""
+    """Channels that a residual block puts out."""
     # the last batch norm is bn2 in ResNet-18 and -34, bn3 in deeper networks; that of the shortcut has no such name
     width = 0
     for name, module in block.named_children():
-        if name.startswith("bn"):
-            assert isinstance(module, nn.BatchNorm2d)
+        if name.startswith("bn") and isinstance(module, nn.BatchNorm2d):
             width = module.num_features
     return width

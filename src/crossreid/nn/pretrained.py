@@ -1,9 +1,10 @@
-"""Pretrained weights: found, checked, and put into the parts of torchvision ResNets that networks have."""
+"""Pretrained weights: found, checked, and put into the parts of networks of torchvision and timm that methods have."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -13,8 +14,10 @@ import torchvision
 from torch import Tensor, nn
 
 from crossreid.errors import ConfigError
-from crossreid.nn.backbones import PretrainedParts, check_name
+from crossreid.nn.backbones import PretrainedParts
 from crossreid.nn.normalisation import AVERAGES
+from crossreid.nn.timm_networks import PLACE, of_torchvision, one_line, outline_of
+from crossreid.nn.timm_weights import download, has_weights, tagged
 from crossreid.settings.networks import BackboneConfig
 
 WRAPPERS = ("state_dict", "net", "model")
@@ -23,10 +26,17 @@ WRAPPERS = ("state_dict", "net", "model")
 PREFIXES = ("module.", "backbone.", "model.", "encoder.")
 """What training codes put before a backbone's keys, one behind the other in any order."""
 
+SAFETENSORS = ".safetensors"
+"""Ending of files as timm's hub has them."""
+
 COUNTER = "num_batches_tracked"
 """Of a batch norm; older files do not have it."""
 
 
+IMAGENET = "imagenet"
+"""Torchvision's weights, of its own networks alone."""
+TIMM = "timm"
+"""The weights that timm has for a name."""
 PEOPLE = "people"
 """Weights that training makes itself, see :mod:`crossreid.training.people_weights`."""
 
@@ -38,8 +48,8 @@ class Source(NamedTuple):
     """Weights of a backbone.
 
     Attributes:
-        name: torchvision's name of the network.
-        weights: ``imagenet``, or the path of a file.
+        name: the network, of torchvision or timm.
+        weights: ``imagenet``, ``timm``, or the path of a file.
         origin: ``people`` where training made the file; empty elsewhere.
     """
 
@@ -52,27 +62,54 @@ class Source(NamedTuple):
         """In a sentence."""
         if self.origin == PEOPLE:
             return f"embedded people ('{self.weights}')"
-        if self.weights == "imagenet":
+        if self.weights == IMAGENET:
             return self.weights
+        if self.weights == TIMM:
+            return f"timm ({tagged(self.name)})"
         return f"'{self.weights}'"
 
 
-def check_weights(config: BackboneConfig, place: str) -> None:
-    """Say before anything expensive that a network or a weights file is not there; a download is not tried.
+def check_backbone(config: BackboneConfig, place: str) -> None:
+    """Say before anything expensive that a network or its weights are not there; a download is not tried.
 
     Args:
         config: the backbone.
         place: of these settings, such as ``model.backbone``.
 
     Raises:
-        ConfigError: torchvision has no such ResNet, or there is no such file.
+        ConfigError: torchvision and timm have no such network, it cannot have such images or such a stride, or there are no
+            such weights.
     """
-    check_name(config.name, place)
-    if config.weights not in ("random", "imagenet", PEOPLE) and not Path(config.weights).is_file():
+    if of_torchvision(config.name):
+        if config.weights == TIMM:
+            raise ConfigError(
+                f"{place}.weights=timm, and {config.name} is torchvision's: set {place}.weights=imagenet, or add a tag of timm "
+                f"to {place}.name, such as resnet50.a1_in1k."
+            )
+    else:
+        outline_of(config, place)
+        _check_timm_weights(config, place)
+    if config.weights not in ("random", IMAGENET, TIMM, PEOPLE) and not Path(config.weights).is_file():
+        origin = IMAGENET if of_torchvision(config.name) else TIMM
         raise ConfigError(
-            f"There is no weights file '{config.weights}': set {place}.weights to 'imagenet', 'people', 'random' or an "
+            f"There is no weights file '{config.weights}': set {place}.weights to '{origin}', 'people', 'random' or an "
             "existing file."
         )
+
+
+def _check_timm_weights(config: BackboneConfig, place: str) -> None:
+    """Raise :class:`ConfigError` where weights that go by a word are not of such a network."""
+    known = has_weights(config.name)
+    ways = f"people, random or the path of a file of {config.name}"
+    if config.weights == IMAGENET:
+        if known:
+            ways = f"timm (those of {tagged(config.name)}, downloaded on first use), {ways}"
+        raise ConfigError(
+            f"{place}.weights=imagenet are torchvision's, of its own ResNets, and {config.name} is timm's: set {place}.weights "
+            f"to {ways}."
+        )
+    if config.weights == TIMM and not known:
+        raise ConfigError(f"timm has no weights of {config.name}: set {place}.weights to {ways}.")
 
 
 def load_pretrained(module: nn.Module, people: PeopleWeights | None = None) -> list[str]:
@@ -91,7 +128,7 @@ def load_pretrained(module: nn.Module, people: PeopleWeights | None = None) -> l
     networks: dict[Source, list[PretrainedParts]] = {}
     for network in module.modules():
         if isinstance(network, PretrainedParts) and network.backbone.weights != "random":
-            check_weights(network.backbone, "model.backbone")
+            check_backbone(network.backbone, PLACE)
             source = _source_of(network.backbone, people)
             networks.setdefault(source, []).append(network)
     return list(itertools.starmap(_load, networks.items()))
@@ -114,22 +151,32 @@ def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
     for network in networks:
         for name, modules in network.pretrained_parts.items():
             parts.setdefault(name, []).extend(modules)
-    reference = _reference(parts)
-    state: Mapping[str, object]
-    if source.weights == "imagenet":
-        state = _download(source.name)
-    else:
-        state = _read_file(source, reference)
+    reference = own_weights(parts)
+    state = _state_of(source, reference, networks[0])
     matches = _matches(state, reference)
     _require_same_network(source, state, reference, matches)
     for name, modules in parts.items():
-        part_state = _entries_under(f"{name}.", matches)
+        part_state = _entries_under(_prefix(name), matches)
         for part in modules:
             part.load_state_dict(part_state, strict=False)  # a counter may be missing
     sentence = f"{source.name} from {source.label}: {len(matches)} of {len(reference)} tensors"
     if len(matches) < len(reference):
         sentence += ", all but the counters of batch norms"
     return sentence
+
+
+def _state_of(source: Source, reference: Mapping[str, Tensor], network: PretrainedParts) -> Mapping[str, object]:
+    """A source's entries by the network's names."""
+    if source.weights == IMAGENET:
+        return _download(source.name)
+    if source.weights == TIMM:
+        return network.by_own_names(download(source.name))
+    return _read_file(source, reference, network)
+
+
+def _prefix(part: str) -> str:
+    """What stands before the names of a part's tensors; nothing for a whole network."""
+    return f"{part}." if part else ""
 
 
 def _entries_under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -141,13 +188,13 @@ def _entries_under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor
     return entries
 
 
-def _reference(parts: Mapping[str, Sequence[nn.Module]]) -> dict[str, Tensor]:
-    """The network's own tensors by torchvision's names."""
+def own_weights(parts: Mapping[str, Sequence[nn.Module]]) -> dict[str, Tensor]:
+    """The network's own tensors by the names that they have in torchvision or timm."""
     reference: dict[str, Tensor] = {}
     for name, modules in parts.items():
         for key, value in modules[0].state_dict().items():  # the others are copies
             if not key.endswith(tuple(AVERAGES.values())):  # filled from the first set
-                reference[f"{name}.{key}"] = value
+                reference[f"{_prefix(name)}{key}"] = value
     return reference
 
 
@@ -196,26 +243,38 @@ def _download(name: str) -> dict[str, Tensor]:
         state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         raise ConfigError(
-            f"The ImageNet weights of {name} could not be downloaded ({_one_line(error)}): set "
+            f"The ImageNet weights of {name} could not be downloaded ({one_line(error)}): set "
             "model.backbone.weights to the path of a state-dict file, or to 'random'."
         ) from error
     return state
 
 
-def _read_file(source: Source, reference: Mapping[str, Tensor]) -> dict[str, object]:
-    """A file's entries by torchvision's names; where it holds several networks, those of the one that fits best."""
+def _read_file(source: Source, reference: Mapping[str, Tensor], network: PretrainedParts) -> Mapping[str, object]:
+    """A file's entries by the network's names; where it holds several networks, those of the one that fits best."""
     try:
-        content = torch.load(source.weights, map_location="cpu", weights_only=True)
+        content = _content(source.weights)
+    except ConfigError:
+        raise
     except Exception as error:  # a damaged file can fail in many ways
-        raise ConfigError(
-            f"{source.label} does not hold a state dict of {source.name} ({_one_line(error)})."
-        ) from error
+        raise ConfigError(f"{source.label} does not hold a state dict of {source.name} ({one_line(error)}).") from error
     networks: dict[str, dict[str, object]] = {}
     for key, value in _state_dict_in(content, source).items():
         bare = _without_prefixes(str(key))
         prefix = str(key).removesuffix(bare)
         networks.setdefault(prefix, {})[bare] = value
-    return max(networks.values(), key=lambda state: len(_matches(state, reference)), default={})
+    states = [network.by_own_names(state) for state in networks.values()]
+    return max(states, key=lambda state: len(_matches(state, reference)), default={})
+
+
+def _content(path: str) -> object:
+    """What a file holds: tensors alone, whatever it is; no code of it is run."""
+    if path.endswith(SAFETENSORS):
+        if find_spec("safetensors") is None:
+            raise ConfigError(f"'{path}' needs the package safetensors: pip install 'crossreid[timm]'.")
+        from safetensors.torch import load_file  # noqa: PLC0415 - comes with timm
+
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _state_dict_in(content: object, source: Source) -> Mapping[object, object]:
@@ -235,7 +294,3 @@ def _without_prefixes(key: str) -> str:
         if key.startswith(prefix):
             return _without_prefixes(key.removeprefix(prefix))
     return key
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -1,4 +1,4 @@
-"""Recognition networks of the baselines: a ResNet, pooling, and a feature block."""
+"""Recognition networks of the baselines: an encoder, pooling, and a feature block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
-from crossreid.nn.backbones import ResNetEncoder, pool
+from crossreid.nn.backbones import make_encoder, pool
 from crossreid.nn.feature_block import BlockOutput, FeatureBlock
 from crossreid.nn.two_stream import TwoStreamResNet
 from crossreid.settings.networks import BackboneConfig
@@ -15,10 +15,10 @@ Pooling = Callable[[Tensor], Tensor]
 
 
 class OneStreamNetwork(nn.Module):
-    """Images (N, 3, h, w) in [0, 1] of any modality -> :class:`BlockOutput`, all through one ResNet.
+    """Images (N, 3, h, w) in [0, 1] of any modality -> :class:`BlockOutput`, all through one encoder.
 
     Args:
-        backbone: the ResNet.
+        backbone: the encoder.
         classes: number of training identities.
         neck: ``bnneck``, or ``none`` for a classifier on the pooled vector.
         pooling: (N, C, h, w) -> (N, C).
@@ -26,7 +26,7 @@ class OneStreamNetwork(nn.Module):
 
     def __init__(self, backbone: BackboneConfig, classes: int, neck: str, pooling: Pooling = pool) -> None:
         super().__init__()
-        self.encoder = ResNetEncoder(backbone)
+        self.encoder = make_encoder(backbone)
         self.pooling = pooling
         self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
 

@@ -19,14 +19,21 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from crossreid.nn.non_local import NonLocal
+from crossreid.nn.timm_networks import BLOCK_MARK, MapNetwork
 
 ENCODER_BLOCKS = (BasicBlock, Bottleneck, NonLocal)
 """What encoders are made of, behind their stems."""
 
 
 def encoder_blocks(module: nn.Module) -> list[nn.Module]:
-    """All residual and non-local blocks of the ResNets in a module."""
-    return [layer for layer in module.modules() if isinstance(layer, ENCODER_BLOCKS)]
+    """All residual and non-local blocks of the ResNets in a module, and the blocks or stages of timm's other networks."""
+    blocks: list[nn.Module] = []
+    for layer in module.modules():
+        if isinstance(layer, MapNetwork):
+            blocks += layer.blocks()
+        elif isinstance(layer, ENCODER_BLOCKS) or hasattr(layer, BLOCK_MARK):
+            blocks.append(layer)
+    return blocks
 
 
 def recompute(modules: Iterable[nn.Module]) -> None:
@@ -58,9 +65,9 @@ class Recomputation:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
 
-    def __call__(self, *inputs: Any) -> Any:
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
         """As the module's own forward."""
-        forward = partial(type(self.module).forward, self.module)
+        forward = partial(type(self.module).forward, self.module, **named)
         if not torch.is_grad_enabled():
             return forward(*inputs)
         circumstances = Circumstances.of(self.module).kept()

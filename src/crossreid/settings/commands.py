@@ -161,6 +161,14 @@ class CostConfig(Settings):
     models: list[str] | None = setting(None, "names of methods; null: all", filled=True, distinct=True)
     people: Any = setting(None, "follows from the scale; no image of theirs is needed")
     plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
+    backbones: list[str] = setting(
+        [],
+        "encoders that each of models is measured with, by model.backbone.name; none: each one's own",
+        distinct=True,
+    )
+    last_stride: int | None = setting(
+        None, "stride of the last stage of backbones; null: each method's own", choices=(1, 2)
+    )
     size: list[int] | None = setting(
         [288, 144],
         "height and width of the images of every method and inside its network; null: each one's own",
@@ -175,6 +183,13 @@ class CostConfig(Settings):
     accelerator: str = setting("auto", "where to measure", choices=("auto", "cpu", "gpu"))
     keep_memory: bool = setting(True, "keep freed memory instead of giving it back (glibc only)")
     output: str = setting("cost.json", "the JSON to write")
+
+    def check_together(self, place: str) -> None:
+        """The stride is that of encoders which are named."""
+        if self.last_stride is not None and not self.backbones:
+            raise ConfigError(
+                f"last_stride={self.last_stride} is of backbones, and none are named: name some, or leave it out."
+            )
 
 
 @dataclass

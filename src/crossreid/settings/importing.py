@@ -8,7 +8,7 @@ from typing import Any
 from crossreid.errors import ConfigError
 from crossreid.settings.fields import REQUIRED, Settings, setting
 
-LAYOUT_NAMES = ("aligngan", "jsia", "lba", "agw", "caj", "ddag")
+LAYOUT_NAMES = ("aligngan", "jsia", "lba", "agw", "caj", "ddag", "deen", "deen_regdb")
 """Public codes whose files are read and written."""
 TRAINED_ON = ("sysu_mm01", "regdb", "llcm")
 """Datasets that public files were trained on."""

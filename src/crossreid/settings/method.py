@@ -24,6 +24,7 @@ class MethodConfig(Settings):
         stream_names: the training streams that it needs.
         trains: False for what has nothing to learn, and no phases.
         recomputable: the parts that ``recompute`` may name.
+        resnet_because: why its ``backbone`` is a ResNet and no other encoder, behind its name; empty where any will do.
         conf_folder: folder of config files that a method outside this package brings along, such as
             ``model_scale/toy/small.yaml``; empty for none.
         settled: a scale or preset without settings of its own, such as ``preset=official`` -> why the method's own
@@ -36,6 +37,7 @@ class MethodConfig(Settings):
     stream_names: ClassVar[tuple[str, ...]] = ("identity",)
     trains: ClassVar[bool] = True
     recomputable: ClassVar[tuple[str, ...]] = ("encoder",)
+    resnet_because: ClassVar[str] = ""
     conf_folder: ClassVar[str] = ""
     settled: ClassVar[Mapping[str, str]] = {}
 

@@ -12,11 +12,16 @@ from crossreid.settings.fields import Settings, setting
 class BackboneConfig(Settings):
     """Which encoder."""
 
-    name: str = setting("resnet50", "a torchvision ResNet: resnet18, resnet34, resnet50, ...")
+    name: str = setting(
+        "resnet50",
+        "a torchvision ResNet: resnet18, resnet34, resnet50, ...; or, with the package timm, one of its models, perhaps with "
+        "the tag of its weights: resnet50d, convnext_tiny, vit_small_patch14_dinov2.lvd142m, ...",
+    )
     weights: str = setting(
         "imagenet",
-        "imagenet (downloaded by torchvision on first use), people (a stand-in, trained on embedded people of another seed on "
-        "first use, in minutes), random, or the path of a state-dict file",
+        "imagenet (torchvision's, of its ResNets, downloaded on first use), timm (what timm has for a name of its own, "
+        "downloaded on first use), people (a stand-in, trained on embedded people of another seed on first use, in minutes), "
+        "random, or the path of a state-dict file",
     )
     size: list[int] = setting(
         [288, 144],
@@ -27,7 +32,10 @@ class BackboneConfig(Settings):
         ceiling=4096,
     )
     last_stride: int = setting(
-        1, "stride of the last stage: 1 keeps its map at 1/16 of the image, 2 at 1/32", choices=(1, 2)
+        1,
+        "stride of the last stage: of a ResNet 1 keeps its map at 1/16 of the image, 2 at 1/32; of a ViT, whose blocks all "
+        "work at one resolution, always 1",
+        choices=(1, 2),
     )
 
 

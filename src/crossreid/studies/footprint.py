@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,9 @@ from crossreid.nn.backbones import ImageInput
 from crossreid.settings.commands import CostConfig
 from crossreid.settings.compose import compose, method_part
 from crossreid.settings.fields import unknown_name
+from crossreid.settings.method import MethodConfig
 from crossreid.settings.registry import method_names
-from crossreid.training.environment import choose_device, machine
+from crossreid.training.environment import check_files, choose_device, machine
 from crossreid.training.loading import make_method
 
 
@@ -59,7 +60,7 @@ class MeasuredMethods:
     """What several methods cost on one machine.
 
     Attributes:
-        costs: method -> its cost.
+        costs: method, or method and encoder, such as ``strong, convnext_tiny`` -> its cost.
         scale, preset: what decided the sizes of the networks.
         machine: where it was measured, in words.
     """
@@ -204,15 +205,51 @@ def measure_methods(config: CostConfig, *, scale: str, preset: str) -> MeasuredM
         if name not in known:
             raise ConfigError(unknown_name("method", name, known))
     device = choose_device(config.accelerator)
-    bar = track(names, "measuring", total=len(names), enabled=err_console.is_terminal)
-    costs = {name: _measure_method(name, config, scale, preset, device) for name in bar}
+    rows = _rows(names, config, scale, preset)
+    bar = track(rows.items(), "measuring", total=len(rows), enabled=err_console.is_terminal)
+    costs = {label: _measure_method(settings, config, device) for label, settings in bar}
     return MeasuredMethods(costs, scale, preset, machine(device))
 
 
-def _measure_method(name: str, config: CostConfig, scale: str, preset: str, device: torch.device) -> Cost:
-    choices = [f"model={name}", f"scale={scale}", f"preset={preset}", f"plugins=[{','.join(config.plugins)}]"]
-    composed = compose("train", choices)
-    module = make_method(method_part(name, composed.values["model"]), IDENTITIES, seed=0)  # cost is not in the weights
+def _rows(names: Sequence[str], config: CostConfig, scale: str, preset: str) -> dict[str, MethodConfig]:
+    """What is measured, by the name of its row: settings of methods, each with each of the encoders that are asked for.
+
+    Raises:
+        ConfigError: there is no such encoder, or a method does not take it.
+    """
+    rows: dict[str, MethodConfig] = {}
+    for name in names:
+        choices = [f"model={name}", f"scale={scale}", f"preset={preset}", f"plugins=[{','.join(config.plugins)}]"]
+        composed = compose("train", choices)
+        settings = method_part(name, composed.values["model"])
+        if not config.backbones:
+            rows[name] = settings
+        for backbone in config.backbones:
+            rows[f"{name}, {backbone}"] = _with_backbone(settings, backbone, config)
+    return rows
+
+
+def _with_backbone(settings: MethodConfig, name: str, config: CostConfig) -> MethodConfig:
+    """A method's settings with another encoder."""
+    own = getattr(settings, "backbone", None)
+    if own is None:
+        raise ConfigError(f"{settings.name} has no backbone: leave it out of models, or leave backbones out.")
+    backbone = replace(own, name=name, weights="random")
+    if config.size:
+        backbone.size = list(config.size)
+    if config.last_stride:
+        backbone.last_stride = config.last_stride
+    changed = replace(settings, **{"backbone": backbone})
+    try:
+        check_files(changed)
+    except ConfigError as error:  # it speaks of training's settings
+        said = str(error).replace("model.backbone.name", "backbones").replace("model.backbone.", "")
+        raise ConfigError(said) from error
+    return changed
+
+
+def _measure_method(settings: MethodConfig, config: CostConfig, device: torch.device) -> Cost:
+    module = make_method(settings, IDENTITIES, seed=0)  # cost is not in the weights
     size = module.config.streams["identity"].size
     if config.size:
         size = config.size[0], config.size[1]

@@ -16,7 +16,10 @@ from crossreid.console import console
 from crossreid.errors import ConfigError
 from crossreid.escaping import one_line
 from crossreid.evaluation import GalleryPermutations
-from crossreid.nn.pretrained import check_weights
+from crossreid.nn.backbones import check_resnet
+from crossreid.nn.pretrained import check_backbone
+from crossreid.nn.timm_networks import PLACE
+from crossreid.settings.method import MethodConfig
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.run import LoggerConfig, TrainerConfig
 from crossreid.training.kernels import check_compiler, check_threads
@@ -67,20 +70,22 @@ def _logged_in() -> bool:
 
 
 def check_files(*settings: Any) -> None:
-    """Raise a sentence for files that settings name and that are missing or damaged: permutations, initial weights.
+    """Raise a sentence for encoders and files that settings name and that are not there: permutations, initial weights.
 
     Args:
         settings: of a method, of a protocol; others are looked through likewise.
 
     Raises:
-        ConfigError: a weights file is not there.
+        ConfigError: an encoder or a weights file is not there, or the method does not take such an encoder.
         DataError: a permutations file is not there, or is none.
     """
     for part in settings:
         if not is_dataclass(part) or isinstance(part, type):
             continue
+        if isinstance(part, MethodConfig) and part.resnet_because:
+            check_resnet(vars(part)["backbone"], f"{part.name} {part.resnet_because}", PLACE)
         if isinstance(part, BackboneConfig):
-            check_weights(part, "model.backbone")
+            check_backbone(part, PLACE)
         permutations = getattr(part, "permutations", None)
         if permutations:
             GalleryPermutations.from_mat(Path(permutations))

@@ -1,6 +1,6 @@
 """Initial weights from embedded people, ``model.backbone.weights=people``: a stand-in for ImageNet's.
 
-A ResNet of the run's kind and size learns to tell embedded people apart by day, people of a seed that no run trains or tests
+A network of the run's kind and size learns to tell embedded people apart by day, people of a seed that no run trains or tests
 on. It is trained once for each kind and size and kept below ``data.cache``. What it knows is people's clothes and bodies, not
 the thousand things of ImageNet, and infrared images it has never met.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,8 @@ from crossreid.data.transforms import random_crop, random_flip, to_float
 from crossreid.errors import ConfigError
 from crossreid.files import write_atomically
 from crossreid.losses import euclidean_triplet, identity_loss
-from crossreid.nn.backbones import BODY, ResNetEncoder
+from crossreid.nn.backbones import Encoder
+from crossreid.nn.pretrained import own_weights
 from crossreid.nn.recognition import OneStreamNetwork
 from crossreid.randomness import derive_seed, torch_generator
 from crossreid.settings.batches import StreamConfig
@@ -77,7 +78,7 @@ def people_weights(
     progress: bool = True,
     check: Callable[[], object] | None = None,
 ) -> Path:
-    """The file of a backbone's weights, by torchvision's names; made where it is not there, once for all processes.
+    """The file of a backbone's weights; made where it is not there, once for all processes.
 
     Args:
         backbone: name, size and last stride say which network.
@@ -118,7 +119,7 @@ def _train(
     recipe: Recipe,
     check: Callable[[], object] | None,
 ) -> dict[str, Tensor]:
-    """The encoder's weights, by torchvision's names."""
+    """The encoder's weights by the names that they have in torchvision or timm."""
     height, width = backbone.size
     images = data.images((height, width))
     sampler = data.sampler()
@@ -147,7 +148,7 @@ def _train(
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    return _by_torchvision_names(network.encoder)
+    return _by_own_names(network.encoder)
 
 
 def _people(backbone: BackboneConfig, folder: Path, recipe: Recipe, progress: bool) -> ReIDDataModule:
@@ -166,10 +167,6 @@ def _people(backbone: BackboneConfig, folder: Path, recipe: Recipe, progress: bo
     )
 
 
-def _by_torchvision_names(encoder: ResNetEncoder) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {}
-    for name, part in zip(BODY, encoder.body, strict=True):
-        weights: Mapping[str, Tensor] = part.state_dict()
-        for key, value in weights.items():
-            state[f"{name}.{key}"] = value.cpu()
-    return state
+def _by_own_names(encoder: Encoder) -> dict[str, Tensor]:
+    """The encoder's weights by the names that they have in torchvision or timm."""
+    return {key: value.cpu() for key, value in own_weights(encoder.pretrained_parts).items()}

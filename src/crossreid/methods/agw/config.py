@@ -15,6 +15,7 @@ class AGWConfig(RecognitionConfig):
 
     name: ClassVar[str] = "agw"
     module: ClassVar[str] = "crossreid.methods.agw.module:AGW"
+    resnet_because: ClassVar[str] = "has a stem for each modality and blocks inside two stages"
 
     non_local: list[int] = setting(
         [2, 3],

@@ -17,6 +17,7 @@ class BDTRConfig(RankingConfig):
 
     name: ClassVar[str] = "bdtr"
     module: ClassVar[str] = "crossreid.methods.bdtr.module:BDTR"
+    resnet_because: ClassVar[str] = "has a stem for each modality"
 
     backbone: BackboneConfig = setting(BackboneConfig(last_stride=2), "the encoder")
     specific_stages: int = setting(

@@ -23,10 +23,11 @@ from torch.optim.swa_utils import AveragedModel
 from crossreid.data.batches import TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
+from crossreid.errors import ConfigError
 from crossreid.losses import weighted_triplet
 from crossreid.methods.best.config import BestConfig
 from crossreid.methods.recognition import RecognitionModule, Views
-from crossreid.nn.backbones import pool
+from crossreid.nn.backbones import ResNetEncoder, pool
 from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.moving_average import moving_average
 from crossreid.nn.normalisation import add_infrared_averages, averages_of
@@ -46,6 +47,11 @@ class Best(RecognitionModule[BestConfig]):
         super().__init__(config, num_identities, seed)
         cfg = self.config
         self.network = OneStreamNetwork(cfg.backbone, num_identities, "bnneck", POOLINGS[cfg.pooling])
+        if cfg.pooling == "gem" and not isinstance(self.network.encoder, ResNetEncoder):
+            raise ConfigError(
+                f"GeM takes roots of a map without negative values, as ResNets have one and {cfg.backbone.name} does not: say "
+                "model.pooling=average with it."
+            )
         if cfg.norms == "per_modality":
             add_infrared_averages(self.network)
         self.averaged: AveragedModel | None = None

@@ -42,6 +42,7 @@ class CMSSFTConfig(EpochsConfig):
 
     name: ClassVar[str] = "cmssft"
     module: ClassVar[str] = "crossreid.methods.cmssft.module:CMSSFT"
+    resnet_because: ClassVar[str] = "has copies of stem and stages for each modality"
     recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
     settled: ClassVar[dict[str, str]] = {"preset=official": "the authors published no code, so it is as the paper"}
 

@@ -17,6 +17,7 @@ class DDAGConfig(RankingConfig):
 
     name: ClassVar[str] = "ddag"
     module: ClassVar[str] = "crossreid.methods.ddag.module:DDAG"
+    resnet_because: ClassVar[str] = "has a stem for each modality"
 
     epochs: int = setting(80, "length of training", unit="epochs", at_least=1, ceiling=100_000)
     schedule: EpochScheduleConfig = setting(EpochScheduleConfig(steps=[30, 50]), "of the learning rates, by epoch")

@@ -22,6 +22,7 @@ class DEENConfig(RankingConfig):
 
     name: ClassVar[str] = "deen"
     module: ClassVar[str] = "crossreid.methods.deen.module:DEEN"
+    resnet_because: ClassVar[str] = "has a stem for each modality and parts between stages"
 
     streams: dict[str, StreamConfig] = streams(identity=(6, 4, 384, 144))
     epochs: int = setting(150, "length of training", unit="epochs", at_least=1, ceiling=100_000)

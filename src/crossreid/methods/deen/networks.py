@@ -273,9 +273,9 @@ def _norm_from_zero(channels: int) -> nn.BatchNorm2d:
 
 def _widths(resnet: TwoStreamResNet) -> list[int]:
     """Channels of the maps behind the stems and behind each of the four residual stages."""
-    convolution = resnet.streams["visible"].get_submodule("0")
-    assert isinstance(convolution, nn.Conv2d)
-    widths = [convolution.out_channels]
+    norm = resnet.streams["visible"].get_submodule("1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    widths = [norm.num_features]
     for stage in range(1, 5):
         widths.append(resnet.channels // 2 ** (4 - stage))  # a stage is twice as wide as the one before
     return widths

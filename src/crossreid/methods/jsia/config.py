@@ -131,6 +131,7 @@ class JSIAConfig(MethodConfig):
 
     name: ClassVar[str] = "jsia"
     module: ClassVar[str] = "crossreid.methods.jsia.module:JSIA"
+    resnet_because: ClassVar[str] = "has stem and first stage apart from the others"
     recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
     stream_names: ClassVar[tuple[str, ...]] = ("identity", "gan")
 

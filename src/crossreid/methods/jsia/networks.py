@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crossreid.methods.jsia.config import JSIAEncoderConfig
-from crossreid.nn.backbones import ImageInput, PretrainedParts, gather_parts, make_resnet, pool
+from crossreid.nn.backbones import PretrainedParts, gather_parts, make_resnet, pool
 from crossreid.nn.gan import ConvStack, init_gan_weights
 from crossreid.nn.heads import NeckClassifier
 from crossreid.settings.networks import BackboneConfig
@@ -35,18 +35,21 @@ class SetLevelEncoder(PretrainedParts):
 
     def __init__(self, backbone: BackboneConfig, config: JSIAEncoderConfig) -> None:
         super().__init__()
-        net = make_resnet(backbone)
-        self.prepare = ImageInput((backbone.size[0], backbone.size[1]))
+        resnet = make_resnet(backbone)
+        parts = resnet.parts
+        self.prepare = resnet.prepare
         self.gray = config.gray
-        stem: list[nn.Module] = [net.conv1, net.bn1]
+        stem = [parts["conv1"], parts["bn1"]]
         if config.stem_relu:  # the authors' code has none
-            stem.append(net.relu)
+            stem.append(parts["relu"])
         # "the first two layers" (sec. 4.2): stem and stage 1 have stride 4, which the decoder's two x2 steps undo
-        self.body = nn.Sequential(*stem, net.maxpool, net.layer1)
-        self.channels = int(net.layer2[0].conv1.in_channels)
+        self.body = nn.Sequential(*stem, parts["maxpool"], parts["layer1"])
+        first_of_stage_2 = parts["layer2"].get_submodule("0.conv1")
+        assert isinstance(first_of_stage_2, nn.Conv2d)
+        self.channels = first_of_stage_2.in_channels
         self.register_buffer("luma", torch.tensor(LUMA).view(1, 3, 1, 1), persistent=False)
         self.backbone = backbone
-        self.pretrained_parts = gather_parts([("conv1", net.conv1), ("bn1", net.bn1), ("layer1", net.layer1)])
+        self.pretrained_parts = gather_parts((name, parts[name]) for name in ("conv1", "bn1", "layer1"))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] -> M (B, C, H/4, W/4)."""
@@ -83,13 +86,14 @@ class InstanceEncoder(PretrainedParts):
 
     def __init__(self, backbone: BackboneConfig, classes: int, parts: int) -> None:
         super().__init__()
-        net = make_resnet(backbone)
-        self.body = nn.Sequential(net.layer2, net.layer3, net.layer4)
-        channels = int(net.fc.in_features)
+        resnet = make_resnet(backbone)
+        stages = {name: resnet.parts[name] for name in ("layer2", "layer3", "layer4")}
+        self.body = nn.Sequential(*stages.values())
+        channels = resnet.channels
         self.classifier = NeckClassifier(channels, classes)
         self.local = nn.ModuleList(NeckClassifier(channels, classes) for _ in range(parts))
         self.backbone = backbone
-        self.pretrained_parts = gather_parts([("layer2", net.layer2), ("layer3", net.layer3), ("layer4", net.layer4)])
+        self.pretrained_parts = gather_parts(stages.items())
 
     def forward(self, maps: Tensor) -> Recognition:
         """M (B, C, h, w) -> V, its logits, the stripes' logits."""

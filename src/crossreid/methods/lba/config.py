@@ -17,6 +17,7 @@ class LbAConfig(EpochsConfig):
 
     name: ClassVar[str] = "lba"
     module: ClassVar[str] = "crossreid.methods.lba.module:LbA"
+    resnet_because: ClassVar[str] = "has a stem for each modality and compares maps of two stages"
 
     epochs: int = setting(80, "length of training", unit="epochs", at_least=1, ceiling=100_000)
     backbone: BackboneConfig = setting(BackboneConfig(), "the two-stream ResNet")

@@ -140,6 +140,7 @@ class TSGANConfig(MethodConfig):
 
     name: ClassVar[str] = "tsgan"
     module: ClassVar[str] = "crossreid.methods.tsgan.module:TSGAN"
+    resnet_because: ClassVar[str] = "compares maps of two stages"
     recomputable: ClassVar[tuple[str, ...]] = ("encoder", "generators")
 
     streams: dict[str, StreamConfig] = streams(identity=(8, 4, 256, 128))

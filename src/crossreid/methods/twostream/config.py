@@ -16,6 +16,7 @@ class TwoStreamConfig(ClassificationConfig):
 
     name: ClassVar[str] = "twostream"
     module: ClassVar[str] = "crossreid.methods.twostream.module:TwoStream"
+    resnet_because: ClassVar[str] = "has a stem for each modality"
     settled: ClassVar[dict[str, str]] = {"preset=official": "no code of the authors was at hand, so it is as the paper"}
 
     backbone: BackboneConfig = setting(BackboneConfig(last_stride=2), "the encoder")
