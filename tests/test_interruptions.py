@@ -175,7 +175,7 @@ def test_other_commands_stop_with_the_code_of_the_signal(
     run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signum: int
 ) -> None:
     (tmp_path / "x.npz").touch()
-    at(monkeypatch, "crossreid.experiment.load_foreign", signum)
+    at(monkeypatch, "crossreid.evaluation.foreign.load_foreign", signum)
     stopped = run_here("evaluate", "embeddings=x.npz", "protocol=sysu_mm01", "protocol.draw=seeded")
     assert stopped.code == CODES[signum]
     assert f"Stopped by {'Ctrl-C' if signum == signal.SIGINT else 'SIGTERM'}: the same command" in stopped.output

@@ -488,7 +488,7 @@ def test_poolings_are_those_of_the_methods() -> None:
     for method in built_in_methods():
         config = {"choices": {"method": method}, "model": method_settings(method)().plain()}
         poolings.setdefault(pooling(config), set()).add(method)
-    assert poolings.pop("GeM") == {"lba", "agw"}
+    assert poolings.pop("GeM") == {"lba", "agw", "best"}
     assert "strong" in poolings.pop("average")
     assert set().union(*poolings.values()) == {"hog"}
 

@@ -1,31 +1,47 @@
-"""Exponential moving average of a network's weights (Polyak and Juditsky, 1992), by torch's ``AveragedModel``."""
+"""Exponential moving average of a network's weights (Polyak and Juditsky, 1992)."""
 
 from __future__ import annotations
 
-from functools import partial
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+class MovingAverage(nn.Module):
     """A copy of a network that follows its weights and batch-norm averages, and gets no gradient.
 
+    As torch's ``AveragedModel``, which counts its updates in a tensor and waits for a GPU to read it at every step.
+
     Args:
-        network: that is trained; ``update_parameters(network)`` after each step.
-        decay: share of the average that stays. Update t, from 1, keeps at most (1 + t) / (10 + t): the first weights, which
-            are random, are soon forgotten.
+        network: that is trained.
+
+    Attributes:
+        network: the copy.
     """
-    averaged = AveragedModel(network, multi_avg_fn=partial(_follow, decay), use_buffers=True)
-    averaged.requires_grad_(False)
-    return averaged
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = deepcopy(network).requires_grad_(False)
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module, decay: float, updates: int) -> None:
+        """One update.
+
+        Args:
+            network: after a step.
+            decay: share of the average that stays, at most. Of ``updates`` t it is at most t / (t + 9): the first update copies,
+                and the first weights, which are random, are soon forgotten.
+            updates: before this one.
+        """
+        kept = min(decay, updates / (updates + 9))
+        follow = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
+        averages, weights = _values(self.network), _values(network)
+        follow([averages[name] for name in averages], [weights[name] for name in averages], None)
 
 
-def _follow(decay: float, averages: list[Tensor], weights: list[Tensor], updates: Tensor | int) -> None:
-    """One update; the first one of all, number 0, is torch's own and copies."""
-    number = int(updates)
-    kept = min(decay, (1 + number) / (10 + number))
-    follow = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        follow(averages, weights, updates)
+def _values(network: nn.Module) -> dict[str, Tensor]:
+    """Weights and batch-norm averages by name; counters of batches, which nothing goes by, are left out."""
+    named = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    return {name: value for name, value in named.items() if value.is_floating_point()}

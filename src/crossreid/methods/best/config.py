@@ -53,7 +53,7 @@ class BestConfig(RecognitionConfig):
     weight_average: float = setting(
         0.999,
         "decay of the exponential moving average of weights that is scored and used; after iteration t it is at most "
-        "(1 + t) / (10 + t), so that a short training is not held to where it began; 0: the weights themselves",
+        "t / (t + 9), so that a short training is not held to where it began; 0: the weights themselves",
         at_least=0,
         below=1,
     )

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from crossreid.data.batches import TrainingBatch
 from crossreid.data.records import Modality
@@ -29,7 +28,7 @@ from crossreid.methods.best.config import BestConfig
 from crossreid.methods.recognition import RecognitionModule, Views
 from crossreid.nn.backbones import ResNetEncoder, pool
 from crossreid.nn.feature_block import BlockOutput
-from crossreid.nn.moving_average import moving_average
+from crossreid.nn.moving_average import MovingAverage
 from crossreid.nn.normalisation import add_infrared_averages, averages_of
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.recognition import OneStreamNetwork
@@ -54,9 +53,9 @@ class Best(RecognitionModule[BestConfig]):
             )
         if cfg.norms == "per_modality":
             add_infrared_averages(self.network)
-        self.averaged: AveragedModel | None = None
+        self.averaged: MovingAverage | None = None
         if cfg.weight_average:
-            self.averaged = moving_average(self.network, cfg.weight_average)
+            self.averaged = MovingAverage(self.network)
 
     def encoder(self) -> nn.Module:
         """The ResNet."""
@@ -66,7 +65,7 @@ class Best(RecognitionModule[BestConfig]):
         """One step on all losses together; the average follows."""
         super().training_step(batch)
         if self.averaged is not None:
-            self.averaged.update_parameters(self.network)
+            self.averaged.follow(self.network, self.config.weight_average, self.iteration)
 
     def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
         """Through the network that is trained."""
@@ -74,7 +73,7 @@ class Best(RecognitionModule[BestConfig]):
 
     def features(self, images: Tensor, modality: Modality) -> Tensor:
         """Through the moving average, where there is one."""
-        network: nn.Module = self.network if self.averaged is None else self.averaged.module
+        network: nn.Module = self.network if self.averaged is None else self.averaged.network
         return self._through(network, {modality: images}).feature
 
     def ranking(self, output: BlockOutput, views: Views) -> Tensor:

@@ -97,7 +97,7 @@ class ChannelAggregation(nn.Module):
         with torch.autocast(high_map.device.type, enabled=False):
             products = at_least_float32(queries) @ at_least_float32(keys).transpose(1, 2)  # (N, l, l)
             mixed = self._weights(products) @ at_least_float32(values)
-            mixed_map = mixed.view(len(low_map), -1, *low_map.shape[2:])
+            mixed_map = mixed.view(low_map.shape[0], -1, *low_map.shape[2:])
             # products are sums over positions, which half precision does not hold before they are normalised
             addition: Tensor = self.norm(self.out(mixed_map))
         return high_map + addition.to(high_map.dtype)
@@ -141,7 +141,7 @@ class SpatialAggregation(nn.Module):
         values = self._tokens(self.g(low_map))
         with torch.autocast(high_map.device.type, enabled=False):
             gathered = self._gathered(at_least_float32(queries), at_least_float32(keys), at_least_float32(values))
-            gathered_map = gathered.reshape(len(high_map), -1, *high_map.shape[2:])
+            gathered_map = gathered.reshape(high_map.shape[0], -1, *high_map.shape[2:])
             addition: Tensor = self.norm(self.out(gathered_map))
         return high_map + addition.to(high_map.dtype)
 

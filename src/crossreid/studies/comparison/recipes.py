@@ -68,7 +68,7 @@ def pooling(config: Mapping[str, Any]) -> str:
     """How the method's retrieval feature is pooled: by its setting ``pooling``, if it has one, or by its class."""
     model = config["model"]
     if "pooling" in model:
-        return str(model["pooling"])
+        return str(model["pooling"]).replace("gem", "GeM")
     try:
         return str(method_class(method_settings(config["choices"]["method"])).pooling)
     except ConfigError:  # a method that is not installed here
