@@ -31,8 +31,8 @@ class MovingAverage(nn.Module):
 
         Args:
             network: after a step.
-            decay: share of the average that stays, at most. Of ``updates`` t it is at most t / (t + 9): the first update copies,
-                and the first weights, which are random, are soon forgotten.
+            decay: share of the average that stays, at most. Of ``updates`` t it is at most t / (t + 9): the first update copies
+                the weights, and the first ones, which are random, are soon forgotten.
             updates: before this one.
         """
         kept = min(decay, updates / (updates + 9))
