@@ -45,13 +45,12 @@ _AT_ONCE = 16_384
 _REMOVED_AT_ONCE = 1000
 _SOURCE_FILE = re.compile(r",?\s*\S*/registry/src/\S*")
 _ERROR_NAME = re.compile(r"\b(?:[a-z]+ error|\w*(?:Error|Exception))\b(?:\(\w+\))?:?\s*")
-_IN_PARTITION = 64
-"""Entries of a partition, about. Persons are like many small clusters: a partition of a few of them has a centre that is like
-each, one of dozens is like none, and many more entries have to be looked at (docs/search.md)."""
-_MOST_PARTITIONS = 16_000
-"""Their centres are compared with every query."""
-_TRAINED_ON = 128_000
-"""Entries that all centres are learned from, at most 256 for each; they lie in memory."""
+_IN_PARTITION = 200
+"""Entries of a partition, about: small ones hold few persons, so that few are looked at."""
+_MOST_PARTITIONS = 4000
+"""Their centres are compared with every entry while the index is built."""
+_TRAINED_ON = 256_000
+"""Entries that all centres are learned from, at most 256 for each."""
 
 
 class LanceStore(Store):
@@ -157,7 +156,7 @@ class LanceStore(Store):
             self._write(lambda listed=listed: table.delete(f"`{ID}` IN ({listed})"))
 
     def build(self) -> Header:
-        """See the base: small partitions, and as many probes as reach the recall on a sample."""
+        """See the base: partitions of about a thousand entries, and as many probes as reach the recall on a sample."""
         table = self._table()
         if table is None or self._header is None:
             raise DataError(f"The gallery '{self.folder}' is empty: add images first.")

@@ -66,7 +66,7 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
         refine *= 2
-    probes = max(1, math.ceil(partitions / 250))
+    probes = max(1, math.ceil(partitions / 50))
     reached = recall(probes, refine)
     while reached < WANTED and probes < partitions:
         probes = min(partitions, math.ceil(1.4 * probes))
