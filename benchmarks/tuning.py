@@ -108,9 +108,9 @@ TRIALS: dict[str, dict[str, Words]] = {
     },
 }
 """Row -> name of a trial -> what it changes in scale=small."""
-PREFACE = """Settings of scale=small on the drawn persons of people=tuning (56 to train on, 96 to score), whom nothing is tested on: seed 0,
-all-search single-shot, chance 1.0. Bold: the best mAP of a row. Rows that benchmarks/tuning.py names and that are missing here have
-not been run. Seconds are by the clock and hold whatever else the machine did.
+PREFACE = """Settings of scale=small on the drawn persons of people=tuning (56 to train on, 96 to score), whom nothing is tested
+on: seed 0, all-search single-shot, chance 1.0. Bold: the best mAP of a row. Rows of benchmarks/tuning.py that are missing
+here have not been run. Seconds are by the clock and hold whatever else the machine did.
 
 """
 
