@@ -5,7 +5,7 @@
 - Generalised-mean pooling and the weighted regularised triplet (Ye et al., TPAMI 2021).
 - A cosine schedule, an exponential moving average of the weights, the mirror image at test.
 
-Which of its switches are on was chosen on persons whom nothing is tested on (``benchmarks/results/tuning.md``).
+Which of its switches are on is to be chosen on persons whom nothing is tested on (``benchmarks/tuning.py``).
 
 Example:
     ``python -m crossreid.train model=best``
