@@ -137,6 +137,7 @@ def test_files_that_hold_something_else_are_named(tmp_path):
     scipy.io.savemat(tmp_path / "flat.mat", {"rand_perm_cam": np.eye(3)})
     with pytest.raises(DataError, match="not a cell of cells"):
         GalleryPermutations.from_mat(tmp_path / "flat.mat")
-    write_mat(tmp_path / "wrong.mat", {(2, 5): np.array([[1, 2, 2]])})
-    with pytest.raises(DataError, match=r"no permutation of 1\.\.3 for camera 2, person 5"):
-        GalleryPermutations.from_mat(tmp_path / "wrong.mat")
+    for row in ([1, 2, 2], [1, 2, 3.5], [1, 2, np.nan]):
+        write_mat(tmp_path / "wrong.mat", {(2, 5): np.array([row])})
+        with pytest.raises(DataError, match=r"no permutation of 1\.\.3 for camera 2, person 5"):
+            GalleryPermutations.from_mat(tmp_path / "wrong.mat")

@@ -257,7 +257,8 @@ def hostile_matlab(folder: Path) -> dict[str, tuple[Path, str]]:
     add("struct", {"pids": {"a": 1.0}}, "of MATLAB's class struct")
     add("complex", {"features": np.eye(2) * 1j}, "something else than matrices of real numbers")
     add("cube", {"features": np.ones((2, 2, 2))}, "something else than matrices of real numbers")
-    add("words", {"feature": as_cells([np.array("abc")])}, "something else than matrices of real numbers")
+    add("words", {"feature": as_cells([np.array("abc")])}, "of MATLAB's class char, not of numbers")
+    add("deep", {"feature": as_cells([as_cells([as_cells([np.eye(2)])])])}, "has cells in cells in cells")
     add("no", b"hello", "cannot be read as a MATLAB file")
     add("empty", b"", "cannot be read as a MATLAB file")
     scipy.io.savemat(folder / "four.mat", {"features": np.eye(2)}, format="4")
@@ -275,7 +276,22 @@ def hostile_matlab(folder: Path) -> dict[str, tuple[Path, str]]:
 
 @pytest.mark.parametrize(
     "name",
-    ["text", "struct", "complex", "cube", "words", "no", "empty", "cut", "cell", "bomb", "missing", "four", "sparse"],
+    [
+        "text",
+        "struct",
+        "complex",
+        "cube",
+        "words",
+        "deep",
+        "no",
+        "empty",
+        "cut",
+        "cell",
+        "bomb",
+        "missing",
+        "four",
+        "sparse",
+    ],
 )
 def test_matlab_files_of_something_else_are_one_sentence(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

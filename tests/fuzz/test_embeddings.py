@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import crossreid
+from crossreid.evaluation import GalleryPermutations
 from crossreid.runs.results import RunResults
-from foreign_files import write_matlab_73
+from foreign_files import as_cells, write_matlab_73
 from fuzz.oracle import cases, damaged, ends_well, untouched
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -156,6 +157,30 @@ def test_damaged_matlab_files_are_refused_in_a_sentence_or_scored(kind: str, dat
         with untouched(Path(folder)):
             results, refused = ends_well(lambda: scored(path, "all_pairs"), seconds=20)
         assert refused or results.rows
+
+
+@cache
+def whole_permutations(packed: bool) -> bytes:
+    """A small rand_perm_cam.mat: two cameras, three persons, two trials."""
+    people = as_cells([np.array([[2, 1], [1, 2]], np.uint8)] * 3)
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, {"rand_perm_cam": as_cells([people, people])}, do_compression=packed)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@cases(100)
+@given(data=st.data())
+def test_damaged_permutations_are_refused_in_a_sentence_or_are_permutations(packed: bool, data: st.DataObject) -> None:
+    content = data.draw(damaged(whole_permutations(packed)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rand_perm_cam.mat"
+        path.write_bytes(content)
+        read, refused = ends_well(lambda: GalleryPermutations.from_mat(path), seconds=20)
+        if refused:
+            return
+        for order in read.orders.values():
+            assert (np.sort(order, axis=1) == np.arange(order.shape[1])).all()
 
 
 def scored(path: Path, protocol: str) -> RunResults:

@@ -6,13 +6,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import scipy.io
 
 from crossreid.errors import DataError
 from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.matlab import Cells, read_matlab
 from crossreid.evaluation.subsets import PersonInCamera, images_by_person
 
 Draw = Callable[[Mapping[PersonInCamera, int], int, int], dict[PersonInCamera, Array]]
@@ -81,10 +80,7 @@ class GalleryPermutations:
         path = Path(path)
         if not path.is_file():
             raise DataError(f"There is no permutation file {path}: give the path of rand_perm_cam.mat, or draw=seeded.")
-        try:
-            content = scipy.io.loadmat(path)
-        except Exception as error:  # SciPy raises many kinds on damaged files
-            raise DataError(f"{path} cannot be read as a MATLAB file ({type(error).__name__}: {error}).") from error
+        content = read_matlab(path)
         if "rand_perm_cam" not in content:
             raise DataError(f"{path} has no variable 'rand_perm_cam', so it is not the gallery draw of SYSU-MM01.")
         orders: dict[PersonInCamera, Array] = {}
@@ -151,20 +147,18 @@ class GalleryPermutations:
                 )
 
 
-def _cells(value: Any, path: Path) -> list[Any]:
-    """The entries of a MATLAB cell array, column by column as MATLAB counts them."""
-    if not isinstance(value, np.ndarray) or value.dtype != object:
+def _cells(value: Array | Cells, path: Path) -> Cells:
+    """The entries of a MATLAB cell array."""
+    if not isinstance(value, list):
         raise DataError(f"'rand_perm_cam' in {path} is not a cell of cells (camera, then person).")
-    return list(value.ravel(order="F"))
+    return value
 
 
-def _order(value: Any, path: Path, camera: int, pid: int) -> Array:
+def _order(value: Array | Cells, path: Path, camera: int, pid: int) -> Array:
     """(T, n) permutations of 1..n as places 0..n-1."""
-    order = np.atleast_2d(np.asarray(value))
-    if order.dtype.kind not in "iuf" or order.ndim != 2:
+    if isinstance(value, list):
         raise DataError(f"{path} should hold a (trials, images) matrix for camera {camera}, person {pid}.")
-    places = order.astype(np.int64) - 1
-    each_once = np.broadcast_to(np.arange(order.shape[1]), order.shape)
-    if not np.array_equal(np.sort(places, axis=1), each_once):
-        raise DataError(f"{path} holds no permutation of 1..{order.shape[1]} for camera {camera}, person {pid}.")
-    return places
+    each_once = np.broadcast_to(np.arange(1, value.shape[1] + 1), value.shape)
+    if not np.array_equal(np.sort(value, axis=1), each_once):
+        raise DataError(f"{path} holds no permutation of 1..{value.shape[1]} for camera {camera}, person {pid}.")
+    return value.astype(np.int64) - 1

@@ -1,8 +1,8 @@
 """MATLAB files of numbers: version 5 (``save``, ``save -v7``), and version 7.3 (HDF5) through h5py.
 
-Matrices and cells of matrices are read; text, structures, sparse matrices and objects are refused, and so is a file that
-would unpack to far more than it has. Version 5 is read here, by "MAT-File Format" (The MathWorks, R2019b, chapter 1), and not
-by SciPy, in which a damaged file can end the process: every length is checked before it is believed.
+Matrices, cells of matrices and cells of these are read; text, structures, sparse matrices and objects are refused, and so is
+a file that would unpack to far more than it has. Version 5 is read here, by "MAT-File Format" (The MathWorks, R2019b, chapter
+1), and not by SciPy, in which a damaged file can end the process: every length is checked before it is believed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import Array
 from crossreid.untrusted import fits, most_unpacked
 
-Cells = list[Array]
-"""Matrices of a cell array, in MATLAB's order (column by column)."""
+Cells = list["Array | Cells"]
+"""Matrices of a cell array, or cell arrays again, in MATLAB's order (column by column)."""
 
 _CELL = "cell"
 _CLASSES = {1: _CELL, 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "double", 7: "single"} | {
@@ -49,10 +49,12 @@ _HEADER = 128
 _MOST_EMPTY = 2**20
 """Rows or columns of a matrix without any number."""
 _HDF5 = b"MATLAB 7.3"
+_DEEPEST = 2
+"""Cell arrays in each other: rand_perm_cam.mat has a cell a camera, and in it one a person."""
 
 
 def read_matlab(path: Path) -> dict[str, Array | Cells]:
-    """All variables of a .mat file: a matrix as (rows, columns), a cell array as the list of its matrices.
+    """All variables of a .mat file: a matrix as (rows, columns), a cell array as the list of its cells.
 
     Raises:
         ConfigError: it is of version 7.3 and h5py is not installed.
@@ -71,6 +73,15 @@ def read_matlab(path: Path) -> dict[str, Array | Cells]:
     except Exception as error:  # h5py and zlib raise many kinds on damaged files
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise DataError(f"{path} cannot be read as a MATLAB file ({reason}).") from error
+
+
+class _Head(NamedTuple):
+    """What version 5 says of a matrix or cell array before its content."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    has_imaginary_parts: bool
 
 
 class _Version5:
@@ -133,39 +144,49 @@ class _Version5:
                 place += -place % 8
 
     def _variable(self, content: memoryview) -> tuple[str, Array | Cells]:
-        """Name and value of a matrix or cell array."""
-        elements = self._elements(content)
-        flags = self._numbers(_following(elements), _UINT32)
-        kind = _CLASSES.get(int(flags[0]) & 0xFF, "unknown")
-        shape = tuple(self._numbers(_following(elements), _INT32).tolist())
-        name = bytes(self._numbers(_following(elements), _INT8)).decode("ascii")
-        if not name:
-            return name, []
-        _check_class(self._path, name, kind)
-        if len(shape) != 2 or min(shape) < 0 or int(flags[0]) & _COMPLEX:
-            raise DataError(_no_numbers(self._path, name))
-        if kind != _CELL:
-            return name, self._matrix(_following(elements), shape, kind)
-        cells = [self._cell(name, element) for element in elements]
-        if len(cells) != math.prod(shape):
-            raise ValueError(f"'{name}' has another number of cells than it says")
-        return name, cells
+        """Name and value of a matrix or cell array; what has no name is not looked at."""
+        head, elements = self._head(content)
+        if not head.name:
+            return "", []
+        return head.name, self._value(head.name, head, elements, depth=0)
 
-    def _cell(self, name: str, element: tuple[int, memoryview]) -> Array:
-        """The matrix in a cell."""
+    def _head(self, content: memoryview) -> tuple[_Head, Iterator[tuple[int, memoryview]]]:
+        """What stands before the numbers or cells of a variable or cell, and an iterator that goes on there."""
+        elements = self._elements(content)
+        flags = int(self._numbers(_following(elements), _UINT32)[0])
+        shape = tuple(self._numbers(_following(elements), _INT32).tolist())
+        name = bytes(self._numbers(_following(elements), _INT8)).decode("ascii")  # cells have none
+        return _Head(name, _CLASSES.get(flags & 0xFF, "unknown"), shape, bool(flags & _COMPLEX)), elements
+
+    def _value(self, name: str, head: _Head, elements: Iterator[tuple[int, memoryview]], depth: int) -> Array | Cells:
+        """A matrix, or the cells of a cell array.
+
+        Args:
+            name: of the variable that it is in, for messages.
+            head: of it.
+            elements: behind the head.
+            depth: cell arrays around it.
+        """
+        _check_class(self._path, name, head.kind)
+        if len(head.shape) != 2 or min(head.shape) < 0 or head.has_imaginary_parts:
+            raise DataError(_no_numbers(self._path, name))
+        if head.kind != _CELL:
+            return self._matrix(_following(elements), head.shape, head.kind)
+        _check_depth(self._path, name, depth)
+        cells = [self._cell(name, element, depth + 1) for element in elements]
+        if len(cells) != math.prod(head.shape):
+            raise ValueError(f"'{name}' has another number of cells than it says")
+        return cells
+
+    def _cell(self, name: str, element: tuple[int, memoryview], depth: int) -> Array | Cells:
+        """What is in a cell."""
         kind, content = element
         if kind != _MATRIX:
             raise ValueError("something else than a matrix stands in a cell")
         if not content:  # as MATLAB writes an empty one
             return np.zeros((0, 0))
-        elements = self._elements(content)
-        flags = int(self._numbers(_following(elements), _UINT32)[0])
-        inner = _CLASSES.get(flags & 0xFF, "unknown")
-        shape = tuple(self._numbers(_following(elements), _INT32).tolist())
-        _following(elements)  # cells have no names
-        if inner not in NUMBERS or len(shape) != 2 or min(shape) < 0 or flags & _COMPLEX:
-            raise DataError(_no_numbers(self._path, name))
-        return self._matrix(_following(elements), shape, inner)
+        head, elements = self._head(content)
+        return self._value(name, head, elements, depth)
 
     def _matrix(self, element: tuple[int, memoryview], shape: tuple[int, ...], kind: str) -> Array:
         """(rows, columns) of real numbers."""
@@ -191,6 +212,12 @@ def _following(elements: Iterator[tuple[int, memoryview]]) -> tuple[int, memoryv
 
 def _no_numbers(path: Path, name: str) -> str:
     return f"'{name}' in {path} holds something else than matrices of real numbers."
+
+
+def _check_depth(path: Path, name: str, depth: int) -> None:
+    """Raise :class:`DataError` where cells lie in cells without end, as references of version 7.3 can."""
+    if depth >= _DEEPEST:
+        raise DataError(f"'{name}' in {path} has cells in cells in cells, which nothing here is made for.")
 
 
 def _check_class(path: Path, name: str, kind: str) -> None:
@@ -236,21 +263,16 @@ class _Hdf5:
             variables[name] = self._variable(name, self._file[name])
         return variables
 
-    def _variable(self, name: str, dataset: Any) -> Array | Cells:
+    def _variable(self, name: str, dataset: Any, depth: int = 0) -> Array | Cells:
         kind = self._class(dataset)
         _check_class(self._path, name, kind)
         if kind != _CELL:
             return self._numbers(name, dataset)
+        _check_depth(self._path, name, depth)
         if dataset.attrs.get("MATLAB_empty"):
             return []
-        cells: Cells = []
         references = self._read(name, dataset)  # (columns, rows), so that its rows are MATLAB's columns
-        for reference in references.ravel():
-            part = self._file[reference]
-            if self._class(part) not in NUMBERS:
-                raise DataError(_no_numbers(self._path, name))
-            cells.append(self._numbers(name, part))
-        return cells
+        return [self._variable(name, self._file[reference], depth + 1) for reference in references.ravel()]
 
     def _class(self, dataset: Any) -> str:
         kind = dataset.attrs.get("MATLAB_class", b"unknown")

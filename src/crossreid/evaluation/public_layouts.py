@@ -20,7 +20,7 @@ from crossreid.data.datasets.regdb import CAMERAS
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array
-from crossreid.evaluation.matlab import Cells, read_matlab
+from crossreid.evaluation.matlab import read_matlab
 
 _QUERY_GALLERY = (("query", "gall", "_feat"), ("query", "gallery", "_f"))
 """Starts of names of both sides, and the end of that of features, for each of two ways to name arrays."""
@@ -159,16 +159,16 @@ def joined_cameras(files: Mapping[int, Path]) -> dict[str, Array]:
     return {"features": np.concatenate(features), "pids": pids, "camids": camids, "frames": frames}
 
 
-def _persons(path: Path) -> Cells:
+def _persons(path: Path) -> list[Array]:
     """The cells of a camera's file, one a person."""
     variables = read_matlab(path)
     name = _FEATURE
     if name not in variables and len(variables) == 1:
         name = next(iter(variables))
     cells = variables.get(name)
-    if not isinstance(cells, list):
+    if not isinstance(cells, list) or any(isinstance(cell, list) for cell in cells):
         raise DataError(
             f"{path} has no cell array '{_FEATURE}' with the (n, D) features of a person's n images in each cell; it has "
             f"{', '.join(sorted(variables)) or 'nothing'}."
         )
-    return cells
+    return [np.asarray(cell) for cell in cells]
