@@ -47,6 +47,11 @@ class NotScoredError(CrossReIDError):
     """A scorer does not take these sets on: it would take hours, or cannot compare them. Commands leave its row out."""
 
 
+def reason_of(error: object) -> str:
+    """What an error of another library says, for a sentence of ours: one line of at most 200 signs, or else its kind."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def _printable(text: str) -> str:
     """One line of signs that a terminal shows."""
     line = " ".join(text.split())

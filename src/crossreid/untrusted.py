@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from crossreid.errors import DataError
+from crossreid.errors import DataError, reason_of
 
 MOST_BYTES_OF_SETTINGS = 4 * 2**20
 """Of a YAML file; those of runs have some 5 kB."""
@@ -110,7 +110,7 @@ def _reason(error: BaseException) -> str:
         return "it is not there"
     if isinstance(error, UnicodeDecodeError):
         return "it is no UTF-8 text"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return reason_of(error)
 
 
 def _deeper_than(content: object, levels: int) -> bool:

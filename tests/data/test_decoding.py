@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from crossreid.data.cache import damaged_caches, open_cache
-from crossreid.data.decoding import Decoder, UnreadableImageError, make_decoder
+from crossreid.data.decoding import Decoder, make_decoder
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import ImageRecord
 from crossreid.errors import ConfigError, DataError
 from crossreid.settings.data import DecodingConfig

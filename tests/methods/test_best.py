@@ -112,7 +112,7 @@ def test_grey_takes_all_colour_away(make) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "pooling"), [("gem", generalised_mean), ("average", pool)])
+@pytest.mark.parametrize(("name", "pooling"), [("GeM", generalised_mean), ("average", pool)])
 def test_pooling_is_as_set(make, name, pooling) -> None:
     network = make("model=best", f"model.pooling={name}").module.eval().network
     images = images_like(make("model=best").module)

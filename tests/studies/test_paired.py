@@ -221,7 +221,7 @@ def refusals(folder: Path) -> dict[str, tuple[list[str], str]]:
     )
     add("key", "an array 'infrard', which is none of .*; is infrared meant", infrard=ours["infrared"])
     add("objects", "holds Python objects", pids=ours["pids"].astype(object))
-    add("protocol", "does not say which protocol it is for", "first=ours.npz", "second=ours2.npz", protocol="")
+    add("protocol", "do not say which protocol they are for", "first=ours.npz", "second=ours2.npz", protocol="")
     save(folder / "ours2.npz", world(1.0, 3))
     add("same", "'ours.npz' is named by first and second", "first=ours.npz", "second=[ours2.npz,ours.npz]", protocol="")
     add("twice", "first names the same place twice", "first=[ours.npz,ours.npz]", protocol="")

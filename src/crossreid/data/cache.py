@@ -26,7 +26,8 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from crossreid.console import notice, track
-from crossreid.data.decoding import DECODER_VERSION, Decoder, UnreadableImageError, make_decoder, resized
+from crossreid.data.decoding import DECODER_VERSION, Decoder, make_decoder, resized
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
 from crossreid.files import write_atomically

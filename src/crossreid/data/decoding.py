@@ -19,60 +19,41 @@ The result has 8 bits a channel, so stretching comes first, and resizing after i
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageOps
 
+from crossreid.data.image_files import (
+    DEEP_MODES,
+    UnreadableImageError,
+    Values,
+    deep_values,
+    grey_bits,
+    lab_to_rgb,
+    opened,
+    oriented_as,
+)
 from crossreid.data.records import ImageRecord, Modality
-from crossreid.errors import DataError
 from crossreid.settings.data import DecodingConfig
 
 DECODER_VERSION = 2  # bump when the same file would give other pixels
-LARGEST = 64_000_000
-"""Pixels above which a file is refused: a picture of a person has thousands, and a few bytes can claim billions."""
-
 RESIZING = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 """``data.decoding.resize`` -> Pillow's filter, which averages where it makes smaller."""
 
 _SHALLOW_SUFFIXES = frozenset({".jpg", ".jpeg", ".bmp", ".gif"})  # can hold no deep pixels
-_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 _SAMPLES = 4096  # pixels of an image that percentiles are taken from, where there are few images,
 _FEWEST_SAMPLES = 64  # and where there are many
 _ALL_SAMPLES = 2**24  # of all images together
 _MOST_PIXELS = (0.5, 99.5)  # percentiles
-_BITS_PER_SAMPLE = 258  # TIFF's tag
-_ORIENTATION = 274  # EXIF's tag
 
 Result = TypeVar("Result")
 Range = tuple[float, float]
-Values = npt.NDArray[np.float32]
-
-# Pillow warns of the size that this module refuses, in any thread and once more for each file
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-class UnreadableImageError(DataError):
-    """One image file cannot be read, or does not say what its values mean.
-
-    Args:
-        path: the file.
-        reason: what is wrong with it.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"The image '{path}' cannot be read ({reason}); restore it from the original archive, or leave such images out "
-            "by data.decoding.unreadable=skip."
-        )
-        self.reason = reason
 
 
 class GreyRange(NamedTuple):
@@ -123,8 +104,8 @@ class Decoder:
         Raises:
             UnreadableImageError: the file is damaged, larger than :data:`LARGEST`, or does not say what its values mean.
         """
-        with _opened(path) as image:
-            if image.mode in _DEEP_MODES:
+        with opened(path) as image:
+            if image.mode in DEEP_MODES:
                 return self._deep(image, modality)
             return Decoded(self._shallow(image), image.mode, None)
 
@@ -135,16 +116,16 @@ class Decoder:
             background = Image.new("RGBA", upright.size, (*self.config.background, 255))
             return Image.alpha_composite(background, upright.convert("RGBA")).convert("RGB")
         if upright.mode == "LAB":
-            return _lab_to_rgb(upright)
+            return lab_to_rgb(upright)
         return upright.convert("RGB")
 
     def _deep(self, image: Image.Image, modality: Modality) -> Decoded:
         """RGB of a deeper, grey image."""
-        values = _deep_values(image)
+        values = deep_values(image)
         black, white = self._ends(image, values, modality)
         grey = _stretch(values, black, white)
         pixels = _over_background(grey, _transparent(image, values), self.config.background)
-        upright = ImageOps.exif_transpose(_oriented_as(image, Image.fromarray(pixels)))
+        upright = ImageOps.exif_transpose(oriented_as(image, Image.fromarray(pixels)))
         low, high = np.percentile(values, _MOST_PIXELS)
         return Decoded(upright.convert("RGB"), image.mode, GreyRange(float(low), float(high), black, white))
 
@@ -159,7 +140,7 @@ class Decoder:
             return _percentiles(values, self.config)
         if image.mode == "F":
             return 0.0, self._white(values)
-        return 0.0, float(2 ** _bits(image) - 1)
+        return 0.0, float(2 ** grey_bits(image) - 1)
 
     def _white(self, values: Values) -> float:
         """What is white in floating point, refused where the values are in neither range."""
@@ -212,43 +193,6 @@ def make_decoder(
     return Decoder(config)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image whose header was read, its pixels not yet; whatever goes wrong with it names the file."""
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > LARGEST:
-                raise ValueError(f"it claims {image.width} x {image.height} pixels")
-            frames = getattr(image, "n_frames", 1)
-            if frames > 1 and image.format != "MPO":
-                raise ValueError(f"it holds {frames} pictures: keep the one that is meant")
-            yield image
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        reason = " ".join(str(error).split()).replace(f"'{path}'", "the file") or type(error).__name__
-        raise UnreadableImageError(path, reason[:200]) from error
-
-
-def _deep_values(image: Image.Image) -> Values:
-    """Grey values (H, W) of an image deeper than 8 bits, as the file has them."""
-    values = np.asarray(image)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ValueError("it holds values that are no numbers")
-    return values.astype(np.float32)
-
-
-def _bits(image: Image.Image) -> int:
-    """Bits of an unsigned grey value."""
-    if image.mode == "I":
-        raise ValueError(
-            "integers of 32 bits, or signed ones, do not say what is white: say data.decoding.stretch=range "
-            "data.decoding.range=[low,high]"
-        )
-    tags = getattr(image, "tag_v2", {})
-    if _BITS_PER_SAMPLE not in tags:
-        return 16
-    return int(tags[_BITS_PER_SAMPLE][0])
-
-
 def _stretch(values: Values, low: float, high: float) -> npt.NDArray[np.uint8]:
     """[low, high] to 0 ... 255, the nearest; what lies outside is clipped."""
     span = max(high - low, 1e-30)  # a flat image is black
@@ -275,22 +219,6 @@ def _over_background(
     return colour
 
 
-def _oriented_as(image: Image.Image, pixels: Image.Image) -> Image.Image:
-    """Pixels that carry the orientation of the image that they were made from."""
-    orientation = image.getexif().get(_ORIENTATION)
-    if orientation is not None:
-        pixels.getexif()[_ORIENTATION] = orientation
-    return pixels
-
-
-def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    rgb = ImageCms.profileToProfile(
-        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-    )
-    assert rgb is not None  # only None when converted in place
-    return rgb
-
-
 def _white_of(largest: float) -> float:
     """1 where no value is larger, else 255."""
     if largest <= 1:
@@ -307,7 +235,7 @@ def _common_white(records: Sequence[ImageRecord], workers: int) -> float | None:
     """What is white in all floating-point files together; None where there are none."""
 
     def largest(image: Image.Image) -> float:
-        return float(_deep_values(image).max())
+        return float(deep_values(image).max())
 
     values = [value for value in _of_each(records, ("F",), largest, workers) if value is not None]
     if not values:
@@ -324,12 +252,12 @@ def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, 
     samples = max(_FEWEST_SAMPLES, min(_SAMPLES, share))
 
     def sample(image: Image.Image) -> Values:
-        values = _deep_values(image).ravel()
+        values = deep_values(image).ravel()
         step = max(1, values.size // samples)
         return values[::step]
 
     pixels: dict[Modality, list[Values]] = {}
-    for record, values in zip(records, _of_each(records, _DEEP_MODES, sample, workers), strict=True):
+    for record, values in zip(records, _of_each(records, DEEP_MODES, sample, workers), strict=True):
         if values is not None:
             pixels.setdefault(record.modality, []).append(values)
     ends: dict[Modality, Range] = {}
@@ -349,7 +277,7 @@ def _of_each(
 
     def measure_file(record: ImageRecord) -> Result | None:
         try:
-            with _opened(record.path) as image:
+            with opened(record.path) as image:
                 if image.mode in modes:
                     return measure(image)
         except UnreadableImageError:

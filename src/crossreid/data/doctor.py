@@ -21,8 +21,9 @@ from PIL import Image
 
 from crossreid.console import track
 from crossreid.data.datasets import CameraCount, ReIDDataset, SplitCounts, some
-from crossreid.data.decoding import Decoder, GreyRange, UnreadableImageError, make_decoder
+from crossreid.data.decoding import Decoder, GreyRange, make_decoder
 from crossreid.data.findings import CountRow, Examination, Finding, GreyUse, NameExample, NamesRead, Severity
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import MODALITIES, ImageRecord, Modality
 from crossreid.settings.data import DecodingConfig
 

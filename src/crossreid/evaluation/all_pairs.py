@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import Removal, SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.results import IdentityScores
 
 IDENTITY_METRICS: Final = {"rank1": "rank1", "mAP": "mean_ap", "mINP": "mean_inp"}

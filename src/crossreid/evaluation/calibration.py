@@ -17,7 +17,7 @@ import numpy as np
 
 from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.match_probability import MatchProbability, Reliability
 from crossreid.evaluation.open_set import OpenSetRate
 from crossreid.evaluation.verification import Interval, RateCurve, Threshold

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.metrics import score_probes
 from crossreid.evaluation.scorers import Cosine, Scorer, similarities
 

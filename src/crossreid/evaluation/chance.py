@@ -21,7 +21,7 @@ from functools import cache
 
 import numpy as np
 
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 
 RANKS = (1, 5, 10, 20)
 

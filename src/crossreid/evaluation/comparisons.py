@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.metrics import threads
 from crossreid.evaluation.scorers import Cosine, Scorer, similarities
 

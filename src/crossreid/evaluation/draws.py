@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.matlab import Cells, read_matlab
 from crossreid.evaluation.subsets import PersonInCamera, images_by_person
 

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import uuid
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crossreid.data.records import MODALITIES, ROLES, Modality
 from crossreid.errors import DataError
+from crossreid.evaluation.array_files import Array, read_arrays
 from crossreid.files import write_atomically
-from crossreid.untrusted import Member, archive_members, fits, read_json
+from crossreid.untrusted import read_json
 
-Array = NDArray[Any]
 Cell = str | int | float | None
 """What a further column holds of an image; None where it is not known."""
 SYSU_INFRARED_CAMERAS = (3, 6)
@@ -226,71 +224,6 @@ def files_of(path: str | Path) -> list[Path]:
     """The two files that :meth:`Embeddings.save` writes."""
     target = _npz_path(path)
     return [target, target.with_suffix(".json")]
-
-
-def read_arrays(path: Path) -> dict[str, Array]:
-    """All arrays of an .npz file, by name; nothing is unpickled, and no more memory is taken than the file stands for.
-
-    Raises:
-        DataError: it is missing, damaged, no .npz file, or larger inside than it can be.
-    """
-    if not path.is_file():
-        raise DataError(f"There is no embeddings file {path}.")
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as stream:
-            start = stream.read(len(np.lib.format.MAGIC_PREFIX))
-        reason = "it is none, or is cut off"
-        if start == np.lib.format.MAGIC_PREFIX:
-            reason = "it is a single array, not a file of named ones"
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({reason}).")
-    members = archive_members(path)
-    arrays: dict[str, Array] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in members:
-                with archive.open(member.name) as stream:
-                    _check_header(cast("BinaryIO", stream), member)
-                with archive.open(member.name) as stream:
-                    array = np.lib.format.read_array(stream, allow_pickle=False)
-                arrays[member.name.removesuffix(".npy")] = array
-    except DataError:
-        raise
-    except Exception as error:  # a damaged file makes zipfile and numpy raise nearly anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path} cannot be read as an .npz file of plain arrays ({reason}).") from error
-    return arrays
-
-
-def read_array(path: Path) -> Array:
-    """The array of an .npy file; nothing is unpickled, and no more memory is taken than the file stands for.
-
-    Raises:
-        DataError: it is missing, damaged, or holds Python objects.
-    """
-    if not path.is_file():
-        raise DataError(f"There is no embeddings file {path}.")
-    try:
-        with path.open("rb") as stream:
-            _check_header(stream, Member(path.name, path.stat().st_size))
-            stream.seek(0)
-            array: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    except Exception as error:  # numpy raises many kinds on damaged files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path} cannot be read as an .npy file of a plain array ({reason}).") from error
-    return array
-
-
-def _check_header(stream: BinaryIO, member: Member) -> None:
-    """Refuse an array whose header asks for more than there is: numpy would take the memory before it reads."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    if dtype.hasobject:
-        raise ValueError(f"'{member.name}' holds Python objects")
-    if not fits(shape, dtype.itemsize, member.size):
-        raise ValueError(f"'{member.name}' says that it is larger than it is")
 
 
 def _are_columns(content: object) -> bool:

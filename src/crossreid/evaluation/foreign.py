@@ -16,7 +16,8 @@ import numpy as np
 from crossreid.data.datasets.lists import kind_of, list_entries, read_ids, some
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Embeddings
 from crossreid.evaluation.foreign_files import LISTS, named_arrays
 from crossreid.evaluation.matlab import read_matlab
 from crossreid.evaluation.public_layouts import (

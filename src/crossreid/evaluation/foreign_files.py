@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from crossreid.data.datasets.lists import as_number, read_image_list, read_text, shortened
-from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.embeddings import Array, read_array, read_arrays
+from crossreid.errors import ConfigError, DataError, reason_of
+from crossreid.evaluation.array_files import Array, read_array, read_arrays
 from crossreid.evaluation.matlab import read_matlab
 from crossreid.evaluation.public_paths import described_by_paths
 
@@ -140,7 +140,7 @@ def _from_parquet(path: Path) -> dict[str, Array]:
         columns = {name: table[name].combine_chunks() for name in table.column_names}
         return _parquet_columns(columns)
     except Exception as error:  # a damaged file makes pyarrow raise nearly anything
-        raise DataError(f"'{path}' cannot be read as embeddings ({' '.join(str(error).split())[:160]}).") from error
+        raise DataError(f"'{path}' cannot be read as embeddings ({reason_of(error)}).") from error
 
 
 def _parquet_columns(columns: Mapping[str, Any]) -> dict[str, Array]:

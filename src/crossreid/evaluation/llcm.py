@@ -23,8 +23,9 @@ import numpy as np
 
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.draws import draw_images, identity_first, seeded_draw
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import SamePersonSameCamera
 from crossreid.evaluation.results import ProtocolLabels, RetrievalResult

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 
 CURVES = ("logistic", "isotonic")
 BINS = 10

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.embeddings import Array
+from crossreid.errors import ConfigError, DataError, reason_of
+from crossreid.evaluation.array_files import Array
 from crossreid.untrusted import fits, most_unpacked
 
 Cells = list["Array | Cells"]
@@ -71,8 +71,7 @@ def read_matlab(path: Path) -> dict[str, Array | Cells]:
     except (ConfigError, DataError):
         raise
     except Exception as error:  # h5py and zlib raise many kinds on damaged files
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise DataError(f"{path} cannot be read as a MATLAB file ({reason}).") from error
+        raise DataError(f"{path} cannot be read as a MATLAB file ({reason_of(error)}).") from error
 
 
 class _Head(NamedTuple):

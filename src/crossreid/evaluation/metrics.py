@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ import numpy as np
 
 from crossreid.errors import DataError
 from crossreid.evaluation.all_pairs import PAIRINGS, AllPairsProtocol
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.protocol import Progress
 from crossreid.evaluation.removal import Removal, SameImage
 from crossreid.evaluation.results import RetrievalResult

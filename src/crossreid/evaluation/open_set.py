@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.scorers import normalised
 from crossreid.evaluation.verification import Interval, above, interval_of
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from crossreid.errors import ConfigError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.neighbours import ROWS, Distances, NeighbourLists, nearest
 from crossreid.evaluation.scorers import Cosine, Euclidean
 

@@ -13,9 +13,10 @@ from typing import ClassVar
 import numpy as np
 
 from crossreid.errors import ConfigError, DataError, NothingToScoreError
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.chance import chance
 from crossreid.evaluation.comparisons import Comparisons, Trial, without_features
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult

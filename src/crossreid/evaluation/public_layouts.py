@@ -19,7 +19,8 @@ from crossreid.data.datasets.lists import list_entries, some
 from crossreid.data.datasets.regdb import CAMERAS
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS
 from crossreid.evaluation.matlab import read_matlab
 
 _QUERY_GALLERY = (("query", "gall", "_feat"), ("query", "gallery", "_f"))

@@ -21,7 +21,8 @@ from crossreid.data.datasets.lists import camera_number, person_number, shortene
 from crossreid.data.datasets.regdb import CAMERAS
 from crossreid.data.records import Modality
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Array
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS
 
 
 def _sysu(path: Path, match: re.Match[str]) -> FoundImage:

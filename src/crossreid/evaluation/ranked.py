@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.metrics import ranking
 from crossreid.evaluation.protocol import RetrievalProtocol
 from crossreid.evaluation.scorers import Cosine, Scorer, similarities

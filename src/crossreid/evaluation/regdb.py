@@ -16,7 +16,8 @@ import numpy as np
 
 from crossreid.data.records import Modality
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.protocol import Progress, RetrievalProtocol
 from crossreid.evaluation.removal import NothingRemoved
 from crossreid.evaluation.results import SPLITS, IdentityScores, ProtocolLabels, RetrievalResult

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 
 
 class Removal(Protocol):

@@ -41,7 +41,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from crossreid.errors import ConfigError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.neighbours import AskedDistances, Distances
 from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer, scorer_label, to_grid
 

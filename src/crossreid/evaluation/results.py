@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from crossreid.errors import DataError
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.chance import RANKS
-from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.metrics import ProbeScores
 from crossreid.files import write_atomically
 

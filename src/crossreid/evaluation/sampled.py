@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 
 from crossreid.errors import ConfigError, DataError
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.draws import Draw, GalleryPermutations, draw_images, seeded_draw
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.protocol import RetrievalProtocol
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import ProtocolLabels

@@ -24,7 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 
 Scorer = Callable[[Embeddings, Embeddings], Array]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from crossreid.data.records import ROLES, Modality
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 
 PersonInCamera = tuple[int, int]
 """(camera, pid)."""

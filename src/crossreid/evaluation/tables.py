@@ -9,7 +9,7 @@ from rich.table import Table
 
 from crossreid.console import unshortened
 from crossreid.escaping import one_line
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.modality_pairs import PairingScore
 from crossreid.evaluation.results import RetrievalResult
 

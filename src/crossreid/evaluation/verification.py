@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.scorers import normalised
 
 LEAST_PAIRS = 1000

@@ -18,8 +18,8 @@ from torch.export import ExportedProgram
 from crossreid.console import notice
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
-from crossreid.evaluation.embeddings import Array
 from crossreid.exporting.parity import BATCHES, TOLERANCE, largest_difference
 from crossreid.exporting.smaller import (
     FittingImages,

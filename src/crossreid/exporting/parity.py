@@ -6,7 +6,7 @@ import numpy as np
 
 from crossreid.data.records import Modality
 from crossreid.errors import CrossReIDError
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.exporting.smaller import projected
 from crossreid.extraction.checkpoint import CheckpointNetwork
 from crossreid.extraction.exported import Program

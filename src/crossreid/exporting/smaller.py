@@ -19,7 +19,7 @@ import numpy as np
 from crossreid.errors import ConfigError, NothingToScoreError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.all_pairs import AllPairsProtocol
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.removal import SameImage
 from crossreid.evaluation.scorers import normalised
 from crossreid.extraction.exported import INPUT, Program

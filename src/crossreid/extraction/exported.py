@@ -16,7 +16,7 @@ import numpy as np
 
 from crossreid.data.decoding import DECODER_VERSION
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.errors import CheckpointError, ConfigError, CrossReIDError
+from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, reason_of
 from crossreid.extraction.batching import Features
 from crossreid.extraction.network import EmbeddingNetwork
 from crossreid.extraction.origin import with_grey_range
@@ -188,7 +188,7 @@ def onnx_program(path: Path, device: str = "cpu") -> Program:
     try:
         session = onnxruntime.InferenceSession(str(path), providers=providers)
     except Exception as error:  # a damaged file makes it raise many things
-        raise CheckpointError(f"'{path}' cannot be run ({' '.join(str(error).split())[:200]}).") from error
+        raise CheckpointError(f"'{path}' cannot be run ({reason_of(error)}).") from error
     return lambda pixels: session.run([OUTPUT], {INPUT: pixels})[0]
 
 
@@ -226,7 +226,7 @@ def torch_program(path: Path, device: str = "cpu") -> Program:
     try:
         exported = torch.export.load(path)
     except Exception as error:  # a damaged file makes it raise many things
-        raise CheckpointError(f"'{path}' cannot be loaded ({' '.join(str(error).split())[:200]}).") from error
+        raise CheckpointError(f"'{path}' cannot be loaded ({reason_of(error)}).") from error
     if chosen.type != "cpu":
         exported = move_to_device_pass(exported, chosen)
     module = exported.module()

@@ -16,7 +16,7 @@ from crossreid.data.transforms import to_float
 from crossreid.errors import ConfigError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import Embeddings, RankedLists
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.scorers import Cosine, similarities
 from crossreid.extraction.extractor import Extractor
 from crossreid.methods.attention import shared_heat

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.data.datasets.lists import as_number, kind_of, read_text, shortened
-from crossreid.errors import ConfigError, DataError
+from crossreid.errors import ConfigError, DataError, reason_of
 from crossreid.evaluation.embeddings import Cell
 
 MANIFEST_SUFFIXES = (".csv", ".parquet")
@@ -155,7 +155,7 @@ def _read_parquet(path: Path) -> dict[str, Sequence[Cell]]:
     except DataError:
         raise
     except Exception as error:  # a damaged file makes pyarrow raise nearly anything
-        raise DataError(f"The manifest '{path}' cannot be read ({' '.join(str(error).split())[:160]}).") from error
+        raise DataError(f"The manifest '{path}' cannot be read ({reason_of(error)}).") from error
     return dict(columns)
 
 

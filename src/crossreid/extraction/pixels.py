@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from crossreid.data.decoding import Decoder, UnreadableImageError, make_decoder, resized
+from crossreid.data.decoding import Decoder, make_decoder, resized
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
 from crossreid.extraction.images import ImageList, PersonBox

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol, cast
 import numpy as np
 
 from crossreid.errors import DataError
-from crossreid.evaluation.embeddings import Array, read_arrays
+from crossreid.evaluation.array_files import Array, read_arrays
 from crossreid.files import check_folder, write_atomically
 from crossreid.untrusted import read_json
 

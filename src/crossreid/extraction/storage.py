@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from crossreid.errors import ConfigError, DataError
+from crossreid.errors import ConfigError, DataError, reason_of
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array, files_of
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import files_of
 from crossreid.extraction.manifest import require_pyarrow
 from crossreid.files import write_atomically
 
@@ -115,7 +116,7 @@ def _read_parquet(path: Path) -> Embeddings:
     except DataError:
         raise
     except Exception as error:  # a damaged file makes pyarrow raise nearly anything
-        raise DataError(f"'{path}' cannot be read as embeddings ({' '.join(str(error).split())[:160]}).") from error
+        raise DataError(f"'{path}' cannot be read as embeddings ({reason_of(error)}).") from error
 
 
 def _as_matrix(column: Any) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.scorers import normalised
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from crossreid.data.decoding import LARGEST, UnreadableImageError
-from crossreid.errors import ConfigError
+from crossreid.data.image_files import LARGEST, UnreadableImageError
+from crossreid.errors import ConfigError, reason_of
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
@@ -58,7 +58,7 @@ class VideoPictures:
             raise
         except Exception as error:  # a damaged file makes PyAV raise nearly anything
             self._path = None
-            raise UnreadableImageError(path, " ".join(str(error).split())[:160] or type(error).__name__) from error
+            raise UnreadableImageError(path, reason_of(error)) from error
 
     def _open(self, path: Path) -> None:
         self._path = path

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 
 _QUERIES_AT_ONCE = 256
 _VECTORS_AT_ONCE = 32_768

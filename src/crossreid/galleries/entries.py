@@ -11,7 +11,8 @@ import numpy as np
 
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array, Cell
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Cell
 from crossreid.evaluation.scorers import normalised
 from crossreid.extraction.transfer import TRANSFER
 from crossreid.galleries.filters import NAME

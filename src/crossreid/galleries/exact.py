@@ -12,7 +12,7 @@ import numpy as np
 from crossreid.console import notice
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.galleries.candidates import Candidates, Nearest
 from crossreid.galleries.entries import (
     CALIBRATION,

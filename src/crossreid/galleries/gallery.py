@@ -11,8 +11,9 @@ import numpy as np
 
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings, KReciprocal, Scorer
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.calibration import Calibration
-from crossreid.evaluation.embeddings import Array, Cell
+from crossreid.evaluation.embeddings import Cell
 from crossreid.extraction import Extractor
 from crossreid.extraction.storage import save_extracted
 from crossreid.galleries.entries import (

@@ -14,8 +14,8 @@ import numpy as np
 from crossreid.errors import ConfigError
 from crossreid.escaping import for_csv
 from crossreid.evaluation import Embeddings
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.calibration import Calibration, camera_pair, modality_pair
-from crossreid.evaluation.embeddings import Array
 from crossreid.files import write_atomically
 from crossreid.galleries.entries import ID
 from crossreid.runs.folder import write_json

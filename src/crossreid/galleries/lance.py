@@ -21,7 +21,7 @@ import numpy as np
 from crossreid.console import notice
 from crossreid.errors import ConfigError, CrossReIDError, DataError, WriteError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.files import check_folder
 from crossreid.galleries.candidates import Candidates, Nearest
 from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from crossreid.errors import ConfigError, CrossReIDError, DataError
+from crossreid.errors import ConfigError, CrossReIDError, DataError, reason_of
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.galleries.candidates import Candidates
 from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
 from crossreid.galleries.filters import Filter
@@ -325,7 +325,7 @@ class MilvusStore(Store):
         except CrossReIDError:
             raise
         except Exception as error:  # of the network, the server, its limits
-            reason = " ".join(str(getattr(error, "message", error)).split())[:160] or type(error).__name__
+            reason = reason_of(getattr(error, "message", error))
             raise DataError(f"The server of the gallery '{self.address}' does not do this ({reason}).") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.galleries.candidates import Candidates, Nearest
 from crossreid.galleries.entries import ID
 from crossreid.galleries.filters import Filter

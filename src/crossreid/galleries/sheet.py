@@ -10,7 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from crossreid.data.decoding import Decoder, UnreadableImageError
+from crossreid.data.decoding import Decoder
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.errors import ConfigError
 from crossreid.escaping import one_line
 from crossreid.files import write_atomically

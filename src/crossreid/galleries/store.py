@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.galleries.candidates import Candidates
 from crossreid.galleries.entries import Header
 from crossreid.galleries.filters import Filter

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from crossreid.console import quiet, stop
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.interruption import interruptible
 from crossreid.multirun.frame import Frame
 from crossreid.multirun.jobs import FAILED, Job, JobEnd
@@ -153,8 +153,7 @@ def _end_of(handle: Any) -> JobEnd:
     """How a job of the cluster ended; one that died says so in words of submitit, which name its state and its logs."""
     error = handle.exception()
     if error is not None:
-        reason = " ".join(str(error).split())
-        return JobEnd(FAILED, message=f"job {handle.job_id} of the cluster has no result ({reason[:300]}).")
+        return JobEnd(FAILED, message=f"job {handle.job_id} of the cluster has no result ({reason_of(error)}).")
     end = handle.result()
     assert isinstance(end, JobEnd)
     return end

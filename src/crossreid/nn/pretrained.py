@@ -13,10 +13,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.nn.backbones import PretrainedParts
 from crossreid.nn.normalisation import AVERAGES
-from crossreid.nn.timm_networks import PLACE, of_torchvision, one_line, outline_of
+from crossreid.nn.timm_networks import PLACE, of_torchvision, outline_of
 from crossreid.nn.timm_weights import download, has_weights, tagged
 from crossreid.settings.networks import BackboneConfig
 
@@ -243,7 +243,7 @@ def _download(name: str) -> dict[str, Tensor]:
         state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         raise ConfigError(
-            f"The ImageNet weights of {name} could not be downloaded ({one_line(error)}): set "
+            f"The ImageNet weights of {name} could not be downloaded ({reason_of(error)}): set "
             "model.backbone.weights to the path of a state-dict file, or to 'random'."
         ) from error
     return state
@@ -256,7 +256,9 @@ def _read_file(source: Source, reference: Mapping[str, Tensor], network: Pretrai
     except ConfigError:
         raise
     except Exception as error:  # a damaged file can fail in many ways
-        raise ConfigError(f"{source.label} does not hold a state dict of {source.name} ({one_line(error)}).") from error
+        raise ConfigError(
+            f"{source.label} does not hold a state dict of {source.name} ({reason_of(error)})."
+        ) from error
     networks: dict[str, dict[str, object]] = {}
     for key, value in _state_dict_in(content, source).items():
         bare = _without_prefixes(str(key))

@@ -18,7 +18,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.settings.networks import BackboneConfig
 
 RESNET_STAGES = ("layer1", "layer2", "layer3", "layer4")
@@ -207,7 +207,7 @@ def _outline(name: str, size: tuple[int, int], output_stride: int | None, place:
             feature_map = last_map(network, torch.zeros(2, 3, *size))
     except Exception as error:  # networks of a hundred authors fail in many ways
         raise ConfigError(
-            f"timm's {name} gives no feature map of images of {size[0]}x{size[1]} ({one_line(error)}): set another "
+            f"timm's {name} gives no feature map of images of {size[0]}x{size[1]} ({reason_of(error)}): set another "
             f"{place}.name or {place}.size."
         ) from error
     _require_whole_patches(network, name, size, place)
@@ -275,8 +275,3 @@ def resnet_parts(network: nn.Module) -> dict[str, nn.Module]:
         for block in named[stage].children():
             setattr(block, BLOCK_MARK, True)
     return named
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, for a sentence."""
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from crossreid.errors import ConfigError
-from crossreid.nn.timm_networks import one_line, timm
+from crossreid.errors import ConfigError, reason_of
+from crossreid.nn.timm_networks import timm
 
 _FILTERS = ("checkpoint_filter_fn", "_filter_fn", "pretrained_filter_fn", "_filter_torchvision_pretrained")
 """What a module of timm calls the function that brings files of other codes, and of other image sizes, to its own names."""
@@ -47,7 +47,7 @@ def download(name: str) -> Mapping[str, Any]:
             )
     except Exception as error:  # of the hub's client, of the network, of the disk
         raise ConfigError(
-            f"The weights of {tagged(name)} could not be downloaded ({one_line(error)}): set model.backbone.weights to "
+            f"The weights of {tagged(name)} could not be downloaded ({reason_of(error)}): set model.backbone.weights to "
             "the path of a file, or to 'random'."
         ) from error
     weights: Mapping[str, Any] = state

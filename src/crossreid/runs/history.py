@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossreid.errors import DataError
+from crossreid.errors import DataError, reason_of
 from crossreid.escaping import from_csv
 
 HEADER = ("iteration", "key", "value")
@@ -36,9 +36,7 @@ def rows_of(path: Path) -> list[tuple[int, str, str]]:
                 if len(row) == len(HEADER) and row[0].isdecimal() and _is_number(row[2]):
                     rows.append((int(row[0]), row[1], row[2]))
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(
-            f"'{path}' cannot be read ({' '.join(str(error).split())[:160]}): remove it to go on."
-        ) from error
+        raise DataError(f"'{path}' cannot be read ({reason_of(error)}): remove it to go on.") from error
     return rows
 
 

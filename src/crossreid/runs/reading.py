@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from crossreid.errors import ConfigError, DataError
+from crossreid.errors import ConfigError, DataError, reason_of
 from crossreid.evaluation import RetrievalResult
 from crossreid.runs.folder import current_config, fingerprint, raw_config, runs_below
 from crossreid.settings.conversion import fingerprint_of_format_1
@@ -121,7 +121,7 @@ def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Problem]]:
         except DataError as error:
             problems.append(Problem("unreadable", place.name, str(error), (str(place),)))
         except Exception as error:  # whatever a damaged folder holds, the other runs are reported
-            note = f"it cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:160]})."
+            note = f"it cannot be read ({type(error).__name__}: {reason_of(error)})."
             problems.append(Problem("unreadable", place.name, note, (str(place),)))
     return runs, problems
 

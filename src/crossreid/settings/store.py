@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from hydra.core.config_store import ConfigStore
 
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.settings.commands import COMMANDS
 from crossreid.settings.data import DataConfig, TrainedDataConfig
 from crossreid.settings.method import MethodConfig
@@ -153,7 +153,7 @@ def register_folder(folder: str) -> None:
         try:
             content: Any = yaml.safe_load(text) or {}
         except yaml.YAMLError as error:
-            raise ConfigError(f"The config file '{path}' cannot be read: {' '.join(str(error).split())}.") from error
+            raise ConfigError(f"The config file '{path}' cannot be read: {reason_of(error)}.") from error
         if not isinstance(content, Mapping):
             raise ConfigError(f"The config file '{path}' holds no settings.")
         group = path.relative_to(root).parent.as_posix()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.settings.commands import DashboardConfig
 from crossreid.settings.registry import method_class, method_names, method_settings
 
@@ -142,7 +142,7 @@ def send(config: DashboardConfig) -> dict[str, str]:
         shared.save()
     except Exception as error:  # of W&B, of what it sends with, of pydantic: all of them mean that nothing was saved
         raise ConfigError(
-            f"W&B takes no dashboard ({type(error).__name__}: {' '.join(str(error).split())[:160]}): run `wandb login`, or say "
+            f"W&B takes no dashboard ({type(error).__name__}: {reason_of(error)}): run `wandb login`, or say "
             "output=FILE.json to see what would be sent."
         ) from error
     return {"Workspace": own.url, "Report": shared.url}

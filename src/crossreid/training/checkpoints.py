@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from crossreid.errors import CheckpointError, ConfigError, CrossReIDError
+from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, reason_of
 from crossreid.files import write_atomically
 from crossreid.interruption import Interruption
 from crossreid.methods.base import CrossModalityModule
@@ -151,8 +151,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise CheckpointError(
-            f"The checkpoint '{path}' cannot be read ({' '.join(str(error).split())[:160]}): it is damaged or partial; "
-            "use another one."
+            f"The checkpoint '{path}' cannot be read ({reason_of(error)}): it is damaged or partial; use another one."
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from crossreid.console import console
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.escaping import one_line
 from crossreid.evaluation import GalleryPermutations
 from crossreid.nn.backbones import check_resnet
@@ -66,7 +66,7 @@ def _logged_in() -> bool:
             return bool(wandb.login(prompt=False, verify=False))
         return bool(wandb.api.api_key)
     except wandb.errors.Error as error:
-        raise ConfigError(f"W&B cannot use the account that it knows ({' '.join(str(error).split())}).") from error
+        raise ConfigError(f"W&B cannot use the account that it knows ({reason_of(error)}).") from error
 
 
 def check_files(*settings: Any) -> None:

@@ -22,8 +22,8 @@ from crossreid.data.transforms import to_float
 from crossreid.errors import ConfigError
 from crossreid.escaping import for_file_name
 from crossreid.evaluation import Embeddings, RankedLists, RetrievalProtocol, Scorer, ranked_list
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.camera_pairs import camera_pairs
-from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.verification import pairs_of
 from crossreid.methods.attention import shared_heat
 from crossreid.methods.base import CrossModalityModule

@@ -21,7 +21,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from crossreid.console import in_wandb_sweep, main_process, notice
-from crossreid.errors import ConfigError
+from crossreid.errors import ConfigError, reason_of
 from crossreid.evaluation import Embeddings, RankedLists, RetrievalResult
 from crossreid.evaluation.published import published
 from crossreid.invocation import in_multirun
@@ -119,7 +119,7 @@ def _open(logger: WandbLogger) -> None:
         _ = logger.experiment
     except wandb.errors.Error as error:
         raise ConfigError(
-            f"W&B does not take the run ({' '.join(str(error).split())}): choose logger=wandb, which writes to the disk, and "
+            f"W&B does not take the run ({reason_of(error)}): choose logger=wandb, which writes to the disk, and "
             "send it later by `wandb sync`."
         ) from error
 

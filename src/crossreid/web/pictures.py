@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from crossreid.data.decoding import Decoder, UnreadableImageError
+from crossreid.data.decoding import Decoder
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import Modality
 
 _REMEMBERED = 20_000

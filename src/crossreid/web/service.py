@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from crossreid.data.decoding import Decoder, UnreadableImageError, resized
+from crossreid.data.decoding import Decoder, resized
+from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, CrossReIDError, DataError
 from crossreid.evaluation import Embeddings

@@ -43,7 +43,7 @@ class BestConfig(RecognitionConfig):
     grey: bool = setting(
         False, "make all images grey before the network, after channels were exchanged: clothes have no colour at night"
     )
-    pooling: str = setting("gem", "of the last feature maps", choices=("gem", "average"))
+    pooling: str = setting("GeM", "of the last feature maps", choices=("GeM", "average"))
     norms: str = setting(
         "joint",
         "batch norms normalise all images together (joint), or each modality by itself, with averages of its own at test "

@@ -33,7 +33,7 @@ from crossreid.nn.normalisation import add_infrared_averages, averages_of
 from crossreid.nn.pooling import generalised_mean
 from crossreid.nn.recognition import OneStreamNetwork
 
-POOLINGS = {"gem": generalised_mean, "average": pool}
+POOLINGS = {"GeM": generalised_mean, "average": pool}
 
 
 class Best(RecognitionModule[BestConfig]):
@@ -46,7 +46,7 @@ class Best(RecognitionModule[BestConfig]):
         super().__init__(config, num_identities, seed)
         cfg = self.config
         self.network = OneStreamNetwork(cfg.backbone, num_identities, "bnneck", POOLINGS[cfg.pooling])
-        if cfg.pooling == "gem" and not isinstance(self.network.encoder, ResNetEncoder):
+        if cfg.pooling == "GeM" and not isinstance(self.network.encoder, ResNetEncoder):
             raise ConfigError(
                 f"GeM takes roots of a map without negative values, as ResNets have one and {cfg.backbone.name} does not: say "
                 "model.pooling=average with it."

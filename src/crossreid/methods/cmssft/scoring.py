@@ -16,7 +16,8 @@ from torch import Tensor
 
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import NotScoredError
-from crossreid.evaluation.embeddings import Array, Embeddings
+from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.embeddings import Embeddings
 from crossreid.evaluation.scorers import feature_of, normalised, to_grid
 from crossreid.methods.cmssft.affinity import AffinityRows, GroupGraph, Nodes, nearest
 from crossreid.methods.cmssft.networks import TransferNetwork

@@ -11,6 +11,7 @@ import numpy as np
 from crossreid.data.records import MODALITIES
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.calibration import (
     Calibration,
     OpenSetResult,
@@ -19,7 +20,6 @@ from crossreid.evaluation.calibration import (
     camera_pair,
     modality_pair,
 )
-from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.match_probability import Reliability, fit_probability, reliability_of
 from crossreid.evaluation.open_set import open_set_rate, search_open_set
 from crossreid.evaluation.verification import (

@@ -13,8 +13,8 @@ import numpy as np
 from crossreid.data.datasets.lists import read_text
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.calibration import modality_pair
-from crossreid.evaluation.embeddings import Array
 from crossreid.evaluation.scorers import normalised
 from crossreid.evaluation.verification import Pairs
 

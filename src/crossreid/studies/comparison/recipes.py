@@ -55,7 +55,7 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
         identities = "0"
     columns = {
         "pooling": pooling(config),
-        "test norm": str(model.get("test_norm", model.get("norms", "-"))).replace("_", " "),
+        "test norm": str(model.get("test_norm") or model.get("norms") or "-").replace("_", " "),
         "augmentation": augmentation(model),
         "training ids": f"{identities}, {config['selection']['name']} weights",
         "iterations": iterations,
@@ -68,7 +68,7 @@ def pooling(config: Mapping[str, Any]) -> str:
     """How the method's retrieval feature is pooled: by its setting ``pooling``, if it has one, or by its class."""
     model = config["model"]
     if "pooling" in model:
-        return str(model["pooling"]).replace("gem", "GeM")
+        return str(model["pooling"])
     try:
         return str(method_class(method_settings(config["choices"]["method"])).pooling)
     except ConfigError:  # a method that is not installed here

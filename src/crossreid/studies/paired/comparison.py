@@ -17,7 +17,7 @@ from crossreid.evaluation.foreign import Reading
 from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
 from crossreid.settings.foreign import CompareEmbeddingsConfig
-from crossreid.settings.protocol import ProtocolConfig
+from crossreid.settings.protocol import NO_PROTOCOL, ProtocolConfig
 from crossreid.studies.paired.sources import (
     PairedSource,
     Place,
@@ -178,9 +178,7 @@ def _protocol(config: CompareEmbeddingsConfig, places: Sequence[Place]) -> Proto
     to_score = [place for place in places if not is_run(place)]
     named = config.protocol if isinstance(config.protocol, ProtocolConfig) else None
     if to_score and named is None:
-        raise ConfigError(
-            f"{shown(to_score[0])} does not say which protocol it is for: add protocol=sysu_mm01, regdb, llcm or all_pairs."
-        )
+        raise ConfigError(f"{shown(to_score[0])}: {NO_PROTOCOL}")
     if named is not None and not to_score:
         raise ConfigError(
             f"protocol={named.name} is for embeddings, and runs are scored already: leave it out, or name their "

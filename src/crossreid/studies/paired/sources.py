@@ -11,7 +11,7 @@ import numpy as np
 from crossreid.data.datasets.lists import some
 from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation import Cosine, Embeddings, RetrievalProtocol, RetrievalResult, load_foreign
-from crossreid.evaluation.embeddings import Array
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.foreign import Reading
 from crossreid.runs.reading import Run, read_run
 from crossreid.settings.protocol import ProtocolConfig
