@@ -3,14 +3,16 @@
     python benchmarks/tuning.py multirun/tuning [ROW ...] [--jobs 2] [--log benchmarks/results/tuning.md]
 
 The persons are those of ``people=tuning``: 56 to train on and 96 to score, of another seed than all other sets. A full model
-and its own baseline have the same number of trials and of updates of the encoder. A trial that is finished is not run again,
-so that the command goes on where it was stopped; one that fails is named, and the others go on. Trials are run in rounds, one
-of each row: whenever it is stopped, full models and baselines have had equally many, but for the round that was running.
+and its own baseline have the same number of trials and of updates of the encoder. A trial that is finished, in the folder or
+in the log's JSON, is not run again, so that the command goes on where it was stopped; one that fails is named, and the others
+go on. Trials are run in rounds, one of each row: whenever it is stopped, full models and baselines have had equally many, but
+for the round that was running.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -87,8 +89,8 @@ TRIALS: dict[str, dict[str, Words]] = {
     "best/full": {
         "colours": [],
         "grey": ["model.grey=true"],
+        "grey, a neck of each modality": ["model.grey=true", "model.norms=neck"],
         "grey, norms of each modality": ["model.grey=true", "model.norms=per_modality"],
-        "grey, average pooling": ["model.grey=true", "model.pooling=average"],
     },
     "strong/full": {
         "as it was": [],
@@ -125,10 +127,13 @@ class Trial:
     words: Words
     folder: Path
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What was trained: the row and its settings."""
+        return (self.row, *self.words)
+
     def run(self, threads: int) -> int:
-        """Train and score; returns the exit code, 0 where it was finished before."""
-        if (self.folder / "results.json").is_file():
-            return 0
+        """Train and score; returns the exit code."""
         command = [sys.executable, "-m", "crossreid.train", f"experiment={self.row}", *COMMON, *self.words]
         command += [f"run_dir={self.folder}"]
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -166,6 +171,15 @@ def trials(folder: Path, rows: list[str]) -> list[Trial]:
     return listed
 
 
+def read_log(log: Path | None) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Results that an earlier call has logged, perhaps on another machine, by row and settings."""
+    path = None if log is None else log.with_suffix(".json")
+    if path is None or not path.is_file():
+        return {}
+    results = json.loads(path.read_text(encoding="utf-8"))["trials"]
+    return {(result["row"], *result["settings"]): result for result in results}
+
+
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown; the best trial of a row by mAP is bold."""
     lines = ["| row | trial | changed in scale=small | Rank-1 | mAP | seconds |", "|---|---|---|---:|---:|---:|"]
@@ -190,12 +204,17 @@ def main() -> None:
     unknown = [row for row in arguments.rows if row not in TRIALS]
     if unknown:
         parser.error(f"no trials of {', '.join(unknown)}: choose from {', '.join(TRIALS)}")
-    listed = trials(arguments.folder.resolve(), arguments.rows)
+    folder = arguments.folder.resolve()
+    listed = trials(folder, arguments.rows)
+    logged = read_log(arguments.log)
     threads = max(1, usable_cores() // arguments.jobs)
     with ThreadPoolExecutor(arguments.jobs) as pool:
         # The first trial of every row before the second of any: stopped early, all rows have had about as many.
-        codes = list(pool.map(lambda trial: trial.run(threads), sorted(listed, key=lambda trial: trial.number)))
-    results = [result for trial in listed if (result := trial.result()) is not None]
+        waiting = [trial for trial in listed if trial.result() is None and trial.key not in logged]
+        codes = list(pool.map(lambda trial: trial.run(threads), sorted(waiting, key=lambda trial: trial.number)))
+    results = [
+        result for trial in trials(folder, []) if (result := trial.result() or logged.get(trial.key)) is not None
+    ]
     print(table(results))
     if arguments.log is not None:
         arguments.log.write_text(PREFACE + table(results), encoding="utf-8")

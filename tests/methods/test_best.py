@@ -31,7 +31,7 @@ def test_both_losses_train_the_encoder_and_ranking_leaves_the_classifier_alone(m
         assert (norms["network.block.classifier"] > 0) is (term == "id")
 
 
-@pytest.mark.parametrize("norms", ["joint", "per_modality"])
+@pytest.mark.parametrize("norms", ["joint", "neck", "per_modality"])
 def test_the_average_follows_weights_and_norms_as_the_formula_says(make, norms) -> None:
     harness = make("model=best", "model.weight_average=0.15", f"model.norms={norms}")
     module = harness.module
@@ -88,6 +88,24 @@ def test_norms_of_each_modality_normalise_it_by_itself_and_keep_its_averages(mak
     torch.testing.assert_close(together.feature[4:], alone.describe({"infrared": infrared}).feature)
     norm = module.network.encoder.body[1]
     assert not torch.equal(norm.running_mean, norm.infrared_mean)
+    module.eval()
+    assert not torch.equal(
+        module.describe({"visible": visible}).feature, module.describe({"infrared": visible}).feature
+    )
+
+
+def test_a_neck_of_each_modality_takes_its_mean_away_and_leaves_the_encoder_joint(make) -> None:
+    module = make("model=best", "model.norms=neck", "model.weight_average=0").module.train()
+    visible = images_like(module)
+    images = {"visible": visible, "infrared": visible.flip(0) * 0.3}
+    joint = make("model=best", "model.weight_average=0").module.train()
+    joint.load_state_dict(module.state_dict(), strict=False)
+    own, together = module.describe(images), joint.describe(images)
+    torch.testing.assert_close(own.vector, together.vector)
+    for rows in (slice(0, 4), slice(4, 8)):
+        torch.testing.assert_close(own.feature[rows].mean(0), torch.zeros_like(own.feature[0]), atol=1e-5, rtol=0)
+        assert together.feature[rows].mean(0).abs().max() > 0.1
+    assert not hasattr(module.network.encoder.body[1], "infrared_mean")
     module.eval()
     assert not torch.equal(
         module.describe({"visible": visible}).feature, module.describe({"infrared": visible}).feature

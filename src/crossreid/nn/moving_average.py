@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
-class MovingAverage(nn.Module):
+
+class MovingAverage(nn.Module, Generic[NetworkT]):
     """A copy of a network that follows its weights and batch-norm averages, and gets no gradient.
 
     As torch's ``AveragedModel``, which counts its updates in a tensor and waits for a GPU to read it at every step.
@@ -21,9 +24,12 @@ class MovingAverage(nn.Module):
         network: the copy.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    network: NetworkT
+
+    def __init__(self, network: NetworkT) -> None:
         super().__init__()
-        self.network = deepcopy(network).requires_grad_(False)
+        self.network = deepcopy(network)
+        self.network.requires_grad_(False)
 
     @torch.no_grad()
     def follow(self, network: nn.Module, decay: float, updates: int) -> None:

@@ -36,8 +36,12 @@ class OneStreamNetwork(nn.Module):
 
     def prepared(self, images: Tensor) -> BlockOutput:
         """As :meth:`forward`, for images that are resized and normalised (N, 3, H, W)."""
-        output: BlockOutput = self.block(self.pooling(self.encoder.body(images)))
+        output: BlockOutput = self.block(self.pooled(images))
         return output
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Resized and normalised images (N, 3, H, W) -> what the block takes, pooled maps (N, C)."""
+        return self.pooling(self.encoder.body(images))
 
 
 class TwoStreamNetwork(nn.Module):

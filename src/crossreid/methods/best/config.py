@@ -46,9 +46,9 @@ class BestConfig(RecognitionConfig):
     pooling: str = setting("GeM", "of the last feature maps", choices=("GeM", "average"))
     norms: str = setting(
         "joint",
-        "batch norms normalise all images together (joint), or each modality by itself, with averages of its own at test "
-        "(per_modality)",
-        choices=("joint", "per_modality"),
+        "batch norms normalise all images together (joint), or each modality by itself, with averages of its own at test: "
+        "the neck's alone (neck), or all (per_modality)",
+        choices=("joint", "neck", "per_modality"),
     )
     weight_average: float = setting(
         0.999,

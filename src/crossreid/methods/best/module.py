@@ -51,9 +51,11 @@ class Best(RecognitionModule[BestConfig]):
                 f"GeM takes roots of a map without negative values, as ResNets have one and {cfg.backbone.name} does not: say "
                 "model.pooling=average with it."
             )
-        if cfg.norms == "per_modality":
+        if cfg.norms == "neck":
+            add_infrared_averages(self.network.block)
+        elif cfg.norms == "per_modality":
             add_infrared_averages(self.network)
-        self.averaged: MovingAverage | None = None
+        self.averaged: MovingAverage[OneStreamNetwork] | None = None
         if cfg.weight_average:
             self.averaged = MovingAverage(self.network)
 
@@ -73,23 +75,32 @@ class Best(RecognitionModule[BestConfig]):
 
     def features(self, images: Tensor, modality: Modality) -> Tensor:
         """Through the moving average, where there is one."""
-        network: nn.Module = self.network if self.averaged is None else self.averaged.network
+        network = self.network if self.averaged is None else self.averaged.network
         return self._through(network, {modality: images}).feature
 
     def ranking(self, output: BlockOutput, views: Views) -> Tensor:
         """Weighted regularised triplets on the vectors before the neck, whatever the modality."""
         return weighted_triplet(output.vector, views.labels, "left_out")
 
-    def _through(self, network: nn.Module, images: Mapping[Modality, Tensor]) -> BlockOutput:
-        """All images as one batch, or each modality by itself; rows in the order given."""
+    def _through(self, network: OneStreamNetwork, images: Mapping[Modality, Tensor]) -> BlockOutput:
+        """All images as one batch, or what ``norms`` says of each modality by itself; rows in the order given."""
         shown = dict(images)
         if self.config.grey:
             shown = {modality: to_grey(own) for modality, own in images.items()}
         if self.config.norms == "joint":
             output: BlockOutput = network(torch.cat(list(shown.values())))
             return output
-        outputs = []
-        for modality, own in shown.items():
-            with averages_of(network, modality):
-                outputs.append(network(own))
-        return BlockOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
+        if self.config.norms == "neck":
+            vectors = network.pooled(network.encoder.prepare(torch.cat(list(shown.values()))))
+            sizes = [own.size(0) for own in shown.values()]
+            return _by_modality(network.block, dict(zip(shown, torch.split(vectors, sizes), strict=True)))
+        return _by_modality(network, shown)
+
+
+def _by_modality(part: nn.Module, inputs: Mapping[Modality, Tensor]) -> BlockOutput:
+    """Each modality through a part by itself, with its own averages; rows in the order given."""
+    outputs = []
+    for modality, own in inputs.items():
+        with averages_of(part, modality):
+            outputs.append(part(own))
+    return BlockOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
