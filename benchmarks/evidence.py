@@ -1,0 +1,128 @@
+"""Tables of what a method's parts bring on embedded people, from the scores that a comparison has merged.
+
+    python benchmarks/evidence.py benchmarks/results/pilot docs/evidence
+
+FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
+(``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table -->`` and ``<!-- end of table -->`` of
+``PAGES/METHOD.md``: its rows in the order of its ablation sweep, which is the paper's, each less the first one, with a paired
+95 % interval over persons and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from crossreid.evaluation.bootstrap import paired_difference
+from crossreid.evaluation.results import IdentityScores
+
+METHODS = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen")
+SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
+BEGIN, END = "<!-- table -->\n", "<!-- end of table -->"
+HEAD = (
+    "| row | seeds | Rank-1 | mAP | mAP less the first row's, 95 % | mAP of persons trained on | of as many strangers |"
+)
+
+Runs = Mapping[str, Mapping[str, Any]]
+
+
+def rows_of(method: str) -> list[str]:
+    """The ablation's rows in the paper's order, then those of the full model with a further inference."""
+    sweep = yaml.safe_load((SWEEPS / method / "ablation.yaml").read_text(encoding="utf-8"))
+    rows: list[str] = sweep["hydra"]["sweeper"]["params"]["experiment"].split(",")
+    return [*rows, *(["tsgan/jd_all_ts_rerank"] if method == "tsgan" else [])]
+
+
+def identity_scores(run: Mapping[str, Any]) -> IdentityScores:
+    """What each test person contributes to the run's first score."""
+    persons = {name: np.asarray(values) for name, values in run["persons"].items()}
+    return IdentityScores(**persons, mean_inp=np.zeros(len(persons["pids"])))
+
+
+def of_row(runs: Runs, row: str) -> dict[str, Mapping[str, Any]]:
+    """Runs of a row, by their names."""
+    return {name: run for name, run in runs.items() if name.rpartition("_seed")[0] == row}
+
+
+def percent(values: Sequence[float]) -> str:
+    """Mean and sample standard deviation of shares, in percent."""
+    scaled = [100 * value for value in values]
+    if len(scaled) < 2:
+        return f"{scaled[0]:.1f}"
+    return f"{statistics.mean(scaled):.1f} ± {statistics.stdev(scaled):.1f}"
+
+
+def gain(first: Runs, runs: Runs) -> str:
+    """mAP of some runs less that of others, in points, with its interval."""
+    difference = paired_difference(
+        [identity_scores(run) for run in first.values()], [identity_scores(run) for run in runs.values()], "mAP"
+    )
+    low, high = difference.interval
+    return f"{100 * difference.value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
+    """A method's table; empty where none of its rows was scored."""
+    lines = []
+    first: Runs = {}
+    for row in rows_of(method):
+        own = of_row(runs, row)
+        if not own:
+            continue
+        scores = [next(iter(run["rows"][row].values())) for run in own.values()]
+        cells = [f"`{row}`", str(len(own)), percent([score["rank1"] for score in scores])]
+        cells.append(percent([score["mAP"] for score in scores]))
+        cells.append(gain(first, own) if first else "")
+        looked_at = [seen[name] for name in own if name in seen]
+        for persons in ("training", "test"):
+            cells.append(percent([run[persons]["mAP"] for run in looked_at]) if looked_at else "")
+        lines.append("| " + " | ".join(cells) + " |")
+        first = first or own
+    if not lines:
+        return ""
+    return "\n".join([HEAD, "|---|---|---|---|---|---|---|", *lines]) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """JSON, or nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """Method -> its table, of those that were scored."""
+    runs = read(folder / "comparison.json").get("runs", {})
+    seen = read(folder / "seen.json")
+    made = {method: table(method, runs, seen) for method in METHODS}
+    return {method: text for method, text in made.items() if text}
+
+
+def with_table(page: str, text: str) -> str:
+    """The page with its table anew."""
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + text + END + after
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("pages", type=Path)
+    arguments = parser.parse_args()
+    for method, text in tables(arguments.folder).items():
+        page = arguments.pages / f"{method}.md"
+        page.write_text(with_table(page.read_text(encoding="utf-8"), text), encoding="utf-8")
+        print(f"{method}\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()
