@@ -174,3 +174,16 @@ def test_a_checkpoint_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     torch.save(checkpoint, tmp_path / "last.ckpt")
     with pytest.raises(CheckpointError, match="newer version"):
         crossreid.load(tmp_path / "last.ckpt", device="cpu")
+
+
+def test_settings_that_came_since_have_their_defaults_and_what_differs_still_does() -> None:
+    config = current(RECORDED["lba"]["crossreid"]["config"])
+    older = deepcopy(config)
+    assert older["model"]["schedule"].pop("curve") == "steps"
+    older["model"]["w_dt"] = 0.25
+    untouched = deepcopy(older)
+    ours = {"format": 2, "method": "lba", "model": older["model"], "config": older}
+    converted = current_checkpoint({"state_dict": {}, "crossreid": ours})["crossreid"]
+    for settings in (converted["model"], converted["config"]["model"]):
+        assert settings == config["model"] | {"w_dt": 0.25}
+    assert older == untouched

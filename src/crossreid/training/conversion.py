@@ -15,16 +15,19 @@ RENAMED_IN_FORMAT_2 = {"judge_": "discriminator_"}
 def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint as today's methods write it; one that is not crossreid's is left as it is.
 
-    Weights are renamed by :data:`RENAMED_IN_FORMAT_2`, settings converted; optimizers keep their places, since their order
-    and that of their parameters are the same.
+    Settings are converted, and those that came since have their defaults. Weights of format 1 are renamed by
+    :data:`RENAMED_IN_FORMAT_2`; optimizers keep their places, since their order and that of their parameters are the same.
 
     Raises:
         ConfigError: its settings are of a newer version.
     """
     ours = checkpoint.get("crossreid")
-    if not isinstance(ours, Mapping) or ours.get("format", 1) == FORMAT or "config" not in ours:
+    if not isinstance(ours, Mapping) or not isinstance(ours.get("config"), Mapping) or "model" not in ours:
         return checkpoint
     config = current(ours["config"])
+    if ours.get("format", 1) == FORMAT:
+        by_model = current({**ours["config"], "model": ours["model"]})  # of its own: whether both agree is checked later
+        return {**checkpoint, "crossreid": {**ours, "model": by_model["model"], "config": config}}
     weights = {current_name(name): tensor for name, tensor in checkpoint["state_dict"].items()}
     kept = {**ours, "format": FORMAT, "method": config["choices"]["method"], "model": config["model"], "config": config}
     return {**checkpoint, "state_dict": weights, "crossreid": kept}
