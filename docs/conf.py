@@ -76,7 +76,7 @@ def _write_methods() -> None:
     for readme in sorted(METHODS.glob("*/README.md")):
         names.append(readme.parent.name)
         _write(GENERATED / "methods" / f"{names[-1]}.md", _rewritten(readme.read_text(encoding="utf-8"), depth=2))
-    first = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen", "best")
+    first = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen", "mpanet", "best")
     ordered = [*first, *(name for name in names if name not in first)]
     _write(GENERATED / "methods" / "index.md", _contents("Methods, one page each", ordered))
 

@@ -253,7 +253,21 @@ def test_a_command_line_is_refused_in_a_sentence_or_composes(words: list[str]) -
     ends_well(read)
 
 
-FAST = ("best", "onestream", "agw", "lba", "ddag", "deen", "bdtr", "cmgan", "xmodality", "strong", "baseline", "cmssft")
+FAST = (
+    "best",
+    "onestream",
+    "agw",
+    "lba",
+    "ddag",
+    "deen",
+    "mpanet",
+    "bdtr",
+    "cmgan",
+    "xmodality",
+    "strong",
+    "baseline",
+    "cmssft",
+)
 """Methods whose training step takes well below a second here."""
 SHAPE = {"identities": 2, "images": 2, "height": 64, "width": 32}
 

@@ -101,7 +101,7 @@ def write_run(folder: Path, name: str, data_root: Path, cache: Path) -> None:
     (folder / "run.json").write_text(json.dumps(facts))
 
 
-YOUNGER = {"deen", "best"}
+YOUNGER = {"deen", "mpanet", "best"}
 """Methods that version 0.1 did not have."""
 
 

@@ -111,7 +111,7 @@ def test_only_parameters_that_take_part_are_counted() -> None:
     assert not {id(p) for p in unused.parameters()} & {id(p) for p in found}
 
 
-@pytest.mark.parametrize("name", ["strong", "agw", "ddag", "deen"])
+@pytest.mark.parametrize("name", ["strong", "agw", "ddag", "deen", "mpanet"])
 def test_classifiers_of_the_baselines_are_not_counted(name: str) -> None:
     """They run on the way to an embedding, which does not need them."""
     settings = run_config(compose("train", ["scale=smoke", f"model={name}"])).model

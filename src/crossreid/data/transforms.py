@@ -28,18 +28,19 @@ def random_flip(images: Tensor, generator: torch.Generator, probability: float =
     return torch.where(flipped[:, None, None, None], images.flip(-1), images)
 
 
-def random_crop(images: Tensor, generator: torch.Generator, padding: int) -> Tensor:
-    """Surround each image by black and cut a window of its own size out at random.
+def random_crop(images: Tensor, generator: torch.Generator, padding: int, value: float = 0.0) -> Tensor:
+    """Surround each image by one colour and cut a window of its own size out at random.
 
     Args:
         images: (B, C, H, W).
         generator: on the CPU.
         padding: pixels on every side; 0 leaves images as they are.
+        value: of their channels; black by default.
     """
     if not padding:
         return images
     height, width = images.shape[-2:]
-    padded = F.pad(images, [padding] * 4)
+    padded = F.pad(images, [padding] * 4, value=value)
     corners = torch.randint(2 * padding + 1, (len(images), 2), generator=generator).tolist()
     windows = []
     for image, (top, left) in zip(padded, corners, strict=True):

@@ -26,6 +26,7 @@ LITERATURE: Final = (
     "agw/caj",
     "strong",
     "deen",
+    "mpanet",
 )
 """Rows of other papers; some are methods here, under that name or that name and ``/full``."""
 

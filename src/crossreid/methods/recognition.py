@@ -66,10 +66,12 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     Attributes:
         erased: what random erasing fills with, as it is in normalised images.
+        padding: of the border that crops reach into, in [0, 1].
     """
 
     OPTIMIZERS: ClassVar[tuple[str, ...]] = ("network",)
     erased: ClassVar[tuple[float, float, float]] = ERASED
+    padding: ClassVar[float] = 0.0
     network: nn.Module
 
     # ------------------------------------------------------------------ what a baseline gives
@@ -131,8 +133,8 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         independent_views = cfg.exchanged_view and cfg.exchange.independent
         if independent_views:
             visible = torch.cat([visible, random_flip(visible, generator, cfg.flip)])
-        visible = random_crop(self.recoloured(visible, generator), generator, cfg.crop_padding)
-        infrared = random_crop(self.recoloured(batch.infrared, generator), generator, cfg.crop_padding)
+        visible = random_crop(self.recoloured(visible, generator), generator, cfg.crop_padding, self.padding)
+        infrared = random_crop(self.recoloured(batch.infrared, generator), generator, cfg.crop_padding, self.padding)
         if cfg.exchanged_view:
             visible_pids = torch.cat([visible_pids, visible_pids])
             if not independent_views:

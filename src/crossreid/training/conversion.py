@@ -26,7 +26,9 @@ def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
         return checkpoint
     config = current(ours["config"])
     if ours.get("format", 1) == FORMAT:
-        by_model = current({**ours["config"], "model": ours["model"]})  # of its own: whether both agree is checked later
+        by_model = current(
+            {**ours["config"], "model": ours["model"]}
+        )  # of its own: whether both agree is checked later
         return {**checkpoint, "crossreid": {**ours, "model": by_model["model"], "config": config}}
     weights = {current_name(name): tensor for name, tensor in checkpoint["state_dict"].items()}
     kept = {**ours, "format": FORMAT, "method": config["choices"]["method"], "model": config["model"], "config": config}
