@@ -27,7 +27,8 @@ METHODS = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen")
 SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->"
 HEAD = (
-    "| row | seeds | Rank-1 | mAP | mAP less the first row's, 95 % | mAP of persons trained on | of as many strangers |"
+    "| row | seeds | Rank-1 | mAP | mAP less the first row's, 95 % "
+    "| mAP of persons trained on | of as many strangers | these centred |"
 )
 
 Runs = Mapping[str, Mapping[str, Any]]
@@ -81,13 +82,14 @@ def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
         cells.append(percent([score["mAP"] for score in scores]))
         cells.append(gain(first, own) if first else "")
         looked_at = [seen[name] for name in own if name in seen]
-        for persons in ("training", "test"):
-            cells.append(percent([run[persons]["mAP"] for run in looked_at]) if looked_at else "")
+        for persons in ("training", "test", "centred"):
+            values = [run[persons]["mAP"] for run in looked_at if persons in run]
+            cells.append(percent(values) if values else "")
         lines.append("| " + " | ".join(cells) + " |")
         first = first or own
     if not lines:
         return ""
-    return "\n".join([HEAD, "|---|---|---|---|---|---|---|", *lines]) + "\n"
+    return "\n".join([HEAD, "|---|---|---|---|---|---|---|---|", *lines]) + "\n"
 
 
 def read(path: Path) -> dict[str, Any]:

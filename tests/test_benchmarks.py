@@ -219,3 +219,57 @@ def test_the_second_slice_goes_on_where_the_first_one_ended(tmp_path: Path, peop
     assert "== 2 runs are scored" in outputs[1]
     log = (tmp_path / "two" / "logs" / "1.log").read_text()
     assert "Resuming from " in log
+
+
+# ---------------------------------------------------------------- evidence
+
+
+@pytest.mark.parametrize("method", ["aligngan", "tsgan", "lba", "jsia", "cmssft"])
+def test_a_page_of_evidence_has_the_table_of_the_committed_scores(method: str) -> None:
+    evidence = benchmark("evidence")
+    page = (ROOT / "docs" / "evidence" / f"{method}.md").read_text(encoding="utf-8")
+    table = evidence.tables(ROOT / "benchmarks" / "results" / "pilot")[method]
+    assert table.count("\n") >= 4
+    assert evidence.with_table(page, table) == page
+
+
+def run_of(mean_ap: list[float], row: str) -> dict[str, object]:
+    """A run on four persons with two probes each."""
+    persons = {"pids": [1, 2, 3, 4], "valid": [2] * 4, "rank1": [1.0] * 4, "mean_ap": mean_ap}
+    scores = {"inference": "plain", "rank1": 0.5, "mAP": sum(mean_ap) / 8}
+    return {"persons": persons, "rows": {row: {"sysu_mm01/all/single": scores}}}
+
+
+def test_a_table_has_the_papers_order_and_what_a_row_gains_on_the_first() -> None:
+    runs = {
+        "lba/full_seed0": run_of([1.0, 1.2, 1.4, 1.6], "lba/full"),
+        "lba/baseline_seed0": run_of([0.8, 1.0, 1.2, 1.4], "lba/baseline"),
+        "lba/baseline_seed1": run_of([0.6, 0.8, 1.0, 1.2], "lba/baseline"),
+    }
+    seen = {"lba/full_seed0": {"training": {"mAP": 0.9}, "test": {"mAP": 0.5}}}
+    lines = benchmark("evidence").table("lba", runs, seen).splitlines()[2:]
+    # means 0.55 and 0.45 of the baseline, 0.65 of the full model; each person gains 0.2 or 0.4 in two probes
+    assert lines[0] == "| `lba/baseline` | 2 | 50.0 ± 0.0 | 50.0 ± 7.1 |  |  |  |  |"
+    row, _, _, mean_ap, gain, trained, strangers, centred = (cell.strip() for cell in lines[1].strip("|").split("|"))
+    assert (row, mean_ap, trained, strangers, centred) == ("`lba/full`", "65.0", "90.0", "50.0", "")
+    assert gain == "+15.0 (+10.0 to +20.0)"
+
+
+def test_trials_are_of_rows_and_settings_that_are_there_and_as_many_of_a_model_as_of_its_baseline() -> None:
+    from crossreid.settings.compose import compose
+
+    trials = benchmark("tuning").TRIALS
+    counts = {row: len(settings) for row, settings in trials.items()}
+    for full, baseline in zip(list(trials)[::2], list(trials)[1::2], strict=True):
+        assert counts[full] == counts[baseline]
+    for row, of_row in trials.items():
+        for words in of_row.values():
+            compose("train", [f"experiment={row}", "scale=small", "people=tuning", *words])
+
+
+def test_trials_of_the_log_are_known_by_row_and_settings(tmp_path: Path) -> None:
+    tuning = benchmark("tuning")
+    result = {"row": "lba/full", "trial": "x", "settings": ["model.w_ic=0.5"], "rank1": 1.0, "mAP": 2.0, "seconds": 3}
+    (tmp_path / "log.json").write_text(json.dumps({"trials": [result]}), encoding="utf-8")
+    assert tuning.read_log(tmp_path / "log.md") == {("lba/full", "model.w_ic=0.5"): result}
+    assert tuning.read_log(tmp_path / "none.md") == {}
