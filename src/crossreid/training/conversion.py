@@ -22,14 +22,14 @@ def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
         ConfigError: its settings are of a newer version.
     """
     ours = checkpoint.get("crossreid")
-    if not isinstance(ours, Mapping) or not isinstance(ours.get("config"), Mapping) or "model" not in ours:
+    if not isinstance(ours, Mapping) or not isinstance(ours.get("config"), Mapping):
         return checkpoint
     config = current(ours["config"])
     if ours.get("format", 1) == FORMAT:
-        by_model = current(
-            {**ours["config"], "model": ours["model"]}
-        )  # of its own: whether both agree is checked later
-        return {**checkpoint, "crossreid": {**ours, "model": by_model["model"], "config": config}}
+        kept = {**ours, "config": config}
+        if "model" in ours:  # filled by itself: whether it agrees with the run's settings is checked later
+            kept["model"] = current({**ours["config"], "model": ours["model"]})["model"]
+        return {**checkpoint, "crossreid": kept}
     weights = {current_name(name): tensor for name, tensor in checkpoint["state_dict"].items()}
     kept = {**ours, "format": FORMAT, "method": config["choices"]["method"], "model": config["model"], "config": config}
     return {**checkpoint, "state_dict": weights, "crossreid": kept}

@@ -67,7 +67,7 @@ class MPANetEncoder(nn.Module):
         return maps
 
 
-class Described(NamedTuple):
+class PatternOutput(NamedTuple):
     """What the network makes of N images.
 
     Attributes:
@@ -80,7 +80,7 @@ class Described(NamedTuple):
 
 
 class MPANetNetwork(nn.Module):
-    """Images of any modality -> :class:`Described`.
+    """Images of any modality -> :class:`PatternOutput`.
 
     Args:
         config: of the encoder, and the number P of patterns.
@@ -98,14 +98,14 @@ class MPANetNetwork(nn.Module):
         width = (config.parts + 1) * channels
         self.block = FeatureBlock(width, classes, "bnneck", width)
 
-    def forward(self, images: Tensor) -> Described:
+    def forward(self, images: Tensor) -> PatternOutput:
         """(N, 3, h, w) in [0, 1] -> vectors, features, logits, masks."""
         maps = self.encoder(images)
         masks = self._masks(maps)
         places = maps.shape[2] * maps.shape[3]
         of_patterns = masks.flatten(2) @ maps.flatten(2).transpose(1, 2) / places  # (N, P, C)
         vectors = torch.cat([of_patterns.flatten(1), pool(maps)], dim=1)
-        return Described(self.block(vectors), masks)
+        return PatternOutput(self.block(vectors), masks)
 
     def _masks(self, maps: Tensor) -> Tensor:
         """Where each pattern is, (N, P, h, w)."""
