@@ -202,7 +202,7 @@ def test_every_trainer_and_logger_composes(trainer: str, logger: str, monkeypatc
         (["data.evaluation_batch=0"], "1 or more"),
         (["report.tsne_identities=30"], "0 to 10"),
         (["selection=validation", "selection.every=0"], "give 1 or more"),
-        (["selection=validation", "selection.every=7"], "does not divide the 16 epochs"),
+        (["selection=validation", "selection.every=7"], "does not divide the 19 epochs"),
         (["selection.every=2"], "goes with selection=validation"),
         (["data.people.frames=0"], "data.people.frames is 0: choose 1 to 255"),
         (["trainer.time_budget=nan"], "trainer.time_budget is nan"),
