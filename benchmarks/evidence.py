@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from gpu.slices import spread
 
 from crossreid.evaluation.bootstrap import paired_difference
 from crossreid.evaluation.results import IdentityScores
@@ -34,11 +34,12 @@ HEAD = (
 Runs = Mapping[str, Mapping[str, Any]]
 
 
-def rows_of(method: str) -> list[str]:
-    """The ablation's rows in the paper's order, then those of the full model with a further inference."""
+def rows_of(method: str, runs: Runs) -> list[str]:
+    """The ablation's rows in the paper's order, then others of the method that were scored, such as one with re-ranking."""
     sweep = yaml.safe_load((SWEEPS / method / "ablation.yaml").read_text(encoding="utf-8"))
     rows: list[str] = sweep["hydra"]["sweeper"]["params"]["experiment"].split(",")
-    return [*rows, *(["tsgan/jd_all_ts_rerank"] if method == "tsgan" else [])]
+    scored = [name.rpartition("_seed")[0] for name in runs if name.startswith(f"{method}/")]
+    return list(dict.fromkeys([*rows, *scored]))
 
 
 def identity_scores(run: Mapping[str, Any]) -> IdentityScores:
@@ -54,10 +55,7 @@ def of_row(runs: Runs, row: str) -> dict[str, Mapping[str, Any]]:
 
 def percent(values: Sequence[float]) -> str:
     """Mean and sample standard deviation of shares, in percent."""
-    scaled = [100 * value for value in values]
-    if len(scaled) < 2:
-        return f"{scaled[0]:.1f}"
-    return f"{statistics.mean(scaled):.1f} ± {statistics.stdev(scaled):.1f}"
+    return spread([100 * value for value in values])
 
 
 def gain(first: Runs, runs: Runs) -> str:
@@ -73,7 +71,7 @@ def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
     """A method's table; empty where none of its rows was scored."""
     lines = []
     first: Runs = {}
-    for row in rows_of(method):
+    for row in rows_of(method, runs):
         own = of_row(runs, row)
         if not own:
             continue

@@ -43,7 +43,9 @@ def seen_and_unseen(run: Restored) -> dict[str, Any]:
         chosen = people_of(dataset, rows)[:persons]
         of_chosen = np.array([row for row in rows if dataset.records[row].pid in chosen])
         embeddings[name] = embed_rows(run.module, run.data, of_chosen)
-    if set(embeddings["test"].features) == {"main"}:  # what else there is, cosines of vectors do not compare
+    if set(embeddings["test"].features) == {
+        "main"
+    }:  # a teacher's or specific vectors beside it are not what is ranked by
         embeddings["centred"] = centred(embeddings["test"])
     protocol = run.protocols.test[0]
     scores: dict[str, Any] = {"protocol": protocol.key, "persons": persons}

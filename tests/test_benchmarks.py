@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from crossreid.settings.compose import compose
 from support import ROOT
 
 
@@ -256,8 +257,6 @@ def test_a_table_has_the_papers_order_and_what_a_row_gains_on_the_first() -> Non
 
 
 def test_trials_are_of_rows_and_settings_that_are_there_and_as_many_of_a_model_as_of_its_baseline() -> None:
-    from crossreid.settings.compose import compose
-
     trials = benchmark("tuning").TRIALS
     counts = {row: len(settings) for row, settings in trials.items()}
     for full, baseline in zip(list(trials)[::2], list(trials)[1::2], strict=True):

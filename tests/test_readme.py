@@ -24,7 +24,8 @@ from crossreid.settings.overrides import with_action, with_paths_quoted
 from layouts import write_small_folder, write_small_llcm, write_small_regdb
 from support import ROOT, newest_run
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs" / "evidence").glob("*.md"))
 RECIPE = ROOT / "docs" / "recipe.md"
 """A page whose commands build on each other: one test gives all of them."""
 METHOD_READMES = sorted((ROOT / "src" / "crossreid" / "methods").glob("*/README.md"))

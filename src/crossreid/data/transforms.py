@@ -35,7 +35,7 @@ def random_crop(images: Tensor, generator: torch.Generator, padding: int, value:
         images: (B, C, H, W).
         generator: on the CPU.
         padding: pixels on every side; 0 leaves images as they are.
-        value: of their channels; black by default.
+        value: of all channels there, in the range of the images; 0, black, by default.
     """
     if not padding:
         return images

@@ -53,8 +53,8 @@ class MPANetConfig(RecognitionConfig):
     )
     w_modality_identity: float = setting(
         1.0,
-        "weight of the classification of each modality by a classifier of its own; with w_mutual 0 as well there are none. The "
-        "authors' code has 0.5 and adds the loss twice",
+        "weight of the classification of each modality by a classifier of its own, 0 for no such classifiers; the authors' "
+        "code has 0.5 and adds the loss twice",
         at_least=0,
         ceiling=1e6,
     )

@@ -61,8 +61,8 @@ class MPANet(RecognitionModule[MPANetConfig]):
         return output
 
     def training_step(self, batch: TrainingBatch) -> None:
-        """The mean classifiers follow, then one step on all losses together."""
-        if self.classifiers is not None:
+        """The mean classifiers follow, where they are learned from, then one step on all losses together."""
+        if self.classifiers is not None and self.config.w_mutual:
             epoch = self.iteration // self.config.known_epoch()
             self.classifiers.follow(self.config.mean_rate * min(1.0, FULL_RATE_EPOCHS / (epoch + 1)))
         super().training_step(batch)
