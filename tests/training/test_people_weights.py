@@ -1,5 +1,6 @@
 """Initial weights from embedded people: made once, of other people, and what the network that gets them then holds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from crossreid.settings.networks import BackboneConfig
 from crossreid.training import people_weights as module
 from crossreid.training.people_weights import Recipe, check_other_people, people_weights
 
-RECIPE = Recipe(persons=3, frames=1, iterations=5, identities=3, images=2)
+RECIPE = Recipe(persons=3, frames=1, height=32, width=16, iterations=5, identities=3, images=2)
 BACKBONE = BackboneConfig("resnet18", "people", [32, 16])
 
 
@@ -50,17 +51,26 @@ def test_they_have_learned(made) -> None:
     assert (state["layer1.0.bn1.weight"] - 1).abs().max() > 1e-4
 
 
-def test_they_are_made_once_and_another_recipe_or_size_is_another_file(made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_made_once_for_all_sizes_and_strides_of_a_resnet(made, monkeypatch: pytest.MonkeyPatch) -> None:
     data, path = made
 
     def again(*_: object) -> None:
         raise AssertionError("made again")
 
     monkeypatch.setattr(module, "_train", again)
-    assert people_weights(BACKBONE, data, torch.device("cpu"), recipe=RECIPE, progress=False) == path
-    for other in (BackboneConfig("resnet18", "people", [64, 32]), BackboneConfig("resnet18", "people", [32, 16], 2)):
+    for same in (
+        BACKBONE,
+        BackboneConfig("resnet18", "people", [64, 32]),
+        BackboneConfig("resnet18", "people", [32, 16], 2),
+    ):
+        assert people_weights(same, data, torch.device("cpu"), recipe=RECIPE, progress=False) == path
+    for other, recipe in (
+        (BackboneConfig("resnet34", "people", [32, 16]), RECIPE),
+        (BACKBONE, replace(RECIPE, height=48)),
+        (BACKBONE, replace(RECIPE, iterations=6)),
+    ):
         with pytest.raises(AssertionError, match="made again"):
-            people_weights(other, data, torch.device("cpu"), recipe=RECIPE, progress=False)
+            people_weights(other, data, torch.device("cpu"), recipe=recipe, progress=False)
 
 
 def test_the_runs_own_random_numbers_are_left_alone(tmp_path: Path, made, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +78,8 @@ def test_the_runs_own_random_numbers_are_left_alone(tmp_path: Path, made, monkey
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    longer = Recipe(persons=3, frames=1, iterations=1, identities=3, images=2)
-    people_weights(BACKBONE, data, torch.device("cpu"), recipe=longer, progress=False)
+    shorter = replace(RECIPE, iterations=1)
+    people_weights(BACKBONE, data, torch.device("cpu"), recipe=shorter, progress=False)
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -82,7 +92,7 @@ def test_a_stopped_training_leaves_no_weights(made) -> None:
         if len(calls) == 2:
             raise Stopped
 
-    recipe = Recipe(persons=3, frames=1, iterations=4, identities=3, images=2)
+    recipe = replace(RECIPE, iterations=4)
     before = set((data.cache_folder / "people_weights").glob("*.pth"))
     with pytest.raises(Stopped):
         people_weights(BACKBONE, data, torch.device("cpu"), recipe=recipe, progress=False, check=stop)

@@ -20,6 +20,7 @@ from crossreid.errors import DataError
 from crossreid.extraction.images import ImageList, PersonBox
 from crossreid.extraction.video import VIDEO_SUFFIXES, VideoPictures
 from crossreid.settings.data import DecodingConfig
+from crossreid.spawning import without_main
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,7 +125,10 @@ def _by_processes(files: _Files, workers: int) -> Iterator[Chunk]:
     from torch.utils.data import DataLoader  # noqa: PLC0415 - exported programs do without torch
 
     settings: dict[str, Any] = {"num_workers": workers, "prefetch_factor": _AHEAD}
-    for rows, pixels, grey, problems in DataLoader(files, batch_size=None, **settings):  # type: ignore[arg-type]
+    loader: DataLoader[Any] = DataLoader(files, batch_size=None, **settings)  # type: ignore[arg-type]
+    with without_main():  # where the platform's way of starting processes would import it
+        chunks = iter(loader)
+    for rows, pixels, grey, problems in chunks:
         yield Chunk(rows.numpy(), pixels.numpy(), grey.numpy(), problems)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -16,10 +15,9 @@ from typing import Any
 
 from crossreid.interruption import SIGNALS, Interruption, name_of, when_parent_ends
 from crossreid.multirun.jobs import FAILED, STOPPED, Job, JobEnd
+from crossreid.spawning import SPAWN, without_main
 from crossreid.stages import Stage
 
-SPAWN = multiprocessing.get_context("spawn")
-"""A fresh Python each: torch, which a forked process could not use any more, may be loaded here."""
 _LOOK_EVERY = 0.5
 """Seconds between two looks at what was asked of this process."""
 _PATIENCE = 20.0
@@ -42,7 +40,8 @@ class JobProcess:
     def __init__(self, target: Callable[..., None], arguments: Sequence[Any], context: Any = SPAWN) -> None:
         self._pipe, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=target, args=(theirs, *arguments))
-        self._process.start()
+        with without_main():
+            self._process.start()
         theirs.close()
         self._end: JobEnd | None = None
         self.stage = Stage("starting")

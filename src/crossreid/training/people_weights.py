@@ -1,8 +1,9 @@
 """Initial weights from embedded people, ``model.backbone.weights=people``: a stand-in for ImageNet's.
 
-A network of the run's kind and size learns to tell embedded people apart by day, people of a seed that no run trains or tests
-on. It is trained once for each kind and size and kept below ``data.cache``. What it knows is people's clothes and bodies, not
-the thousand things of ImageNet, and infrared images it has never met.
+A network of the run's kind learns to tell embedded people apart by day, people of a seed that no run trains or tests on. It is
+trained once for each kind and kept below ``data.cache``; convolutions fit images of any size and so, as ImageNet's weights do,
+one file serves all methods. What it knows is people's clothes and bodies, not the thousand things of ImageNet, and infrared
+images it has never met.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.nn.backbones import Encoder
 from crossreid.nn.pretrained import own_weights
 from crossreid.nn.recognition import OneStreamNetwork
+from crossreid.nn.timm_networks import of_torchvision
 from crossreid.randomness import derive_seed, torch_generator
 from crossreid.settings.batches import StreamConfig
 from crossreid.settings.data import DataConfig, SyntheticConfig, SyntheticPeople
@@ -45,6 +47,9 @@ class Recipe:
     Attributes:
         persons: to be told apart.
         frames: images a person and camera, of four cameras by day.
+        height: of the images that a ResNet is made with, in pixels; encoders of timm are made with the run's own.
+        width: likewise.
+        last_stride: of that ResNet.
         seed: of the people; no dataset may have it.
         iterations: of training.
         identities: persons in a batch.
@@ -53,11 +58,14 @@ class Recipe:
     """
 
     persons: int = 301
-    frames: int = 10
+    frames: int = 5
+    height: int = 96
+    width: int = 48
+    last_stride: int = 2
     seed: int = 4_000_000_007
-    iterations: int = 2000
+    iterations: int = 1000
     identities: int = 16
-    images: int = 4
+    images: int = 2
     lr: float = 7e-4
 
 
@@ -81,7 +89,7 @@ def people_weights(
     """The file of a backbone's weights; made where it is not there, once for all processes.
 
     Args:
-        backbone: name, size and last stride say which network.
+        backbone: its name says which network; of encoders that are not torchvision's, size and last stride too.
         data: the run's dataset; people and weights are kept below its folder of decoded images.
         device: where to train.
         recipe: how they are made; None for the usual one.
@@ -95,6 +103,8 @@ def people_weights(
     recipe = recipe or Recipe()
     check_other_people(data, recipe)
     folder = data.cache_folder / "people_weights"
+    if of_torchvision(backbone.name):  # its weights fit all sizes and strides
+        backbone = replace(backbone, size=[recipe.height, recipe.width], last_stride=recipe.last_stride)
     height, width = backbone.size
     digest = hashlib.sha256(json.dumps([asdict(recipe), SyntheticPeople.VERSION]).encode()).hexdigest()[:8]
     path = folder / f"{backbone.name}-{height}x{width}-stride{backbone.last_stride}-{digest}.pth"

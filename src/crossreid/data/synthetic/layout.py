@@ -23,8 +23,6 @@ def write_sysu_layout(root: Path, people: SyntheticPeople, *, workers: int = 1, 
 
     The folder appears when it is complete, by one rename. An interrupted call leaves its images in a hidden folder beside
     ``root``; the next call with the same settings goes on from there. Two processes that call at once do the work once.
-    With ``workers`` above 1 processes are spawned, so a script that calls this needs the usual
-    ``if __name__ == "__main__":``.
 
     Args:
         root: folder of the dataset, made if missing. people: what to draw. workers: processes. progress: show a bar.

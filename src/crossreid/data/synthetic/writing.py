@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Generator, Sequence
@@ -18,6 +17,7 @@ from rich.progress import track
 
 from crossreid.errors import DataError
 from crossreid.interruption import end_with_parent
+from crossreid.spawning import SPAWN, without_main
 
 MANIFEST = "manifest.json"
 _PLAN = "plan.json"  # the manifest of a set in the making
@@ -114,9 +114,10 @@ def _draw_all(folder: Path, layout: Layout, workers: int) -> Generator[int, None
             layout.write_person(folder, pid)
             yield pid
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=end_with_parent)
+    pool = ProcessPoolExecutor(workers, SPAWN, initializer=end_with_parent)
     try:
-        futures = [pool.submit(layout.write_person, folder, pid) for pid in layout.pids()]
+        with without_main():  # submitting starts the processes
+            futures = [pool.submit(layout.write_person, folder, pid) for pid in layout.pids()]
         for pid, future in zip(layout.pids(), futures, strict=True):
             future.result()
             yield pid
