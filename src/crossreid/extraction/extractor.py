@@ -7,50 +7,32 @@ precision, as ``crossreid.evaluate`` does it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from crossreid.console import make_progress, notice
 from crossreid.data.cache import available_cores
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.embeddings import Cell
 from crossreid.evaluation.scorers import Scorer
 from crossreid.extraction.batching import EmbeddedBatch, Part, WaitingImages
 from crossreid.extraction.exported import ExportedNetwork, is_exported
-from crossreid.extraction.images import AUTO, ImageList, list_source
-from crossreid.extraction.labels import labels_of
+from crossreid.extraction.gathering import gather
+from crossreid.extraction.jobs import Job, Source, make_job
 from crossreid.extraction.network import EmbeddingNetwork
-from crossreid.extraction.pixels import Chunk, Flags, Pixels, Rows, array_chunks, as_pixels, file_chunks, is_tensor
+from crossreid.extraction.pixels import Chunk, Pixels, Rows, array_chunks, file_chunks
 from crossreid.extraction.shards import Shards
 from crossreid.extraction.storage import check_storable, save_extracted
-from crossreid.extraction.tracks import averaged_tracks
-from crossreid.extraction.video import check_videos
 from crossreid.settings.extraction import ON_UNREADABLE, TRACKS, EmbeddingConfig
 from crossreid.settings.fields import check_choice
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from crossreid.methods.base import CrossModalityModule
-
-Source: TypeAlias = "str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tensor"
-_SHOWN_PROBLEMS = 3
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Images to embed: files in a list, or pixels in memory with a list that says the rest of them."""
-
-    images: ImageList
-    pixels: Pixels | None = None
 
 
 class Extractor:
@@ -143,10 +125,10 @@ class Extractor:
             DataError: there is no image, one cannot be read, or a manifest is damaged.
         """
         check_choice("tracks", tracks, TRACKS)
-        job = self._job(source, modality)
+        job = make_job(source, modality, self.size)
         problems: dict[int, str] = {}
-        parts = list(self._parts(job, range(len(job.images)), problems))
-        return self._finished(job, parts, problems, tracks)
+        parts = list(self._parts(job, range(len(job)), problems))
+        return gather(job, parts, problems, self.about, tracks)
 
     def with_pixels(
         self, source: str | Path, modality: str | None = None, choose: Callable[[int], Rows] = np.arange
@@ -164,8 +146,8 @@ class Extractor:
             ConfigError: as ``choose``, before anything is decoded.
             DataError: an image cannot be read.
         """
-        job = self._job(source, modality)
-        wanted = choose(len(job.images)).tolist()
+        job = make_job(source, modality, self.size)
+        wanted = choose(len(job)).tolist()
         decoded: list[Chunk] = []
 
         def kept() -> Iterator[Chunk]:
@@ -175,7 +157,7 @@ class Extractor:
 
         problems: dict[int, str] = {}
         parts = list(self._parts_of(job, kept(), len(wanted), problems))
-        embeddings = self._finished(job, parts, problems, "keep")
+        embeddings = gather(job, parts, problems, self.about, "keep")
         rows = np.concatenate([chunk.rows for chunk in decoded])
         pixels = np.concatenate([chunk.pixels for chunk in decoded])
         readable = np.isin(rows, embeddings.rows)
@@ -194,8 +176,8 @@ class Extractor:
         Raises:
             DataError: an image cannot be read.
         """
-        job = self._job(source, modality)
-        wanted = np.arange(len(job.images)) if rows is None else np.asarray(rows)
+        job = make_job(source, modality, self.size)
+        wanted = np.arange(len(job)) if rows is None else np.asarray(rows)
         chunks = []
         for chunk in self._chunks(job, wanted.tolist()):
             self._note(job, chunk, {})
@@ -228,15 +210,15 @@ class Extractor:
         """
         check_choice("tracks", tracks, TRACKS)
         check_storable(Path(output))
-        job = self._job(source, modality)
+        job = make_job(source, modality, self.size)
         shards = Shards(Path(output), self._plan(job))
         parts = [Part(*content) for content in shards.read()]
         done: set[int] = set()
         for part in parts:
             done.update(part.rows.tolist())
         if done:
-            notice(f"Going on: {len(done)} of {len(job.images)} images are embedded already.")
-        left = [row for row in range(len(job.images)) if row not in done]
+            notice(f"Going on: {len(done)} of {len(job)} images are embedded already.")
+        left = [row for row in range(len(job)) if row not in done]
         problems: dict[int, str] = {}
         fresh: list[Part] = []
         for part in self._parts(job, left, problems):
@@ -246,45 +228,22 @@ class Extractor:
                 parts += fresh
                 fresh = []
         shards.write(fresh)
-        embeddings = self._finished(job, parts + fresh, problems, tracks)
+        embeddings = gather(job, parts + fresh, problems, self.about, tracks)
         save_extracted(embeddings, Path(output))
         shards.remove()
         return embeddings
 
-    # ------------------------------------------------------------------ what is to be done
-
-    def _job(self, source: Source, modality: str | None) -> _Job:
-        if isinstance(source, np.ndarray) or is_tensor(source):
-            return self._job_in_memory(source, modality)
-        images = list_source(source, modality)
-        check_videos(images.paths)
-        return _Job(images)
-
-    def _job_in_memory(self, source: npt.NDArray[Any] | Tensor, modality: str | None) -> _Job:
-        if modality not in (*MODALITIES, AUTO):
-            raise ConfigError("Images in memory do not say their modality: add modality=visible, infrared or auto.")
-        pixels = as_pixels(source, self.size)
-        count = len(pixels)
-        if not count:
-            raise DataError("There is no image in the array.")
-        known: Modality | None = None
-        for name in MODALITIES:
-            if modality == name:
-                known = name
-        images = ImageList((Path(),) * count, (known,) * count, {}, (None,) * count, (None,) * count)
-        return _Job(images, pixels)
-
-    def _plan(self, job: _Job) -> dict[str, Any]:
+    def _plan(self, job: Job) -> dict[str, Any]:
         """What decides the embeddings, as plain values."""
         return {"about": self.about, "images": job.images.digest(), "unreadable": self.unreadable}
 
     # ------------------------------------------------------------------ embedding
 
-    def _parts(self, job: _Job, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
+    def _parts(self, job: Job, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
         """Embed rows of a job; see :meth:`_parts_of`."""
         return self._parts_of(job, self._chunks(job, rows), len(rows), problems)
 
-    def _parts_of(self, job: _Job, chunks: Iterable[Chunk], count: int, problems: dict[int, str]) -> Iterator[Part]:
+    def _parts_of(self, job: Job, chunks: Iterable[Chunk], count: int, problems: dict[int, str]) -> Iterator[Part]:
         """Embed ``count`` images in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
         waiting: dict[Modality, WaitingImages] = {modality: WaitingImages() for modality in MODALITIES}
         before: EmbeddedBatch | None = None  # copied back while the next batch is computed
@@ -292,7 +251,7 @@ class Extractor:
             for chunk in chunks:
                 self._note(job, chunk, problems)
                 for modality in MODALITIES:
-                    waiting[modality].add(chunk, _rows_of(job, chunk, modality))
+                    waiting[modality].add(chunk, job.rows_of(chunk, modality))
                     while waiting[modality].count >= self.batch_size:
                         batch = self._embed(waiting[modality].take(self.batch_size), modality)
                         if before is not None:
@@ -308,7 +267,7 @@ class Extractor:
             if before is not None:
                 yield before.part()
 
-    def _chunks(self, job: _Job, rows: Sequence[int]) -> Iterator[Chunk]:
+    def _chunks(self, job: Job, rows: Sequence[int]) -> Iterator[Chunk]:
         if job.pixels is None:
             return file_chunks(
                 job.images,
@@ -318,10 +277,9 @@ class Extractor:
                 workers=self.workers,
                 processes=self._network.by_processes,
             )
-        by_colour = job.images.modalities[0] is None
-        return array_chunks(job.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=by_colour)
+        return array_chunks(job.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=job.by_colour)
 
-    def _note(self, job: _Job, chunk: Chunk, problems: dict[int, str]) -> None:
+    def _note(self, job: Job, chunk: Chunk, problems: dict[int, str]) -> None:
         """Refuse a chunk with an image that cannot be read, or keep the reason."""
         for row, reason in chunk.problems.items():
             if self.unreadable == "refuse":
@@ -335,39 +293,6 @@ class Extractor:
         """Rows (B,) and pixels (B, H, W, 3); the device may still be computing when this returns."""
         rows, pixels = batch
         return EmbeddedBatch(rows, modality == "infrared", self._network.embed(pixels, modality))
-
-    # ------------------------------------------------------------------ results
-
-    def _finished(self, job: _Job, parts: Sequence[Part], problems: Mapping[int, str], tracks: str) -> Embeddings:
-        """All parts in the order of the list."""
-        if not parts:
-            raise DataError(
-                f"None of the {len(job.images)} images can be read; the first: {next(iter(problems.values()))}."
-            )
-        rows = np.concatenate([part.rows for part in parts])
-        order = np.argsort(rows)
-        infrared = np.concatenate([np.full(len(part.rows), part.infrared) for part in parts])[order]
-        features = {}
-        for name in parts[0].features:
-            features[name] = np.concatenate([part.features[name] for part in parts])[order]
-        rows = rows[order]
-        columns: dict[str, list[Cell]] = {}
-        for name, cells in job.images.columns.items():
-            columns[name] = [cells[row] for row in rows]
-        _say_modalities(job, infrared)
-        labels = labels_of(columns, infrared)
-        embeddings = Embeddings(
-            features=features,
-            pids=labels.pids,
-            camids=labels.camids,
-            infrared=infrared,
-            frames=labels.frames,
-            rows=rows,
-            paths=tuple("" if job.pixels is not None else str(job.images.paths[row]) for row in rows),
-            columns=columns,
-            about={**self.about, "unreadable": _listed(job, problems)},
-        )
-        return averaged_tracks(embeddings) if tracks == "average" else embeddings
 
 
 def make_extractor(checkpoint: str | Path, config: EmbeddingConfig) -> Extractor:
@@ -393,34 +318,6 @@ def open_network(
     from crossreid.extraction.checkpoint import CheckpointNetwork  # noqa: PLC0415 - exported programs do without torch
 
     return CheckpointNetwork(place, device, grey_range)
-
-
-def _rows_of(job: _Job, chunk: Chunk, modality: Modality) -> Flags:
-    """Which images of a chunk are readable and of a modality (n,)."""
-    chosen = []
-    for row, grey in zip(chunk.rows.tolist(), chunk.grey.tolist(), strict=True):
-        own = job.images.modalities[row] or MODALITIES[int(grey)]
-        chosen.append(own == modality and row not in chunk.problems)
-    return np.array(chosen, dtype=bool)
-
-
-def _say_modalities(job: _Job, infrared: npt.NDArray[np.bool_]) -> None:
-    """Say what colours decided."""
-    if None in job.images.modalities:
-        notice(
-            f"By colour: {int((~infrared).sum())} images are visible and {int(infrared.sum())}, grey ones, infrared."
-        )
-
-
-def _listed(job: _Job, problems: Mapping[int, str]) -> list[dict[str, str]]:
-    """Images that were left out, with the reason; says how many there are."""
-    listed = []
-    for row, reason in sorted(problems.items()):
-        listed.append({"path": str(job.images.paths[row]), "reason": reason})
-    if listed:
-        shown = "; ".join(f"'{entry['path']}' ({entry['reason']})" for entry in listed[:_SHOWN_PROBLEMS])
-        notice(f"Left out, {len(listed)} of {len(job.images)} images that cannot be read: {shown}")
-    return listed
 
 
 @contextmanager
