@@ -1,11 +1,12 @@
 """Tables of what a method's parts bring on embedded people, from the scores that a comparison has merged.
 
-    python benchmarks/evidence.py benchmarks/results/pilot docs/evidence
+    python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparing.md
 
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
 (``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table -->`` and ``<!-- end of table -->`` of
 ``PAGES/METHOD.md``: its rows in the order of its ablation sweep, which is the paper's, each less the first one, with a paired
-95 % interval over persons and seeds.
+95 % interval over persons and seeds. The page SUMMARY gets each paper's full row beside its own baseline,
+between the same lines.
 """
 
 from __future__ import annotations
@@ -24,11 +25,23 @@ from crossreid.evaluation.bootstrap import paired_difference
 from crossreid.evaluation.results import IdentityScores
 
 METHODS = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen")
+FULL = {
+    "AlignGAN": "aligngan/full",
+    "TS-GAN": "tsgan/jd_all_ts_rerank",
+    "LbA": "lba/full",
+    "JSIA-ReID": "jsia/full",
+    "cm-SSFT": "cmssft/full",
+}
+"""The papers' methods and what stands for them in the summary; their own baseline is the first row of the ablation."""
 SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->"
 HEAD = (
     "| row | seeds | Rank-1 | mAP | mAP less the first row's, 95 % "
     "| mAP of persons trained on | of as many strangers | these centred |"
+)
+
+SUMMARY_HEAD = (
+    "| method | seeds | its own baseline row | the full method | mAP, difference and paired 95 % interval | looked at |"
 )
 
 Runs = Mapping[str, Mapping[str, Any]]
@@ -53,6 +66,11 @@ def of_row(runs: Runs, row: str) -> dict[str, Mapping[str, Any]]:
     return {name: run for name, run in runs.items() if name.rpartition("_seed")[0] == row}
 
 
+def scores(runs: Runs, row: str, metric: str) -> list[float]:
+    """A row's first score in each of its runs, in [0, 1]."""
+    return [next(iter(run["rows"][row].values()))[metric] for run in runs.values()]
+
+
 def percent(values: Sequence[float]) -> str:
     """Mean and sample standard deviation of shares, in percent."""
     return spread([100 * value for value in values])
@@ -75,9 +93,7 @@ def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
         own = of_row(runs, row)
         if not own:
             continue
-        scores = [next(iter(run["rows"][row].values())) for run in own.values()]
-        cells = [f"`{row}`", str(len(own)), percent([score["rank1"] for score in scores])]
-        cells.append(percent([score["mAP"] for score in scores]))
+        cells = [f"`{row}`", str(len(own)), percent(scores(own, row, "rank1")), percent(scores(own, row, "mAP"))]
         cells.append(gain(first, own) if first else "")
         looked_at = [seen[name] for name in own if name in seen]
         for persons in ("training", "test", "centred"):
@@ -88,6 +104,26 @@ def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
     if not lines:
         return ""
     return "\n".join([HEAD, "|---|---|---|---|---|---|---|---|", *lines]) + "\n"
+
+
+def summary(runs: Runs) -> str:
+    """Each paper's full row beside its own baseline: Rank-1 / mAP, and what of mAP is gained."""
+    lines = []
+    for title, row in FULL.items():
+        method = row.partition("/")[0]
+        baseline = rows_of(method, {})[0]
+        first, own = of_row(runs, baseline), of_row(runs, row)
+        if not first or not own:
+            continue
+        seeds = str(len(own)) if len(own) == len(first) else f"{len(first)} and {len(own)}"
+        cells = [title, seeds, pair_of(first, baseline), pair_of(own, row), gain(first, own)]
+        lines.append("| " + " | ".join([*cells, f"[evidence](evidence/{method}.md)"]) + " |")
+    return "\n".join([SUMMARY_HEAD, "|---|---|---|---|---|---|", *lines]) + "\n"
+
+
+def pair_of(runs: Runs, row: str) -> str:
+    """Rank-1 / mAP of a row."""
+    return f"{percent(scores(runs, row, 'rank1'))} / {percent(scores(runs, row, 'mAP'))}"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -107,21 +143,31 @@ def tables(folder: Path) -> dict[str, str]:
 
 
 def with_table(page: str, text: str) -> str:
-    """The page with its table anew."""
+    """The page with its table anew; raises :class:`ValueError` where it has no place for one."""
+    if BEGIN not in page or END not in page:
+        raise ValueError(f"there are no lines {BEGIN.strip()} and {END}")
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + text + END + after
+
+
+def put(page: Path, text: str) -> None:
+    """Write a page with its table anew."""
+    page.write_text(with_table(page.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("pages", type=Path)
+    parser.add_argument("summary", type=Path)
     arguments = parser.parse_args()
     for method, text in tables(arguments.folder).items():
-        page = arguments.pages / f"{method}.md"
-        page.write_text(with_table(page.read_text(encoding="utf-8"), text), encoding="utf-8")
+        put(arguments.pages / f"{method}.md", text)
         print(f"{method}\n\n{text}")
+    text = summary(read(arguments.folder / "comparison.json")["runs"])
+    put(arguments.summary, text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -234,6 +234,15 @@ def test_a_page_of_evidence_has_the_table_of_the_committed_scores(method: str) -
     assert evidence.with_table(page, table) == page
 
 
+def test_the_summary_of_the_papers_methods_is_of_the_committed_scores() -> None:
+    evidence = benchmark("evidence")
+    page = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
+    runs = evidence.read(ROOT / "benchmarks" / "results" / "pilot" / "comparison.json")["runs"]
+    table = evidence.summary(runs)
+    assert table.count("[evidence]") == 5
+    assert evidence.with_table(page, table) == page
+
+
 def run_of(mean_ap: list[float], row: str) -> dict[str, object]:
     """A run on four persons with two probes each."""
     persons = {"pids": [1, 2, 3, 4], "valid": [2] * 4, "rank1": [1.0] * 4, "mean_ap": mean_ap}
