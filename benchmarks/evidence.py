@@ -3,10 +3,10 @@
     python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparing.md
 
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
-(``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table -->`` and ``<!-- end of table -->`` of
-``PAGES/METHOD.md``: its rows in the order of its ablation sweep, which is the paper's, each less the first one, with a paired
-95 % interval over persons and seeds. The page SUMMARY gets each paper's full row beside its own baseline,
-between the same lines.
+(``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table NAME -->``, NAME being the folder's, and
+``<!-- end of table -->`` of ``PAGES/METHOD.md``: its rows in the order of its ablation sweep, which is the paper's, each less
+the first one, with a paired 95 % interval over persons and seeds. The page SUMMARY gets each paper's full row beside its own
+baseline, between the same lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FULL = {
 }
 """The papers' methods and what stands for them in the summary; their own baseline is the first row of the ablation."""
 SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
-BEGIN, END = "<!-- table -->\n", "<!-- end of table -->"
+BEGIN, END = "<!-- table {name} -->\n", "<!-- end of table -->"
 HEAD = (
     "| row | seeds | Rank-1 | mAP | mAP less the first row's, 95 % "
     "| mAP of persons trained on | of as many strangers | these centred |"
@@ -142,18 +142,19 @@ def tables(folder: Path) -> dict[str, str]:
     return {method: text for method, text in made.items() if text}
 
 
-def with_table(page: str, text: str) -> str:
-    """The page with its table anew; raises :class:`ValueError` where it has no place for one."""
-    if BEGIN not in page or END not in page:
-        raise ValueError(f"there are no lines {BEGIN.strip()} and {END}")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + text + END + after
+def with_table(page: str, name: str, text: str) -> str:
+    """The page with a folder's table anew; raises :class:`ValueError` where it has no place for one."""
+    begin = BEGIN.format(name=name)
+    before, found, rest = page.partition(begin)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise ValueError(f"there are no lines {begin.strip()} and {END}")
+    return before + begin + text + END + after
 
 
-def put(page: Path, text: str) -> None:
-    """Write a page with its table anew."""
-    page.write_text(with_table(page.read_text(encoding="utf-8"), text), encoding="utf-8")
+def put(page: Path, name: str, text: str) -> None:
+    """Write a page with a folder's table anew."""
+    page.write_text(with_table(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
 
 
 def main() -> None:
@@ -162,11 +163,12 @@ def main() -> None:
     parser.add_argument("pages", type=Path)
     parser.add_argument("summary", type=Path)
     arguments = parser.parse_args()
+    name = arguments.folder.name
     for method, text in tables(arguments.folder).items():
-        put(arguments.pages / f"{method}.md", text)
+        put(arguments.pages / f"{method}.md", name, text)
         print(f"{method}\n\n{text}")
     text = summary(read(arguments.folder / "comparison.json")["runs"])
-    put(arguments.summary, text)
+    put(arguments.summary, name, text)
     print(text)
 
 

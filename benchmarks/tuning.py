@@ -41,6 +41,8 @@ COMMON = [
 
 Words = list[str]
 _MIXED = ["model.test_norm=mixed"]
+_PEOPLE = ["model.backbone.weights=people"]
+_SHORTER = [*_PEOPLE, "model.epochs=8", "model.schedule.steps=[6]", "model.optimizer.encoder_lr=3.5e-4"]
 _TAUGHT_MORE = ["model.teaching.cross_domain=0.006", "model.teaching.same_domain=0.003"]
 
 TRIALS: dict[str, dict[str, Words]] = {
@@ -89,12 +91,16 @@ TRIALS: dict[str, dict[str, Words]] = {
         "grey": ["model.grey=true"],
         "grey, a neck of each modality": ["model.grey=true", "model.norms=neck"],
         "grey, norms of each modality": ["model.grey=true", "model.norms=per_modality"],
+        "from people": _PEOPLE,
+        "from people, half as long": _SHORTER,
     },
     "strong/full": {
         "as it was": [],
         "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
         "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
         "as long as best": ["model.epochs=22", "model.schedule.steps=[17]"],
+        "from people": _PEOPLE,
+        "from people, half as long": _SHORTER,
     },
     "cmssft/full": {
         "as it was": [],

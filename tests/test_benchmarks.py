@@ -225,22 +225,32 @@ def test_the_second_slice_goes_on_where_the_first_one_ended(tmp_path: Path, peop
 # ---------------------------------------------------------------- evidence
 
 
+PILOTS = ["pilot", "pilot_people"]
+
+
+@pytest.mark.parametrize("pilot", PILOTS)
 @pytest.mark.parametrize("method", ["aligngan", "tsgan", "lba", "jsia", "cmssft"])
-def test_a_page_of_evidence_has_the_table_of_the_committed_scores(method: str) -> None:
+def test_a_page_of_evidence_has_the_tables_of_the_committed_scores(method: str, pilot: str) -> None:
     evidence = benchmark("evidence")
     page = (ROOT / "docs" / "evidence" / f"{method}.md").read_text(encoding="utf-8")
-    table = evidence.tables(ROOT / "benchmarks" / "results" / "pilot")[method]
+    table = evidence.tables(ROOT / "benchmarks" / "results" / pilot)[method]
     assert table.count("\n") >= 4
-    assert evidence.with_table(page, table) == page
+    assert evidence.with_table(page, pilot, table) == page
 
 
-def test_the_summary_of_the_papers_methods_is_of_the_committed_scores() -> None:
+@pytest.mark.parametrize("pilot", PILOTS)
+def test_the_summary_of_the_papers_methods_is_of_the_committed_scores(pilot: str) -> None:
     evidence = benchmark("evidence")
     page = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
-    runs = evidence.read(ROOT / "benchmarks" / "results" / "pilot" / "comparison.json")["runs"]
+    runs = evidence.read(ROOT / "benchmarks" / "results" / pilot / "comparison.json")["runs"]
     table = evidence.summary(runs)
     assert table.count("[evidence]") == 5
-    assert evidence.with_table(page, table) == page
+    assert evidence.with_table(page, pilot, table) == page
+
+
+def test_a_page_without_a_place_for_a_table_is_not_written_to() -> None:
+    with pytest.raises(ValueError, match="table pilot"):
+        benchmark("evidence").with_table("a page", "pilot", "a table")
 
 
 def run_of(mean_ap: list[float], row: str) -> dict[str, object]:
