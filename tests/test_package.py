@@ -14,7 +14,18 @@ from support import ROOT
 
 SRC = ROOT / "src" / "crossreid"
 FLOORS = (
-    ("errors", "escaping", "interruption", "invocation", "machine", "memory", "randomness", "stages", "version"),
+    (
+        "errors",
+        "escaping",
+        "interruption",
+        "spawning",
+        "invocation",
+        "machine",
+        "memory",
+        "randomness",
+        "stages",
+        "version",
+    ),
     ("files", "console", "untrusted"),
     ("settings",),
     ("help",),

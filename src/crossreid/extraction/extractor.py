@@ -23,9 +23,9 @@ from crossreid.evaluation.scorers import Scorer
 from crossreid.extraction.batching import EmbeddedBatch, Part, WaitingImages
 from crossreid.extraction.exported import ExportedNetwork, is_exported
 from crossreid.extraction.gathering import gather
-from crossreid.extraction.jobs import Job, Source, make_job
 from crossreid.extraction.network import EmbeddingNetwork
 from crossreid.extraction.pixels import Chunk, Pixels, Rows, array_chunks, file_chunks
+from crossreid.extraction.requests import Request, Source, make_request
 from crossreid.extraction.shards import Shards
 from crossreid.extraction.storage import check_storable, save_extracted
 from crossreid.settings.extraction import ON_UNREADABLE, TRACKS, EmbeddingConfig
@@ -125,10 +125,10 @@ class Extractor:
             DataError: there is no image, one cannot be read, or a manifest is damaged.
         """
         check_choice("tracks", tracks, TRACKS)
-        job = make_job(source, modality, self.size)
+        request = make_request(source, modality, self.size)
         problems: dict[int, str] = {}
-        parts = list(self._parts(job, range(len(job)), problems))
-        return gather(job, parts, problems, self.about, tracks)
+        parts = list(self._parts(request, range(len(request)), problems))
+        return gather(request, parts, problems, self.about, tracks)
 
     def with_pixels(
         self, source: str | Path, modality: str | None = None, choose: Callable[[int], Rows] = np.arange
@@ -146,18 +146,18 @@ class Extractor:
             ConfigError: as ``choose``, before anything is decoded.
             DataError: an image cannot be read.
         """
-        job = make_job(source, modality, self.size)
-        wanted = choose(len(job)).tolist()
+        request = make_request(source, modality, self.size)
+        wanted = choose(len(request)).tolist()
         decoded: list[Chunk] = []
 
         def kept() -> Iterator[Chunk]:
-            for chunk in self._chunks(job, wanted):
+            for chunk in self._chunks(request, wanted):
                 decoded.append(chunk._replace(pixels=chunk.pixels.copy()))  # a worker's memory is given back
                 yield chunk
 
         problems: dict[int, str] = {}
-        parts = list(self._parts_of(job, kept(), len(wanted), problems))
-        embeddings = gather(job, parts, problems, self.about, "keep")
+        parts = list(self._parts_of(request, kept(), len(wanted), problems))
+        embeddings = gather(request, parts, problems, self.about, "keep")
         rows = np.concatenate([chunk.rows for chunk in decoded])
         pixels = np.concatenate([chunk.pixels for chunk in decoded])
         readable = np.isin(rows, embeddings.rows)
@@ -176,14 +176,14 @@ class Extractor:
         Raises:
             DataError: an image cannot be read.
         """
-        job = make_job(source, modality, self.size)
-        wanted = np.arange(len(job)) if rows is None else np.asarray(rows)
+        request = make_request(source, modality, self.size)
+        wanted = np.arange(len(request)) if rows is None else np.asarray(rows)
         chunks = []
-        for chunk in self._chunks(job, wanted.tolist()):
-            self._note(job, chunk, {})
+        for chunk in self._chunks(request, wanted.tolist()):
+            self._note(request, chunk, {})
             chunks.append(chunk.pixels)
         pixels = np.concatenate(chunks)
-        return pixels if job.pixels is None else pixels[wanted]  # those in memory come whole
+        return pixels if request.pixels is None else pixels[wanted]  # those in memory come whole
 
     def to_file(
         self,
@@ -210,48 +210,50 @@ class Extractor:
         """
         check_choice("tracks", tracks, TRACKS)
         check_storable(Path(output))
-        job = make_job(source, modality, self.size)
-        shards = Shards(Path(output), self._plan(job))
+        request = make_request(source, modality, self.size)
+        shards = Shards(Path(output), self._plan(request))
         parts = [Part(*content) for content in shards.read()]
         done: set[int] = set()
         for part in parts:
             done.update(part.rows.tolist())
         if done:
-            notice(f"Going on: {len(done)} of {len(job)} images are embedded already.")
-        left = [row for row in range(len(job)) if row not in done]
+            notice(f"Going on: {len(done)} of {len(request)} images are embedded already.")
+        left = [row for row in range(len(request)) if row not in done]
         problems: dict[int, str] = {}
         fresh: list[Part] = []
-        for part in self._parts(job, left, problems):
+        for part in self._parts(request, left, problems):
             fresh.append(part)
             if sum(len(waiting.rows) for waiting in fresh) >= shard:
                 shards.write(fresh)
                 parts += fresh
                 fresh = []
         shards.write(fresh)
-        embeddings = gather(job, parts + fresh, problems, self.about, tracks)
+        embeddings = gather(request, parts + fresh, problems, self.about, tracks)
         save_extracted(embeddings, Path(output))
         shards.remove()
         return embeddings
 
-    def _plan(self, job: Job) -> dict[str, Any]:
+    def _plan(self, request: Request) -> dict[str, Any]:
         """What decides the embeddings, as plain values."""
-        return {"about": self.about, "images": job.images.digest(), "unreadable": self.unreadable}
+        return {"about": self.about, "images": request.images.digest(), "unreadable": self.unreadable}
 
     # ------------------------------------------------------------------ embedding
 
-    def _parts(self, job: Job, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
-        """Embed rows of a job; see :meth:`_parts_of`."""
-        return self._parts_of(job, self._chunks(job, rows), len(rows), problems)
+    def _parts(self, request: Request, rows: Sequence[int], problems: dict[int, str]) -> Iterator[Part]:
+        """Embed rows of a request; see :meth:`_parts_of`."""
+        return self._parts_of(request, self._chunks(request, rows), len(rows), problems)
 
-    def _parts_of(self, job: Job, chunks: Iterable[Chunk], count: int, problems: dict[int, str]) -> Iterator[Part]:
+    def _parts_of(
+        self, request: Request, chunks: Iterable[Chunk], count: int, problems: dict[int, str]
+    ) -> Iterator[Part]:
         """Embed ``count`` images in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
         waiting: dict[Modality, WaitingImages] = {modality: WaitingImages() for modality in MODALITIES}
         before: EmbeddedBatch | None = None  # copied back while the next batch is computed
         with _rate(count, shown=self.progress) as advance:
             for chunk in chunks:
-                self._note(job, chunk, problems)
+                self._note(request, chunk, problems)
                 for modality in MODALITIES:
-                    waiting[modality].add(chunk, job.rows_of(chunk, modality))
+                    waiting[modality].add(chunk, request.rows_of(chunk, modality))
                     while waiting[modality].count >= self.batch_size:
                         batch = self._embed(waiting[modality].take(self.batch_size), modality)
                         if before is not None:
@@ -267,25 +269,27 @@ class Extractor:
             if before is not None:
                 yield before.part()
 
-    def _chunks(self, job: Job, rows: Sequence[int]) -> Iterator[Chunk]:
-        if job.pixels is None:
+    def _chunks(self, request: Request, rows: Sequence[int]) -> Iterator[Chunk]:
+        if request.pixels is None:
             return file_chunks(
-                job.images,
+                request.images,
                 rows,
                 self.decoding,
                 self.size,
                 workers=self.workers,
                 processes=self._network.by_processes,
             )
-        return array_chunks(job.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=job.by_colour)
+        return array_chunks(
+            request.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=request.by_colour
+        )
 
-    def _note(self, job: Job, chunk: Chunk, problems: dict[int, str]) -> None:
+    def _note(self, request: Request, chunk: Chunk, problems: dict[int, str]) -> None:
         """Refuse a chunk with an image that cannot be read, or keep the reason."""
         for row, reason in chunk.problems.items():
             if self.unreadable == "refuse":
                 raise DataError(
-                    f"The image '{job.images.paths[row]}' cannot be read ({reason}): restore it, or leave such images out by "
-                    "unreadable=skip."
+                    f"The image '{request.images.paths[row]}' cannot be read ({reason}): restore it, or leave such images out "
+                    "by unreadable=skip."
                 )
             problems[row] = reason
 

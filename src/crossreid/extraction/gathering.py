@@ -13,20 +13,20 @@ from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.embeddings import Cell
 from crossreid.extraction.batching import Part
-from crossreid.extraction.jobs import Job
 from crossreid.extraction.labels import labels_of
+from crossreid.extraction.requests import Request
 from crossreid.extraction.tracks import averaged_tracks
 
 _SHOWN_PROBLEMS = 3
 
 
 def gather(
-    job: Job, parts: Sequence[Part], problems: Mapping[int, str], about: Mapping[str, Any], tracks: str
+    request: Request, parts: Sequence[Part], problems: Mapping[int, str], about: Mapping[str, Any], tracks: str
 ) -> Embeddings:
     """All parts in the order of the list, with what is known of the images.
 
     Args:
-        job: the images.
+        request: the images.
         parts: what was embedded of them.
         problems: row -> why the image could not be read.
         about: the model's digest and preprocessing.
@@ -36,7 +36,7 @@ def gather(
         DataError: no image could be read.
     """
     if not parts:
-        raise DataError(f"None of the {len(job)} images can be read; the first: {next(iter(problems.values()))}.")
+        raise DataError(f"None of the {len(request)} images can be read; the first: {next(iter(problems.values()))}.")
     rows = np.concatenate([part.rows for part in parts])
     order = np.argsort(rows)
     infrared = np.concatenate([np.full(len(part.rows), part.infrared) for part in parts])[order]
@@ -45,9 +45,9 @@ def gather(
         features[name] = np.concatenate([part.features[name] for part in parts])[order]
     rows = rows[order]
     columns: dict[str, list[Cell]] = {}
-    for name, cells in job.images.columns.items():
+    for name, cells in request.images.columns.items():
         columns[name] = [cells[row] for row in rows]
-    if job.by_colour:
+    if request.by_colour:
         _say_modalities(infrared)
     labels = labels_of(columns, infrared)
     embeddings = Embeddings(
@@ -57,9 +57,9 @@ def gather(
         infrared=infrared,
         frames=labels.frames,
         rows=rows,
-        paths=tuple("" if job.pixels is not None else str(job.images.paths[row]) for row in rows),
+        paths=tuple("" if request.pixels is not None else str(request.images.paths[row]) for row in rows),
         columns=columns,
-        about={**about, "unreadable": _listed(job, problems)},
+        about={**about, "unreadable": _listed(request, problems)},
     )
     return averaged_tracks(embeddings) if tracks == "average" else embeddings
 
@@ -69,12 +69,12 @@ def _say_modalities(infrared: npt.NDArray[np.bool_]) -> None:
     notice(f"By colour: {int((~infrared).sum())} images are visible and {int(infrared.sum())}, grey ones, infrared.")
 
 
-def _listed(job: Job, problems: Mapping[int, str]) -> list[dict[str, str]]:
+def _listed(request: Request, problems: Mapping[int, str]) -> list[dict[str, str]]:
     """Images that were left out, with the reason; says how many there are."""
     listed = []
     for row, reason in sorted(problems.items()):
-        listed.append({"path": str(job.images.paths[row]), "reason": reason})
+        listed.append({"path": str(request.images.paths[row]), "reason": reason})
     if listed:
         shown = "; ".join(f"'{entry['path']}' ({entry['reason']})" for entry in listed[:_SHOWN_PROBLEMS])
-        notice(f"Left out, {len(listed)} of {len(job)} images that cannot be read: {shown}")
+        notice(f"Left out, {len(listed)} of {len(request)} images that cannot be read: {shown}")
     return listed

@@ -23,7 +23,7 @@ Source: TypeAlias = "str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tens
 
 
 @dataclass(frozen=True)
-class Job:
+class Request:
     """Images to embed.
 
     Attributes:
@@ -51,7 +51,7 @@ class Job:
         return np.array(chosen, dtype=bool)
 
 
-def make_job(source: Source, modality: str | None, size: Size) -> Job:
+def make_request(source: Source, modality: str | None, size: Size) -> Request:
     """What a source and a modality ask for; see :meth:`crossreid.Extractor.__call__`.
 
     Args:
@@ -67,10 +67,10 @@ def make_job(source: Source, modality: str | None, size: Size) -> Job:
         return _in_memory(source, modality, size)
     images = list_source(source, modality)
     check_videos(images.paths)
-    return Job(images)
+    return Request(images)
 
 
-def _in_memory(source: npt.NDArray[Any] | Tensor, modality: str | None, size: Size) -> Job:
+def _in_memory(source: npt.NDArray[Any] | Tensor, modality: str | None, size: Size) -> Request:
     if modality not in (*MODALITIES, AUTO):
         raise ConfigError("Images in memory do not say their modality: add modality=visible, infrared or auto.")
     pixels = as_pixels(source, size)
@@ -82,4 +82,4 @@ def _in_memory(source: npt.NDArray[Any] | Tensor, modality: str | None, size: Si
         if modality == name:
             known = name
     images = ImageList((Path(),) * count, (known,) * count, {}, (None,) * count, (None,) * count)
-    return Job(images, pixels)
+    return Request(images, pixels)
