@@ -24,7 +24,6 @@ from gpu.slices import spread
 from crossreid.evaluation.bootstrap import paired_difference
 from crossreid.evaluation.results import IdentityScores
 
-METHODS = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen")
 FULL = {
     "AlignGAN": "aligngan/full",
     "TS-GAN": "tsgan/jd_all_ts_rerank",
@@ -32,7 +31,7 @@ FULL = {
     "JSIA-ReID": "jsia/full",
     "cm-SSFT": "cmssft/full",
 }
-"""The papers' methods and what stands for them in the summary; their own baseline is the first row of the ablation."""
+"""The papers' methods that have a page, and their full row; their own baseline is the first row of the ablation."""
 SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
 BEGIN, END = "<!-- table {name} -->\n", "<!-- end of table -->"
 HEAD = (
@@ -138,7 +137,8 @@ def tables(folder: Path) -> dict[str, str]:
     """Method -> its table, of those that were scored."""
     runs = read(folder / "comparison.json").get("runs", {})
     seen = read(folder / "seen.json")
-    made = {method: table(method, runs, seen) for method in METHODS}
+    methods = [row.partition("/")[0] for row in FULL.values()]
+    made = {method: table(method, runs, seen) for method in methods}
     return {method: text for method, text in made.items() if text}
 
 
