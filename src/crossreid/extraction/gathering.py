@@ -37,6 +37,7 @@ def gather(
     """
     if not parts:
         raise DataError(f"None of the {len(request)} images can be read; the first: {next(iter(problems.values()))}.")
+    # Batches hold one modality each, and come when they are full: their order is not the source's.
     rows = np.concatenate([part.rows for part in parts])
     order = np.argsort(rows)
     infrared = np.concatenate([np.full(len(part.rows), part.infrared) for part in parts])[order]
@@ -44,6 +45,7 @@ def gather(
     for name in parts[0].features:
         features[name] = np.concatenate([part.features[name] for part in parts])[order]
     rows = rows[order]
+    # Images that could not be read have no row here, and their cells go with them.
     columns: dict[str, list[Cell]] = {}
     for name, cells in request.images.columns.items():
         columns[name] = [cells[row] for row in rows]

@@ -46,6 +46,7 @@ class Request:
         """Which images of a chunk are readable and of a modality (n,)."""
         chosen = []
         for row, grey in zip(chunk.rows.tolist(), chunk.grey.tolist(), strict=True):
+            # What a column, a folder or the caller said goes before the colours.
             own = self.images.modalities[row] or MODALITIES[int(grey)]
             chosen.append(own == modality and row not in chunk.problems)
         return np.array(chosen, dtype=bool)
@@ -77,6 +78,7 @@ def _in_memory(source: npt.NDArray[Any] | Tensor, modality: str | None, size: Si
     count = len(pixels)
     if not count:
         raise DataError("There is no image in the array.")
+    # ``auto`` leaves it open, and then the colours decide.
     known: Modality | None = None
     for name in MODALITIES:
         if modality == name:
