@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from crossreid.settings.reference import assigned, explained, reference
 from crossreid.settings.registry import built_in_methods, method_settings
 from crossreid.version import __version__
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 GENERATED = DOCS / "generated"
 METHODS = ROOT / "src" / "crossreid" / "methods"
@@ -42,23 +43,26 @@ nitpicky = False
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
 
-def _rewritten(text: str, depth: int) -> str:
-    """Links to files outside of the site as plain names, those to methods' pages as pages of the site."""
-    up = "../" * depth
+def _rewritten(text: str, source: Path, page: Path) -> str:
+    """The text of a file as a page of the site: links to files outside of the site become plain names.
+
+    Args:
+        text: Markdown, whose links lead from the file that it lies in.
+        source: that file.
+        page: where the site has it; the same as source for pages of this folder.
+    """
 
     def rewrite(match: re.Match[str]) -> str:
         name, target = match.groups()
         path, _, anchor = target.partition("#")
-        readme = re.search(r"methods/(\w+)/README\.md$", path)
-        if readme:
-            return f"[{name}]({up}generated/methods/{readme[1]}.md)"
-        page = Path(path)
         if "://" in target or not path:
             return match[0]
-        if page.suffix == ".md" and (DOCS / page.name).is_file() and "README" not in page.name:
-            return f"[{name}]({up}{page.name}{'#' + anchor if anchor else ''})"
-        if page.suffix == ".png":
-            return f"[{name}]({up}{page.name})"
+        file = (source.parent / path).resolve()
+        if file.name == "README.md" and file.parent.parent == METHODS:
+            file = GENERATED / "methods" / f"{file.parent.name}.md"
+        if file.is_relative_to(DOCS):
+            link = os.path.relpath(file, page.parent)
+            return f"[{name}]({link}{'#' + anchor if anchor else ''})"
         return name if name.startswith("`") else f"`{name}`"
 
     return _LINK.sub(rewrite, text)
@@ -75,7 +79,8 @@ def _write_methods() -> None:
     names = []
     for readme in sorted(METHODS.glob("*/README.md")):
         names.append(readme.parent.name)
-        _write(GENERATED / "methods" / f"{names[-1]}.md", _rewritten(readme.read_text(encoding="utf-8"), depth=2))
+        page = GENERATED / "methods" / f"{names[-1]}.md"
+        _write(page, _rewritten(readme.read_text(encoding="utf-8"), readme, page))
     first = ("aligngan", "tsgan", "lba", "jsia", "cmssft", "deen", "mpanet", "best")
     ordered = [*first, *(name for name in names if name not in first)]
     _write(GENERATED / "methods" / "index.md", _contents("Methods, one page each", ordered))
@@ -128,7 +133,8 @@ def _contents(title: str, pages: list[str]) -> str:
 
 def _read(app: Sphinx, name: str, source: list[str]) -> None:
     if not name.startswith("generated/"):
-        source[0] = _rewritten(source[0], depth=0)
+        page = DOCS / f"{name}.md"
+        source[0] = _rewritten(source[0], page, page)
 
 
 def setup(app: Sphinx) -> None:
