@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import extracting
 import measuring
 import pytorch_lightning as pl
 import reranking
 import scoring
-import searching
 import steps
 from measuring import facts, measurement, paired, save
 
@@ -128,7 +128,7 @@ def bench_extraction(folder: Path, quick: bool) -> dict[str, Any]:
     large = ["model.backbone.name=resnet50", "model.backbone.size=[288,144]"]
     large += ["model.streams.identity.height=288", "model.streams.identity.width=144"]
     train(folder, *([] if quick else large))
-    found = searching.extraction(str(folder / "run"), 64 if quick else 256, 2 if quick else 5)
+    found = extracting.extraction(str(folder / "run"), 64 if quick else 256, 2 if quick else 5)
     return {"measurements": {f"extraction, {found['images']} images of {found['size']}": found["measurement"]}}
 
 

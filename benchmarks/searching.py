@@ -1,6 +1,8 @@
-"""Extraction beside the bare network, and galleries beside exact search with NumPy and FAISS, in one run.
+"""Galleries in folders beside exact search with NumPy and FAISS, in one run.
 
-python benchmarks/searching.py RUN --images 1024 --gallery 100000 --output benchmarks/results/searching.json
+python benchmarks/searching.py --gallery 100000 1000000 --output benchmarks/results/searching.json
+
+Its processes import what a user's `index` and `search` do: no torch, and none of training's settings for memory.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import resource
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -20,40 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from measuring import paired, timed
 
-from crossreid.data.transforms import to_float
 from crossreid.evaluation import Embeddings
-from crossreid.extraction import Extractor
 from crossreid.galleries import Gallery
 
 DIMENSION, IMAGES_OF_A_PERSON = 512, 20
 ADDED_AT_ONCE = 65_536
 
 
-def extraction(run: str, count: int, repeats: int) -> dict[str, Any]:
-    """Images a second from decoded images, through the extractor and through the bare network, in alternation."""
-    extract = Extractor(run, batch_size=64)
-    height, width = extract.size
-    pixels = np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
-
-    def bare() -> None:
-        for start in range(0, count, 64):
-            part = torch.from_numpy(pixels[start : start + 64]).to(extract.module.device).permute(0, 3, 1, 2)
-            with torch.inference_mode():
-                extract.module.embed(to_float(part), "visible")["main"].cpu()
-
-    extract(pixels[:64], modality="visible")
-    found = paired(lambda: extract(pixels, modality="visible"), bare, repeats, of="bare forward")
-    return {
-        "method": extract.about["method"],
-        "size": "x".join(map(str, extract.size)),
-        "images": count,
-        "images_per_second": round(1000 * count / found["value"], 1),
-        "share_of_the_bare_network": round(1 / found["ratio"], 3),
-        "measurement": found,
-    }
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def people(start: int, count: int, noise: float) -> Embeddings:
@@ -220,9 +203,6 @@ def processor() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", nargs="?")
-    parser.add_argument("--images", type=int, default=1024)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--gallery", type=int, nargs="*", default=[100_000])
     parser.add_argument("--noise", type=float, default=0.65)
     parser.add_argument("--output", type=Path)
@@ -232,12 +212,9 @@ def main() -> None:
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "processor": processor(),
-        "torch": torch.__version__,
         "numpy": np.__version__,
         "lancedb": version("lancedb"),
     }
-    if told.run:
-        result["extraction"] = extraction(told.run, told.images, told.repeats)
     result["galleries"] = []
     for count in told.gallery:
         with tempfile.TemporaryDirectory() as folder:

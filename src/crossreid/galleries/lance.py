@@ -45,12 +45,12 @@ _AT_ONCE = 16_384
 _REMOVED_AT_ONCE = 1000
 _SOURCE_FILE = re.compile(r",?\s*\S*/registry/src/\S*")
 _ERROR_NAME = re.compile(r"\b(?:[a-z]+ error|\w*(?:Error|Exception))\b(?:\(\w+\))?:?\s*")
-_IN_PARTITION = 200
-"""Entries of a partition, about: small ones hold few persons, so that few are looked at."""
-_MOST_PARTITIONS = 4000
-"""Their centres are compared with every entry while the index is built."""
-_TRAINED_ON = 256_000
-"""Entries that all centres are learned from, at most 256 for each."""
+_PARTITIONS = 1000
+_IN_PARTITION, _IN_LARGE_PARTITION = 200, 1000
+"""Entries, about. Small partitions hold few persons, so that few entries are looked at; but each partition that is looked at
+costs too, so that beyond :data:`_PARTITIONS` there are more only where they would grow large."""
+_TRAINED_ON = 128
+"""Entries for each centre that is learned."""
 
 
 class LanceStore(Store):
@@ -156,7 +156,7 @@ class LanceStore(Store):
             self._write(lambda listed=listed: table.delete(f"`{ID}` IN ({listed})"))
 
     def build(self) -> Header:
-        """See the base: partitions of about a thousand entries, and as many probes as reach the recall on a sample."""
+        """See the base; as many partitions are looked at as reach the recall on a sample."""
         table = self._table()
         if table is None or self._header is None:
             raise DataError(f"The gallery '{self.folder}' is empty: add images first.")
@@ -167,9 +167,8 @@ class LanceStore(Store):
             return self._header
         from lancedb.index import IvfRq  # noqa: PLC0415 - extra `search`
 
-        partitions = min(_MOST_PARTITIONS, max(1, round(count / _IN_PARTITION)))
-        sample = min(256, _TRAINED_ON // partitions)
-        config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=sample)
+        partitions = max(min(_PARTITIONS, count // _IN_PARTITION), count // _IN_LARGE_PARTITION)
+        config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=_TRAINED_ON)
         self._write(lambda: table.create_index(_VECTOR, config=config))
         self._opened = None
         self.describe(replace(self._header, index={"partitions": partitions, "images": count}))

@@ -21,6 +21,8 @@ _SAMPLE = 200
 _NEAREST = 10
 _FEWEST_CANDIDATES, _MOST_CANDIDATES = 2, 128
 """For each image wanted."""
+_CLOSE_ENOUGH = 0.05
+"""Share of the partitions that may be looked at in vain: a search takes longer by them."""
 
 
 class Sample(NamedTuple):
@@ -66,11 +68,18 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
         refine *= 2
-    probes = max(1, math.ceil(partitions / 50))
+    too_few, probes = 0, max(1, math.ceil(partitions / 50))
     reached = recall(probes, refine)
     while reached < WANTED and probes < partitions:
-        probes = min(partitions, math.ceil(1.4 * probes))
+        too_few, probes = probes, min(partitions, math.ceil(1.4 * probes))
         reached = recall(probes, refine)
+    while too_few and probes - too_few > max(1, _CLOSE_ENOUGH * probes):
+        between = (too_few + probes) // 2
+        share = recall(between, refine)
+        if share < WANTED:
+            too_few = between
+        else:
+            probes, reached = between, share
     return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(sample.names)}
 
 
