@@ -49,8 +49,8 @@ _PARTITIONS = 1000
 _IN_PARTITION, _IN_LARGE_PARTITION = 200, 1000
 """Entries, about. Small partitions hold few persons, so that few entries are looked at; but each partition that is looked at
 costs too, so that beyond :data:`_PARTITIONS` there are more only where they would grow large."""
-_TRAINED_ON = 128
-"""Entries for each centre that is learned."""
+_FEWEST_TRAINED_ON, _MOST_TRAINED_ON, _TRAINED_ON = 128, 256, 128_000
+"""Entries that centres are learned from: so many for each, and in all; they lie in memory."""
 
 
 class LanceStore(Store):
@@ -168,7 +168,8 @@ class LanceStore(Store):
         from lancedb.index import IvfRq  # noqa: PLC0415 - extra `search`
 
         partitions = max(min(_PARTITIONS, count // _IN_PARTITION), count // _IN_LARGE_PARTITION)
-        config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=_TRAINED_ON)
+        sample = min(_MOST_TRAINED_ON, max(_FEWEST_TRAINED_ON, _TRAINED_ON // partitions))
+        config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=sample)
         self._write(lambda: table.create_index(_VECTOR, config=config))
         self._opened = None
         self.describe(replace(self._header, index={"partitions": partitions, "images": count}))
