@@ -1,11 +1,12 @@
 """Tables of what a method's parts bring on embedded people, from the scores that a comparison has merged.
 
     python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparing.md
+    python benchmarks/evidence.py benchmarks/results/pilot_people docs/evidence docs/comparing.md README.md
 
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
 (``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table NAME -->``, NAME being the folder's, and
 ``<!-- end of table -->`` of ``PAGES/METHOD.md``: its rows in the order of its ablation sweep, which is the paper's, each less
-the first one, with a paired 95 % interval over persons and seeds. The page SUMMARY gets each paper's full row beside its own
+the first one, with a paired 95 % interval over persons and seeds. Each page SUMMARY gets each paper's full row beside its own
 baseline, between the same lines.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,8 +107,8 @@ def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
     return "\n".join([HEAD, "|---|---|---|---|---|---|---|---|", *lines]) + "\n"
 
 
-def summary(runs: Runs) -> str:
-    """Each paper's full row beside its own baseline: Rank-1 / mAP, and what of mAP is gained."""
+def summary(runs: Runs, pages: str) -> str:
+    """Each paper's full row beside its own baseline: Rank-1 / mAP, and what of mAP is gained; ``pages`` leads to the evidence."""
     lines = []
     for title, row in FULL.items():
         method = row.partition("/")[0]
@@ -116,7 +118,7 @@ def summary(runs: Runs) -> str:
             continue
         seeds = str(len(own)) if len(own) == len(first) else f"{len(first)} and {len(own)}"
         cells = [title, seeds, pair_of(first, baseline), pair_of(own, row), gain(first, own)]
-        lines.append("| " + " | ".join([*cells, f"[evidence](evidence/{method}.md)"]) + " |")
+        lines.append("| " + " | ".join([*cells, f"[evidence]({pages}/{method}.md)"]) + " |")
     return "\n".join([SUMMARY_HEAD, "|---|---|---|---|---|---|", *lines]) + "\n"
 
 
@@ -161,15 +163,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("pages", type=Path)
-    parser.add_argument("summary", type=Path)
+    parser.add_argument("summary", type=Path, nargs="+")
     arguments = parser.parse_args()
     name = arguments.folder.name
     for method, text in tables(arguments.folder).items():
         put(arguments.pages / f"{method}.md", name, text)
         print(f"{method}\n\n{text}")
-    text = summary(read(arguments.folder / "comparison.json")["runs"])
-    put(arguments.summary, name, text)
-    print(text)
+    runs = read(arguments.folder / "comparison.json")["runs"]
+    for page in arguments.summary:
+        text = summary(runs, os.path.relpath(arguments.pages, page.parent))
+        put(page, name, text)
+        print(text)
 
 
 if __name__ == "__main__":

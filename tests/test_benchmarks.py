@@ -238,12 +238,21 @@ def test_a_page_of_evidence_has_the_tables_of_the_committed_scores(method: str, 
     assert evidence.with_table(page, pilot, table) == page
 
 
-@pytest.mark.parametrize("pilot", PILOTS)
-def test_the_summary_of_the_papers_methods_is_of_the_committed_scores(pilot: str) -> None:
+@pytest.mark.parametrize(
+    ("pilot", "name", "evidence_pages"),
+    [
+        ("pilot", "docs/comparing.md", "evidence"),
+        ("pilot_people", "docs/comparing.md", "evidence"),
+        ("pilot_people", "README.md", "docs/evidence"),
+    ],
+)
+def test_the_summary_of_the_papers_methods_is_of_the_committed_scores(
+    pilot: str, name: str, evidence_pages: str
+) -> None:
     evidence = benchmark("evidence")
-    page = (ROOT / "docs" / "comparing.md").read_text(encoding="utf-8")
+    page = (ROOT / name).read_text(encoding="utf-8")
     runs = evidence.read(ROOT / "benchmarks" / "results" / pilot / "comparison.json")["runs"]
-    table = evidence.summary(runs)
+    table = evidence.summary(runs, evidence_pages)
     assert table.count("[evidence]") == 5
     assert evidence.with_table(page, pilot, table) == page
 
