@@ -108,7 +108,7 @@ def table(method: str, runs: Runs, seen: Mapping[str, Any]) -> str:
 
 
 def summary(runs: Runs, pages: str) -> str:
-    """Each paper's full row beside its own baseline: Rank-1 / mAP, and what of mAP is gained; ``pages`` leads to the evidence."""
+    """Each paper's full row beside its own baseline: Rank-1 / mAP, and what of mAP is gained; evidence is in ``pages``."""
     lines = []
     for title, row in FULL.items():
         method = row.partition("/")[0]
