@@ -2,12 +2,13 @@
 
     python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparing.md
     python benchmarks/evidence.py benchmarks/results/pilot_people docs/evidence docs/comparing.md README.md
+    python benchmarks/evidence.py benchmarks/results/pilot_people_long docs/evidence
 
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
 (``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table NAME -->``, NAME being the folder's, and
 ``<!-- end of table -->`` of ``PAGES/METHOD.md``: its rows in the order of its ablation sweep, which is the paper's, each less
-the first one, with a paired 95 % interval over persons and seeds. Each page SUMMARY gets each paper's full row beside its own
-baseline, between the same lines.
+the first one, with a paired 95 % interval over persons and over the seeds that both have. Each page SUMMARY, if any, gets each
+paper's full row beside its own baseline, between the same lines.
 """
 
 from __future__ import annotations
@@ -77,11 +78,19 @@ def percent(values: Sequence[float]) -> str:
     return spread([100 * value for value in values])
 
 
+def seed_of(name: str) -> str:
+    """Of a run ROW_seedN: N."""
+    return name.rpartition("_seed")[2]
+
+
 def gain(first: Runs, runs: Runs) -> str:
-    """mAP of some runs less that of others, in points, with its interval."""
-    difference = paired_difference(
-        [identity_scores(run) for run in first.values()], [identity_scores(run) for run in runs.values()], "mAP"
-    )
+    """mAP of some runs less that of others, in points, with its interval; of the seeds that both have, empty if none."""
+    shared = {seed_of(name) for name in first} & {seed_of(name) for name in runs}
+    if not shared:
+        return ""
+    before = [identity_scores(run) for name, run in first.items() if seed_of(name) in shared]
+    after = [identity_scores(run) for name, run in runs.items() if seed_of(name) in shared]
+    difference = paired_difference(before, after, "mAP")
     low, high = difference.interval
     return f"{100 * difference.value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
@@ -163,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("pages", type=Path)
-    parser.add_argument("summary", type=Path, nargs="+")
+    parser.add_argument("summary", type=Path, nargs="*")
     arguments = parser.parse_args()
     name = arguments.folder.name
     for method, text in tables(arguments.folder).items():

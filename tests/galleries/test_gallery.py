@@ -414,6 +414,41 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # ---------------------------------------------------------------- indices
 
 
+@pytest.mark.parametrize(
+    ("count", "partitions", "learned_from"),
+    [(100, 1, 256), (100_000, 500, 256), (1_000_000, 1000, 128), (10_000_000, 10_000, 128)],
+)
+def test_partitions_are_small_until_there_are_a_thousand(count: int, partitions: int, learned_from: int) -> None:
+    from crossreid.galleries.lance import partitions_of
+
+    assert partitions_of(count) == (partitions, learned_from)
+
+
+@pytest.mark.parametrize("partitions", [1, 7, 100, 1000, 10_000])
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.2, 0.231, 0.9, 1.0])
+def test_hardly_more_partitions_are_looked_at_than_the_recall_needs(partitions: int, share: float) -> None:
+    from crossreid.galleries.recall import fewest_probes
+
+    needed = max(1, round(share * partitions))
+    asked: list[int] = []
+
+    def recall(probes: int) -> float:
+        asked.append(probes)
+        return 0.995 if probes >= needed else 0.98
+
+    probes, reached = fewest_probes(recall, partitions)
+    fewest = -(-partitions // 50)
+    assert reached == 0.995
+    assert needed <= probes <= max(fewest, needed + 1, needed / 0.95)
+    assert len(asked) == len(set(asked)) <= 20
+
+
+def test_all_partitions_are_looked_at_where_none_are_enough() -> None:
+    from crossreid.galleries.recall import fewest_probes
+
+    assert fewest_probes(lambda probes: probes / 200, 100) == (100, 0.5)
+
+
 @pytest.mark.slow
 def test_an_index_reaches_its_recall_and_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")

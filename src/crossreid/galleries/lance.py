@@ -45,12 +45,10 @@ _AT_ONCE = 16_384
 _REMOVED_AT_ONCE = 1000
 _SOURCE_FILE = re.compile(r",?\s*\S*/registry/src/\S*")
 _ERROR_NAME = re.compile(r"\b(?:[a-z]+ error|\w*(?:Error|Exception))\b(?:\(\w+\))?:?\s*")
-_PARTITIONS = 1000
-_IN_PARTITION, _IN_LARGE_PARTITION = 200, 1000
-"""Entries, about. Small partitions hold few persons, so that few entries are looked at; but each partition that is looked at
-costs too, so that beyond :data:`_PARTITIONS` there are more only where they would grow large."""
-_FEWEST_TRAINED_ON, _MOST_TRAINED_ON, _TRAINED_ON = 128, 256, 128_000
-"""Entries that centres are learned from: so many for each, and in all; they lie in memory."""
+_IN_PARTITION, _PARTITIONS, _IN_LARGE_PARTITION = 200, 1000, 1000
+"""Entries of a small partition, about; partitions up to which they are small; entries of a large one."""
+_FEWEST_LEARNED_FROM, _MOST_LEARNED_FROM, _LEARNED_FROM = 128, 256, 128_000
+"""Entries that a centre is learned from, at least and at most, and all centres together, if that allows it."""
 
 
 class LanceStore(Store):
@@ -167,8 +165,7 @@ class LanceStore(Store):
             return self._header
         from lancedb.index import IvfRq  # noqa: PLC0415 - extra `search`
 
-        partitions = max(min(_PARTITIONS, count // _IN_PARTITION), count // _IN_LARGE_PARTITION)
-        sample = min(_MOST_TRAINED_ON, max(_FEWEST_TRAINED_ON, _TRAINED_ON // partitions))
+        partitions, sample = partitions_of(count)
         config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=sample)
         self._write(lambda: table.create_index(_VECTOR, config=config))
         self._opened = None
@@ -355,6 +352,18 @@ class LanceStore(Store):
                 f"The gallery '{self.folder}' could not be changed ({_in_words(error)}): free some space, or choose another "
                 "place; what was there before is unchanged."
             ) from error
+
+
+def partitions_of(count: int) -> tuple[int, int]:
+    """How an index of so many entries is divided, chosen by measuring (``benchmarks/searching.py``).
+
+    Returns:
+        partitions, and entries that the centre of each is learned from.
+    """
+    # Small ones hold few persons, so that few entries are looked at. But each one that is looked at costs too.
+    partitions = max(1, count // _IN_LARGE_PARTITION, min(_PARTITIONS, count // _IN_PARTITION))
+    sample = _LEARNED_FROM // partitions  # these entries lie in memory
+    return partitions, min(_MOST_LEARNED_FROM, max(_FEWEST_LEARNED_FROM, sample))
 
 
 def _in_words(error: Exception) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -68,19 +68,35 @@ def choose_probes(store: Probed, partitions: int) -> dict[str, Any]:
     refine = _FEWEST_CANDIDATES
     while refine < _MOST_CANDIDATES and recall(partitions, refine) < WANTED:
         refine *= 2
+    probes, reached = fewest_probes(lambda probes: recall(probes, refine), partitions)
+    return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(sample.names)}
+
+
+def fewest_probes(recall: Callable[[int], float], partitions: int) -> tuple[int, float]:
+    """The fewest partitions that have to be looked at, but for :data:`_CLOSE_ENOUGH` of them; all where none are enough.
+
+    Args:
+        recall: of so many, in [0, 1], growing with them.
+        partitions: that there are.
+
+    Returns:
+        how many, and their recall. A 50th of all is not gone below.
+    """
     too_few, probes = 0, max(1, math.ceil(partitions / 50))
-    reached = recall(probes, refine)
+    reached = recall(probes)
     while reached < WANTED and probes < partitions:
         too_few, probes = probes, min(partitions, math.ceil(1.4 * probes))
-        reached = recall(probes, refine)
-    while too_few and probes - too_few > max(1, _CLOSE_ENOUGH * probes):
+        reached = recall(probes)
+    if too_few == 0:
+        return probes, reached  # the first ones are enough
+    while probes - too_few > max(1, _CLOSE_ENOUGH * probes):
         between = (too_few + probes) // 2
-        share = recall(between, refine)
+        share = recall(between)
         if share < WANTED:
             too_few = between
         else:
             probes, reached = between, share
-    return {"probes": probes, "refine": refine, "recall": round(reached, 4), "sample": len(sample.names)}
+    return probes, reached
 
 
 def choose_effort(store: Graph, efforts: Sequence[int]) -> dict[str, Any]:
