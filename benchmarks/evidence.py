@@ -1,7 +1,7 @@
 """Tables of what a method's parts bring on embedded people, from the scores that a comparison has merged.
 
-    python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparing.md
-    python benchmarks/evidence.py benchmarks/results/pilot_people docs/evidence docs/comparing.md README.md
+    python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparison.md
+    python benchmarks/evidence.py benchmarks/results/pilot_people docs/evidence docs/comparison.md README.md
     python benchmarks/evidence.py benchmarks/results/pilot_people_long docs/evidence
 
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
@@ -33,8 +33,11 @@ FULL = {
     "LbA": "lba/full",
     "JSIA-ReID": "jsia/full",
     "cm-SSFT": "cmssft/full",
+    "DEEN": "deen/full",
+    "MPANet": "mpanet/full",
 }
-"""The papers' methods that have a page, and their full row; their own baseline is the first row of the ablation."""
+"""The papers' methods and their full row; their own baseline is the first row of the ablation."""
+PAGES = Path(__file__).parents[1] / "docs" / "evidence"
 SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
 BEGIN, END = "<!-- table {name} -->\n", "<!-- end of table -->"
 HEAD = (
@@ -127,8 +130,14 @@ def summary(runs: Runs, pages: str) -> str:
             continue
         seeds = str(len(own)) if len(own) == len(first) else f"{len(first)} and {len(own)}"
         cells = [title, seeds, pair_of(first, baseline), pair_of(own, row), gain(first, own)]
-        lines.append("| " + " | ".join([*cells, f"[evidence]({pages}/{method}.md)"]) + " |")
+        cells.append(f"[evidence]({pages}/{method}.md)" if has_page(method) else "")
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([SUMMARY_HEAD, "|---|---|---|---|---|---|", *lines]) + "\n"
+
+
+def has_page(method: str) -> bool:
+    """Of the first five; of the others their README says what was seen."""
+    return (PAGES / f"{method}.md").is_file()
 
 
 def pair_of(runs: Runs, row: str) -> str:
@@ -149,7 +158,7 @@ def tables(folder: Path) -> dict[str, str]:
     runs = read(folder / "comparison.json").get("runs", {})
     seen = read(folder / "seen.json")
     methods = [row.partition("/")[0] for row in FULL.values()]
-    made = {method: table(method, runs, seen) for method in methods}
+    made = {method: table(method, runs, seen) for method in methods if has_page(method)}
     return {method: text for method, text in made.items() if text}
 
 

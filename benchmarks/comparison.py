@@ -1,0 +1,100 @@
+"""Tables of the page of the one comparison, from the scores that its slices have merged.
+
+    python benchmarks/comparison.py benchmarks/results/pilot_people docs/comparison.md
+
+FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``). Two tables go between lines of PAGE as in
+``benchmarks/evidence.py``: ``plain``, every method's full row and its own baseline by mAP, each probe scored by itself against
+the gallery, and ``other``, what is not comparable with these. Rows between are on the pages of evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from evidence import FULL, SWEEPS, Runs, identity_scores, of_row, percent, put, read, rows_of, scores
+
+from crossreid.evaluation.bootstrap import identity_interval
+
+PLAIN_HEAD = "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons | updates | training, seconds |"
+OTHER_HEAD = "| row | inference | seeds | Rank-1 | mAP |"
+
+
+def compared_rows() -> list[str]:
+    """The rows of ``sweep=comparison``, and the first row of the ablation of each method that has a baseline of its own."""
+    sweep = yaml.safe_load((SWEEPS / "comparison.yaml").read_text(encoding="utf-8"))
+    rows: list[str] = sweep["hydra"]["sweeper"]["params"]["experiment"].split(",")
+    baselines = [rows_of(row.partition("/")[0], {})[0] for row in FULL.values()]
+    return list(dict.fromkeys([*rows, "agw/caj", *baselines]))
+
+
+def whole(values: list[float]) -> str:
+    """A count or seconds of each run as one number, or as the least and the most."""
+    least, most = round(min(values)), round(max(values))
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def plain(runs: Runs) -> str:
+    """Rows that were scored, the highest mAP first."""
+    lines = {}
+    for row in compared_rows():
+        own = of_row(runs, row)
+        if not own:
+            continue
+        low, high = identity_interval([identity_scores(run) for run in own.values()], "mAP")
+        mean_ap = scores(own, row, "mAP")
+        cells = [
+            f"`{row}`",
+            str(len(own)),
+            percent(scores(own, row, "rank1")),
+            percent(mean_ap),
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            whole([run["iterations"] for run in own.values()]),
+            whole([run["training_seconds"] for run in own.values()]),
+        ]
+        lines["| " + " | ".join(cells) + " |"] = sum(mean_ap) / len(mean_ap)
+    ordered = sorted(lines, key=lambda line: -lines[line])
+    return "\n".join([PLAIN_HEAD, "|---|---|---|---|---|---|---|", *ordered]) + "\n"
+
+
+def not_plain(runs: Runs) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Name of a row, its way of inference and a run's first score of it, of rows that were scored in another way."""
+    for run in runs.values():
+        for row, by_protocol in run["rows"].items():
+            score = next(iter(by_protocol.values()))
+            if score["inference"] != "plain":
+                yield row, score["inference"], score
+
+
+def other(runs: Runs) -> str:
+    """Rows whose probes were not scored by themselves, by name."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row, inference, score in not_plain(runs):
+        found.setdefault((row, inference), []).append(score)
+    lines = []
+    for (row, inference), values in sorted(found.items()):
+        rank1, mean_ap = (percent([score[metric] for score in values]) for metric in ("rank1", "mAP"))
+        lines.append(f"| `{row}` | {inference} | {len(values)} | {rank1} | {mean_ap} |")
+    return "\n".join([OTHER_HEAD, "|---|---|---|---|---|", *lines]) + "\n"
+
+
+TABLES = {"plain": plain, "other": other}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("page", type=Path)
+    arguments = parser.parse_args()
+    runs = read(arguments.folder / "comparison.json")["runs"]
+    for name, table in TABLES.items():
+        text = table(runs)
+        put(arguments.page, name, text)
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
