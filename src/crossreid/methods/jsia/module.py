@@ -21,7 +21,7 @@ from torch.optim import Adam, Optimizer
 
 from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
-from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
+from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.jsia import losses as jsia_losses
 from crossreid.methods.jsia.alignment import add_alignment, add_unseen_divergence
@@ -33,6 +33,7 @@ from crossreid.methods.jsia.generation import (
     Pair,
     VariationModule,
 )
+from crossreid.methods.jsia.generation_terms import feature_terms, image_terms, rejection, variation_terms
 from crossreid.methods.jsia.networks import InstanceEncoder, MapModalityDiscriminator, Recognition, SetLevelEncoder
 from crossreid.methods.players import Losses, Move, Term
 from crossreid.nn.normalisation import (
@@ -194,74 +195,19 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         The content and style terms never train E_i: it could lower them by shrinking its features.
         """
         variation_reaches_encoder = self.config.unseen_ids and not self.config.variation.detach
-        feature_losses = self._feature_terms(outputs)
+        weights = self.config.generation
+        feature_losses = feature_terms(self.generation, outputs, weights)
         if feature_losses.terms:
             yield Move(feature_losses, ["generator"], keep_graph=True)
-        image_losses = self._image_terms(images, outputs)
+        discriminators = (self.discriminator_visible, self.discriminator_infrared)
+        image_losses = image_terms(discriminators, images, outputs, weights)
         yield Move(image_losses, [*encoder, "generator"], keep_graph=variation_reaches_encoder)
-        yield Move(self._rejection(images, outputs), ["discriminator"])
+        yield Move(rejection(discriminators, images, outputs.fakes.detach()), ["discriminator"])
         if self.config.unseen_ids:
             owners = ["variation"]
             if variation_reaches_encoder:
                 owners.extend(encoder)
-            yield Move(self._variation_terms(outputs), owners)
-
-    def _feature_terms(self, outputs: GenerationOutputs) -> Losses:
-        """Contents and styles come back from the fakes (authors' code)."""
-        weights = self.config.generation
-        losses = Losses()
-        if weights.content:  # a fake has the content of the other modality's real image
-            visible = jsia_losses.feature_l1(outputs.fake_contents.infrared, outputs.contents.visible)
-            infrared = jsia_losses.feature_l1(outputs.fake_contents.visible, outputs.contents.infrared)
-            losses.add("content", visible + infrared, weights.content)
-        if weights.style:  # and the style of its own modality's real image
-            fake_styles = self.generation.styles(outputs.fakes)
-            visible = jsia_losses.feature_l1(fake_styles.visible, outputs.styles.visible)
-            infrared = jsia_losses.feature_l1(fake_styles.infrared, outputs.styles.infrared)
-            losses.add("style", visible + infrared, weights.style)
-        return losses
-
-    def _image_terms(self, images: Pair, outputs: GenerationOutputs) -> Losses:
-        """Eq. 4, 5 and the generator's side of Eq. 7."""
-        weights = self.config.generation
-        losses = Losses()
-        losses.add("image", _pixel_l1_of_both(outputs.reconstructions, images), weights.image)  # Eq. 4
-        losses.add("cycle", _pixel_l1_of_both(outputs.cycles, images), weights.cycle)  # Eq. 5
-        mean_images = Pair(_mean_image(images.visible), _mean_image(images.infrared))
-        losses.add("mean_image", _pixel_l1_of_both(mean_images, images), 0.0)  # what ignoring the input would get
-        logits_visible = self.discriminator_visible(outputs.fakes.visible)
-        losses.add("gan_visible", jsia_losses.acceptance(logits_visible), weights.gan)  # Eq. 7
-        logits_infrared = self.discriminator_infrared(outputs.fakes.infrared)
-        losses.add("gan_infrared", jsia_losses.acceptance(logits_infrared), weights.gan)
-        return losses
-
-    def _rejection(self, images: Pair, outputs: GenerationOutputs) -> Losses:
-        """The discriminators' side of Eq. 7."""
-        fakes = outputs.fakes.detach()
-        losses = Losses()
-        real_visible = self.discriminator_visible(images.visible)
-        fake_visible = self.discriminator_visible(fakes.visible)
-        losses.add("visible", jsia_losses.rejection(real_visible, fake_visible))
-        real_infrared = self.discriminator_infrared(images.infrared)
-        fake_infrared = self.discriminator_infrared(fakes.infrared)
-        losses.add("infrared", jsia_losses.rejection(real_infrared, fake_infrared))
-        return losses
-
-    def _variation_terms(self, outputs: GenerationOutputs) -> Losses:
-        """Eq. 10 on the maps of both modalities."""
-        cfg = self.config.variation
-        contents = outputs.contents
-        if cfg.detach:  # V learns the maps as they are, and E_i does not learn to be easy for V
-            contents = contents.detach()
-        maps = torch.cat(contents)  # M, (2 B, C, h, w)
-        latent = self.variation.encode(maps)
-        reconstruction = self.variation.decode(latent.sample())  # Eq. 9
-        terms = jsia_losses.variation_terms(maps, reconstruction, latent, cfg.norms)
-        losses = Losses()
-        losses.add("reconstruction", terms.reconstruction, cfg.reconstruction)
-        losses.add("mean", terms.mean, cfg.mean)
-        losses.add("deviation", terms.deviation, cfg.deviation)
-        return losses
+            yield Move(variation_terms(self.variation, outputs.contents, self.config.variation), owners)
 
     # ------------------------------------------------------------------ identities and alignment
 
@@ -504,16 +450,6 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         for name, images_of_row in rows.items():
             pictures[name] = _resize(images_of_row, visible.shape[-2:])
         return pictures
-
-
-def _pixel_l1_of_both(images: Pair, targets: Pair) -> Tensor:
-    """Sum over both modalities of the L1 mean."""
-    return pixel_l1(images.visible, targets.visible) + pixel_l1(images.infrared, targets.infrared)
-
-
-def _mean_image(images: Tensor) -> Tensor:
-    """The mean of a batch in the place of each image, (B, 3, H, W)."""
-    return images.mean(0, keepdim=True).expand_as(images)
 
 
 def _resize(images: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
