@@ -56,6 +56,7 @@ def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: 
         FigureSource,
         draw_figures,
         figures_of,
+        need_embeddings,
         rows_of_pair,
     )
     from crossreid.training.loading import restore  # noqa: PLC0415
@@ -73,7 +74,7 @@ def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: 
     config.correspondences.check_asked(config.figures, run.module.config.name, has_figure="correspondences" in known)
     if config.correspondences.pair is not None:  # refuse what is no pair before anything is embedded
         rows_of_pair(run.data.dataset, config.correspondences.pair)
-    embeddings = embed_dataset(run.trainer, run.module, run.data)
+    embeddings = embed_dataset(run.trainer, run.module, run.data) if need_embeddings(wanted) else None
     if not run.trainer.is_global_zero:
         return []
     source = FigureSource.of(

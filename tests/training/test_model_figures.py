@@ -54,6 +54,21 @@ def test_the_worst_probes_have_the_lowest_precision(write_checkpoint) -> None:
 
 
 @pytest.mark.slow
+def test_pictures_alone_embed_no_dataset(run_here, write_checkpoint, tmp_path: Path, monkeypatch) -> None:
+    path = write_checkpoint("aligngan")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the test images were embedded")
+
+    monkeypatch.setattr("crossreid.training.scoring.embed_dataset", refuse)
+    asked = ["figures=[pictures,learning]", "output=drawn", "trainer=cpu", "trainer.progress=false"]
+    drawn = run_here("visualize", f"checkpoint={path}", *asked)
+    assert drawn.code == 0, drawn.output
+    assert "Left out" not in drawn.output
+    assert {file.stem for file in (tmp_path / "drawn").glob("*.png")} == {"translation"}
+
+
+@pytest.mark.slow
 def test_the_command_draws_what_is_asked(run_here, write_checkpoint, tmp_path: Path) -> None:
     path = write_checkpoint("lba")
     fast = ["trainer=cpu", "trainer.progress=false"]

@@ -53,7 +53,7 @@ class FigureSource:
     Attributes:
         module: the method, with its weights.
         data: the dataset.
-        embeddings: of the test images.
+        embedded: the test images; None where no figure that is drawn looks at them (:func:`need_embeddings`).
         protocol: whose probes and gallery are shown.
         scorer: what it ranks by.
         history: history.csv of the run; None where there is none.
@@ -66,7 +66,7 @@ class FigureSource:
 
     module: CrossModalityModule[Any]
     data: ReIDDataModule
-    embeddings: Embeddings
+    embedded: Embeddings | None
     protocol: RetrievalProtocol
     scorer: Scorer
     history: Path | None = None
@@ -77,7 +77,7 @@ class FigureSource:
     correspondences: CorrespondenceConfig = field(default_factory=CorrespondenceConfig)
 
     @classmethod
-    def of(cls, run: Restored, embeddings: Embeddings, checkpoint: Path, **options: Any) -> FigureSource:
+    def of(cls, run: Restored, embeddings: Embeddings | None, checkpoint: Path, **options: Any) -> FigureSource:
         """Of a checkpoint, by the first setting of its protocol; the history of its run lies beside it."""
         history = checkpoint.with_name("history.csv")
         return cls(run.module, run.data, embeddings, run.protocols.test[0], run.scorers()[""], history, **options)
@@ -88,9 +88,15 @@ class FigureSource:
         return self.data.streams["identity"].size
 
     @property
+    def embeddings(self) -> Embeddings:
+        """Of the test images."""
+        assert self.embedded is not None, "a figure that looks at embeddings is marked as one that does not"
+        return self.embedded
+
+    @property
     def both_modalities(self) -> bool:
         """There are test images of both."""
-        return bool(self.embeddings.infrared.any() and not self.embeddings.infrared.all())
+        return all(len(self.data.modality_rows(modality, "test")) for modality in MODALITIES)
 
     @cached_property
     def sets(self) -> dict[str, Embeddings]:
@@ -279,16 +285,22 @@ class FigureKind:
         meaning: what it shows, in a line.
         draw: makes it; nothing where this method, run or dataset has none.
         across: it compares the two modalities.
+        embedded: it looks at the embeddings of all test images.
     """
 
     meaning: str
     draw: Callable[[FigureSource], Figures]
     across: bool = True
+    embedded: bool = True
 
 
 FIGURES = {
-    "pictures": FigureKind("what the method makes of images: fakes, reconstructions, interpolations", _pictures),
-    "correspondences": FigureKind("matches, person masks and co-attention between two images (LbA)", _own),
+    "pictures": FigureKind(
+        "what the method makes of images: fakes, reconstructions, interpolations", _pictures, embedded=False
+    ),
+    "correspondences": FigureKind(
+        "matches, person masks and co-attention between two images (LbA)", _own, embedded=False
+    ),
     "ranked_lists": FigureKind("probes and the gallery images most like them, right and wrong", _ranked_lists, False),
     "activation": FigureKind("where two images of a person look alike to the network (Grad-CAM)", _activation),
     "tsne": FigureKind("embeddings of some persons, near each other where they are alike (t-SNE)", _map("tsne")),
@@ -296,7 +308,7 @@ FIGURES = {
     "similarities": FigureKind("similarities of one person's images and of two persons'", _similarities),
     "cameras": FigureKind("mAP between each two cameras", _cameras, False),
     "cmc": FigureKind("share of probes found by rank k", _cmc, False),
-    "learning": FigureKind("losses over the iterations of training", _learning, False),
+    "learning": FigureKind("losses over the iterations of training", _learning, across=False, embedded=False),
 }
 """Name -> the figure."""
 
@@ -309,6 +321,11 @@ def figures_of(module: CrossModalityModule[Any]) -> dict[str, str]:
     if type(module).translate is EmbeddingModule.translate:  # it makes no images
         missing.add("pictures")
     return {name: kind.meaning for name, kind in FIGURES.items() if name not in missing}
+
+
+def need_embeddings(names: Sequence[str]) -> bool:
+    """One of the named figures looks at the embeddings of all test images."""
+    return any(FIGURES[name].embedded for name in names)
 
 
 def draw_figures(folder: Path, source: FigureSource, names: Sequence[str] = AFTER_TRAINING) -> list[Path]:
