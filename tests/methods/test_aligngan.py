@@ -307,3 +307,18 @@ def _no_step(self, name: str):
 def test_impossible_settings_are_refused_in_one_sentence(make, overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make("model=aligngan", *overrides)
+
+
+def test_fake_infrared_can_be_grey_and_fake_visible_stays_in_colour(make) -> None:
+    harness = make("model=aligngan", "model.generator={grey: true, upsampling: resize}")
+    module = harness.module
+    images = torch.rand(2, 3, 32, 16)
+    with torch.no_grad():
+        fake = module.to_infrared(images)
+        visible = module.to_visible(images)
+    assert torch.equal(fake, fake[:, :1].expand_as(fake))
+    assert not torch.allclose(visible, visible[:, :1].expand_as(visible), atol=1e-4)
+    kinds = {type(layer) for network in (module.to_infrared, module.to_visible) for layer in network.modules()}
+    assert torch.nn.Upsample in kinds
+    assert torch.nn.ConvTranspose2d not in kinds
+    assert {"to_infrared", "to_visible"} <= networks_changed(harness, "joint")

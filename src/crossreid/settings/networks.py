@@ -49,6 +49,16 @@ def test_norm() -> Any:
     )
 
 
+def upsampling() -> Any:
+    """The setting ``upsampling`` of generators of images."""
+    return setting(
+        "transposed",
+        "how maps become larger: transposed convolutions (CycleGAN), or resize, nearest neighbours and a convolution, which "
+        "leaves no checkerboard",
+        choices=("transposed", "resize"),
+    )
+
+
 @dataclass
 class HeadConfig(Settings):
     """AlignGAN's classifier and embedder."""

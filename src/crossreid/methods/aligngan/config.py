@@ -9,7 +9,7 @@ from crossreid.errors import ConfigError
 from crossreid.settings.batches import StreamConfig, streams
 from crossreid.settings.fields import Settings, setting
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.networks import BackboneConfig, HeadConfig, test_norm
+from crossreid.settings.networks import BackboneConfig, HeadConfig, test_norm, upsampling
 from crossreid.settings.optimization import AdamConfig, DecayConfig, FeatureOptimizerConfig
 
 PHASES = ("feature", "pixel", "joint")
@@ -22,6 +22,8 @@ class PixelGeneratorConfig(Settings):
     channels: int = setting(64, "width after the first convolution", at_least=1, ceiling=16_384)
     blocks: int = setting(4, "residual blocks", at_least=0, ceiling=100)
     running_stats: bool = setting(False, "instance norm with running averages in eval mode (official code)")
+    upsampling: str = upsampling()
+    grey: bool = setting(False, "Gp makes one channel, which stands in all three, as in infrared images")
 
 
 @dataclass

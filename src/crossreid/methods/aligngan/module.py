@@ -27,7 +27,7 @@ from crossreid.methods.aligngan.networks import FeatureDiscriminator
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.players import Losses
 from crossreid.nn.feature_generator import FeatureGenerator, Features
-from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
+from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator, Upsampling
 from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
 from crossreid.nn.mirror import mirrored_sum
 from crossreid.nn.normalisation import add_infrared_averages, averages_of, frozen_running_statistics
@@ -69,14 +69,18 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         self._add_feature_discriminators()
 
     def _add_pixel_networks(self) -> None:
-        gen = self.config.generator
         disc = self.config.discriminators
-        self.to_infrared = ResNetGenerator(gen.channels, gen.blocks, gen.running_stats)  # Gp
-        self.to_visible = ResNetGenerator(gen.channels, gen.blocks, gen.running_stats)  # Gp'
+        self.to_infrared = self._make_generator(grey=self.config.generator.grey)  # Gp
+        self.to_visible = self._make_generator(grey=False)  # Gp'
         self.discriminator_visible = PatchDiscriminator(disc.channels, disc.patch_layers)  # D_rgb
         # Discriminators of the pixel warm-up, which judge images alone: the joint phase has others.
         self.warmup_visible = PatchDiscriminator(disc.channels, disc.patch_layers)
         self.warmup_infrared = PatchDiscriminator(disc.channels, disc.patch_layers)
+
+    def _make_generator(self, *, grey: bool) -> ResNetGenerator:
+        config = self.config.generator
+        upsampling: Upsampling = "resize" if config.upsampling == "resize" else "transposed"
+        return ResNetGenerator(config.channels, config.blocks, config.running_stats, upsampling=upsampling, grey=grey)
 
     def _add_feature_discriminators(self) -> None:
         disc = self.config.discriminators

@@ -9,7 +9,7 @@ from crossreid.errors import ConfigError
 from crossreid.settings.batches import StreamConfig, streams
 from crossreid.settings.fields import Settings, setting
 from crossreid.settings.method import MethodConfig
-from crossreid.settings.networks import BackboneConfig
+from crossreid.settings.networks import BackboneConfig, upsampling
 from crossreid.settings.optimization import AdamConfig
 
 PHASES = ("teacher", "gan", "joint")
@@ -22,12 +22,7 @@ class TSGANGeneratorConfig(Settings):
 
     channels: int = setting(64, "width after the first convolution", at_least=1, ceiling=16_384)
     blocks: int = setting(6, "residual blocks", at_least=0, ceiling=100)
-    upsampling: str = setting(
-        "transposed",
-        "how maps become larger: transposed convolutions (CycleGAN), or resize, nearest neighbours and a convolution, which "
-        "leaves no checkerboard",
-        choices=("transposed", "resize"),
-    )
+    upsampling: str = upsampling()
     grey: bool = setting(False, "G_I makes one channel, which stands in all three, as in infrared images")
 
 
