@@ -43,6 +43,8 @@ Words = list[str]
 _MIXED = ["model.test_norm=mixed"]
 _PEOPLE = ["model.backbone.weights=people"]
 _SHORTER = [*_PEOPLE, "model.epochs=8", "model.schedule.steps=[6]", "model.optimizer.encoder_lr=3.5e-4"]
+_HALF_THE_RATE = ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"]
+_IN_COLOUR = ["model.generator.grey=false", "model.generator.upsampling=transposed"]
 _TAUGHT_MORE = ["model.teaching.cross_domain=0.006", "model.teaching.same_domain=0.003"]
 
 TRIALS: dict[str, dict[str, Words]] = {
@@ -50,11 +52,15 @@ TRIALS: dict[str, dict[str, Words]] = {
         "as it was": [],
         "mixed norms": _MIXED,
         "generation twice as long": ["model.phases.pixel=160"],
+        "from people": _PEOPLE,
+        "from people, fakes in colour": [*_PEOPLE, *_IN_COLOUR],
     },
     "aligngan/basel": {
         "as it was": [],
         "mixed norms": _MIXED,
-        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "half the rate": _HALF_THE_RATE,
+        "from people": _PEOPLE,
+        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
     },
     "tsgan/jd_all_ts_rerank": {
         "as it was": [],
@@ -68,12 +74,12 @@ TRIALS: dict[str, dict[str, Words]] = {
     },
     "lba/full": {
         "as it was": [],
-        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "half the rate": _HALF_THE_RATE,
         "half the weights": ["model.w_ic=0.5", "model.w_dt=0.25"],
     },
     "lba/baseline": {
         "as it was": [],
-        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "half the rate": _HALF_THE_RATE,
         "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
     },
     "jsia/full": {
@@ -96,7 +102,7 @@ TRIALS: dict[str, dict[str, Words]] = {
     },
     "strong/full": {
         "as it was": [],
-        "half the rate": ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"],
+        "half the rate": _HALF_THE_RATE,
         "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
         "as long as best": ["model.epochs=22", "model.schedule.steps=[17]"],
         "from people": _PEOPLE,
