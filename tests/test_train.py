@@ -6,15 +6,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from support import choices, newest_run
+from support import ROOT, choices, newest_run
 
 ROWS = choices("experiment")
 MODELS = choices("model")
+OTHERS = ("jsia/full", "tsgan/jd_all_ts_rerank", "cmssft/queries", "agw/caj")
+"""Rows that are not their method by itself, or are scored in another way."""
+
+
+def first_rows() -> list[str]:
+    """Of each method's ablation: the baseline that its paper measures it by."""
+    sweeps = sorted((ROOT / "conf" / "sweep").glob("*/ablation.yaml"))
+    return [
+        yaml.safe_load(sweep.read_text())["hydra"]["sweeper"]["params"]["experiment"].split(",")[0] for sweep in sweeps
+    ]
+
+
+def commands() -> list[object]:
+    """Every method, and every row; steps of the rows between are those of test_every_method.py, which takes all of them."""
+    regular = {*first_rows(), *OTHERS}
+    rows = [pytest.param(f"experiment={row}", marks=() if row in regular else pytest.mark.full) for row in ROWS]
+    return [*rows, *(f"model={model}" for model in MODELS)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("choice", [f"experiment={row}" for row in ROWS] + [f"model={model}" for model in MODELS])
+@pytest.mark.parametrize("choice", commands())
 def test_every_row_trains_and_is_scored(run_here, smoke_args: list[str], tmp_path: Path, choice: str) -> None:
     whole = choice.startswith("model=")  # a row is scored in fewer ways than a method
     less = [] if whole else ["report.untrained=false", "report.modality_pairs=false"]
