@@ -3,6 +3,7 @@
     python benchmarks/evidence.py benchmarks/results/pilot docs/evidence docs/comparison.md
     python benchmarks/evidence.py benchmarks/results/pilot_people docs/evidence docs/comparison.md README.md
     python benchmarks/evidence.py benchmarks/results/pilot_people_long docs/evidence
+    python benchmarks/evidence.py benchmarks/results/pilot_people_colour docs/evidence
 
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``) and, where it was made, ``seen.json``
 (``benchmarks/seen.py``). A method's table goes between the lines ``<!-- table NAME -->``, NAME being the folder's, and

@@ -228,7 +228,11 @@ def test_the_second_slice_goes_on_where_the_first_one_ended(tmp_path: Path, peop
 
 
 PAPERS = ["aligngan", "tsgan", "lba", "jsia", "cmssft"]
-TABLES = [*product(PAPERS, ["pilot", "pilot_people"]), ("aligngan", "pilot_people_long")]
+TABLES = [
+    *product(PAPERS, ["pilot", "pilot_people"]),
+    ("aligngan", "pilot_people_long"),
+    ("aligngan", "pilot_people_colour"),
+]
 
 
 @pytest.mark.parametrize(("method", "pilot"), TABLES)
