@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
 	$(BIN)/python -m crossreid.train model=aligngan logger=wandb run_dir=outputs/demo overwrite=true
 
-test: setup ## the whole test-suite (some 25 minutes on two cores)
+test: setup ## the whole test-suite (some 35 minutes on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not full" --durations=40 --durations-min=5
 
 test-fast: setup ## without the tests that are marked slow
