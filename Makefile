@@ -35,7 +35,7 @@ fuzz: setup ## the fuzzers with ten times as many cases and a new seed: make fuz
 	@seed=$(or $(SEED),$$RANDOM); echo "fuzzing with SEED=$$seed"; \
 	CROSSREID_FUZZ=10 $(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-seed=$$seed
 
-test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference, the other baselines on two processes
+test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference, rows between, the other baselines on two processes
 	$(BIN)/python -m pytest -n 2 -m full
 
 lint: setup ## ruff: style and format

@@ -14,19 +14,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from evidence import FULL, SWEEPS, Runs, identity_scores, of_row, percent, put, read, rows_of, scores
+from evidence import FULL, SWEEPS, Runs, identity_scores, of_row, percent, put, read, rows_of, rows_of_sweep, scores
 
 from crossreid.evaluation.bootstrap import identity_interval
 
-PLAIN_HEAD = "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons | updates | training, seconds |"
+PLAIN_HEAD = "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons | iterations | training, seconds |"
 OTHER_HEAD = "| row | inference | seeds | Rank-1 | mAP |"
 
 
 def compared_rows() -> list[str]:
     """The rows of ``sweep=comparison``, and the first row of the ablation of each method that has a baseline of its own."""
-    sweep = yaml.safe_load((SWEEPS / "comparison.yaml").read_text(encoding="utf-8"))
-    rows: list[str] = sweep["hydra"]["sweeper"]["params"]["experiment"].split(",")
+    rows = rows_of_sweep(SWEEPS / "comparison.yaml")
     baselines = [rows_of(row.partition("/")[0], {})[0] for row in FULL.values()]
     return list(dict.fromkeys([*rows, "agw/caj", *baselines]))
 

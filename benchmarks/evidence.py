@@ -39,6 +39,7 @@ FULL = {
 }
 """The papers' methods and their full row; their own baseline is the first row of the ablation."""
 PAGES = Path(__file__).parents[1] / "docs" / "evidence"
+"""One page for each method that was looked at."""
 SWEEPS = Path(__file__).parents[1] / "conf" / "sweep"
 BEGIN, END = "<!-- table {name} -->\n", "<!-- end of table -->"
 HEAD = (
@@ -53,10 +54,16 @@ SUMMARY_HEAD = (
 Runs = Mapping[str, Mapping[str, Any]]
 
 
+def rows_of_sweep(path: Path) -> list[str]:
+    """What a sweep trains, in its order."""
+    sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows: str = sweep["hydra"]["sweeper"]["params"]["experiment"]
+    return rows.split(",")
+
+
 def rows_of(method: str, runs: Runs) -> list[str]:
     """The ablation's rows in the paper's order, then others of the method that were scored, such as one with re-ranking."""
-    sweep = yaml.safe_load((SWEEPS / method / "ablation.yaml").read_text(encoding="utf-8"))
-    rows: list[str] = sweep["hydra"]["sweeper"]["params"]["experiment"].split(",")
+    rows = rows_of_sweep(SWEEPS / method / "ablation.yaml")
     scored = [name.rpartition("_seed")[0] for name in runs if name.startswith(f"{method}/")]
     return list(dict.fromkeys([*rows, *scored]))
 
@@ -137,7 +144,7 @@ def summary(runs: Runs, pages: str) -> str:
 
 
 def has_page(method: str) -> bool:
-    """Of the first five; of the others their README says what was seen."""
+    """The method was looked at, and a page says what was seen."""
     return (PAGES / f"{method}.md").is_file()
 
 

@@ -1,4 +1,4 @@
-"""The real commands on the smoke setting: every method and every published row."""
+"""The real commands on the smoke setting: every method, its paper's baseline, and every published row (`full`)."""
 
 import csv
 import json

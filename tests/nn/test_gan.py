@@ -141,3 +141,8 @@ def test_a_flat_image_gets_no_checkerboard_by_resizing_and_one_by_transposed_con
         patterns[upsampling] = float(inside.std(dim=(2, 3)).max())
     assert patterns["resize"] < 1e-6
     assert patterns["transposed"] > 1e-3
+
+
+def test_another_upsampling_is_refused() -> None:
+    with pytest.raises(ValueError, match="transposed or resize, not bilinear"):
+        ResNetGenerator(4, 1, upsampling="bilinear")

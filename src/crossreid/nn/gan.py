@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 Padding = Literal["zeros", "reflect"]
-Upsampling = Literal["transposed", "resize"]
+UPSAMPLING = ("transposed", "resize")
 
 
 def to_gan_range(images: Tensor) -> Tensor:
@@ -65,6 +65,9 @@ class ResNetGenerator(nn.Module):
         upsampling: ``transposed`` convolutions, or ``resize``: each pixel four times, then a convolution 3, which leaves no
             checkerboard (Odena et al., Distill 2016).
         grey: the last convolution has one channel, which stands in all three of an image.
+
+    Raises:
+        ValueError: another upsampling.
     """
 
     def __init__(
@@ -76,10 +79,12 @@ class ResNetGenerator(nn.Module):
         kernel: int = 4,
         padding: Padding = "zeros",
         in_channels: int = 3,
-        upsampling: Upsampling = "transposed",
+        upsampling: str = "transposed",
         grey: bool = False,
     ) -> None:
         super().__init__()
+        if upsampling not in UPSAMPLING:
+            raise ValueError(f"upsampling is {' or '.join(UPSAMPLING)}, not {upsampling}")
         out_channels = 1 if grey else 3
 
         def step(convolution: nn.Module, out: int) -> list[nn.Module]:

@@ -301,13 +301,15 @@ FIGURES = {
     "correspondences": FigureKind(
         "matches, person masks and co-attention between two images (LbA)", _own, embedded=False
     ),
-    "ranked_lists": FigureKind("probes and the gallery images most like them, right and wrong", _ranked_lists, False),
+    "ranked_lists": FigureKind(
+        "probes and the gallery images most like them, right and wrong", _ranked_lists, across=False
+    ),
     "activation": FigureKind("where two images of a person look alike to the network (Grad-CAM)", _activation),
     "tsne": FigureKind("embeddings of some persons, near each other where they are alike (t-SNE)", _map("tsne")),
     "pca": FigureKind("the same by principal components", _map("pca")),
     "similarities": FigureKind("similarities of one person's images and of two persons'", _similarities),
-    "cameras": FigureKind("mAP between each two cameras", _cameras, False),
-    "cmc": FigureKind("share of probes found by rank k", _cmc, False),
+    "cameras": FigureKind("mAP between each two cameras", _cameras, across=False),
+    "cmc": FigureKind("share of probes found by rank k", _cmc, across=False),
     "learning": FigureKind("losses over the iterations of training", _learning, across=False, embedded=False),
 }
 """Name -> the figure."""

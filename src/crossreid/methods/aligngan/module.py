@@ -27,7 +27,7 @@ from crossreid.methods.aligngan.networks import FeatureDiscriminator
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
 from crossreid.methods.players import Losses
 from crossreid.nn.feature_generator import FeatureGenerator, Features
-from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator, Upsampling
+from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
 from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
 from crossreid.nn.mirror import mirrored_sum
 from crossreid.nn.normalisation import add_infrared_averages, averages_of, frozen_running_statistics
@@ -79,8 +79,9 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
 
     def _make_generator(self, *, grey: bool) -> ResNetGenerator:
         config = self.config.generator
-        upsampling: Upsampling = "resize" if config.upsampling == "resize" else "transposed"
-        return ResNetGenerator(config.channels, config.blocks, config.running_stats, upsampling=upsampling, grey=grey)
+        return ResNetGenerator(
+            config.channels, config.blocks, config.running_stats, upsampling=config.upsampling, grey=grey
+        )
 
     def _add_feature_discriminators(self) -> None:
         disc = self.config.discriminators

@@ -31,7 +31,7 @@ from crossreid.methods.reporting import ReportsFurtherFeatures
 from crossreid.methods.tsgan.config import ReIDWeights, TeacherWeights, TSGANConfig
 from crossreid.methods.tsgan.losses import GAN_LOSSES, joint_acceptance, joint_rejection, teaching_distance
 from crossreid.methods.tsgan.networks import ReIDNetwork, ReIDOutputs
-from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator, Upsampling
+from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
 from crossreid.nn.joint_discriminator import ImageMapPair, JointDiscriminator
 from crossreid.nn.normalisation import evaluating
 from crossreid.nn.optimization import make_adam
@@ -92,9 +92,8 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
 
     def _make_generator(self, *, grey: bool) -> ResNetGenerator:
         config = self.config.generator
-        upsampling: Upsampling = "resize" if config.upsampling == "resize" else "transposed"
         return ResNetGenerator(
-            config.channels, config.blocks, kernel=3, padding="reflect", upsampling=upsampling, grey=grey
+            config.channels, config.blocks, kernel=3, padding="reflect", upsampling=config.upsampling, grey=grey
         )
 
     def _make_patch_discriminator(self) -> PatchDiscriminator:
