@@ -113,7 +113,7 @@ def _of_own_images(config: VisualizeConfig, path: Path, folder: Path, outputs: O
     if isinstance(config.data, DataConfig):
         raise ConfigError("images= and data= are two sources of images: name one of them.")
     extract = Extractor(path, config.trainer.accelerator)
-    images = OwnImages.of(extract, config.images, config.modality, config.count)
+    images = OwnImages(extract, config.images, config.modality, config.count)
     with outputs.written():
         return draw_own_figures(folder, images, wanted)
 

@@ -1,5 +1,6 @@
 """Figures by name, through the real command, and what they are drawn from."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -127,16 +128,21 @@ def test_a_figure_that_the_method_has_not_is_one_sentence(run_here, write_checkp
     assert "choose from" in wrong.output
 
 
-@pytest.mark.slow
-def test_figures_of_images_whose_persons_nobody_knows(run_here, write_checkpoint, tmp_path: Path) -> None:
+def _crops(folder: Path) -> None:
+    """Three images of noise of each modality."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for modality in ("visible", "infrared"):
-        (tmp_path / "crops" / modality).mkdir(parents=True)
+        (folder / modality).mkdir(parents=True)
         for number in range(3):
             pixels = rng.integers(0, 256, (64, 32, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "crops" / modality / f"{number}.png")
+            Image.fromarray(pixels).save(folder / modality / f"{number}.png")
+
+
+@pytest.mark.slow
+def test_figures_of_images_whose_persons_nobody_knows(run_here, write_checkpoint, tmp_path: Path) -> None:
+    _crops(tmp_path / "crops")
     path = write_checkpoint("aligngan")
     words = (f"checkpoint={path}", "images=crops", "count=2", "trainer=cpu")
     drawn = run_here("visualize", *words, "output=drawn")
@@ -167,6 +173,32 @@ def test_figures_of_images_whose_persons_nobody_knows(run_here, write_checkpoint
         "visualize", f"checkpoint={write_checkpoint('agw')}", *words[1:], "figures=[pictures]", "output=none"
     )
     assert "Left out, pictures: agw has none" in plain.output
+
+
+@pytest.mark.parametrize(("names", "embedded"), [(["pictures"], False), (["pictures", "activation"], True)])
+@pytest.mark.parametrize("modality", [None, "auto"])
+def test_own_images_are_embedded_for_figures_that_compare_them(
+    modality: str | None,
+    names: list[str],
+    embedded: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write_checkpoint: Callable[..., Path],
+) -> None:
+    from crossreid.extraction import Extractor
+    from crossreid.extraction.figures import OwnImages, draw_own_figures
+
+    _crops(tmp_path / "crops")
+    if modality == "auto":  # no folder says it then
+        (tmp_path / "crops" / "infrared").rename(tmp_path / "crops" / "night")
+    calls = []
+    embed = Extractor.__call__
+    monkeypatch.setattr(Extractor, "__call__", lambda self, *words: calls.append(words) or embed(self, *words))
+    images = OwnImages(Extractor(write_checkpoint("aligngan"), "cpu"), str(tmp_path / "crops"), modality, 2)
+    drawn = draw_own_figures(tmp_path, images, names)
+    assert len(drawn) == len(names)
+    # Only colours say what the images are: then all must be read before any is chosen.
+    assert len(calls) == int(embedded or modality == "auto")
 
 
 def test_the_nearest_of_unknown_persons_are_those_of_the_other_modality() -> None:

@@ -24,7 +24,7 @@ from crossreid.extraction.batching import EmbeddedBatch, Part, WaitingImages
 from crossreid.extraction.exported import ExportedNetwork, is_exported
 from crossreid.extraction.gathering import gather
 from crossreid.extraction.network import EmbeddingNetwork
-from crossreid.extraction.pixels import Chunk, Pixels, Rows, array_chunks, file_chunks
+from crossreid.extraction.pixels import Chunk, Flags, Pixels, Rows, array_chunks, file_chunks
 from crossreid.extraction.requests import Request, Source, make_request
 from crossreid.extraction.shards import Shards
 from crossreid.extraction.storage import check_storable, save_extracted
@@ -162,6 +162,22 @@ class Extractor:
         pixels = np.concatenate([chunk.pixels for chunk in decoded])
         readable = np.isin(rows, embeddings.rows)
         return embeddings, pixels[readable]
+
+    def modalities(self, source: Source, modality: str | None = None) -> tuple[int, Flags | None]:
+        """What is known of some images before any is read.
+
+        Args:
+            source: see :meth:`__call__`, as ``modality``.
+
+        Returns:
+            N, and which ones are infrared (N,); None where the colours of some image decide.
+
+        Raises:
+            ConfigError: nothing says the modality.
+            DataError: there is no image, or a manifest is damaged.
+        """
+        request = make_request(source, modality, self.size)
+        return len(request), request.infrared()
 
     def pixels(self, source: Source, modality: str | None = None, rows: Rows | None = None) -> Pixels:
         """What the network is given of some images.

@@ -31,60 +31,86 @@ if TYPE_CHECKING:
 _LISTED = 10
 
 
-@dataclass
-class OwnImages:
+@dataclass(frozen=True)
+class Probed:
     """Some images as probes, and for each those of the other modality, or else all others, by their similarity to it.
 
     Attributes:
-        module: the method, in eval mode.
         shown: the images that appear in a figure; their ``rows`` are places in ``pixels``.
         pixels: (n, H, W, 3) uint8, as the network sees them.
         lists: of the probes, in places of ``shown``; nobody knows what is right.
-        to_translate: visible and infrared images, evenly over all, in places of ``shown``.
     """
 
-    module: CrossModalityModule[Any]
     shown: Embeddings
     pixels: Array
     lists: RankedLists
-    to_translate: tuple[Array, Array]
 
-    @classmethod
-    def of(cls, extract: Extractor, source: str, modality: str | None, count: int) -> OwnImages:
-        """Embed images, and look at ``count`` of them as probes: infrared ones where there are any.
-
-        Raises:
-            ConfigError: there is one image, or an exported program embeds.
-            DataError: an image cannot be read, or there is none.
-        """
-        module = extract.module
-        embeddings = extract(source, modality)
-        if len(embeddings) < 2:
-            raise ConfigError(f"'{source}' has one image, and figures set images beside others: give two or more.")
-        lists = nearest(embeddings, extract, count)
-        translated = [evenly(np.flatnonzero(embeddings.infrared == infrared), count) for infrared in (False, True)]
-        places = np.unique(np.concatenate([lists.queries, lists.indices[lists.indices >= 0], *translated]))
-        pixels = extract.pixels(source, modality, embeddings.rows[places])
-        shown = replace(embeddings.select(places), rows=np.arange(len(places)))
-        queries = np.searchsorted(places, lists.queries)
-        indices = np.where(lists.indices >= 0, np.searchsorted(places, lists.indices), -1)
-        to_translate = (np.searchsorted(places, translated[0]), np.searchsorted(places, translated[1]))
-        return cls(module, shown, pixels, replace(lists, queries=queries, indices=indices), to_translate)
-
-    @cached_property
+    @property
     def pairs(self) -> list[tuple[int, int]]:
         """Each probe and what is most like it, in places of ``shown``."""
         return list(zip(self.lists.queries.tolist(), self.lists.indices[:, 0].tolist(), strict=True))
 
+
+class OwnImages:
+    """Images of one's own as figures ask for them: they are embedded when the first one that compares them is drawn.
+
+    Args:
+        extract: of a checkpoint.
+        source: of files, see :meth:`crossreid.Extractor.__call__`, as ``modality``.
+        modality: of all images, ``auto``, or None.
+        count: probes, and images of each modality that are translated.
+
+    Raises:
+        ConfigError: there is one image, nothing says the modality, or an exported program embeds.
+        DataError: there is no image, or a manifest is damaged.
+    """
+
+    def __init__(self, extract: Extractor, source: str, modality: str | None, count: int) -> None:
+        self.module: CrossModalityModule[Any] = extract.module
+        self._extract = extract
+        self._source = source
+        self._modality = modality
+        self._count = count
+        number, self._known = extract.modalities(source, modality)
+        if number < 2:
+            raise ConfigError(f"'{source}' has one image, and figures set images beside others: give two or more.")
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """All of them; raises :class:`DataError` where one cannot be read."""
+        return self._extract(self._source, self._modality)
+
+    @cached_property
+    def infrared(self) -> Array:
+        """(N,) which ones are; only colours cannot say it before all are read."""
+        return self.embeddings.infrared if self._known is None else self._known
+
+    @cached_property
+    def probed(self) -> Probed:
+        """Infrared images as probes where there are any."""
+        lists = nearest(self.embeddings, self._extract, self._count)
+        places = np.unique(np.concatenate([lists.queries, lists.indices[lists.indices >= 0]]))
+        shown = replace(self.embeddings.select(places), rows=np.arange(len(places)))
+        queries = np.searchsorted(places, lists.queries)
+        indices = np.where(lists.indices >= 0, np.searchsorted(places, lists.indices), -1)
+        pixels = self._pixels(self.embeddings.rows[places])
+        return Probed(shown, pixels, replace(lists, queries=queries, indices=indices))
+
     def batches(self) -> tuple[Array, Array]:
         """As many visible as infrared images to translate, (n, H, W, 3) each; those of one modality twice where it is alone."""
-        visible, infrared = self.to_translate
+        visible = evenly(np.flatnonzero(~self.infrared), self._count)
+        infrared = evenly(np.flatnonzero(self.infrared), self._count)
         if not len(visible):
             visible = infrared
         if not len(infrared):
             infrared = visible
         count = max(len(visible), len(infrared))
-        return self.pixels[np.resize(visible, count)], self.pixels[np.resize(infrared, count)]
+        return self._pixels(np.resize(visible, count)), self._pixels(np.resize(infrared, count))
+
+    def _pixels(self, rows: Array) -> Array:
+        """(n, H, W, 3) of places in the source."""
+        unique, inverse = np.unique(rows, return_inverse=True)
+        return self._extract.pixels(self._source, self._modality, unique)[inverse]
 
 
 def evenly(places: Array, count: int) -> Array:
@@ -122,9 +148,9 @@ def _pictures(images: OwnImages) -> Iterator[tuple[str, Figure]]:
     with torch.inference_mode(), evaluating(images.module):
         made = images.module.translate(*batches)
     rows = {name: row.float().cpu().clamp(0, 1) for name, row in made.items()}
-    if not images.shown.infrared.any():
+    if not images.infrared.any():
         rows = _without(rows, "real infrared", "fake visible")
-    elif images.shown.infrared.all():
+    elif images.infrared.all():
         rows = _without(rows, "real visible", "fake infrared")
     if has_generated(rows):
         yield images.module.pictures_name, picture_grid(rows, per_person=1)
@@ -135,16 +161,18 @@ def _without(rows: Mapping[str, torch.Tensor], *names: str) -> dict[str, torch.T
 
 
 def _ranked_lists(images: OwnImages) -> Iterator[tuple[str, Figure]]:
-    yield "ranked_lists", ranked_gallery(images.lists, images.shown, images.pixels)
+    probed = images.probed
+    yield "ranked_lists", ranked_gallery(probed.lists, probed.shown, probed.pixels)
 
 
 def _activation(images: OwnImages) -> Iterator[tuple[str, Figure]]:
-    shown = images.shown
+    probed = images.probed
+    shown = probed.shown
     pairs = []
-    for probe, other in images.pairs:
+    for probe, other in probed.pairs:
         both = []
         for place in (probe, other):
-            both.append((images.pixels[place], shown.modalities[place], shown.features["main"][place]))
+            both.append((probed.pixels[place], shown.modalities[place], shown.features["main"][place]))
         heats = shared_heat(images.module, both[0], both[1])
         if heats is None:
             return

@@ -42,6 +42,10 @@ class Request:
         """Nothing but the colours of some image says its modality."""
         return None in self.images.modalities
 
+    def infrared(self) -> Flags | None:
+        """(N,) which images are; None where :attr:`by_colour`."""
+        return None if self.by_colour else np.array([own == "infrared" for own in self.images.modalities], dtype=bool)
+
     def rows_of(self, chunk: Chunk, modality: Modality) -> Flags:
         """Which images of a chunk are readable and of a modality (n,)."""
         chosen = []
