@@ -32,7 +32,7 @@ _LISTED = 10
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbedImages:
     """Some images as probes, and for each those of the other modality, or else all others, by their similarity to it.
 
     Attributes:
@@ -86,7 +86,7 @@ class OwnImages:
         return self.embeddings.infrared if self._known is None else self._known
 
     @cached_property
-    def probed(self) -> Probed:
+    def probed(self) -> ProbedImages:
         """Infrared images as probes where there are any."""
         lists = nearest(self.embeddings, self._extract, self._count)
         places = np.unique(np.concatenate([lists.queries, lists.indices[lists.indices >= 0]]))
@@ -94,7 +94,7 @@ class OwnImages:
         queries = np.searchsorted(places, lists.queries)
         indices = np.where(lists.indices >= 0, np.searchsorted(places, lists.indices), -1)
         pixels = self._pixels(self.embeddings.rows[places])
-        return Probed(shown, pixels, replace(lists, queries=queries, indices=indices))
+        return ProbedImages(shown, pixels, replace(lists, queries=queries, indices=indices))
 
     def batches(self) -> tuple[Array, Array]:
         """As many visible as infrared images to translate, (n, H, W, 3) each; those of one modality twice where it is alone."""
