@@ -3,6 +3,7 @@
 Whether people never seen are recognised takes minutes to show: README's table, `make demo`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,22 +40,43 @@ RATES = {
         "model.feature_optimizer.head_lr=2e-3",
         "model.decay.after=30",
     ],
-    "jsia": ["model.reid_optimizer.lr=7e-4", "model.gan_optimizer.lr=2e-3"],
+    "jsia": ["model.reid_optimizer.lr=3e-3", "model.gan_optimizer.lr=2e-3"],
     "cmssft": ["model.optimizer.lr=4e-3"],
 }
 
 
+@pytest.fixture
+def train(run_here, smoke_args: list[str], tmp_path: Path) -> Callable[..., Callable[[str], float]]:
+    """Train a method; gives what is left of a loss at the end, the mean of five iterations over that of the first five."""
+
+    def run(model: str, *rates: str) -> Callable[[str], float]:
+        settings = [*smoke_args, *SETTINGS, *ROWS[model], *rates]
+        finished = run_here("train", f"model={model}", *settings, "report.untrained=false", "run_dir=run")
+        assert finished.code == 0, finished.output
+        history = read_history(tmp_path / "run" / "history.csv")
+
+        def fallen(key: str) -> float:
+            values = [value for _, value in history[key]]
+            return float(np.mean(values[-5:]) / np.mean(values[:5]))
+
+        return fallen
+
+    return run
+
+
+@pytest.mark.full
+@pytest.mark.true_width
+def test_fakes_of_jsia_are_recognised_as_their_own_person(train) -> None:
+    """Rather than as the next; most of the loss's fall comes of learning identities alone. The thin network cannot do it."""
+    fallen = train("jsia", "model.reid_optimizer.lr=7e-4", "model.gan_optimizer.lr=2e-3")
+    alignment = "train/set_level+instance/il"
+    assert fallen(alignment) / fallen(f"{alignment}_others") < 0.6
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [pytest.param("jsia", marks=pytest.mark.true_width), *sorted(ROWS.keys() - {"jsia"})])
-def test_losses_fall(run_here, smoke_args: list[str], tmp_path: Path, model: str) -> None:
-    settings = [*smoke_args, *SETTINGS, *ROWS[model], *RATES[model]]
-    finished = run_here("train", f"model={model}", *settings, "report.untrained=false", "run_dir=run")
-    assert finished.code == 0, finished.output
-    history = {key: [v for _, v in values] for key, values in read_history(tmp_path / "run" / "history.csv").items()}
-
-    def fallen(key: str) -> float:
-        return float(np.mean(history[key][-5:]) / np.mean(history[key][:5]))
-
+@pytest.mark.parametrize("model", sorted(ROWS))
+def test_losses_fall(train, model: str) -> None:
+    fallen = train(model, *RATES[model])
     if model == "baseline":
         assert fallen("train/feature/id_visible") < 0.6
         assert fallen("train/feature/id_infrared") < 0.6
@@ -67,9 +89,6 @@ def test_losses_fall(run_here, smoke_args: list[str], tmp_path: Path, model: str
         assert fallen("train/generator/cycle") < 0.8
         assert fallen("train/variation/reconstruction") < 0.8
         assert fallen("train/set_level+instance/id") < 0.8
-        # fakes are recognised as their own person and not as the next; most of this comes of learning identities alone
-        alignment = "train/set_level+instance/il"
-        assert fallen(alignment) / fallen(f"{alignment}_others") < 0.6
     elif model == "cmssft":
         for part in ("shared", "specific"):
             for name in ("id_visible", "id_infrared", "triplet"):

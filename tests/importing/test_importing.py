@@ -159,8 +159,13 @@ def leave_a_quirk_out(source: str, module: Any) -> None:
         module.network.encoder.middle[1][3].norm.weight.data.zero_()
 
 
+def imported_layouts() -> list[Any]:
+    """All; DEEN's for RegDB, the same parts a stage earlier, in `make test-full` only."""
+    return [pytest.param(name, marks=pytest.mark.full) if name == "deen_regdb" else name for name in LAYOUTS]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("source", LAYOUTS)
+@pytest.mark.parametrize("source", imported_layouts())
 def test_imported_weights_embed_as_the_public_code_and_go_back_to_the_bit(
     source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,7 +96,7 @@ def test_an_encoder_of_timm_goes_the_whole_way(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", SMALLEST)
+@pytest.mark.parametrize("method", ["strong", "agw", pytest.param("baseline", marks=pytest.mark.full)])
 def test_a_small_encoder_of_timm_is_trained_and_exported(
     method: str, tmp_path: Path, people_root: Path, shared_folder: Path
 ) -> None:

@@ -25,9 +25,10 @@ print(json.dumps(run_kills(["baseline"], len(moments), moments=moments, signals=
 @pytest.mark.parametrize(
     ("moments", "signals"),
     [
-        ("last iteration,scoring", "SIGKILL,SIGTERM,SIGINT"),
-        ("saving,drawing", "SIGKILL,SIGTERM"),
-        ("random", "SIGKILL"),
+        ("last iteration,saving", "SIGKILL"),
+        ("scoring", "SIGTERM,SIGINT"),
+        pytest.param("last iteration,saving,scoring,drawing", "SIGKILL,SIGTERM,SIGINT", marks=pytest.mark.full),
+        pytest.param("random", "SIGKILL", marks=pytest.mark.full),
     ],
 )
 def test_kills_lose_nothing(tmp_path: Path, people_root: Path, shared_folder: Path, moments: str, signals: str) -> None:

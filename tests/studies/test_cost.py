@@ -40,7 +40,7 @@ def test_every_method_is_measured_in_one_run(run_here, tmp_path: Path) -> None:
     assert found["methods"]["lba"]["size"] == [64, 32]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_documented_command_measures_every_method_at_one_size(run_here, tmp_path: Path) -> None:
     finished = run_here("cost", "batches=[1]", "warmup=0", "runs=1", "accelerator=cpu")
     assert finished.code == 0, finished.output
