@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup ## generate the people, train AlignGAN (minutes on two CPU cores), print and draw the results
 	$(BIN)/python -m crossreid.train model=aligngan logger=wandb run_dir=outputs/demo overwrite=true
 
-test: setup ## the whole test-suite (some 35 minutes on two cores)
+test: setup ## the whole test-suite (half an hour and more on two cores)
 	$(BIN)/python -m pytest -n 2 -m "not full" --durations=40 --durations-min=5
 
 test-fast: setup ## without the tests that are marked slow
@@ -35,7 +35,7 @@ fuzz: setup ## the fuzzers with ten times as many cases and a new seed: make fuz
 	@seed=$(or $(SEED),$$RANDOM); echo "fuzzing with SEED=$$seed"; \
 	CROSSREID_FUZZ=10 $(BIN)/python -m pytest -n 2 tests/fuzz --hypothesis-seed=$$seed
 
-test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference, rows between, the other baselines on two processes
+test-full: setup ## the checks left out of `make test`: all ten trials against the slow reference, rows between, variants of long tests (40 minutes on one core)
 	$(BIN)/python -m pytest -n 2 -m full
 
 lint: setup ## ruff: style and format
