@@ -26,7 +26,7 @@ print(json.dumps(run_kills(["baseline"], len(moments), moments=moments, signals=
     ("moments", "signals"),
     [
         ("last iteration,saving", "SIGKILL"),
-        ("scoring", "SIGTERM,SIGINT"),
+        ("last iteration,scoring", "SIGTERM,SIGINT"),
         pytest.param("last iteration,saving,scoring,drawing", "SIGKILL,SIGTERM,SIGINT", marks=pytest.mark.full),
         pytest.param("random", "SIGKILL", marks=pytest.mark.full),
     ],
