@@ -105,7 +105,8 @@ class OwnImages:
         if not len(infrared):
             infrared = visible
         count = max(len(visible), len(infrared))
-        return self._pixels(np.resize(visible, count)), self._pixels(np.resize(infrared, count))
+        both = self._pixels(np.concatenate([np.resize(visible, count), np.resize(infrared, count)]))
+        return both[:count], both[count:]
 
     def _pixels(self, rows: Array) -> Array:
         """(n, H, W, 3) of places in the source."""
