@@ -160,8 +160,9 @@ def leave_a_quirk_out(source: str, module: Any) -> None:
 
 
 def imported_layouts() -> list[Any]:
-    """All; DEEN's for RegDB, the same parts a stage earlier, in `make test-full` only."""
-    return [pytest.param(name, marks=pytest.mark.full) if name == "deen_regdb" else name for name in LAYOUTS]
+    """All; what shares its parts with another one, CAJ with AGW and DEEN's for RegDB with DEEN's, in `make test-full` only."""
+    alike = ("caj", "deen_regdb")
+    return [pytest.param(name, marks=pytest.mark.full) if name in alike else name for name in LAYOUTS]
 
 
 @pytest.mark.slow

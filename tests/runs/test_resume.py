@@ -19,8 +19,8 @@ PHASES = [
     ("aligngan", "joint", 8),
     ("cmssft", "joint", 5),
     ("ddag", "joint", 5),
-    ("deen", "joint", 5),
-    ("mpanet", "joint", 5),
+    pytest.param("deen", "joint", 5, marks=FULL),
+    pytest.param("mpanet", "joint", 5, marks=FULL),
     ("best", "joint", 5),
     pytest.param("jsia", "generation", 1, marks=FULL),
     ("jsia", "joint", 5),
@@ -29,7 +29,8 @@ PHASES = [
     ("tsgan", "gan", 4),
     pytest.param("tsgan", "joint", 8, marks=FULL),
 ]
-"""Method, phase, and the iteration after which the run is killed once the next is logged; `make test` has one of a method."""
+"""Method, phase, and the iteration after which the run is killed once the next is logged; `make test` has one of each that keeps more than
+weights and the optimizers' moments: several optimizers, a memory of features, weights of losses that follow the epochs, averaged weights."""
 ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
     "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],
