@@ -29,8 +29,11 @@ PHASES = [
     ("tsgan", "gan", 4),
     pytest.param("tsgan", "joint", 8, marks=FULL),
 ]
-"""Method, phase, and the iteration after which the run is killed once the next is logged; `make test` has one of each that keeps more than
-weights and the optimizers' moments: several optimizers, a memory of features, weights of losses that follow the epochs, averaged weights."""
+"""Method, phase, and the iteration after which the run is killed once the next is logged.
+
+`make test` has one of each method that keeps more than weights and optimizers: phases, several optimizers, a memory of
+features, weights of losses that follow the epochs, averaged weights.
+"""
 ARGS = {
     "aligngan": ["model.phases={feature: 4, pixel: 4, joint: 4}", "model.decay.after=2"],
     "cmssft": ["model.epochs=3", "model.decay.after=[1,2]"],
