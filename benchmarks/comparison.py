@@ -14,11 +14,28 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evidence import FULL, SWEEPS, Runs, identity_scores, of_row, percent, put, read, rows_of, rows_of_sweep, scores
+from evidence import (
+    FULL,
+    SWEEPS,
+    Runs,
+    gain,
+    identity_scores,
+    of_row,
+    percent,
+    put,
+    read,
+    rows_of,
+    rows_of_sweep,
+    scores,
+)
 
 from crossreid.evaluation.bootstrap import identity_interval
 
-PLAIN_HEAD = "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons | iterations | training, seconds |"
+BEST = "best/full"
+PLAIN_HEAD = (
+    "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons "
+    "| less that of `best`, paired 95 % | iterations | training, seconds |"
+)
 OTHER_HEAD = "| row | inference | seeds | Rank-1 | mAP |"
 
 
@@ -36,8 +53,9 @@ def whole(values: list[float]) -> str:
 
 
 def plain(runs: Runs) -> str:
-    """Rows that were scored, the highest mAP first."""
+    """Rows that were scored, the highest mAP first, each beside :data:`BEST` on the seeds that both have."""
     lines = {}
+    best = of_row(runs, BEST)
     for row in compared_rows():
         own = of_row(runs, row)
         if not own:
@@ -50,12 +68,13 @@ def plain(runs: Runs) -> str:
             percent(scores(own, row, "rank1")),
             percent(mean_ap),
             f"{100 * low:.1f} to {100 * high:.1f}",
+            gain(best, own) if best and row != BEST else "",
             whole([run["iterations"] for run in own.values()]),
             whole([run["training_seconds"] for run in own.values()]),
         ]
         lines["| " + " | ".join(cells) + " |"] = sum(mean_ap) / len(mean_ap)
     ordered = sorted(lines, key=lambda line: -lines[line])
-    return "\n".join([PLAIN_HEAD, "|---|---|---|---|---|---|---|", *ordered]) + "\n"
+    return "\n".join([PLAIN_HEAD, "|---|---|---|---|---|---|---|---|", *ordered]) + "\n"
 
 
 def not_plain(runs: Runs) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

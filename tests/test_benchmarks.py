@@ -278,15 +278,18 @@ def test_the_comparison_has_plain_rows_by_map_and_the_others_apart() -> None:
         "lba/full_seed0": facts | run_of([1.0, 1.2, 1.4, 1.6], "lba/full"),
         "lba/baseline_seed0": facts | run_of([1.2, 1.4, 1.6, 1.8], "lba/baseline"),
         "lba/baseline_seed1": facts | {"training_seconds": 1500} | run_of([1.2, 1.4, 1.6, 1.8], "lba/baseline"),
+        "best/full_seed0": facts | run_of([1.4, 1.6, 1.8, 2.0], "best/full"),
         "lba/ic_seed0": facts | run_of([1.2, 1.4, 1.6, 1.8], "lba/ic"),  # a row between: on its method's page alone
     }
     scores = {"inference": "re-ranked", "rank1": 0.25, "mAP": 0.75}
     runs["lba/full_seed0"]["rows"]["lba/full/reranked"] = {"sysu_mm01/all/single": scores}  # type: ignore[index]
     plain = comparison.plain(runs).splitlines()[2:]
-    assert plain[0].startswith("| `lba/baseline` | 2 | 50.0 ± 0.0 | 75.0 ± 0.0 | ")
-    assert plain[0].endswith(" | 300 | 400 to 1,500 |")
-    assert plain[1].startswith("| `lba/full` | 1 | 50.0 | 65.0 | ")
-    assert len(plain) == 2
+    assert plain[0].startswith("| `best/full` | 1 | 50.0 | 85.0 | ")
+    assert plain[0].endswith(" |  | 300 | 400 |")
+    assert plain[1].startswith("| `lba/baseline` | 2 | 50.0 ± 0.0 | 75.0 ± 0.0 | ")
+    assert plain[1].endswith(" | -10.0 (-10.0 to -10.0) | 300 | 400 to 1,500 |")  # seed 0 alone: best has no other
+    assert plain[2].startswith("| `lba/full` | 1 | 50.0 | 65.0 | ")
+    assert len(plain) == 3
     assert comparison.other(runs).splitlines()[2:] == ["| `lba/full/reranked` | re-ranked | 1 | 25.0 | 75.0 |"]
 
 
