@@ -2,18 +2,20 @@
 
     python benchmarks/comparison.py benchmarks/results/pilot_people docs/comparison.md
 
-FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``). Two tables go between lines of PAGE as in
+FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``). Three tables go between lines of PAGE as in
 ``benchmarks/evidence.py``: ``plain``, every method's full row and its own baseline by mAP, each probe scored by itself against
-the gallery, and ``other``, what is not comparable with these. Rows between are on the pages of evidence.
+the gallery; ``other``, what is not comparable with these; and ``known``, what each method gains on persons who are in
+``people=small`` too, on which earlier revisions were tried out, and on all others. Rows between are on the pages of evidence.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from evidence import (
     FULL,
     SWEEPS,
@@ -29,13 +31,17 @@ from evidence import (
     scores,
 )
 
+from crossreid.data.synthetic.roster import make_roster
 from crossreid.evaluation.bootstrap import identity_interval
+from crossreid.settings.data import SyntheticPeople
 
 BEST = "best/full"
+PEOPLE = Path(__file__).parents[1] / "conf" / "people"
 PLAIN_HEAD = (
     "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons "
     "| less that of `best`, paired 95 % | iterations | training, seconds |"
 )
+KNOWN_HEAD = "| mAP, difference and paired 95 % interval | all {all} | {others} who are not in `small` | {known} who are |"
 OTHER_HEAD = "| row | inference | seeds | Rank-1 | mAP |"
 
 
@@ -98,7 +104,41 @@ def other(runs: Runs) -> str:
     return "\n".join([OTHER_HEAD, "|---|---|---|---|---|", *lines]) + "\n"
 
 
-TABLES = {"plain": plain, "other": other}
+def persons_of_small() -> set[int]:
+    """Numbers of all persons of ``people=small``, to train on and to test on; persons of one seed are known by their number."""
+    content = yaml.safe_load((PEOPLE / "small.yaml").read_text(encoding="utf-8"))
+    sizes = {name: content[name] for name in ("train_ids", "val_ids", "test_ids", "seed")}
+    people = SyntheticPeople(**sizes)
+    return {entry.pid for entry in make_roster(people)}
+
+
+def of_persons(runs: Runs, chosen: Callable[[int], bool]) -> Runs:
+    """The runs with what some test persons contribute alone."""
+    cut = {}
+    for name, run in runs.items():
+        places = [place for place, pid in enumerate(run["persons"]["pids"]) if chosen(pid)]
+        persons = {column: [values[place] for place in places] for column, values in run["persons"].items()}
+        cut[name] = {**run, "persons": persons}
+    return cut
+
+
+def known(runs: Runs) -> str:
+    """What is gained by methods on their baselines and by ``best`` on ``strong``: of all persons, and of two parts of them."""
+    small = persons_of_small()
+    pids = next(iter(runs.values()))["persons"]["pids"]
+    shared = len(small.intersection(pids))
+    parts = [runs, of_persons(runs, lambda pid: pid not in small), of_persons(runs, lambda pid: pid in small)]
+    pairs = [(rows_of(row.partition("/")[0], {})[0], row) for row in FULL.values()]
+    lines = []
+    for baseline, row in [*pairs, ("strong/full", BEST)]:
+        gains = [gain(of_row(part, baseline), of_row(part, row)) for part in parts]
+        if all(gains):
+            lines.append("| " + " | ".join([f"`{row}` less `{baseline}`", *gains]) + " |")
+    head = KNOWN_HEAD.format(all=len(pids), others=len(pids) - shared, known=shared)
+    return "\n".join([head, "|---|---|---|---|", *lines]) + "\n"
+
+
+TABLES = {"plain": plain, "other": other, "known": known}
 
 
 def main() -> None:

@@ -293,6 +293,15 @@ def test_the_comparison_has_plain_rows_by_map_and_the_others_apart() -> None:
     assert comparison.other(runs).splitlines()[2:] == ["| `lba/full/reranked` | re-ranked | 1 | 25.0 | 75.0 |"]
 
 
+def test_persons_of_the_small_set_are_told_from_those_who_are_in_no_other() -> None:
+    comparison = benchmark("comparison")
+    small = comparison.persons_of_small()
+    assert small == set(range(1, 105))  # a person is known by the number: 48 + 8 + 48 of them
+    facts = {"persons": {"pids": [104, 105, 200], "valid": [2, 1, 3]}}
+    cut = comparison.of_persons({"lba/full_seed0": facts}, lambda pid: pid not in small)
+    assert cut["lba/full_seed0"]["persons"] == {"pids": [105, 200], "valid": [1, 3]}
+
+
 def test_a_page_without_a_place_for_a_table_is_not_written_to() -> None:
     with pytest.raises(ValueError, match="table pilot"):
         benchmark("evidence").with_table("a page", "pilot", "a table")
