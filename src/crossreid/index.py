@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -33,7 +34,7 @@ def index(composed: Composed) -> None:
     config = typed(IndexConfig, composed)
     refuse_optimiser("index")
     from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
-    from crossreid.extraction.storage import check_storable, load_extracted  # noqa: PLC0415
+    from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
 
     if config.action == "add" and config.checkpoint is not None:
@@ -45,6 +46,9 @@ def index(composed: Composed) -> None:
         )
         _take_calibration(gallery, config.checkpoint)
         return
+    if config.export is not None:
+        _export(config, Path(config.export))
+        return
     gallery = Gallery.open(config.gallery)
     if config.action == "add":
         _say_added(gallery, gallery.add(load_extracted(config.embeddings or ""), config.on_duplicate))
@@ -53,12 +57,22 @@ def index(composed: Composed) -> None:
     elif config.action == "build":
         show(gallery.build())
     else:
-        if config.export is not None:
-            from pathlib import Path  # noqa: PLC0415
-
-            check_storable(Path(config.export))
-            notice(f"Embeddings: {gallery.export(config.export)}")
         show(gallery.info())
+
+
+def _export(config: IndexConfig, export: Path) -> None:
+    """Write what a gallery holds, and print what it is."""
+    from crossreid.extraction.storage import check_storable, storage_files  # noqa: PLC0415 - behind the first checks
+    from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
+
+    check_storable(export)
+    read = {"gallery": [Path(config.gallery)]}
+    outputs = check_outputs("index", config, {"export": storage_files(export)}, read)
+    gallery = Gallery.open(config.gallery)
+    with outputs.written():
+        notice(f"Embeddings: {gallery.export(export)}")
+    show(gallery.info())
 
 
 def _take_calibration(gallery: Gallery, checkpoint: str) -> None:

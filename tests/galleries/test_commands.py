@@ -12,6 +12,7 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.extraction import Extractor
 from crossreid.galleries import Gallery
+from galleries.conftest import make_people
 
 QUIET = ("device=cpu", "workers=0", "progress=false")
 
@@ -51,11 +52,19 @@ MISTAKES = {
     ("index", "info", "gallery=g.npz", "ids=[a]"): "go with index remove",
     ("index", "add", "gallery=g.npz", "embeddings=x.npz", "export=y.npz"): "goes with index info",
     ("index", "add", "gallery=g.npz", "embeddings=missing.npz"): "There is no embeddings file",
+    ("index", "add", "gallery=g.npz", "embeddings=x.npz", "checkpoint=y"): "Name what to add",
+    ("index", "add", "gallery=g.npz", "checkpoint=x", "images="): "Name what to add",
+    ("index", "add", "gallery=g.npz", "embeddings=x.npz", "tracks=average"): "modality and tracks go with images",
+    ("index", "add", "gallery=g.npz", "embeddings=x.npz", "modality=visible"): "modality and tracks go with images",
+    ("index", "info", "gallery=g.npz", "modality=visible"): "go with index add",
+    ("index", "remove", "gallery=g.npz", "ids=[a]", "on_duplicate=replace"): "go with index add",
     ("index", "build", "gallery=g.npz"): "is empty",
     ("index", "info", "gallery=ftp://localhost:1"): "an address is http://HOST:PORT/NAME",
     ("index", "info", "gallery=http://localhost:1/a-b"): "an address is http://HOST:PORT/NAME",
     ("search", "gallery=g.npz"): "Name what to search for",
     ("search", "gallery=g.npz", "embeddings=x.npz", "query=y.png"): "Name what to search for",
+    ("search", "gallery=g.npz", "checkpoint=x", "query="): "Name what to search for",
+    ("search", "gallery=g.npz", "embeddings=x.npz", "modality=visible"): "modality goes with query",
     ("search", "gallery=g.npz", "embeddings=missing.npz"): "There is no embeddings file",
     ("search", "gallery=g.npz", "embeddings=x.npz", "output=x.txt"): "end it in",
     ("search", "gallery=g.npz", "embeddings=x.npz", "sheet=x.gif"): "end it in",
@@ -69,6 +78,28 @@ def test_mistakes_are_one_sentence(run_here, words: tuple[str, ...]) -> None:
     assert done.code == 1, done.output
     assert MISTAKES[words] in done.output
     assert "Traceback" not in done.output
+
+
+def test_an_export_writes_over_nothing_of_others(run_here, tmp_path: Path) -> None:
+    Gallery.open(tmp_path / "g.npz").add(make_people())
+    words = ("index", "info", "gallery=g.npz")
+    for _ in range(2):  # the same command replaces its own output
+        assert run_here(*words, "export=out.npz").code == 0
+    (tmp_path / "notes.json").write_text("{}")
+    Gallery.open(tmp_path / "other.npz").add(make_people(20))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    refused = {
+        (*words, "export=g.npz"): "which gallery reads",
+        (*words, "export=notes.npz"): "nothing says that crossreid.index wrote it",
+        (*words, "export=other.npz"): "nothing says that crossreid.index wrote it",
+        ("index", "info", "gallery=other.npz", "export=out.npz"): "was written from other inputs or settings",
+        (*words, "export=no/folder/\0.npz"): "export",
+    }
+    for command, sentence in refused.items():
+        done = run_here(*command)
+        assert done.code == 1, command
+        assert sentence in done.output
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 def test_cmssft_is_searched_through_its_transfer(write_checkpoint, manifest: Path, tmp_path: Path) -> None:
@@ -94,6 +125,9 @@ def test_cmssft_is_searched_through_its_transfer(write_checkpoint, manifest: Pat
         gallery.search(day)
     with pytest.raises(ConfigError, match="leave rerank out"):
         gallery.search(night, rerank=10)
+    for ruled in ({"false_match_rate": 0.1}, {"per_camera": True}):
+        with pytest.raises(ConfigError, match="not calibrated: leave calibration, false_match_rate and per_camera out"):
+            gallery.search(night, **ruled)
     pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
     with pytest.raises(ConfigError, match="keep it in memory"):
         Gallery.open(tmp_path / "street.gallery", model=extract).add(day)

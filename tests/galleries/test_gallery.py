@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -16,7 +17,7 @@ from PIL import Image
 
 import crossreid
 from crossreid.errors import ConfigError, DataError, OwnedError, WriteError
-from crossreid.evaluation import Embeddings
+from crossreid.evaluation import Embeddings, load_foreign
 from crossreid.extraction.storage import load_extracted
 from crossreid.galleries import Gallery
 from crossreid.galleries.sheet import save_sheet
@@ -80,6 +81,8 @@ FILTERS = {
     "time > '1970-01-01T01:00:00' and time <= '1970-01-01T02:00:00Z'": lambda r: 3600 < TIME[r] <= 7200,
     "path = 'images/00003.jpg'": lambda r: r == 3,
     "time < -1e3": lambda r: False,
+    "camid = 1.5 or pid in (2.5, 3)": lambda r: PEOPLE.pids[r] == 3,
+    "camid < 1e30 and time < 99999999999999999999999": lambda r: True,
 }
 
 
@@ -106,6 +109,9 @@ BAD_FILTERS = {
     "time > 'yesterday'": "write seconds, or",
     "camera ~ 3": "cannot be read",
     "3 = camera": "cannot be read at '3'",
+    "camera < 1e999": "'1e999' of the filter is too large",
+    "camera in (1, -1e999)": "'-1e999' of the filter is too large",
+    "camera = " + 400 * "9": "is too large",
 }
 
 
@@ -129,6 +135,142 @@ def test_images_of_the_querys_own_place_are_left_out(reopen) -> None:
     check(gallery.search(QUERIES, 5, exclude_camera=True, exclude_seconds=500), by_hand(not_at_once))
     with pytest.raises(ConfigError, match="add exclude_camera"):
         gallery.search(QUERIES, 5, exclude_seconds=500)
+    for seconds in (-1, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="exclude_seconds is"):
+            gallery.search(QUERIES, 5, exclude_camera=True, exclude_seconds=seconds)
+
+
+def with_columns(embeddings: Embeddings, **columns: list[str | int | float | None]) -> Embeddings:
+    """Embeddings with other columns."""
+    return dataclasses.replace(embeddings, columns=columns)
+
+
+def test_a_querys_own_place_is_of_the_gallerys_type(reopen) -> None:
+    gallery = reopen()
+    gallery.add(PEOPLE)
+    query = QUERIES.select(slice(2))
+    places = {
+        "camera": with_columns(query, camera=["1", "north"], time=[1.0, 2.0]),
+        "time": with_columns(query, camera=[1, 2], time=["1", "noon"]),
+    }
+    for name, odd in places.items():
+        with pytest.raises(
+            DataError, match=f"column {name} of the gallery .* holds numbers, and these images have text"
+        ):
+            gallery.search(odd, 5, exclude_camera=True, exclude_seconds=10)
+    with pytest.raises(DataError, match="camera is nan or infinite"):
+        gallery.search(with_columns(query, camera=[1, float("inf")]), 5, exclude_camera=True)
+
+
+# ---------------------------------------------------------------- two at once
+
+
+def names_of(gallery: Gallery) -> list[str]:
+    """Names of all images of a gallery, each as often as it is there."""
+    return sorted(str(name) for part in gallery._store.everything() for name in part.columns["id"])
+
+
+def open_and_used(reopen, count: int = 2) -> list[Gallery]:
+    """Several processes' views of one gallery, each of which has looked at it."""
+    galleries = [reopen() for _ in range(count)]
+    for gallery in galleries:
+        assert len(gallery) == len(reopen())
+    return galleries
+
+
+CALIBRATION: list[crossreid.Calibration] = []
+
+
+def some_calibration() -> crossreid.Calibration:
+    if not CALIBRATION:
+        CALIBRATION.append(crossreid.calibrate(embeddings=make_people(480, seed=3), bootstrap=100))
+    return CALIBRATION[0]
+
+
+CHANGES = {
+    "add": lambda gallery: gallery.add(PEOPLE.select(slice(2, 4))),
+    "replace": lambda gallery: gallery.add(PEOPLE.select(slice(1, 4)), "replace"),
+    "remove": lambda gallery: gallery.remove([PEOPLE.paths[2]]),
+    "remove by filter": lambda gallery: gallery.remove(filter=f"path = '{PEOPLE.paths[2]}'"),
+    "keep_calibration": lambda gallery: gallery.keep_calibration(some_calibration()),
+    "build": lambda gallery: gallery.build(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_goes_on_from_what_others_changed(reopen, change: str) -> None:
+    reopen().add(PEOPLE.select(slice(2)))
+    one, other = open_and_used(reopen)
+    one.add(PEOPLE.select(slice(2, 3)))
+    done = CHANGES[change](other)
+    expected = list(PEOPLE.paths[:3])
+    if change == "add":
+        assert (done.added, done.skipped) == (1, 1)
+        expected = list(PEOPLE.paths[:4])
+    elif change == "replace":
+        assert (done.added, done.replaced) == (1, 2)
+        expected = list(PEOPLE.paths[:4])
+    elif change.startswith("remove"):
+        expected = list(PEOPLE.paths[:2])
+    assert names_of(reopen()) == expected
+    assert len(other) == len(expected)
+
+
+def test_two_models_never_meet_in_one_gallery(reopen) -> None:
+    one, other = open_and_used(reopen)
+    one.add(PEOPLE)
+    with pytest.raises(DataError, match="of the model agw aaaaaaaaaaaa, and these are of agw bbbbbbbbbbbb"):
+        other.add(make_people(model="b" * 64, first=500))
+    with pytest.raises(DataError, match="column camera"):
+        open_and_used(reopen)[1].add(with_columns(make_people(2, first=600), camera=["a", "b"]))
+    assert len(reopen()) == 120
+
+
+def test_a_search_finds_what_others_have_added_since(reopen) -> None:
+    reopen().add(PEOPLE.select(slice(60)))
+    served, writer = open_and_used(reopen)
+    served.search(QUERIES, 5)
+    late = PEOPLE.select(slice(60, None))
+    writer.add(dataclasses.replace(late, columns={**late.columns, "coat": ["red", "blue"] * 30}))
+    if served.info()["place"].endswith(".npz"):  # read once, as the pages say
+        check(served.search(QUERIES, 5), by_hand(lambda row, query: row < 60))
+        return
+    check(served.search(QUERIES, 5), by_hand())
+    check(served.search(QUERIES, 5, filter="coat = 'red'"), by_hand(lambda row, query: row >= 60 and row % 2 == 0))
+    writer.remove(filter="camera = 1")
+    check(served.search(QUERIES, 5), by_hand(lambda row, query: CAMERA[row] != 1))
+
+
+def test_what_cannot_replace_removes_nothing(reopen) -> None:
+    gallery = reopen()
+    gallery.add(with_columns(PEOPLE.select(slice(3)), zone=[1, 2, 3]))
+    with pytest.raises(DataError, match="column zone"):
+        gallery.add(with_columns(PEOPLE.select(slice(2)), zone=["x", "x"], coat=["red", "blue"]), "replace")
+    assert names_of(reopen()) == list(PEOPLE.paths[:3])
+    assert "coat" not in reopen().info()["columns"]
+
+
+@pytest.mark.parametrize("name", ["street.gallery", "street.npz"])
+def test_images_are_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    if name.endswith(".gallery"):
+        pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    gallery = Gallery.open(tmp_path / name)
+    gallery.add(PEOPLE)
+    saved: list[int] = []
+    save = Embeddings.save
+    monkeypatch.setattr(Embeddings, "save", lambda self, path: (saved.append(len(self)), save(self, path))[1])
+    other = make_people(130, seed=5)
+    assert gallery.add(other, "replace").replaced == 120
+    check(Gallery.open(tmp_path / name).search(QUERIES, 5), by_hand(gallery=other))
+    if name.endswith(".npz"):
+        assert saved == [130]
+        return
+    table = gallery._store._table()
+    counts = []
+    for version in table.list_versions():
+        table.checkout(version["version"])
+        counts.append(table.count_rows())
+    assert counts == [120, 130]
 
 
 def test_duplicates_are_skipped_replaced_or_refused(reopen) -> None:
@@ -231,6 +373,47 @@ def test_what_is_exported_is_a_file_of_embeddings(reopen, tmp_path: Path) -> Non
     other = Gallery.open()
     other.add(again)
     check(other.search(QUERIES, 5), by_hand())
+
+
+def test_what_is_exported_is_scored(reopen, tmp_path: Path) -> None:
+    gallery = reopen()
+    for names, first in ((["anna", "bert"], 0), (["carl", None], 100)):
+        people = make_people(8, first=first, seed=first)
+        persons = [names[place % 2] for place in range(8)]
+        cameras = ["yard" if place < 4 else ("gate", "roof")[first > 0] for place in range(8)]
+        numbers = np.where([name is None for name in persons], -1, 1 + np.arange(8) % 2)
+        people = dataclasses.replace(people, pids=numbers, camids=1 + np.arange(8) // 4)
+        gallery.add(with_columns(people, person=persons, camera=cameras))
+    for ending in ("npz", "parquet"):
+        if ending == "parquet":
+            pytest.importorskip("pyarrow", reason="Parquet needs the extra `search`")
+        path = gallery.export(tmp_path / f"out.{ending}")
+        exported = load_extracted(path)
+        scored = load_foreign(path)  # refuses what stands there twice
+        assert scored.pids.tolist() == exported.pids.tolist()
+        number: dict[object, set[int]] = {}
+        for person, pid in zip(exported.columns["person"], exported.pids.tolist(), strict=True):
+            number.setdefault(person, set()).add(pid)
+        unknown = number.pop(None)
+        assert len(unknown) == 4
+        assert max(unknown) < 0
+        assert number == {"anna": {1}, "bert": {2}, "carl": {3}}
+        camera = dict(zip(exported.columns["camera"], exported.camids.tolist(), strict=True))
+        assert camera == {"gate": 1, "roof": 2, "yard": 3}
+
+
+def test_numbers_of_persons_and_cameras_are_exported_as_they_are(reopen, tmp_path: Path) -> None:
+    gallery = reopen()
+    people = make_people(24)
+    gallery.add(with_columns(people, person=(people.pids + 40).tolist(), camera=people.camids.tolist()))
+    plain = make_people(24, first=500)
+    plain = dataclasses.replace(plain, pids=plain.pids - 1, camids=np.ones(24))  # of a set that counts persons from 0
+    gallery.add(with_columns(plain))
+    exported = load_foreign(gallery.export(tmp_path / "out.npz"))
+    again = load_extracted(tmp_path / "out.npz")
+    order = np.argsort(again.paths)
+    assert exported.pids[order].tolist() == [*(people.pids + 40), *plain.pids]
+    assert exported.camids[order].tolist() == [*people.camids, *[people.camids.max() + 1] * 24]
 
 
 def test_info_says_what_the_gallery_is(reopen) -> None:
@@ -475,6 +658,31 @@ def test_an_index_reaches_its_recall_and_says_it(tmp_path: Path, monkeypatch: py
     assert gallery.search(late, 1).lists[5].paths == (late.paths[5],)
 
 
+def test_an_index_finds_as_many_as_are_wanted_and_fulfil_a_condition(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lancedb", reason="galleries in folders need the extra `search`")
+    from crossreid.galleries import lance
+
+    monkeypatch.setattr(lance, "EXACT", 500)
+    monkeypatch.setattr(lance, "_IN_PARTITION", 50)
+    people = make_people(1500, dimension=32)
+    gallery = Gallery.open(tmp_path / "g")
+    gallery.add(people)
+    index = gallery.build()["index"]
+    assert index["probes"] < index["partitions"]
+    queries = make_people(9, dimension=32, seed=3, first=90_000)
+    for person in (1, 7, 12):  # most queries are of others, whose partitions hold none of these
+        hits = gallery.search(queries, 20, filter=f"pid = {person}")
+        assert [len(found) for found in hits.lists] == [20] * 9
+    assert len(gallery.search(queries.select(slice(1)), 3, filter="path = 'images/00700.jpg'").lists[0]) == 1
+    assert [len(found) for found in gallery.search(queries, 1500).lists] == [1500] * 9
+    other = make_people(1500, dimension=32, seed=5)
+    gallery.add(other, "replace")  # what the index knew of them does not count any more
+    late = gallery.search(other.select(slice(20)), 1)
+    assert [found.paths[0] for found in late.lists] == list(other.paths[:20])
+
+
 @pytest.mark.slow
 def test_a_graph_on_a_server_says_its_recall(milvus_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from crossreid.galleries import milvus
@@ -519,6 +727,61 @@ def test_lists_are_written_without_formulas(tmp_path: Path) -> None:
     assert content["hits"] == hits.records()
     with pytest.raises(ConfigError, match=r"end it in .json or .csv"):
         hits.save(tmp_path / "hits.txt")
+
+
+def test_columns_of_the_gallery_hide_nothing_of_the_search(reopen, tmp_path: Path) -> None:
+    names = ("query", "rank", "score", "match", "probability")
+    odd: dict[str, list[str | int | float | None]] = {name: ["mine"] * 20 for name in names}
+    odd["gallery_rank"] = ["theirs"] * 20
+    odd["coat"] = ["red", None] * 10
+    gallery = reopen()
+    gallery.add(with_columns(PEOPLE.select(slice(20)), **odd))
+    hits = gallery.search(QUERIES, 20, calibration=some_calibration())
+    with hits.save(tmp_path / "hits.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    for line, record in zip(lines, hits.records(), strict=True):
+        assert line["query"] == record["query"] in QUERIES.paths
+        assert float(line["score"]) == record["score"]
+        assert line["match"] in ("True", "False")
+        assert 0 <= float(line["probability"]) <= 1
+        for name in names:
+            assert line["gallery_gallery_rank" if name == "rank" else f"gallery_{name}"] == "mine"
+        assert line["gallery_rank"] == "theirs"
+    assert [int(line["rank"]) for line in lines[:20]] == list(range(1, 21))
+    assert {line["coat"] for line in lines} == {"red", ""}
+
+
+def pictures_of(path: str, frames: list[int], first: int = 0, **columns: list[str | int | float | None]) -> Embeddings:
+    """Embeddings of pictures of one video."""
+    people = make_people(len(frames), seed=first)
+    return with_columns(dataclasses.replace(people, paths=(path,) * len(frames)), frame=[*frames], **columns)
+
+
+def test_pictures_and_boxes_of_one_file_have_names_of_their_own(reopen) -> None:
+    gallery = reopen()
+    assert gallery.add(pictures_of("v.mp4", [0, 1])).added == 2
+    later = gallery.add(pictures_of("v.mp4", [1, 100, 101], 9))
+    assert (later.added, later.skipped) == (2, 1)
+    assert names_of(reopen()) == ["v.mp4#frame=0", "v.mp4#frame=1", "v.mp4#frame=100", "v.mp4#frame=101"]
+    for left, added in ((0, 1), (0, 0), (10.5, 1)):
+        box = with_columns(make_people(1), x=[left], y=[0], width=[32], height=[64])
+        assert gallery.add(box).added == added
+    assert gallery.add(make_people(1)).added == 1  # all of the picture
+    assert names_of(reopen())[:3] == [
+        "images/00000.jpg",
+        "images/00000.jpg#box=0,0,32,64",
+        "images/00000.jpg#box=10.5,0,32,64",
+    ]
+
+
+def test_names_of_before_are_valid(reopen) -> None:
+    reopen().add(pictures_of("v.mp4", [0, 1], id=["v.mp4", "v.mp4#2"]))  # as they were named
+    gallery = reopen()
+    again = gallery.add(pictures_of("v.mp4", [1, 2, 0]))
+    assert (again.added, again.skipped) == (1, 2)
+    assert gallery.add(pictures_of("v.mp4", [1], 9), "replace").replaced == 1
+    assert names_of(reopen()) == ["v.mp4", "v.mp4#2", "v.mp4#frame=2"]
+    assert gallery.remove(["v.mp4#2"]) == 1
 
 
 def test_contact_sheets_show_images_and_nothing_else(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from crossreid.evaluation import Embeddings
 from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.embeddings import Cell
 from crossreid.evaluation.scorers import normalised
+from crossreid.extraction.labels import labels_of
 from crossreid.extraction.transfer import TRANSFER
 from crossreid.galleries.filters import NAME
 
@@ -23,6 +26,8 @@ OWN_COLUMNS = (ID, "path", "modality", "pid", "camid")
 RESERVED = (*OWN_COLUMNS, "vector")
 COSINE = "cosine"
 CALIBRATION = "calibration"
+_FRAME, _BOX = "frame", ("x", "y", "width", "height")
+"""Columns that say which picture of a video, and which part of a picture, an image is."""
 _ROWS_AT_ONCE = 512
 
 
@@ -139,7 +144,8 @@ def _short(header: Header) -> str:
 def entries_of(embeddings: Embeddings) -> Embeddings:
     """Embeddings with unit ``main`` and the column ``id``: as given, else the path, else a digest of the vector.
 
-    Several images of one path (boxes, pictures of a video) are told apart by ``#2``, ``#3`` in their order.
+    Pictures of a video and boxes are named after their place too, as ``#frame=100`` and ``#box=12,0,64,128``. What is still
+    named alike is told apart by ``#2``, ``#3`` in its order.
 
     Raises:
         DataError: an id stands there twice, a column's name cannot be filtered by, or holds both text and numbers.
@@ -147,7 +153,7 @@ def entries_of(embeddings: Embeddings) -> Embeddings:
     vectors = _unit(embeddings.features["main"])
     columns = dict(embeddings.columns)
     given = columns.pop(ID, None)
-    ids = _made_ids(embeddings.paths, vectors) if given is None else [str(cell) for cell in given]
+    ids = _made_ids(embeddings, vectors) if given is None else [str(cell) for cell in given]
     if len(set(ids)) < len(ids):
         raise DataError("The column id names an image twice: give each image a name of its own.")
     for name, cells in columns.items():
@@ -172,14 +178,55 @@ def _unit(feature: Array) -> Array:
     return vectors
 
 
-def _made_ids(paths: Sequence[str], vectors: Array) -> list[str]:
+def _made_ids(embeddings: Embeddings, vectors: Array) -> list[str]:
     counts: dict[str, int] = {}
     ids = []
-    for path, vector in zip(paths, vectors, strict=True):
-        name = path or hashlib.sha256(vector.tobytes()).hexdigest()[:32]
+    for path, spot, vector in zip(embeddings.paths, _spots(embeddings), vectors, strict=True):
+        name = path + spot if path else hashlib.sha256(vector.tobytes()).hexdigest()[:32]
         counts[name] = counts.get(name, 0) + 1
         ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
     return ids
+
+
+def _spots(embeddings: Embeddings) -> list[str]:
+    """Which picture and which part of its file each image is, as names have it; empty where it is all of the file."""
+    unknown = (None,) * len(embeddings)
+    frames = embeddings.columns.get(_FRAME, unknown)
+    sides = [embeddings.columns.get(name, unknown) for name in _BOX]
+    spots = []
+    for frame, *box in zip(frames, *sides, strict=True):
+        parts = [] if frame is None else [f"frame={_plainly(frame)}"]
+        if None not in box:
+            parts.append(f"box={','.join(str(_plainly(side)) for side in box)}")
+        spots.append(f"#{';'.join(parts)}" if parts else "")
+    return spots
+
+
+def _plainly(cell: Cell) -> Cell:
+    """A cell, whole numbers without a point: some stores keep all numbers as fractions."""
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+
+
+def spotted_paths(entries: Embeddings) -> list[str]:
+    """Files of which entries are a picture or a part."""
+    return sorted({path for path, spot in zip(entries.paths, _spots(entries), strict=True) if path and spot})
+
+
+def with_older_names(entries: Embeddings, known: Iterable[Embeddings]) -> Embeddings:
+    """Entries under the names that a gallery has for them, of when pictures of a video were numbered in their order.
+
+    Args:
+        entries: whose names were made.
+        known: all entries of the gallery.
+    """
+    wanted = set(spotted_paths(entries))
+    older: dict[str, Cell] = {}
+    for part in known:
+        for path, spot, name in zip(part.paths, _spots(part), part.columns[ID], strict=True):
+            if path in wanted and spot and re.fullmatch(r"(#\d+)?", str(name).removeprefix(path)):
+                older.setdefault(path + spot, name)
+    names = [older.get(str(name), name) for name in entries.columns[ID]]
+    return replace(entries, columns={**entries.columns, ID: names})
 
 
 def type_of(name: str, cells: Sequence[Cell]) -> type | None:
@@ -194,6 +241,36 @@ def type_of(name: str, cells: Sequence[Cell]) -> type | None:
     if not kinds:
         return None
     return str if kinds.pop() else float
+
+
+def is_number(cell: Cell) -> TypeGuard[int | float]:
+    """A cell that can be counted and compared with: neither text nor empty, nan or infinite."""
+    return isinstance(cell, int | float) and math.isfinite(cell)
+
+
+def word_of(kind: type) -> str:
+    """What a column holds, in words."""
+    return "text" if kind is str else "numbers"
+
+
+def check_columns(known: Mapping[str, type], columns: Mapping[str, Sequence[Cell]], place: str) -> None:
+    """Refuse columns that hold text where a gallery's hold numbers, or the other way round.
+
+    Args:
+        known: the gallery's columns, with ``str`` or ``float`` as what they hold.
+        columns: of images that are to be added, or compared with it.
+        place: of the gallery.
+
+    Raises:
+        DataError: one does.
+    """
+    for name, cells in columns.items():
+        kind = type_of(name, cells)
+        if kind is not None and known.get(name, kind) is not kind:
+            raise DataError(
+                f"The column {name} of the gallery '{place}' holds {word_of(known[name])}, and these images have "
+                f"{word_of(kind)}: write it alike."
+            )
 
 
 def filterable(embeddings: Embeddings) -> dict[str, Sequence[Cell]]:
@@ -235,3 +312,33 @@ def concatenated(parts: Sequence[Embeddings]) -> Embeddings:
         columns=columns,
         about=parts[0].about,
     )
+
+
+def numbered(entries: Embeddings) -> Embeddings:
+    """Entries that came one after the other as one set: persons, cameras and places (``frames``) numbered over all of them.
+
+    The columns ``person`` and ``camera`` say it, as where images are embedded. An image without one keeps its number; a person
+    that nobody knows is a negative number of its own.
+    """
+    in_order = sorted(range(len(entries)), key=lambda row: entries.paths[row])  # places count by file
+    order = np.array(in_order, dtype=np.int64)
+    persons = _cells_or(entries.columns.get("person"), [pid if pid >= 0 else None for pid in entries.pids.tolist()])
+    as_numbers = all(isinstance(cell, int) and cell >= 0 for cell in persons if cell is not None)
+    if as_numbers:  # they stay as they are; some sets count from 0
+        persons = [cell + 1 if isinstance(cell, int) else None for cell in persons]
+    cameras = entries.columns.get("camera")
+    highest = max((cell for cell in cameras or () if is_number(cell)), default=0)
+    beyond = math.ceil(highest) if cameras is not None else 0  # a number that was made up is no other image's camera
+    cameras = _cells_or(cameras, [beyond + camid for camid in entries.camids.tolist()])
+    columns = {"person": [persons[row] for row in in_order], "camera": [cameras[row] for row in in_order]}
+    labels = labels_of(columns, entries.infrared[order])
+    pids = np.where(labels.pids > 0, labels.pids - as_numbers, labels.pids)
+    back = np.argsort(order)
+    return replace(entries, pids=pids[back], camids=labels.camids[back], frames=labels.frames[back])
+
+
+def _cells_or(cells: Sequence[Cell] | None, others: Sequence[Cell]) -> list[Cell]:
+    """Cells, and others where they are empty."""
+    if cells is None:
+        return list(others)
+    return [other if cell is None else _plainly(cell) for cell, other in zip(cells, others, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from crossreid.galleries.entries import (
 )
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.store import Store
-from crossreid.galleries.writer import one_writer
+from crossreid.galleries.writer import FileVersion, one_writer, version_of
 
 
 class MemoryStore(Store):
@@ -39,8 +39,9 @@ class MemoryStore(Store):
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._entries: Embeddings | None = None
-        if path is not None and path.exists():
-            self._entries = entries_of(Embeddings.load(path))
+        self._version: FileVersion | None = None
+        if path is not None:
+            self._read(path)
 
     def header(self) -> Header | None:
         """See the base."""
@@ -57,32 +58,38 @@ class MemoryStore(Store):
         """See the base."""
         return 0 if self._entries is None else len(self._entries)
 
-    def writing(self) -> AbstractContextManager[None]:
+    def refresh(self) -> None:
+        """See the base: a file is read once, and again before it is changed."""
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
         """See the base."""
-        return nullcontext() if self.path is None else one_writer(self.path)
+        if self.path is None:
+            yield
+            return
+        with one_writer(self.path):
+            if version_of(self.path) != self._version:
+                self._read(self.path)
+            yield
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See the base."""
         return set() if self._entries is None else set(ids) & {str(name) for name in self._entries.columns[ID]}
 
-    def add(self, entries: Embeddings, header: Header) -> None:
+    def add(self, entries: Embeddings, header: Header, replaced: Sequence[str] = ()) -> None:
         """See the base."""
         if self._entries is not None and set(self._entries.features) != set(entries.features):
             raise DataError(
                 f"The gallery holds the features {', '.join(self._entries.features)}, and these images have "
                 f"{', '.join(entries.features)}."
             )
-        whole = entries if self._entries is None else concatenated([self._entries, entries])
-        for name, cells in whole.columns.items():
-            type_of(name, cells)  # what is new fits what was there
+        whole = entries if self._entries is None else concatenated([_without(self._entries, replaced), entries])
         self._keep(whole)
 
     def remove(self, ids: Sequence[str]) -> None:
         """See the base."""
         if self._entries is not None:
-            gone = set(ids)
-            kept = np.array([name not in gone for name in self._entries.columns[ID]], dtype=bool)
-            self._keep(self._entries.select(kept))
+            self._keep(_without(self._entries, ids))
 
     def matching(self, condition: Filter) -> list[str]:
         """See the base."""
@@ -126,7 +133,20 @@ class MemoryStore(Store):
         """See the base."""
         return self._entries
 
+    def _read(self, path: Path) -> None:
+        version = version_of(path)
+        self._entries = None if version is None else entries_of(Embeddings.load(path))
+        self._version = version
+
     def _keep(self, entries: Embeddings) -> None:
         if self.path is not None:
             entries.save(self.path)
+            self._version = version_of(self.path)
         self._entries = entries
+
+
+def _without(entries: Embeddings, ids: Sequence[str]) -> Embeddings:
+    """Entries but for those of some names."""
+    gone = set(ids)
+    kept = np.array([name not in gone for name in entries.columns[ID]], dtype=bool)
+    return entries.select(kept)

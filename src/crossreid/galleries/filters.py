@@ -8,6 +8,7 @@ parentheses. ``and``, ``or``, ``not`` and parentheses join them. An image whose 
 from __future__ import annotations
 
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,10 @@ LONGEST = 4096
 """Of a filter, in characters."""
 _DEEPEST = 50
 _MOST_LISTED = 10_000
+_LARGEST_WHOLE = 2**63 - 1
+"""Larger numbers are fractions to every store."""
+_WHOLE_COLUMNS = ("pid", "camid")
+"""Kept as whole numbers, which LanceDB does not compare with fractions by itself."""
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?P<text>'(?:[^']|'')*'|\"[^\"]*\")"
     r"|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|!=|==|[=<>(),]))",
@@ -73,7 +78,8 @@ class Compared(Filter):
 
     def sql(self) -> str:
         """See the base."""
-        return f"(`{self.name}` IS NOT NULL AND `{self.name}` {self.sign} {literal(self.value)})"
+        column = _column_for(self.name, (self.value,))
+        return f"(`{self.name}` IS NOT NULL AND {column} {self.sign} {literal(self.value)})"
 
     def milvus(self) -> str:
         """See the base."""
@@ -100,7 +106,7 @@ class OneOf(Filter):
     def sql(self) -> str:
         """See the base."""
         listed = ", ".join(literal(value) for value in self.values)
-        return f"(`{self.name}` IS NOT NULL AND `{self.name}` IN ({listed}))"
+        return f"(`{self.name}` IS NOT NULL AND {_column_for(self.name, self.values)} IN ({listed}))"
 
     def milvus(self) -> str:
         """See the base."""
@@ -190,6 +196,12 @@ def literal(value: Value) -> str:
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     return repr(value)
+
+
+def _column_for(name: str, values: Sequence[Value]) -> str:
+    """A column in SQL, to be compared with some values."""
+    fractions = any(isinstance(value, float) for value in values)
+    return f"CAST(`{name}` AS DOUBLE)" if fractions and name in _WHOLE_COLUMNS else f"`{name}`"
 
 
 def _quoted(value: Value) -> str:
@@ -293,7 +305,11 @@ class _Parser:
             if name == "time":
                 value = _seconds(value)
         elif kind == "number":
-            value = float(word) if re.search(r"[.eE]", word) else int(word)
+            value = float(word)
+            if not math.isfinite(value):
+                raise ConfigError(f"The number {shortened(word)} of the filter is too large: no image has one like it.")
+            if not re.search(r"[.eE]", word) and abs(int(word)) <= _LARGEST_WHOLE:
+                value = int(word)
         else:
             raise self._refuse(word)
         holds_text = self.columns[name] is str

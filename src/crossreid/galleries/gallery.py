@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,15 @@ from crossreid.galleries.entries import (
     CALIBRATION,
     ID,
     Header,
+    check_columns,
     check_same,
     concatenated,
     entries_of,
     filterable,
     header_of,
+    numbered,
+    spotted_paths,
+    with_older_names,
 )
 from crossreid.galleries.exact import MemoryStore
 from crossreid.galleries.filters import Compared, Filter, Joined, Not, both, parse_filter
@@ -33,7 +39,7 @@ from crossreid.galleries.lance import LanceStore
 from crossreid.galleries.milvus import MilvusStore
 from crossreid.galleries.store import Store
 from crossreid.settings.fields import check_choice
-from crossreid.settings.galleries import LARGEST_LIST, ON_DUPLICATE
+from crossreid.settings.galleries import LARGEST_LIST, LONGEST_EXCLUSION, ON_DUPLICATE
 
 _ADDED_AT_ONCE = 65_536
 """Entries that a store has for good at a time: an add that is killed has the ones before."""
@@ -102,19 +108,19 @@ class Gallery:
         """Add images. What is known of each is kept: path, modality, person, camera and all further columns.
 
         Args:
-            embeddings: of the gallery's model. An image's name is its column ``id``, else its path.
+            embeddings: of the gallery's model. An image's name is its column ``id``, else its path, with the picture of a video
+                (column ``frame``) and the box (``x``, ``y``, ``width``, ``height``).
             on_duplicate: what is done about names that the gallery has: ``skip``, ``replace`` or ``refuse``.
 
         Raises:
             DataError: they are of another model, dimension or preprocessing; a name is there already and is refused; or a
                 column does not fit.
             OwnedError: another process is changing the gallery.
-            WriteError: the disk is full; what was there before is unchanged.
+            WriteError: the disk is full; what was there before is unchanged, or, of more than 65,536 images in a folder or on a
+                server, a first part is there already.
         """
         check_choice("on_duplicate", on_duplicate, ON_DUPLICATE)
         header = header_of(embeddings)
-        if self._model is not None:
-            check_same(self._model, header, self._place)
         if header.transfer and not isinstance(self._store, MemoryStore):
             raise ConfigError(
                 f"{header.method} compares images through a transfer that sees the whole gallery: keep it in memory "
@@ -123,7 +129,12 @@ class Gallery:
         if not len(embeddings):
             raise DataError("There is no image to add.")
         entries = entries_of(embeddings)
-        with self._store.writing():
+        with self._changing():
+            if self._model is not None:
+                check_same(self._model, header, self._place)
+            check_columns(self._store.columns(), filterable(entries), self._place)
+            if ID not in embeddings.columns and self._store.known(spotted_paths(entries)):
+                entries = with_older_names(entries, self._store.everything())
             names = [str(name) for name in entries.columns[ID]]
             known = self._store.known(names)
             there = np.array([name in known for name in names], dtype=bool)
@@ -135,10 +146,7 @@ class Gallery:
             for start in range(0, len(chosen), step):
                 part = entries.select(chosen[start : start + step])
                 again = [str(name) for name in part.columns[ID] if name in known]
-                if again:
-                    self._store.remove(again)
-                self._store.add(part, header)
-        self._model = self._store.header() or header
+                self._store.add(part, header, again)
         replaced = int(there.sum()) if on_duplicate == "replace" else 0
         return Added(int((~there).sum()), int(there.sum()) - replaced, replaced)
 
@@ -152,7 +160,7 @@ class Gallery:
         """
         if not ids and filter is None:
             raise ConfigError('Say which images to remove: ids=[...] or filter="camera = 3".')
-        with self._store.writing():
+        with self._changing():
             chosen = list(dict.fromkeys(ids))
             known = self._store.known(chosen)
             for name in chosen:
@@ -172,13 +180,12 @@ class Gallery:
             DataError: it is of another model or preprocessing, or the gallery is empty.
             OwnedError: another process is changing the gallery.
         """
-        with self._store.writing():
+        with self._changing():
             header = self._store.header()
             if header is None:
                 raise DataError(f"The gallery '{self._place}' is empty: add images first.")
             _check_calibration(calibration, header, self._place)
             self._store.describe(replace(header, calibration=calibration.compact().plain()))
-        self._model = self._store.header()
 
     def calibration(self) -> Calibration | None:
         """Thresholds and probabilities that the gallery keeps; None where it keeps none.
@@ -198,7 +205,7 @@ class Gallery:
             DataError: the gallery is empty.
             OwnedError: another process is changing the gallery.
         """
-        with self._store.writing():
+        with self._changing():
             self._store.build()
         return self.info()
 
@@ -217,16 +224,27 @@ class Gallery:
     def export(self, path: str | Path) -> Path:
         """Write all images as a file of embeddings (.npz with a .json beside it, or .parquet); returns its path.
 
+        Persons and cameras are numbered over all images, by the columns ``person`` and ``camera``.
+
         Raises:
             DataError: the gallery is empty.
         """
+        self._store.refresh()
         parts = list(self._store.everything())
         header = self._store.header()
         if not parts or header is None:
             raise DataError(f"The gallery '{self._place}' is empty.")
         about = {name: value for name, value in header.plain().items() if name not in ("dimension", "metric", "index")}
-        save_extracted(replace(concatenated(parts), about=about), Path(path))
+        save_extracted(replace(numbered(concatenated(parts)), about=about), Path(path))
         return Path(path)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Inside, this process alone changes the gallery, and knows what others have changed since it was opened."""
+        with self._store.writing():
+            self._model = self._store.header() or self._model
+            yield
+            self._model = self._store.header() or self._model
 
     # ------------------------------------------------------------------ search
 
@@ -245,7 +263,8 @@ class Gallery:
     ) -> Hits:
         """The images most like each query, by cosine similarity in float32.
 
-        With a calibration each image says whether it matches, and how probable that is.
+        With a calibration each image says whether it matches, and how probable that is. Images that others have added since
+        the gallery was opened are found too, in a folder or on a server; an .npz is read once.
 
         Args:
             queries: Q embeddings of the gallery's model.
@@ -264,20 +283,27 @@ class Gallery:
 
         Raises:
             ConfigError: a setting cannot be, or the filter names an unknown column.
-            DataError: the queries are of another model, or the gallery is empty.
+            DataError: the queries are of another model, a column of theirs does not fit, or the gallery is empty.
         """
         for name, value, least in (("top_k", top_k, 1), ("rerank", rerank, 0)):
             if not least <= value <= LARGEST_LIST:
                 raise ConfigError(f"{name} is {value}: give {least} to {LARGEST_LIST}.")
+        self._store.refresh()
+        self._model = self._store.header() or self._model
         if self._model is None or not len(self):
             raise DataError(f"The gallery '{self._place}' is empty: add images first.")
         check_same(self._model, header_of(queries), self._place)
         condition = None if filter is None else self._condition(filter)
         probes = entries_of(queries)
         exclusions = self._exclusions(probes, exclude_camera, exclude_seconds)
-        rule = self._rule(calibration, false_match_rate, per_camera)
         if self._model.transfer:
+            if calibration is not None or false_match_rate is not None or per_camera:
+                raise ConfigError(
+                    f"{self._model.method} compares images through a transfer, whose similarities are not calibrated: leave "
+                    "calibration, false_match_rate and per_camera out."
+                )
             return self._search_by_transfer(probes, top_k, condition, exclusions, rerank)
+        rule = self._rule(calibration, false_match_rate, per_camera)
         shortlists = self._shortlists(probes, max(top_k, rerank), condition, exclusions)
         lists, scores = [], []
         for place, (pool, candidates) in enumerate(shortlists):
@@ -335,11 +361,18 @@ class Gallery:
                     "exclude_seconds says which images of the query's camera are left out: add exclude_camera."
                 )
             return [None] * len(probes)
+        if exclude_seconds is not None and not 0 <= exclude_seconds <= LONGEST_EXCLUSION:
+            raise ConfigError(f"exclude_seconds is {exclude_seconds}: give 0 to {LONGEST_EXCLUSION:g}.")
+        known = self._store.columns()
         for name in ("camera", *(() if exclude_seconds is None else ("time",))):
-            if name not in probes.columns or name not in self._store.columns():
+            if name not in probes.columns or name not in known:
                 raise ConfigError(
                     f"Queries and gallery need a column {name} to leave out images of the query's own place."
                 )
+            cells = probes.columns[name]
+            check_columns(known, {name: cells}, self._place)
+            if any(isinstance(cell, float) and not math.isfinite(cell) for cell in cells):
+                raise DataError(f"A query's {name} is nan or infinite: leave the cell empty where it is not known.")
         times = probes.columns.get("time", (None,) * len(probes))
         return [
             _exclusion(camera, time, exclude_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from crossreid.galleries.entries import ID
 from crossreid.runs.folder import write_json
 
 LIST_SUFFIXES = (".json", ".csv")
+_RESULT = ("query", "rank", "score", "match", "probability")
+"""What a record says of a search; a column of the gallery that is called so is written as ``gallery_NAME``."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ class Hits:
 
     def records(self) -> list[dict[str, Any]]:
         """One plain record for each image found: query, rank (from 1), score, with a calibration whether it matches and how
-        probable that is, and all that the gallery knows of it."""
+        probable that is, and all that the gallery knows of it. Its column ``score`` is called ``gallery_score`` here, and
+        likewise ``query``, ``rank``, ``match`` and ``probability``."""
         records = []
         for place, (found, scores) in enumerate(zip(self.lists, self.scores, strict=True)):
             query = self.queries.columns[ID][place]
@@ -118,7 +121,7 @@ class Hits:
                     record |= {"match": match.matches, "probability": probability}
                 record |= {ID: found.columns[ID][row], "path": found.paths[row], "modality": found.modalities[row]}
                 for name, cells in found.columns.items():
-                    record[name] = cells[row]
+                    record[_written_name(name, found.columns)] = cells[row]
                 records.append(record)
         return records
 
@@ -144,6 +147,14 @@ class Hits:
         return target
 
 
+def _written_name(name: str, columns: Collection[str]) -> str:
+    """What a column of the gallery is called in a record, where it must not hide what the search says, or another column."""
+    written = name
+    while written in _RESULT or (written != name and written in columns):
+        written = f"gallery_{written}"
+    return written
+
+
 def _as_csv(records: Sequence[dict[str, Any]]) -> str:
     names: dict[str, None] = dict.fromkeys(("query", "rank", "score", ID, "path", "modality"))
     for record in records:
@@ -152,5 +163,6 @@ def _as_csv(records: Sequence[dict[str, Any]]) -> str:
     writer = csv.writer(text)
     writer.writerow([for_csv(name) for name in names])
     for record in records:
-        writer.writerow([for_csv(record.get(name)) for name in names])
+        cells = [record.get(name) for name in names]
+        writer.writerow(["" if cell is None else for_csv(cell) for cell in cells])
     return text.getvalue()

@@ -10,7 +10,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +28,7 @@ from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, typ
 from crossreid.galleries.filters import Filter, literal
 from crossreid.galleries.recall import choose_probes
 from crossreid.galleries.store import Store
-from crossreid.galleries.writer import one_writer
+from crossreid.galleries.writer import FileVersion, one_writer, version_of
 from crossreid.runs.folder import write_json
 from crossreid.untrusted import read_json
 
@@ -69,9 +69,9 @@ class LanceStore(Store):
             )
         self.folder = folder
         self._header: Header | None = None
-        if (folder / HEADER).is_file():
-            self._header = Header.from_plain(read_json(folder / HEADER), folder / HEADER)
-        elif folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        self._version: FileVersion | None = None
+        self._read_header()
+        if self._header is None and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise DataError(f"'{folder}' is there and no gallery: choose another name.")
         self._opened: Any = None
 
@@ -128,11 +128,15 @@ class LanceStore(Store):
 
     # ------------------------------------------------------------------ changes
 
-    def writing(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def writing(self) -> Iterator[None]:
         """See the base."""
-        return one_writer(self.folder)
+        with one_writer(self.folder):
+            self._read_header()
+            self._opened = None
+            yield
 
-    def add(self, entries: Embeddings, header: Header) -> None:
+    def add(self, entries: Embeddings, header: Header, replaced: Sequence[str] = ()) -> None:
         """See the base; the table's new version is there when all entries are."""
         check_folder(self.folder, "gallery")
         if self._header is None:
@@ -143,7 +147,12 @@ class LanceStore(Store):
             self._write(lambda: self._database().create_table(_TABLE, content))
         else:
             self._add_columns(table, content)
-            self._write(lambda: table.add(self._cast(content, table.schema)))
+            fitting = self._cast(content, table.schema)
+            if replaced:
+                merging = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
+                self._write(lambda: merging.execute(fitting))
+            else:
+                self._write(lambda: table.add(fitting))
         self._opened = None
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -182,9 +191,11 @@ class LanceStore(Store):
         probes = int(index.get("probes", 0))
         if not probes and len(vectors) >= _TOGETHER:
             return self._by_products(vectors, k, condition)
-        return self.nearest_with(vectors, k, condition, probes, int(index.get("refine", 1)))
+        return self.nearest_with(vectors, k, condition, probes, int(index.get("refine", 1)), further=True)
 
-    def nearest_with(self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int) -> Candidates:
+    def nearest_with(
+        self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int, *, further: bool = False
+    ) -> Candidates:
         """As :meth:`nearest`, looking at so many partitions of the index, 0 for all entries one by one.
 
         Args:
@@ -193,6 +204,7 @@ class LanceStore(Store):
             condition: that they fulfil; None for any.
             probes: partitions.
             refine: candidates for each entry wanted: the index knows the order of its entries coarsely.
+            further: look at more partitions while these hold fewer candidates, as where few entries fulfil a condition.
         """
         table = self._table()
         assert table is not None, "a gallery looks whether it is empty before it searches"
@@ -200,7 +212,8 @@ class LanceStore(Store):
         if condition is not None:
             search = search.where(condition.sql(), prefilter=True)
         if probes:
-            search = search.nprobes(probes).limit(k * refine)
+            search = search.minimum_nprobes(probes).maximum_nprobes(0 if further else probes)  # 0 is no limit
+            search = search.limit(k * refine)
         else:
             search = search.bypass_vector_index().limit(k)
         search = search.with_row_id(True)
@@ -278,11 +291,6 @@ class LanceStore(Store):
         for item in schema:
             if item.name not in content.column_names:
                 content = content.append_column(item, pa.nulls(len(content), item.type))
-            elif content.schema.field(item.name).type != item.type:
-                raise DataError(
-                    f"The column {item.name} of the gallery '{self.folder}' holds {item.type}, and these images have "
-                    f"{content.schema.field(item.name).type}: write it alike."
-                )
         return content.select(schema.names)
 
     def _entries(self, table: Any) -> Embeddings:
@@ -323,10 +331,25 @@ class LanceStore(Store):
             self._opened = self._read(lambda: self._database().open_table(_TABLE))
         return self._opened
 
+    def refresh(self) -> None:
+        """See the base."""
+        self._read_header()
+        if self._header is None:
+            self._opened = None
+        elif self._opened is not None:
+            self._read(self._opened.checkout_latest)
+
+    def _read_header(self) -> None:
+        path = self.folder / HEADER
+        version = version_of(path)
+        if version != self._version:
+            self._header = None if version is None else Header.from_plain(read_json(path), path)
+            self._version = version
+
     def describe(self, header: Header) -> None:
         """See the base."""
         write_json(self.folder / HEADER, header.plain())
-        self._header = header
+        self._header, self._version = header, version_of(self.folder / HEADER)
 
     def _read(self, work: Any) -> Any:
         """Do what reads the table; what is wrong with it is said in one sentence."""

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
@@ -23,7 +23,7 @@ from crossreid.errors import ConfigError, CrossReIDError, DataError, reason_of
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.array_files import Array
 from crossreid.galleries.candidates import Candidates
-from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
+from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of, word_of
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.recall import choose_effort
 from crossreid.galleries.store import Store
@@ -71,9 +71,8 @@ class MilvusStore(Store):
         self._client: Any = self._ask(lambda: MilvusClient(uri=server, token=token, timeout=_SECONDS))
         self._header: Header | None = None
         self._kinds: dict[str, type] = {}
-        if self._has(self._about):
-            self._read_about()
-        elif self._has(self.name):
+        self.refresh()
+        if self._header is None and not self._has(self._about) and self._has(self.name):
             raise DataError(f"The collection '{self.name}' at '{server}' is no gallery: choose another name.")
 
     @property
@@ -137,20 +136,27 @@ class MilvusStore(Store):
 
     # ------------------------------------------------------------------ changes
 
-    def writing(self) -> AbstractContextManager[None]:
-        """See the base: the server settles it, and a name that two add at once is there once."""
-        return nullcontext()
+    def refresh(self) -> None:
+        """See the base: what all images share is asked for again; the images are at every search."""
+        if self._header is not None or self._has(self._about):
+            self._read_about()
 
-    def add(self, entries: Embeddings, header: Header) -> None:
-        """See the base; what is cut off has some of the entries, and the next add goes on."""
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See the base: the server settles it, and a name that two add at once is there once."""
+        self.refresh()
+        yield
+
+    def add(self, entries: Embeddings, header: Header, replaced: Sequence[str] = ()) -> None:
+        """See the base; what is cut off has some of the entries, and the next add goes on.
+
+        The server itself puts an entry in the place of the one that has its name.
+        """
         kinds = dict(self._kinds)
         for name, cells in filterable(entries).items():
             kind = type_of(name, cells)
-            if kind is not None and kinds.setdefault(name, kind) is not kind:
-                raise DataError(
-                    f"The column {name} of the gallery '{self.address}' holds {_word(kinds[name])}, and these images have "
-                    f"{_word(kind)}: write it alike."
-                )
+            if kind is not None:
+                kinds.setdefault(name, kind)
         if max(len(str(name).encode()) for name in entries.columns[ID]) > _LONGEST_ID:
             raise DataError(f"The name of an image has more than {_LONGEST_ID} bytes: add a column id of shorter ones.")
         if self._header is None:
@@ -286,7 +292,7 @@ class MilvusStore(Store):
                     self._about, schema=schema, index_params=self._index(False), consistency_level="Strong"
                 )
             )
-        columns = {name: _word(kind) for name, kind in kinds.items()}
+        columns = {name: word_of(kind) for name, kind in kinds.items()}
         content = json.dumps({**header.plain(), "columns": columns})
         if len(content.encode()) > _LONGEST_ABOUT:
             raise DataError(
@@ -332,7 +338,3 @@ class MilvusStore(Store):
 def _one_of(ids: Sequence[str]) -> str:
     """A condition that takes rows by name."""
     return f"{ID} in [{', '.join(json.dumps(name, ensure_ascii=False) for name in ids)}]"
-
-
-def _word(kind: type) -> str:
-    return "text" if kind is str else "numbers"

@@ -29,8 +29,12 @@ class Store(ABC):
         """Number of entries."""
 
     @abstractmethod
+    def refresh(self) -> None:
+        """See what others have changed, before a search."""
+
+    @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
-        """Inside, this process alone changes the gallery.
+        """Inside, this process alone changes the gallery, and sees what others have changed before.
 
         Raises:
             OwnedError: another process does.
@@ -41,8 +45,14 @@ class Store(ABC):
         """Those of some names that entries have."""
 
     @abstractmethod
-    def add(self, entries: Embeddings, header: Header) -> None:
-        """Append entries, whose names are new; all of them or none."""
+    def add(self, entries: Embeddings, header: Header, replaced: Sequence[str] = ()) -> None:
+        """Append entries, all of them or none; their names are new, or are of what they take the place of.
+
+        Args:
+            entries: of columns that fit (see :func:`~crossreid.galleries.entries.check_columns`).
+            header: what they share with all of the gallery.
+            replaced: those of their names that are there already.
+        """
 
     @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:

@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
 from crossreid.errors import OwnedError
 from crossreid.files import check_folder
+
+
+class FileVersion(NamedTuple):
+    """What tells a file from what stood in its place before: files of galleries are replaced, never written into."""
+
+    number: int
+    changed: int
+    size: int
+
+
+def version_of(path: Path) -> FileVersion | None:
+    """The version of a file that is there; None where there is none."""
+    if not path.exists():
+        return None
+    stat = path.stat()
+    return FileVersion(stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 
 @contextmanager

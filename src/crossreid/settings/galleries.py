@@ -12,6 +12,8 @@ ACTIONS = ("add", "info", "remove", "build")
 ON_DUPLICATE = ("skip", "replace", "refuse")
 LARGEST_LIST = 10_000
 """Images that a search gives for each query."""
+LONGEST_EXCLUSION = 1e12
+"""Seconds about a query in which images of its own camera are left out."""
 MODALITY = (
     "of all images; auto: grey ones are infrared; null: a column modality or a folder visible or infrared says it"
 )
@@ -38,13 +40,20 @@ class IndexConfig(EmbeddingConfig):
     def check_together(self, place: str) -> None:
         """What an action needs is there, and nothing that it does not read."""
         given = self.images is not None or self.embeddings is not None or self.checkpoint is not None
+        embedding = self.modality is not None or self.tracks != "keep"
         if self.action == "add":
-            from_images = self.images is not None and self.checkpoint is not None and self.embeddings is None
-            from_embeddings = self.embeddings is not None and self.images is None
+            from_images = bool(self.images and self.checkpoint) and self.embeddings is None
+            from_embeddings = bool(self.embeddings) and self.images is None and self.checkpoint is None
             if not (from_images or from_embeddings):
-                raise ConfigError("Name what to add: checkpoint=RUN and images=FOLDER, or embeddings=FILE.")
+                raise ConfigError("Name what to add: checkpoint=RUN and images=FOLDER, or embeddings=FILE alone.")
+            if from_embeddings and embedding:
+                raise ConfigError(
+                    "modality and tracks go with images, and embeddings have theirs already: leave them out."
+                )
         elif given:
             raise ConfigError(f"images, embeddings and checkpoint go with index add, not with index {self.action}.")
+        elif embedding or self.on_duplicate != "skip":
+            raise ConfigError(f"modality, tracks and on_duplicate go with index add, not with index {self.action}.")
         if self.action != "remove" and (self.ids or self.filter is not None):
             raise ConfigError(f"ids and filter go with index remove, not with index {self.action}.")
         if self.action != "info" and self.export is not None:
@@ -66,7 +75,7 @@ class SearchConfig(EmbeddingConfig):
     filter: str | None = setting(None, "which images are looked at, such as \"camera != 3 and zone = 'north'\"")
     exclude_camera: bool = setting(False, "leave out images of the query's own camera")
     exclude_seconds: float | None = setting(
-        None, "of these only the ones within so many seconds of the query", at_least=0, ceiling=1e12
+        None, "of these only the ones within so many seconds of the query", at_least=0, ceiling=LONGEST_EXCLUSION
     )
     rerank: int = setting(
         0, "re-rank so many nearest images by k-reciprocal neighbours; 0 for none", at_least=0, at_most=LARGEST_LIST
@@ -87,10 +96,12 @@ class SearchConfig(EmbeddingConfig):
 
     def check_together(self, place: str) -> None:
         """There is one kind of query, and endings are known."""
-        from_images = self.query is not None and self.checkpoint is not None and self.embeddings is None
-        from_embeddings = self.embeddings is not None and self.query is None
+        from_images = bool(self.query and self.checkpoint) and self.embeddings is None
+        from_embeddings = bool(self.embeddings) and self.query is None
         if not (from_images or from_embeddings):
             raise ConfigError("Name what to search for: checkpoint=RUN and query=IMAGE, or embeddings=FILE.")
+        if from_embeddings and self.modality is not None:
+            raise ConfigError("modality goes with query, and embeddings have theirs already: leave it out.")
         if self.output is not None and not self.output.endswith((".json", ".csv")):
             raise ConfigError(f"output is '{self.output}': end it in .json or .csv.")
         if self.sheet is not None and not self.sheet.endswith((".png", ".html")):
