@@ -10,6 +10,7 @@ from crossreid.errors import ConfigError
 from crossreid.methods.mpanet.config import MPANetConfig
 from crossreid.methods.mpanet.losses import centre_cluster_loss, mutual_loss, separation_loss
 from crossreid.methods.mpanet.networks import ModalityAlleviation, ModalityClassifiers, MPANetNetwork
+from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from crossreid.settings.networks import BackboneConfig
 from methods_support import gradient_norms, make_batch
 
@@ -204,6 +205,15 @@ def test_crops_reach_into_grey(make) -> None:
     white = batch._replace(visible=torch.ones_like(batch.visible))
     values = module.augmented(white).images["visible"].unique()
     torch.testing.assert_close(values, torch.tensor([127 / 255, 1.0]))
+
+
+def test_what_is_erased_is_zero_once_images_are_normalised(make) -> None:
+    module = make("model=mpanet", "model.erasing={probability: 1.0, area: [0.2, 0.3]}", "model.crop_padding=0").module
+    views = module.augmented(make_batch(module)["identity"])
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    for images in views.images.values():
+        erased = (((images - mean) / deviation).abs() < 1e-5).all(dim=1)  # (N, H, W)
+        assert (erased.float().mean(dim=(1, 2)) > 0.1).all()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from crossreid.methods.mpanet.losses import centre_cluster_loss, mutual_loss, se
 from crossreid.methods.mpanet.networks import ModalityClassifiers, MPANetNetwork
 from crossreid.methods.players import Losses
 from crossreid.methods.recognition import RecognitionModule, Views
-from crossreid.nn.backbones import IMAGENET_MEAN
 from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.recomputation import encoder_blocks
 
@@ -36,7 +35,7 @@ class MPANet(RecognitionModule[MPANetConfig]):
     """One network, one player, and the mean classifiers."""
 
     CONFIG = MPANetConfig
-    erased = IMAGENET_MEAN  # torchvision's erasing fills normalised images with 0
+    erased = (0.0, 0.0, 0.0)  # torchvision's erasing fills normalised images with 0: the mean colour
     padding = 127 / 255
     network: MPANetNetwork
 
