@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from crossreid.nn.backbones import ResNetEncoder
-from crossreid.nn.normalisation import add_infrared_averages, averages_of, frozen_running_statistics
+from crossreid.nn.normalisation import AVERAGES, add_infrared_averages, averages_of, frozen_running_statistics
 from crossreid.nn.pretrained import load_pretrained
 from crossreid.settings.networks import BackboneConfig
 
@@ -71,3 +71,21 @@ def test_weights_with_one_set_fill_both(tmp_path) -> None:
     assert "120 of 120" in load_pretrained(other)[0]
     assert torch.equal(other.body[1].infrared_mean, source.body[1].running_mean)
     assert torch.equal(other.body[1].running_mean, source.body[1].running_mean)
+
+
+def test_averages_are_put_back_in_whatever_order_contexts_end() -> None:
+    """As those of two threads do."""
+    network = nn.Sequential(nn.BatchNorm1d(1)).eval()
+    add_infrared_averages(network)
+    own = {name: network[0].get_buffer(name) for name in AVERAGES}
+    first, second = averages_of(network, "infrared"), averages_of(network, "infrared")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert all(network[0].get_buffer(name) is buffer for name, buffer in own.items())
+    with averages_of(network, "infrared"):
+        with averages_of(network, "infrared"):
+            pass
+        assert network[0].running_mean is network[0].infrared_mean
+    assert all(network[0].get_buffer(name) is buffer for name, buffer in own.items())

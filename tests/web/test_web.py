@@ -37,7 +37,7 @@ from starlette.testclient import TestClient
 from crossreid.web.application import make_application
 from crossreid.web.limits import Limits
 from crossreid.web.running import allowed_hosts, run_server
-from crossreid.web.service import SearchService
+from crossreid.web.service import SearchService, samples_at
 
 HERE = "http://127.0.0.1"
 
@@ -492,3 +492,184 @@ def test_a_body_that_trickles_in_is_refused_in_time(pieces: int) -> None:
     assert sent[0]["status"] == 408
     assert "did not arrive within 0.2 seconds" in json.loads(sent[1]["body"])["error"]
     assert (len(reached), limits.present) == (pieces, 0)
+
+
+# ---------------------------------------------------------------- parts of files, and values of a request
+
+
+def asked_alike(client: TestClient, token: str, picture: np.ndarray, other: str, modality: str) -> None:
+    """A picture by its token is answered as the same one that is sent."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    upload = {"image": base64.b64encode(stream.getvalue()).decode(), "modality": modality}
+    picked = {"picture": token, "modality": modality}
+    hits = [client.post("/api/search", json=asked).json()["hits"] for asked in (upload, picked)]
+    assert hits[0] == hits[1]
+    for path in ("/api/heat", "/api/translation"):
+        made = [client.post(path, json={**asked, "other": other}).json() for asked in (upload, picked)]
+        assert made[0], path
+        assert made[0] == made[1], path
+
+
+def test_people_in_one_picture_are_pictures_of_their_own(
+    extract: Extractor, gallery: Gallery, people_root: Path, tmp_path: Path
+) -> None:
+    paths = sorted((people_root / "cam1").rglob("*.jpg"))
+    crops = [np.asarray(Image.open(path)) for path in (paths[0], paths[-1])]
+    height, width = crops[0].shape[:2]
+    scene = np.zeros((height + 5, 2 * width, 3), np.uint8)
+    scene[5:, :width], scene[:height, width:] = crops
+    Image.fromarray(scene).save(tmp_path / "scene.png")
+    lines = ["path,modality,camera,time,x,y,width,height"]
+    lines += [
+        f"scene.png,visible,1,500,0,5,{width},{height}",
+        f"scene.png,visible,2,900,{width},0,{width},{height}",
+        "scene.png,visible,3,950,5000,0,8,8",
+    ]
+    (tmp_path / "m.csv").write_text("\n".join(lines))
+    service = SearchService(extract, gallery, samples=list_source(tmp_path / "m.csv", None))
+    with TestClient(make_application(service, hosts={"127.0.0.1"}), base_url=HERE) as client:
+        *samples, outside = client.get("/api/samples").json()
+        for sample, crop, place in zip(samples, crops, ((1, 500), (2, 900)), strict=True):
+            answer = client.post("/api/search", json={"picture": sample["picture"], "top_k": 5}).json()
+            assert (answer["query"]["camera"], answer["query"]["time"]) == place
+            shown = np.asarray(Image.open(io.BytesIO(client.get(f"/pictures/{sample['picture']}").content)), float)
+            assert shown.shape == crop.shape
+            assert np.abs(shown - crop).mean() < 6  # encoded anew
+            asked_alike(client, sample["picture"], crop, answer["hits"][0]["picture"], "visible")
+        found = client.post("/api/heat", json={"picture": samples[0]["picture"], "other": samples[1]["picture"]}).json()
+        assert decoded(found["other"]).shape == (*extract.size, 3)
+        refused = client.post("/api/search", json={"picture": outside["picture"]})
+        assert (refused.status_code, "its box lies outside" in refused.json()["error"]) == (400, True)
+
+
+def test_pictures_of_one_video_are_pictures_of_their_own(extract: Extractor, gallery: Gallery, tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="videos need the extra `video`")
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), dtype=np.uint8)
+    with av.open(str(tmp_path / "v.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)  # lossless
+        stream.width, stream.height, stream.pix_fmt = 48, 64, "bgr0"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    (tmp_path / "m.csv").write_text("path,frame,camera\nv.mkv,2,1\nv.mkv,0,2\n")
+    service = SearchService(extract, gallery, samples=samples_at(str(tmp_path / "m.csv"), "visible"))
+    with TestClient(make_application(service, hosts={"127.0.0.1"}), base_url=HERE) as client:
+        for sample, number, camera in zip(client.get("/api/samples").json(), (2, 0), (1, 2), strict=True):
+            answer = client.post("/api/search", json={"picture": sample["picture"]}).json()
+            assert answer["query"]["camera"] == camera
+            asked_alike(client, sample["picture"], pictures[number], answer["hits"][0]["picture"], "visible")
+
+
+def test_videos_to_pick_from_need_what_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.csv").write_text("path,frame\nv.mkv,2\n")
+    monkeypatch.setattr("crossreid.extraction.video.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="is a video, which needs the package av"):
+        samples_at(str(tmp_path / "m.csv"), "visible")
+
+
+def test_what_a_request_says_of_its_picture_goes_before_what_the_sample_says(client: TestClient) -> None:
+    sample = next(sample for sample in client.get("/api/samples").json() if sample["camera"] and sample["time"])
+    for said in (0, 3, ""):
+        for time_said in (0, 7):
+            asked = {"picture": sample["picture"], "camera": said, "time": time_said}
+            query = client.post("/api/search", json=asked).json()["query"]
+            assert (query["camera"], query["time"]) == (said, time_said)
+    nothing_said = client.post("/api/search", json={"picture": sample["picture"], "camera": None}).json()["query"]
+    assert (nothing_said["camera"], nothing_said["time"]) == (sample["camera"], sample["time"])
+
+
+SPELLINGS = [
+    "{}",
+    "{}/",
+    "{}//",
+    "{}/.",
+    "{}/../x.gallery",
+    "sub/x.gallery",
+    "./sub/x.gallery/",
+    "sub/../sub/x.gallery",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_the_place_of_a_gallery_is_not_shown_however_it_is_spelt(
+    extract: Extractor, gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "sub" / "x.gallery"
+    place = spelling.format(folder)
+    service = SearchService(extract, gallery, place=place)
+    for named in (folder, Path(place), place, Path(place).resolve()):
+        for sentence in (
+            f"The gallery '{named}' is empty.",
+            f"'{named}/gallery.json' does not describe a gallery.",
+            f"The gallery '{named}' cannot be read (Not found: {str(folder)[1:]}/images.lance/1.lance): restore it.",
+            f"The gallery '{named}' cannot be read ({folder}: no room): restore it.",
+        ):
+            shown = service.anonymous(sentence)
+            assert "x.gallery" not in shown
+            assert str(tmp_path)[1:] not in shown
+    assert service.anonymous(f"The gallery '{place}' is empty.") == "The gallery is empty."
+    assert service.anonymous("The column 'x' is none.") == "The column 'x' is none."
+
+
+def test_a_gallery_that_is_damaged_while_it_is_served_does_not_say_where_it_lies(
+    extract: Extractor, people_list: Path, tmp_path: Path, night: Path
+) -> None:
+    pytest.importorskip("lancedb", reason="folders need the extra `search`")
+    folder = tmp_path / "x.gallery"
+    gallery = Gallery.open(folder, model=extract)
+    embedded = extract(people_list)
+    gallery.add(embedded.select(~embedded.infrared))
+    service = SearchService(extract, gallery, place=f"{folder}/")
+    with TestClient(make_application(service, hosts={"127.0.0.1"}), base_url=HERE) as client:
+        for path in (folder / "images.lance").rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"")
+        (folder / "gallery.json").write_text("{}")
+        answers = [client.post("/api/search", json={"image": sent(night)}), client.get("/api/about")]
+    assert answers[0].status_code == 400
+    for answer in answers:
+        assert "x.gallery" not in answer.text
+        assert str(tmp_path)[1:] not in answer.text
+
+
+# ---------------------------------------------------------------- several at once
+
+
+@pytest.mark.slow
+def test_requests_at_once_are_answered_as_one_after_the_other(
+    tmp_path: Path, people_root: Path, shared_folder: Path, people_list: Path
+) -> None:
+    """Of a method that has averages for each modality, and translates by those of the batch."""
+    import httpx
+
+    checkpoint = lively_checkpoint("jsia", tmp_path, people_root, shared_folder, "model.test_norm=per_modality")
+    extract = Extractor(checkpoint, "cpu", workers=0)
+    gallery = Gallery.open(model=extract)
+    gallery.add(extract(people_list))
+    service = SearchService(extract, gallery, samples=list_source(people_list, None))
+    samples = {sample["modality"]: sample["picture"] for sample in service.samples()}
+    questions = []
+    for modality, other in (("visible", "infrared"), ("infrared", "visible")):
+        asked = {"picture": samples[modality]}
+        questions.append(("/api/search", {**asked, "top_k": 5}))
+        questions += [(path, {**asked, "other": samples[other]}) for path in ("/api/heat", "/api/translation")]
+    for layer in extract.module.modules():
+        if hasattr(layer, "infrared_mean"):
+            layer.register_forward_pre_hook(lambda *_: time.sleep(0.001))  # so that forwards overlap wherever they may
+    before = {name: buffer.clone() for name, buffer in extract.module.named_buffers()}
+
+    async def answered(together: bool) -> list[object]:
+        app = make_application(service, hosts={"127.0.0.1"}, working=6)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE) as client:
+            asked = [client.post(path, json=body, timeout=60) for path, body in questions]
+            answers = await asyncio.gather(*asked) if together else [await question for question in asked]
+        assert [answer.status_code for answer in answers] == [200] * len(questions)
+        return [answer.json() for answer in answers]
+
+    alone = asyncio.run(answered(together=False))
+    assert asyncio.run(answered(together=True)) == alone
+    assert asyncio.run(answered(together=False)) == alone
+    for name, buffer in extract.module.named_buffers():
+        assert buffer.equal(before[name]), name

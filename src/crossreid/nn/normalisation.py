@@ -60,21 +60,24 @@ def _fill_both_sets(norm: nn.Module, state_dict: dict[str, Any], prefix: str, *_
 def averages_of(module: nn.Module, modality: str) -> Iterator[None]:
     """Inside, batch norms of ``module`` use and update the running averages of a modality, where they have two sets.
 
-    Forwards outside go by those of visible images. Without :func:`add_infrared_averages` nothing changes.
+    Forwards outside go by those of visible images. Without :func:`add_infrared_averages` nothing changes. The module itself
+    changes: threads take turns, as those of an extractor do.
     """
+    kept: list[tuple[_BatchNorm, str, Tensor]] = []
     norms = []
     if modality == "infrared":
         norms = [norm for norm in _batch_norms(module) if hasattr(norm, "infrared_mean")]
-    kept = [(norm, norm.running_mean, norm.running_var) for norm in norms]
     for norm in norms:
-        norm.running_mean = norm.get_buffer("infrared_mean")
-        norm.running_var = norm.get_buffer("infrared_var")
+        for own, second in AVERAGES.items():
+            found, infrared = norm.get_buffer(own), norm.get_buffer(second)
+            if found is not infrared:  # else another one is inside, who puts those of visible images back
+                kept.append((norm, own, found))
+                setattr(norm, own, infrared)
     try:
         yield
     finally:
-        for norm, mean, variance in kept:
-            norm.running_mean = mean
-            norm.running_var = variance
+        for norm, own, visible in kept:
+            setattr(norm, own, visible)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -135,7 +136,7 @@ def make_application(
 
     @app.exception_handler(CrossReIDError)
     def explain(_: Request, error: CrossReIDError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse({"error": service.anonymous(str(error))}, 400)
 
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
@@ -206,7 +207,11 @@ def _with_picture(
         raise DataError("Send one picture: image in base64, or the token of one as picture.")
     if asked.picture is not None:
         query = service.sample(asked.picture, asked.modality)
-        return answer(Query(query.path, query.modality, camera or query.camera, time or query.time))
+        if camera is not None:
+            query = replace(query, camera=camera)
+        if time is not None:
+            query = replace(query, time=time)
+        return answer(query)
     with temporary_folder() as folder:
         path = service.upload(asked.image or "", Path(folder))
         return answer(Query(path, asked.modality, camera, time))

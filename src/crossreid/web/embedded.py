@@ -28,7 +28,7 @@ def embedded_service(config: DemoConfig) -> SearchService:
     Raises:
         ConfigError: no model is there yet.
     """
-    run = config.checkpoint or DEMO_RUN
+    run = DEMO_RUN if config.checkpoint is None else config.checkpoint
     if config.checkpoint is None and not Path(DEMO_RUN).is_dir():
         raise ConfigError(
             f"There is no model at {DEMO_RUN} yet: `make demo` trains one in minutes, and "

@@ -19,6 +19,9 @@ from PIL import Image
 from crossreid.data.decoding import Decoder
 from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import Modality
+from crossreid.extraction.images import PersonBox
+from crossreid.extraction.pixels import cut_out
+from crossreid.extraction.video import VIDEO_SUFFIXES, VideoPictures
 
 _REMEMBERED = 20_000
 """Tokens that are known at a time: the oldest is forgotten first."""
@@ -28,10 +31,19 @@ _SIDE = 384
 
 @dataclass(frozen=True)
 class KnownPicture:
-    """A picture that a token stands for."""
+    """A picture that a token stands for.
+
+    Attributes:
+        path: the file.
+        modality: by which it is decoded.
+        box: the part of the picture that is meant; None for all of it.
+        frame: the picture of a video; None for image files.
+    """
 
     path: Path
     modality: Modality
+    box: PersonBox | None = None
+    frame: int | None = None
 
 
 class PictureBook:
@@ -47,12 +59,13 @@ class PictureBook:
         self._known: OrderedDict[str, KnownPicture] = OrderedDict()
         self._lock = threading.Lock()
 
-    def token(self, path: Path, modality: Modality) -> str:
+    def token(self, picture: KnownPicture) -> str:
         """The token of a picture, the same each time."""
-        text = f"{modality} {path}".encode(errors="surrogateescape")
+        spot = None if picture.box is None else tuple(picture.box)
+        text = f"{picture.modality} {spot} {picture.frame} {picture.path}".encode(errors="surrogateescape")
         token = hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:32]
         with self._lock:
-            self._known[token] = KnownPicture(path, modality)
+            self._known[token] = picture
             self._known.move_to_end(token)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
@@ -63,10 +76,22 @@ class PictureBook:
         with self._lock:
             return self._known.get(token)
 
+    def decoded(self, picture: KnownPicture) -> Image.Image:
+        """What is meant of a file, in its own size.
+
+        Raises:
+            UnreadableImageError: the file is gone or damaged, or the box lies outside.
+        """
+        if picture.path.suffix.lower() in VIDEO_SUFFIXES:
+            whole = VideoPictures().picture(picture.path, picture.frame)
+        else:
+            whole = self._decoder.decode(picture.path, picture.modality).image
+        return cut_out(whole, picture.box, picture.path)
+
     def jpeg(self, picture: KnownPicture) -> bytes:
         """A small picture; grey where the file is gone or cannot be read."""
         try:
-            image = self._decoder.decode(picture.path, picture.modality).image
+            image = self.decoded(picture)
         except UnreadableImageError:
             image = Image.new("RGB", (96, 192), (160, 160, 160))
         image.thumbnail((_SIDE, _SIDE))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
+import re
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -24,12 +27,13 @@ from crossreid.evaluation import Embeddings
 from crossreid.evaluation.calibration import Calibration
 from crossreid.evaluation.embeddings import Cell
 from crossreid.extraction import Extractor
-from crossreid.extraction.images import ImageList, list_source
+from crossreid.extraction.images import ImageList, PersonBox, list_source
 from crossreid.extraction.pixels import Pixels, are_grey
+from crossreid.extraction.video import check_videos
 from crossreid.galleries import Gallery
 from crossreid.galleries.entries import ID, OWN_COLUMNS
 from crossreid.galleries.filters import parse_filter
-from crossreid.web.pictures import PictureBook, as_data_url
+from crossreid.web.pictures import KnownPicture, PictureBook, as_data_url
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Kinds of files that are taken, whatever they are called."""
@@ -46,12 +50,21 @@ class Query:
         path: the file.
         modality: said, or ``auto``.
         camera, time: where and when, where it is known; text that no column fits is refused by the search.
+        box: where the person is in the picture; None where it shows the person alone.
+        frame: the picture of a video; None for image files.
     """
 
     path: Path
     modality: str
     camera: Cell = None
     time: Cell = None
+    box: PersonBox | None = None
+    frame: int | None = None
+
+    @property
+    def picture(self) -> KnownPicture:
+        """What is meant of the file."""
+        return KnownPicture(self.path, _as_modality(self.modality), self.box, self.frame)
 
 
 class SearchService:
@@ -87,14 +100,13 @@ class SearchService:
             raise DataError(f"The gallery '{place}' is empty: add images first.")
         self._extractor = extractor
         self._gallery = gallery
-        self._place = place
         self._calibration = calibration
         self._rate = false_match_rate
         self._show_names = show_names
         self._upload_pixels = upload_pixels
-        self._lock = threading.Lock()
-        self._decoder = Decoder(extractor.decoding)
-        self.pictures = PictureBook(self._decoder)
+        self._lock = threading.Lock()  # of the gallery; the extractor has one of the model
+        self._places = _place_patterns(place)
+        self.pictures = PictureBook(Decoder(extractor.decoding))
         self._samples = _spread(samples)
         self.translations = self._translations()
 
@@ -102,7 +114,8 @@ class SearchService:
 
     def about(self) -> dict[str, Any]:
         """What a page needs to know: counts, the model, columns to filter by, what it can show."""
-        info = self._gallery.info()
+        with self._lock:
+            info = self._gallery.info()
         return {
             "images": info["images"],
             "method": self._extractor.about["method"],
@@ -114,7 +127,8 @@ class SearchService:
 
     def columns(self) -> dict[str, str]:
         """Columns to filter by: ``text`` or ``numbers``."""
-        columns: Mapping[str, str] = self._gallery.info()["columns"]
+        with self._lock:
+            columns: Mapping[str, str] = self._gallery.info()["columns"]
         hidden = () if self._show_names else _NAMING_COLUMNS
         return {name: kind for name, kind in columns.items() if name not in hidden}
 
@@ -122,10 +136,7 @@ class SearchService:
         """Pictures to pick from, by their tokens."""
         shown = []
         for query in self._samples:
-            modality = query.modality
-            if modality not in MODALITIES:
-                modality = "infrared"  # plays a part in deep files alone, which are grey
-            token = self.pictures.token(query.path, _as_modality(modality))
+            token = self.pictures.token(query.picture)
             shown.append({"picture": token, "modality": query.modality, "camera": query.camera, "time": query.time})
         return shown
 
@@ -149,12 +160,13 @@ class SearchService:
             DataError: nobody was given this token, or long ago.
         """
         for query in self._samples:
-            if self.pictures.token(query.path, _as_modality(query.modality)) == token:
+            if self.pictures.token(query.picture) == token:
                 return replace(query, modality=query.modality if modality == "auto" else modality)
         known = self.pictures.known(token)
         if known is None:
             raise DataError("There is no such picture: search again.")
-        return Query(known.path, known.modality if modality == "auto" else modality)
+        said = known.modality if modality == "auto" else modality
+        return Query(known.path, said, box=known.box, frame=known.frame)
 
     def upload(self, text: str, folder: Path) -> Path:
         """A picture that was sent, in base64, as a file of its own in a folder that is removed.
@@ -213,11 +225,7 @@ class SearchService:
 
     def _embedded(self, query: Query) -> Embeddings:
         """The query as a manifest with one line would give it."""
-        try:
-            self._decoder.decode(query.path, "infrared")
-        except UnreadableImageError as error:
-            raise DataError(f"The picture cannot be read ({error.reason}).") from None
-        embedded = self._extractor([query.path], modality=query.modality)
+        embedded = self._extractor(self._pixels(query)[None], modality=query.modality)
         columns: dict[str, Sequence[Cell]] = {ID: ["query"]}
         if query.camera is not None:
             columns["camera"] = [query.camera]
@@ -235,7 +243,7 @@ class SearchService:
             "rank": row + 1,
             "score": round(score, 6),
             "modality": modality,
-            "picture": self.pictures.token(Path(found.paths[row]), modality),
+            "picture": self.pictures.token(KnownPicture(Path(found.paths[row]), modality)),
             "columns": columns,
         }
         if self._show_names:
@@ -261,7 +269,7 @@ class SearchService:
             vectors[name] = self._extractor(pixels[None], modality=modalities[name]).features["main"][0]
         for name, pixels in pictures.items():
             opposite = vectors["other" if name == "query" else "query"]
-            with self._lock:
+            with self._extractor.lock:
                 heat = similarity_heat(self._extractor.module, pixels, modalities[name], opposite)
             if heat is None:
                 raise ConfigError("This method has no feature maps to show.")
@@ -298,7 +306,7 @@ class SearchService:
         for pixels in (visible, infrared):
             batch = torch.from_numpy(np.stack([pixels, pixels])).permute(0, 3, 1, 2)  # some show pairs
             batches.append(to_float(batch.to(method.device)))
-        with torch.inference_mode(), self._lock:
+        with torch.inference_mode(), self._extractor.lock:
             rows = method.translate(*batches)
         made: dict[str, Pixels] = {}
         for name, pictures in rows.items():
@@ -312,10 +320,10 @@ class SearchService:
     def _pixels(self, query: Query) -> Pixels:
         """(H, W, 3) of the model's size."""
         try:
-            image = self._decoder.decode(query.path, "infrared").image
+            image = self.pictures.decoded(query.picture)
         except UnreadableImageError as error:
             raise DataError(f"The picture cannot be read ({error.reason}).") from None
-        return resized(image, self._extractor.size, self._decoder.config.resize)
+        return resized(image, self._extractor.size, self._extractor.decoding.resize).copy()  # torch wants it writable
 
     def _modality(self, query: Query, pixels: Pixels) -> Modality:
         if query.modality in MODALITIES:
@@ -324,13 +332,25 @@ class SearchService:
 
     def _anonymous(self, error: CrossReIDError, query: Query) -> CrossReIDError:
         """The sentence without names of files of this machine."""
-        sentence = str(error).replace(str(query.path), "the picture").replace(f"'{self._place}'", "").replace("  ", " ")
-        return type(error)(sentence)
+        return type(error)(self.anonymous(str(error).replace(str(query.path), "the picture")))
+
+    def anonymous(self, sentence: str) -> str:
+        """A sentence without the gallery's place, however it is spelt there."""
+        for pattern, shown in self._places:
+            sentence = pattern.sub(shown, sentence)
+        return sentence
 
 
 def samples_at(source: str, modality: str | None) -> ImageList:
-    """Images to pick from; as :class:`~crossreid.Extractor` takes them."""
-    return list_source(source, modality)
+    """Images to pick from; as :class:`~crossreid.Extractor` takes them.
+
+    Raises:
+        ConfigError: nothing says a modality, or there are videos and what reads them is not installed.
+        DataError: there is no image, or a manifest is damaged.
+    """
+    images = list_source(source, modality)
+    check_videos(images.paths)
+    return images
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
@@ -353,5 +373,29 @@ def _spread(images: ImageList | None) -> list[Query]:
     chosen = []
     for row in range(0, len(images), step):
         modality = images.modalities[row] or "auto"
-        chosen.append(Query(images.paths[row], modality, cameras[row], times[row]))
+        query = Query(images.paths[row], modality, cameras[row], times[row], images.boxes[row], images.frames[row])
+        chosen.append(query)
     return chosen
+
+
+def _place_patterns(place: str) -> list[tuple[re.Pattern[str], str]]:
+    """How sentences may name a gallery's place and files in it, and what is shown instead."""
+    whole = {place}
+    if "://" in place:
+        unquoted = {urlsplit(place).netloc}
+    else:
+        path = Path(place)
+        unquoted = {os.path.normpath(path.absolute()), str(path.absolute()), str(path.resolve())}
+        whole |= {str(path), os.path.normpath(place), *unquoted}
+    patterns = []
+    for spelling in sorted(whole, key=len, reverse=True):
+        quoted = re.escape(spelling)
+        patterns.append((re.compile(f" '{quoted}'"), ""))  # the gallery 'x' is empty
+        patterns.append((re.compile(f"'{quoted}(?:[/\\\\][^']*)?'"), "the gallery"))
+    for spelling in sorted(unquoted - {os.sep, ""}, key=len, reverse=True):
+        inner = spelling.removeprefix(os.sep)
+        absolute = re.escape(spelling)
+        if os.sep in inner:  # LanceDB leaves the first sign out; a single word may be any
+            absolute = f"(?:{absolute}|{re.escape(inner)})"
+        patterns.append((re.compile(f"{absolute}(?:[/\\\\][^\\s'\"(),;]*)?"), "the gallery"))
+    return patterns
