@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,42 @@ def test_the_cost_is_counted_on_held_out_images() -> None:
     assert apart["nearest_kept"] == kept / len(held)
     nobody = FittingImages(Embeddings(**{**vars(images), "pids": np.full(40, -1)}), own.pixels)
     assert "mAP" not in cost_of(nobody, {"visible": same, "infrared": same})
+
+
+LISTS = {
+    "visible first": np.arange(508) >= 254,
+    "in turns": np.arange(508) % 2 == 1,
+    "little infrared": np.arange(508) >= 488,
+    "little visible": np.arange(508) >= 20,
+    "few": np.arange(40) >= 20,
+}
+"""Which images of a list are infrared."""
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_ranges_come_from_the_whole_list_and_both_modalities(kind: str) -> None:
+    infrared = LISTS[kind]
+    count = len(infrared)
+    images = clustered(count)
+    pixels = np.arange(count)[:, None, None, None] * np.ones((1, 1, 1, 3), np.int64)  # each says its own place
+    own = FittingImages(replace(images, infrared=infrared), pixels)
+    fitting, held = own.fitting(), own.held_out()
+    assert sorted([*fitting.tolist(), *held.tolist()]) == list(range(count))
+    for flag in (False, True):
+        assert abs((infrared[fitting] == flag).sum() - (infrared[held] == flag).sum()) <= 1
+    both = own.pixels_of(None)[:, 0, 0, 0]
+    assert len(both) == len(set(both.tolist())) == min(len(fitting), 128)
+    assert set(both.tolist()) <= set(fitting.tolist())
+    least = min(64, (infrared[fitting]).sum(), (~infrared[fitting]).sum())
+    for modality, flag in (("visible", False), ("infrared", True)):
+        known = fitting[infrared[fitting] == flag]
+        assert (infrared[both] == flag).sum() >= least
+        alone = own.pixels_of(modality)[:, 0, 0, 0]
+        assert len(alone) == min(len(known), 128)
+        for chosen in (alone, both[infrared[both] == flag]):
+            assert (chosen[0], chosen[-1]) == (known[0], known[-1])
+            steps = np.diff(np.searchsorted(known, chosen))
+            assert steps.max() - steps.min() <= 1
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from PIL import Image
 
 import crossreid
-from crossreid.errors import ConfigError, DataError, WriteError
+from crossreid.errors import ConfigError, DataError, OwnedError, WriteError
 from crossreid.evaluation import Embeddings
 from crossreid.extraction import Extractor
 from crossreid.extraction import extractor as extractor_module
+from crossreid.extraction.batching import Part
 from crossreid.extraction.pixels import are_grey
+from crossreid.extraction.shards import open_shards
 from crossreid.extraction.storage import load_extracted
 from crossreid.settings.registry import method_names
 from support import disk_of
@@ -182,6 +185,7 @@ def test_boxes_cut_persons_out_of_pictures(extract: Extractor, people_root: Path
     embeddings = extract(tmp_path / "m.csv", modality="visible")
     expected = extract(np.stack(crops), modality="visible")
     np.testing.assert_allclose(embeddings.features["main"], expected.features["main"], atol=1e-6)
+    assert list(embeddings.columns["x"]) == [10, width + 30]  # kept: galleries name images after their boxes
     (tmp_path / "m.csv").write_text("path,x,y,width,height\nscene.png,5000,0,10,10\n")
     with pytest.raises(DataError, match="its box lies outside"):
         extract(tmp_path / "m.csv", modality="visible")
@@ -310,6 +314,98 @@ def test_a_damaged_shard_is_made_again(extract: Extractor, manifest: Path, tmp_p
         shard.write_bytes(shard.read_bytes()[:100])
     whole = extract.to_file(manifest, tmp_path / "out.npz", shard=16)
     assert len(whole) == len(manifest.read_text().splitlines()) - 1
+
+
+def cut_off_after(extract: Extractor, source, output: Path, batches: int, **settings) -> None:
+    """An extraction to a file, in shards of two images, that ends before the next batch."""
+    extract.batch_size = 2
+    embed = Extractor._embed
+    calls = []
+
+    def cut_off(self, batch, modality):
+        calls.append(modality)
+        if len(calls) > batches + 1:  # a batch is kept while the next one is computed
+            raise KeyboardInterrupt
+        return embed(self, batch, modality)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Extractor, "_embed", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            extract.to_file(source, output, shard=2, **settings)
+    assert not output.exists()
+    assert list(output.with_name(f".{output.name}.shards").glob("*.npz"))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float", "tensor"])
+def test_images_in_memory_are_gone_on_with_where_they_are_the_same(
+    extract: Extractor, tmp_path: Path, capsys, kind: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (7, *extract.size, 3), dtype=np.uint8)
+    source = {"uint8": pixels, "float": pixels / 255, "tensor": torch.from_numpy(pixels).permute(0, 3, 1, 2)}[kind]
+    whole = extract(source, modality="visible")
+    cut_off_after(extract, source, tmp_path / "out.npz", 2, modality="visible")
+    again = extract.to_file(source, tmp_path / "out.npz", "visible", shard=2)
+    assert "4 of 7 images" in capsys.readouterr().out
+    assert again.rows.tolist() == list(range(7))
+    np.testing.assert_allclose(again.features["main"], whole.features["main"], atol=1e-6)
+    np.testing.assert_array_equal(extract.pixels(pixels, "visible", np.array([5, 1])), pixels[[5, 1]])
+
+
+def test_other_images_in_memory_are_not_mixed_in(extract: Extractor, tmp_path: Path) -> None:
+    dark = np.full((6, *extract.size, 3), 10, np.uint8)
+    cut_off_after(extract, dark, tmp_path / "out.npz", 1, modality="visible")
+    with pytest.raises(DataError, match="other images"):
+        extract.to_file(np.full_like(dark, 200), tmp_path / "out.npz", "visible")
+    with pytest.raises(DataError, match="other images"):
+        extract.to_file(dark.astype(np.float32) / 255, tmp_path / "out.npz", "visible")
+
+
+def test_shards_without_a_plan_belong_to_nobody(extract: Extractor, manifest: Path, tmp_path: Path) -> None:
+    cut_off_after(extract, manifest, tmp_path / "out.npz", 3)
+    (tmp_path / ".out.npz.shards" / "plan.json").unlink()
+    lines = manifest.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    written = extract.to_file(other, tmp_path / "out.npz")
+    expected = extract(other)
+    assert written.rows.tolist() == expected.rows.tolist()
+    np.testing.assert_allclose(written.features["main"], expected.features["main"], atol=1e-6)
+
+
+def test_the_plan_goes_after_the_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Part(np.arange(2), False, {"main": np.zeros((2, 3), np.float32)})
+    order = []
+    unlink = os.unlink
+
+    def noted(path, *, dir_fd=None):
+        order.append(Path(path).name)
+        unlink(path, dir_fd=dir_fd)
+
+    with open_shards(tmp_path / "out.npz", {"images": "these"}) as shards:
+        shards.write([part])
+        shards.write([part])
+        monkeypatch.setattr(os, "unlink", noted)
+        shards.remove()
+    assert not shards.folder.exists()
+    assert set(order[: order.index("plan.json")]) >= {"000000.npz", "000001.npz"}
+
+
+def test_an_image_stands_in_shards_once(tmp_path: Path) -> None:
+    ones = Part(np.array([0, 1]), False, {"main": np.ones((2, 3), np.float32)})
+    twos = Part(np.array([1, 2]), False, {"main": np.full((2, 3), 2, np.float32)})
+    with open_shards(tmp_path / "out.npz", {"images": "these"}) as shards:
+        shards.write([ones])
+        shards.write([twos])
+        rows = np.concatenate([rows for rows, _, _ in shards.read()])
+    assert sorted(rows.tolist()) == [0, 1, 2]
+
+
+def test_two_extractions_do_not_share_an_output(extract: Extractor, manifest: Path, tmp_path: Path) -> None:
+    with open_shards(tmp_path / "out.npz", {"images": "these"}) as shards:
+        with pytest.raises(OwnedError, match="Another process writes"):
+            extract.to_file(manifest, tmp_path / "out.npz")
+        shards.remove()
+    assert len(extract.to_file(manifest, tmp_path / "out.npz")) > 0
 
 
 def test_the_digest_is_that_of_the_weights(write_checkpoint, tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.calibration import Calibration, camera_pair, modality_pair
 from crossreid.evaluation.verification import pairs_of, threshold_at
+from crossreid.extraction.labels import labels_of
 from crossreid.galleries import Gallery
+from crossreid.settings.calibration import CalibrationSettings
+from crossreid.studies.calibration import calibrate_pairs
 from crossreid.studies.calibration.pair_list import read_pairs
 
 ABOUT = {"model": "a" * 64, "method": "agw", "preprocessing": {"height": 64, "width": 32}, "transfer": False}
@@ -76,7 +79,7 @@ def test_a_calibration_is_read_as_it_was_written(calibration: Calibration, tmp_p
     assert json.dumps(again.plain()) == json.dumps(calibration.plain())
     whole = json.loads(path.read_text())
     for damage in (
-        {**whole, "version": 2},
+        {**whole, "version": 3},
         {**whole, "pairs": []},
         {**whole, "pairs": {"visible-infrared": {"thresholds": [{"rate": "x"}]}}},
         {name: value for name, value in whole.items() if name != "model"},
@@ -107,7 +110,138 @@ def test_what_cannot_be_had_is_one_sentence() -> None:
     assert "400 of 480 images were drawn" in drawn.left_out[0]
 
 
+# ---------------------------------------------------------------- cameras
+
+
+CALLED = {
+    "from 0": (0, 1, 2, 3),
+    "from 1": (1, 2, 3, 4),
+    "with gaps": (7, 30, 2, 11),
+    "text": ("hall", "door", "yard", "gate"),
+    "text with hyphens": ("a", "b-c", "a-b", "c"),
+    "fractions": (1.5, 2.0, 0.5, 4.0),
+}
+"""What the column ``camera`` calls four cameras."""
+
+
+def with_cameras(held: Embeddings, called: tuple) -> Embeddings:
+    """The same images with their cameras called otherwise, numbered as an extraction numbers them."""
+    cells = [called[camid - 1] for camid in held.camids.tolist()]
+    columns = {"camera": cells, "person": held.pids.tolist()}
+    return replace(held, columns=columns, camids=labels_of(columns, held.infrared).camids)
+
+
+@pytest.mark.parametrize("kind", CALLED)
+def test_thresholds_of_two_cameras_are_found_by_what_the_column_calls_them(kind: str) -> None:
+    held = people(110)
+    calibration = crossreid.calibrate(embeddings=with_cameras(held, CALLED[kind]), bootstrap=100, rates=[0.1])
+    gallery = Gallery.open()
+    day = with_cameras(people(6, 12, seed=5), CALLED[kind])
+    gallery.add(day.select(~day.infrared))
+    night = with_cameras(people(6, 12, seed=7), CALLED[kind])
+    hits = gallery.search(night.select(night.infrared), 40, calibration=calibration, per_camera=True)
+    expected = {}
+    for cameras, of_cameras in pairs_of(held, False, True).by_cameras():
+        named = frozenset(CALLED[kind][camid - 1] for camid in cameras)
+        expected[named] = threshold_at(of_cameras.impostor, 0.1)
+    assert len(set(expected.values())) == 4
+    found = {}
+    for query in range(len(hits)):
+        own = hits.queries.columns["camera"][query]
+        for camera, match in zip(hits.lists[query].columns["camera"], hits.matches(query), strict=True):
+            found[frozenset((own, camera))] = match.threshold
+    assert found == expected
+
+
+def test_cameras_that_nobody_named_have_no_thresholds() -> None:
+    held = people(110)
+    unknown = {"person": held.pids.tolist()}
+    of_all = crossreid.calibrate(embeddings=held, bootstrap=100, rates=[0.1])
+    for columns in (unknown, {**unknown, "camera": [None] * len(held)}):
+        calibration = crossreid.calibrate(embeddings=replace(held, columns=columns), bootstrap=100, rates=[0.1])
+        assert not calibration.pairs["visible-infrared"].cameras
+        assert calibration.threshold("visible-infrared", 0.1) == of_all.threshold("visible-infrared", 0.1)
+    some = [camid if camid in (1, 3) else None for camid in held.camids.tolist()]
+    calibration = crossreid.calibrate(embeddings=replace(held, columns={"camera": some}), bootstrap=100, rates=[0.1])
+    assert set(calibration.pairs["visible-infrared"].cameras) == {"1-3"}
+    numbered = crossreid.calibrate(embeddings=replace(held, columns={}), bootstrap=100, rates=[0.1])  # of a dataset
+    assert numbered.pairs["visible-infrared"].cameras == of_all.pairs["visible-infrared"].cameras
+
+
+def test_two_numbers_of_one_camera_are_calibrated_together() -> None:
+    """A folder's camera with both modalities is counted twice."""
+    held = people(110)
+    devices = [1 + (camid - 1) % 2 for camid in held.camids.tolist()]  # 1 and 3 are one, 2 and 4 the other
+    calibration = crossreid.calibrate(embeddings=replace(held, columns={"camera": devices}), bootstrap=100, rates=[0.1])
+    across = []
+    for cameras, of_cameras in pairs_of(held, False, True).by_cameras():
+        if cameras in ((1, 4), (2, 3)):
+            across.append(of_cameras.impostor)
+    assert calibration.threshold("visible-infrared", 0.1, "1-2") == threshold_at(np.concatenate(across), 0.1)
+
+
+def test_cameras_of_a_folder_are_those_that_its_names_say(
+    run_here, write_checkpoint, people, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossreid.evaluation import verification
+    from crossreid.studies.calibration import building
+
+    for module in (verification, building):
+        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
+    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
+    for named in (True, False):
+        root = tmp_path / f"named_{named}"
+        for row in people.rows("test"):
+            record = people.records[row]
+            device = 1 + record.camid % 2  # each has both modalities
+            name = f"{record.pid:04d}_c{device}s1_{row:06d}_00.jpg" if named else f"{row}.jpg"
+            place = root / record.modality / ("" if named else f"{record.pid}") / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(record.path)
+        words = ("data=folder", f"data.root={root}", f"data.cache={tmp_path / 'cache'}", f"output={named}.json")
+        quiet = ("trainer=cpu", "figure=false", "bootstrap=100", "trainer.progress=false")
+        done = run_here("calibrate", f"checkpoint={write_checkpoint('onestream')}", *words, *quiet)
+        assert done.code == 0, done.output
+        found = Calibration.load(tmp_path / f"{named}.json").pairs["visible-infrared"].cameras
+        assert set(found) == ({"1-1", "1-2", "2-2"} if named else set())
+
+
+def test_thresholds_by_older_numbers_of_cameras_are_not_taken_for_others(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.json"
+    numbered = {"kind": "embeddings", "file": "people.npz"}
+    for source in (numbered, {"kind": "images"}, {"kind": "dataset", "dataset": "folder"}):
+        replace(calibration, version=1, source=source).save(path)
+        old = Calibration.load(path)
+        assert old.threshold("visible-infrared", 0.1) == calibration.threshold("visible-infrared", 0.1)
+        gallery = Gallery.open()
+        gallery.add(people(5, 12))
+        gallery.keep_calibration(old)
+        assert gallery.search(people(5, 12), 1).matches(0)[0].threshold is not None
+        with pytest.raises(DataError, match="calibrate again, or leave per_camera out"):
+            gallery.search(people(5, 12), 1, per_camera=True).matches(0)
+    replace(calibration, version=1, source={"kind": "dataset", "dataset": "sysu_mm01"}).save(path)
+    own = calibration.threshold("visible-infrared", 0.1, "1-3")
+    assert own is not None
+    assert Calibration.load(path).threshold("visible-infrared", 0.1, "1-3") == own
+
+
 # ---------------------------------------------------------------- labelled pairs
+
+
+def test_pairs_of_modalities_that_are_not_asked_for_play_no_part() -> None:
+    held = people(110)
+    groups = {}
+    for one, other in ((False, False), (False, True), (True, True)):
+        groups[modality_pair(one, other)] = pairs_of(held, one, other)
+    few = groups["visible-visible"]
+    groups["visible-visible"] = few.select(np.arange(len(few)) < 1000)
+    settings = CalibrationSettings(between=["visible-infrared"], rates=[0.001], bootstrap=100)
+    calibration = calibrate_pairs(groups, settings, {}, ABOUT)
+    assert set(calibration.pairs) == {"visible-infrared"}
+    with pytest.raises(DataError, match="of visible-visible, and no rate"):
+        calibrate_pairs(groups, replace(settings, between=None), {}, ABOUT)
 
 
 def test_pairs_say_who_is_one_person(tmp_path: Path) -> None:
@@ -237,6 +371,11 @@ MISTAKES = {
     ("embeddings=b", "pairs=c"): "name it in the place of embeddings",
     ("checkpoint=a", "pairs=c", "images=d"): "leave one of them out",
     ("embeddings=b", "split=test"): "split chooses persons of a dataset",
+    ("embeddings=b", "grey_range=[1,2]"): "leave it out with embeddings",
+    ("checkpoint=a", "grey_range=[2,1]"): "grey_range",
+    ("checkpoint=a", "pairs=c", "same_camera=true"): "leave them out with pairs",
+    ("checkpoint=a", "pairs=c", "most_images=100"): "leave them out with pairs",
+    ("checkpoint=a", "modality=auto"): "modality is of images and pairs",
     ("embeddings=none.npz",): "There is no embeddings file",
     ("checkpoint=none",): "There is no checkpoint",
     ("embeddings=b", "output=c.txt"): "end it in .json",
@@ -305,6 +444,38 @@ def test_a_runs_own_persons_are_those_that_it_was_not_trained_on(
     done = run_here("calibrate", f"checkpoint={validated}", "output=v.json", *quiet)
     assert done.code == 0, done.output
     assert Calibration.load(tmp_path / "v.json").source["split"] == "val"
+
+
+def test_a_calibration_of_images_in_another_grey_range_is_not_judged_by(
+    run_here, write_checkpoint, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossreid.evaluation import verification
+    from crossreid.studies.calibration import building
+
+    for module in (verification, building):
+        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
+    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
+    path = write_checkpoint("onestream")
+    quiet = (f"checkpoint={path}", "trainer=cpu", "figure=false", "bootstrap=100", "trainer.progress=false")
+    done = run_here("calibrate", *quiet, f"images={manifest}")
+    assert done.code == 0, done.output
+    words = ("gallery=g.npz", f"checkpoint={path}", "device=cpu", "workers=0", "progress=false", "grey_range=[10,4000]")
+    added = run_here("index", "add", *words, f"images={manifest}")
+    assert added.code == 0, added.output
+    assert "came to pixels otherwise than the gallery's" in added.output
+    assert Gallery.open(tmp_path / "g.npz").calibration() is None
+    query = (f"query={manifest}", "top_k=2")
+    found = run_here("search", *words, *query, "output=hits.json")
+    assert found.code == 0, found.output
+    assert "matches are not judged" in found.output
+    assert "match" not in json.loads((tmp_path / "hits.json").read_text())["hits"][0]
+    kinds = {"listed": (f"images={manifest}",), "dataset": ("split=test",)}
+    for name, asked in kinds.items():
+        again = run_here("calibrate", *quiet, *asked, "grey_range=[10,4000]", f"output={name}.json")
+        assert again.code == 0, again.output
+        found = run_here("search", *words, *query, f"calibration={name}.json", f"output=by_{name}.json")
+        assert found.code == 0, found.output
+        assert "match" in json.loads((tmp_path / f"by_{name}.json").read_text())["hits"][0]
 
 
 def test_labelled_pairs_are_scored_by_a_checkpoint(

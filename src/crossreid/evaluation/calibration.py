@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from crossreid.evaluation.verification import Interval, RateCurve, Threshold
 from crossreid.files import write_atomically
 from crossreid.untrusted import read_json
 
-FORMAT, VERSION = "crossreid.calibration", 1
+FORMAT, VERSION = "crossreid.calibration", 2
+_BY_NUMBER = 1
+"""The version whose thresholds of two cameras stand by how embeddings number cameras, which a column ``camera`` need not do."""
 FILE = "calibration.json"
 """Its name in a run folder."""
 _MOST_ENTRIES = 100_000
@@ -38,14 +40,14 @@ def modality_pair(one: bool, other: bool) -> str:
 
 
 def camera_pair(one: object, other: object) -> str:
-    """The name of two cameras, such as ``2-6``; whole numbers without a point."""
+    """The name of two cameras by what the column ``camera`` calls them, such as ``2-6``; whole numbers without a point."""
     return "-".join(sorted((_camera(one), _camera(other)), key=lambda name: (len(name), name)))
 
 
 def _camera(cell: object) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell)
+    return str(cell).replace("\\", "\\\\").replace("-", "\\-")  # so that a and b-c are not a-b and c
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Calibration:
         pairs: by modalities, such as ``visible-infrared``.
         open_set: open-set identification.
         left_out: what could not be had, a sentence each.
+        version: of the format that it is written in.
     """
 
     model: str | None
@@ -128,8 +131,13 @@ class Calibration:
     pairs: Mapping[str, PairCalibration]
     open_set: tuple[OpenSetResult, ...] = ()
     left_out: tuple[str, ...] = ()
+    version: int = VERSION
 
     # ------------------------------------------------------------------ use
+
+    def fits(self, model: object, preprocessing: Mapping[str, Any]) -> bool:
+        """It is of this model, by its digest, and of images that came to its pixels likewise."""
+        return self.model == model and dict(self.preprocessing) == dict(preprocessing)
 
     def rates(self, pair: str) -> tuple[float, ...]:
         """False-match rates of two modalities, rising; none where they are not calibrated."""
@@ -165,15 +173,28 @@ class Calibration:
             pair: the modalities, see :func:`modality_pair`.
             rate: of false matches.
             cameras: two cameras, see :func:`camera_pair`, whose own threshold counts where there is one.
+
+        Raises:
+            DataError: there are thresholds of two cameras, and an older version wrote them by numbers of its own.
         """
         known = self.pairs.get(pair)
         if known is None:
             return None
+        if cameras is not None and known.cameras and self._numbers_cameras():
+            raise DataError(
+                "The calibration's thresholds of two cameras are from a version that numbered cameras anew, so nobody knows "
+                "which ones are meant: calibrate again, or leave per_camera out."
+            )
         of_cameras = known.cameras.get(cameras, ()) if cameras is not None else ()
         for entry in (*of_cameras, *known.thresholds):
             if math.isclose(entry.rate, rate, rel_tol=1e-9):
                 return entry.threshold
         return None
+
+    def _numbers_cameras(self) -> bool:
+        """Cameras may have other numbers in it than in a column ``camera``; those of a public dataset are the same."""
+        kind, dataset = self.source.get("kind"), self.source.get("dataset")
+        return self.version == _BY_NUMBER and (kind != "dataset" or dataset == "folder")
 
     def probability(self, pair: str, scores: Array) -> Array:
         """Probabilities (N,) that similarities (N,) are of one person; nan where the modalities are not calibrated."""
@@ -191,7 +212,7 @@ class Calibration:
             pairs[name] = {**asdict(pair), "probability": pair.probability.plain()}
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": self.version,
             "model": self.model,
             "method": self.method,
             "preprocessing": dict(self.preprocessing),
@@ -207,12 +228,13 @@ class Calibration:
         pairs = {}
         for name, pair in self.pairs.items():
             pairs[name] = PairCalibration(pair.thresholds, pair.probability, cameras=pair.cameras)
-        return Calibration(self.model, self.method, self.preprocessing, self.source, self.settings, pairs)
+        return replace(self, pairs=pairs, open_set=(), left_out=())
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any], place: object) -> Calibration:
         """Read what :meth:`plain` wrote; raises :class:`DataError` where it is damaged."""
-        if content.get("format") != FORMAT or content.get("version") != VERSION:
+        version = content.get("version")
+        if content.get("format") != FORMAT or version not in (_BY_NUMBER, VERSION):
             raise DataError(f"'{place}' is no calibration of this version: make one with crossreid.calibrate.")
         try:
             return cls(
@@ -224,6 +246,7 @@ class Calibration:
                 pairs={str(name): _pair(part) for name, part in _group(content["pairs"]).items()},
                 open_set=tuple(_open_set(part) for part in content["open_set"]),
                 left_out=tuple(str(sentence) for sentence in content["left_out"]),
+                version=version,
             )
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise DataError(f"'{place}' is a damaged calibration: make it again.") from error

@@ -1,6 +1,6 @@
 """Smaller exports: fewer numbers an embedding, 8-bit weights and activations, and what each costs in accuracy.
 
-Both are fitted on images of one's own, every second of which is kept to measure the cost on.
+Both are fitted on images of one's own, of which every second one of each modality is kept to measure the cost on.
 """
 
 from __future__ import annotations
@@ -81,28 +81,49 @@ class FittingImages:
         return cls(*extract.with_pixels(images, modality, chosen))
 
     def fitting(self) -> Array:
-        """Places of the images that are fitted on."""
-        return np.arange(0, len(self.embeddings), 2)
+        """Places of the images that are fitted on, every second one of each modality: lists often take them in turns."""
+        return self._halves(0)
 
     def held_out(self) -> Array:
         """Places of the images that the cost is measured on."""
-        return np.arange(1, len(self.embeddings), 2)
+        return self._halves(1)
+
+    def _halves(self, first: int) -> Array:
+        infrared = self.embeddings.infrared
+        return np.sort(np.concatenate([np.flatnonzero(infrared == flag)[first::2] for flag in (False, True)]))
 
     def pixels_of(self, modality: str | None) -> Pixels:
-        """Images of a modality to fit on, at most :data:`_MOST_CALIBRATED`, evenly; of both for None.
+        """Images of a modality to fit on, at most :data:`_MOST_CALIBRATED`, evenly from the whole list; for None as many of
+        each modality, as far as there are so many.
 
         Raises:
             ConfigError: there is none of that modality.
         """
         places = self.fitting()
-        if modality is not None:
-            places = places[self.embeddings.infrared[places] == (modality == "infrared")]
-        if not len(places):
+        infrared = self.embeddings.infrared[places]
+        if modality is None:
+            chosen = _of_both(places[~infrared], places[infrared])
+        else:
+            chosen = _evenly(places[infrared == (modality == "infrared")], _MOST_CALIBRATED)
+        if not len(chosen):
             raise ConfigError(
                 f"int8 needs {modality} images too, since they take a path of their own: add some to images=."
             )
-        step = max(1, len(places) // _MOST_CALIBRATED)
-        return self.pixels[places[::step][:_MOST_CALIBRATED]]
+        return self.pixels[chosen]
+
+
+def _of_both(visible: Array, infrared: Array) -> Array:
+    """At most :data:`_MOST_CALIBRATED` places, ascending: half of each modality, or more of one where the other has fewer."""
+    half = _MOST_CALIBRATED // 2
+    of_infrared = _evenly(infrared, max(half, _MOST_CALIBRATED - len(visible)))
+    of_visible = _evenly(visible, _MOST_CALIBRATED - len(of_infrared))
+    return np.sort(np.concatenate([of_visible, of_infrared]))
+
+
+def _evenly(places: Array, most: int) -> Array:
+    """At most so many places, from the first to the last."""
+    count = min(len(places), most)
+    return places[np.linspace(0, len(places) - 1, count).round().astype(np.int64)]
 
 
 def principal_axes(embeddings: Embeddings, dimensions: int) -> Array:

@@ -6,6 +6,7 @@ precision, as ``crossreid.evaluate`` does it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from crossreid.extraction.gathering import gather
 from crossreid.extraction.network import EmbeddingNetwork
 from crossreid.extraction.pixels import Chunk, Flags, Pixels, Rows, array_chunks, file_chunks
 from crossreid.extraction.requests import Request, Source, make_request
-from crossreid.extraction.shards import Shards
+from crossreid.extraction.shards import open_shards
 from crossreid.extraction.storage import check_storable, save_extracted
 from crossreid.settings.extraction import ON_UNREADABLE, TRACKS, EmbeddingConfig
 from crossreid.settings.fields import check_choice
@@ -54,6 +55,8 @@ class Extractor:
     Attributes:
         size: height and width in pixels to which images are brought.
         about: the model's digest and its preprocessing, which go with all embeddings.
+        lock: held during each forward, since a method may change its batch norms for the time of one. Several threads may use
+            one extractor; who uses :attr:`module` while others embed holds it too.
 
     Raises:
         CheckpointError: there is none, it is damaged, or its method is not registered here.
@@ -87,6 +90,16 @@ class Extractor:
         self.workers = available_cores() if workers is None else workers
         self.unreadable = unreadable
         self.progress = progress
+        self.lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which belongs to the threads of one process."""
+        return {name: value for name, value in vars(self).items() if name != "lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As it was, with a lock of its own."""
+        vars(self).update(state)
+        self.lock = threading.RLock()
 
     @property
     def module(self) -> CrossModalityModule[Any]:
@@ -198,8 +211,7 @@ class Extractor:
         for chunk in self._chunks(request, wanted.tolist()):
             self._note(request, chunk, {})
             chunks.append(chunk.pixels)
-        pixels = np.concatenate(chunks)
-        return pixels if request.pixels is None else pixels[wanted]  # those in memory come whole
+        return np.concatenate(chunks)
 
     def to_file(
         self,
@@ -222,36 +234,37 @@ class Extractor:
 
         Raises:
             DataError: the shards that are there are of other images or another model.
+            OwnedError: another process writes this output.
             WriteError: the disk is full; what was embedded so far stays.
         """
         check_choice("tracks", tracks, TRACKS)
         check_storable(Path(output))
         request = make_request(source, modality, self.size)
-        shards = Shards(Path(output), self._plan(request))
-        parts = [Part(*content) for content in shards.read()]
-        done: set[int] = set()
-        for part in parts:
-            done.update(part.rows.tolist())
-        if done:
-            notice(f"Going on: {len(done)} of {len(request)} images are embedded already.")
-        left = [row for row in range(len(request)) if row not in done]
-        problems: dict[int, str] = {}
-        fresh: list[Part] = []
-        for part in self._parts(request, left, problems):
-            fresh.append(part)
-            if sum(len(waiting.rows) for waiting in fresh) >= shard:
-                shards.write(fresh)
-                parts += fresh
-                fresh = []
-        shards.write(fresh)
-        embeddings = gather(request, parts + fresh, problems, self.about, tracks)
-        save_extracted(embeddings, Path(output))
-        shards.remove()
+        with open_shards(Path(output), self._plan(request)) as shards:
+            parts = [Part(*content) for content in shards.read()]
+            done: set[int] = set()
+            for part in parts:
+                done.update(part.rows.tolist())
+            if done:
+                notice(f"Going on: {len(done)} of {len(request)} images are embedded already.")
+            left = [row for row in range(len(request)) if row not in done]
+            problems: dict[int, str] = {}
+            fresh: list[Part] = []
+            for part in self._parts(request, left, problems):
+                fresh.append(part)
+                if sum(len(waiting.rows) for waiting in fresh) >= shard:
+                    shards.write(fresh)
+                    parts += fresh
+                    fresh = []
+            shards.write(fresh)
+            embeddings = gather(request, parts + fresh, problems, self.about, tracks)
+            save_extracted(embeddings, Path(output))
+            shards.remove()
         return embeddings
 
     def _plan(self, request: Request) -> dict[str, Any]:
         """What decides the embeddings, as plain values."""
-        return {"about": self.about, "images": request.images.digest(), "unreadable": self.unreadable}
+        return {"about": self.about, "images": request.digest(), "unreadable": self.unreadable}
 
     # ------------------------------------------------------------------ embedding
 
@@ -296,7 +309,7 @@ class Extractor:
                 processes=self._network.by_processes,
             )
         return array_chunks(
-            request.pixels, self.size, self.decoding.resize, self.batch_size, by_colour=request.by_colour
+            request.pixels, rows, self.size, self.decoding.resize, self.batch_size, by_colour=request.by_colour
         )
 
     def _note(self, request: Request, chunk: Chunk, problems: dict[int, str]) -> None:
@@ -312,7 +325,9 @@ class Extractor:
     def _embed(self, batch: tuple[Rows, Pixels], modality: Modality) -> EmbeddedBatch:
         """Rows (B,) and pixels (B, H, W, 3); the device may still be computing when this returns."""
         rows, pixels = batch
-        return EmbeddedBatch(rows, modality == "infrared", self._network.embed(pixels, modality))
+        with self.lock:
+            fetch = self._network.embed(pixels, modality)
+        return EmbeddedBatch(rows, modality == "infrared", fetch)
 
 
 def make_extractor(checkpoint: str | Path, config: EmbeddingConfig) -> Extractor:

@@ -4,12 +4,18 @@
 in a larger picture, ``frame`` which picture of a video, from 0. ``time`` is in seconds or ISO 8601
 (``2025-11-03T22:14:05``; without a zone it is UTC) and becomes seconds. ``modality``, ``camera``, ``track``, ``person`` and
 any further column are kept.
+
+Columns of a CSV become numbers where all their cells are decimal numbers, and stay text otherwise. ``person``, ``camera``,
+``track`` and ``id`` are names: they become whole numbers where all are plain digits (``0001`` and ``1`` are one person then;
+``7.0``, as tables write whole numbers of which some are missing, is 7 but for an ``id``), and else stay as they are written, so
+that ``1_11`` and ``11_1``, or ``12e4`` and ``120e3``, are two.
 """
 
 from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +33,11 @@ MOST_BYTES = 2**30
 MOST_COLUMNS = 200
 _BOX = ("x", "y", "width", "height")
 _LARGEST_PIXEL = 1e6
+_ID = "id"
+_NAMES = ("person", "camera", "track", _ID)
+"""Columns that are compared and never counted with."""
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""What :func:`float` takes for a number is more: ``1_11`` is 111 there."""
 
 Columns = Mapping[str, Sequence[Cell]]
 
@@ -116,26 +127,29 @@ def _read_csv(path: Path) -> dict[str, Sequence[Cell]]:
     columns: dict[str, Sequence[Cell]] = {}
     for place, name in enumerate(header):
         cells = [line[place].strip() for line in lines[1:]]
-        columns[name] = cells if name == "path" else _numbers_or_text(cells)
+        columns[name] = cells if name == "path" else _numbers_or_text(name, cells)
     return columns
 
 
-def _numbers_or_text(cells: Sequence[str]) -> list[Cell]:
-    """A column as whole numbers, else as numbers, else as text; empty cells are None."""
-    filled = [cell for cell in cells if cell]
+def _numbers_or_text(name: str, cells: Sequence[str]) -> list[Cell]:
+    """A column as whole numbers, else as numbers where it holds no names, else as text; empty cells are None."""
+    whole = cells
+    if name in _NAMES and name != _ID:
+        whole = [cell.removesuffix(".0") or cell for cell in cells]
+    if all(_is_whole(cell) for cell in whole if cell):
+        return [int(cell) if cell else None for cell in whole]
     convert: Any = str
-    if all(as_number(cell.removeprefix("-")) is not None for cell in filled):
-        convert = int
-    elif all(_is_finite(cell) for cell in filled):
+    if name not in _NAMES and all(_is_finite(cell) for cell in cells if cell):
         convert = float
     return [convert(cell) if cell else None for cell in cells]
 
 
+def _is_whole(text: str) -> bool:
+    return as_number(text.removeprefix("-")) is not None
+
+
 def _is_finite(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+    return _DECIMAL.fullmatch(text) is not None and math.isfinite(float(text))
 
 
 def _read_parquet(path: Path) -> dict[str, Sequence[Cell]]:
@@ -198,13 +212,13 @@ def _check_header(path: Path, names: Sequence[str]) -> None:
 def _boxes(
     path: Path, columns: dict[str, Sequence[Cell]], count: int
 ) -> tuple[tuple[float, float, float, float] | None, ...]:
-    """The four columns of boxes, which are then no further columns; None for images without."""
+    """The four columns of boxes, which stay among the others; None for images without."""
     given = [name for name in _BOX if name in columns]
     if not given:
         return (None,) * count
     if len(given) < len(_BOX):
         raise DataError(f"The manifest '{path}' has the columns {', '.join(given)}: a box is x, y, width and height.")
-    sides = [columns.pop(name) for name in _BOX]
+    sides = [columns[name] for name in _BOX]
     boxes: list[tuple[float, float, float, float] | None] = []
     for number, cells in enumerate(zip(*sides, strict=True), start=1):
         if all(cell is None for cell in cells):

@@ -82,7 +82,7 @@ class _Files:
                 if last is None or last[0] != key:
                     last = (key, self._picture(row))
                 pixels[place] = resized(
-                    _cut_out(last[1], self.images.boxes[row], key[0]), self.size, self.decoder.config.resize
+                    cut_out(last[1], self.images.boxes[row], key[0]), self.size, self.decoder.config.resize
                 )
             except UnreadableImageError as error:
                 problems[row] = error.reason
@@ -146,16 +146,18 @@ def _by_threads(files: _Files, workers: int) -> Iterator[Chunk]:
             yield waiting.popleft().result()
 
 
-def array_chunks(pixels: Pixels, size: Size, resize: str, chunk: int, *, by_colour: bool) -> Iterator[Chunk]:
-    """Images (N, H, W, 3) in a caller's memory, uint8 of any size, or float in [0, 1] of the model's size; whether they are
-    grey is looked at where ``by_colour``."""
-    for start in range(0, len(pixels), chunk):
-        part = pixels[start : start + chunk]
+def array_chunks(
+    pixels: Pixels, rows: Sequence[int], size: Size, resize: str, chunk: int, *, by_colour: bool
+) -> Iterator[Chunk]:
+    """Rows of images (N, H, W, 3) in a caller's memory, uint8 of any size, or float in [0, 1] of the model's size; whether
+    they are grey is looked at where ``by_colour``."""
+    for start in range(0, len(rows), chunk):
+        places = np.array(rows[start : start + chunk], dtype=np.int64)
+        part = pixels[places]
         if tuple(part.shape[1:3]) != size:
             part = np.stack([resized(Image.fromarray(image), size, resize) for image in part])
-        rows = np.arange(start, start + len(part))
         grey = are_grey(_as_bytes(part)) if by_colour else np.zeros(len(part), dtype=bool)
-        yield Chunk(rows, part, grey, {})
+        yield Chunk(places, part, grey, {})
 
 
 def is_tensor(source: object) -> TypeIs[Tensor]:
@@ -244,7 +246,7 @@ def _records_of(images: ImageList) -> list[ImageRecord]:
     return list(records.values())
 
 
-def _cut_out(picture: Image.Image, box: PersonBox | None, path: Path) -> Image.Image:
+def cut_out(picture: Image.Image, box: PersonBox | None, path: Path) -> Image.Image:
     """What is in a box, as far as it is in the picture."""
     if box is None:
         return picture

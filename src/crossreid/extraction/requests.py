@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from crossreid.extraction.video import check_videos
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_HASHED_AT_ONCE = 256
 
 Source: TypeAlias = "str | Path | Sequence[str | Path] | npt.NDArray[Any] | Tensor"
 
@@ -45,6 +48,16 @@ class Request:
     def infrared(self) -> Flags | None:
         """(N,) which images are; None where :attr:`by_colour`."""
         return None if self.by_colour else np.array([own == "infrared" for own in self.images.modalities], dtype=bool)
+
+    def digest(self) -> str:
+        """SHA-256 of what decides the images and all that is known of them; of those in memory, their pixels too."""
+        listed = self.images.digest()
+        if self.pixels is None:
+            return listed
+        digest = hashlib.sha256(f"{listed} {self.pixels.shape} {self.pixels.dtype}".encode())
+        for start in range(0, len(self.pixels), _HASHED_AT_ONCE):
+            digest.update(self.pixels[start : start + _HASHED_AT_ONCE].tobytes())
+        return digest.hexdigest()
 
     def rows_of(self, chunk: Chunk, modality: Modality) -> Flags:
         """Which images of a chunk are readable and of a modality (n,)."""

@@ -6,17 +6,20 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-from crossreid.errors import DataError
+from crossreid.errors import DataError, OwnedError
 from crossreid.evaluation.array_files import Array, read_arrays
 from crossreid.files import check_folder, write_atomically
 from crossreid.untrusted import read_json
 
 _PLAN = "plan.json"
+_LOCK = "lock"
 _FEATURE = "feature_"
 
 
@@ -31,8 +34,9 @@ class ShardPart(Protocol):
     def features(self) -> Mapping[str, Array]: ...  # noqa: D102
 
 
-class Shards:
-    """A hidden folder ``.NAME.shards`` beside the output.
+@contextmanager
+def open_shards(output: Path, plan: Mapping[str, Any]) -> Iterator[Shards]:
+    """The shards of an output, in a hidden folder ``.NAME.shards`` beside it, which are this process's alone inside.
 
     Args:
         output: the file that is written in the end.
@@ -40,11 +44,38 @@ class Shards:
 
     Raises:
         DataError: the folder holds shards of another plan.
+        OwnedError: another process writes this output.
+        WriteError: the place takes no files.
+    """
+    folder = output.with_name(f".{output.name}.shards")
+    check_folder(folder, "output")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK)
+    try:
+        with suppress(RuntimeError):  # some network disks know no such lock
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise OwnedError(f"Another process writes '{output}': wait for it, or choose another output.") from None
+    try:
+        yield Shards(folder, plan)
+    finally:
+        lock.release()
+
+
+class Shards:
+    """Shards of one plan; see :func:`open_shards`. A folder's shards without a plan belong to nobody, and go.
+
+    Args:
+        folder: that holds them.
+        plan: what decides the embeddings, as plain values.
+
+    Raises:
+        DataError: the folder holds shards of another plan.
         WriteError: the place takes no files.
     """
 
-    def __init__(self, output: Path, plan: Mapping[str, Any]) -> None:
-        self.folder = output.with_name(f".{output.name}.shards")
+    def __init__(self, folder: Path, plan: Mapping[str, Any]) -> None:
+        self.folder = folder
         digest = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
         known = self.folder / _PLAN
         if known.is_file() and read_json(known).get("digest") != digest:
@@ -52,8 +83,9 @@ class Shards:
                 f"'{self.folder}' holds what an earlier extraction of other images, or by another model, left: remove it, or "
                 "choose another output."
             )
-        check_folder(self.folder, "output")
         if not known.is_file():
+            for path in self._files():
+                path.unlink()
             write_atomically(known, lambda stream: stream.write(json.dumps({"digest": digest}).encode()))
         self._next = len(self._files())
 
@@ -61,7 +93,9 @@ class Shards:
         return sorted(self.folder.glob("*.npz"))
 
     def read(self) -> Iterator[tuple[Array, bool, dict[str, Array]]]:
-        """What is there: rows (n,), whether they are infrared, and features (n, D) by name; a damaged shard counts as none."""
+        """What is there, each image once: rows (n,), whether they are infrared, and features (n, D) by name; a damaged shard
+        counts as none."""
+        known: set[int] = set()
         for path in self._files():
             try:
                 arrays = read_arrays(path)
@@ -71,8 +105,10 @@ class Shards:
                 path.unlink()  # its images are embedded again
                 continue
             features = {name.removeprefix(_FEATURE): arrays[name] for name in arrays if name.startswith(_FEATURE)}
+            fresh = np.array([row not in known for row in rows.tolist()], dtype=bool)
+            known.update(rows.tolist())
             for flag in (False, True):
-                chosen = infrared == flag
+                chosen = fresh & (infrared == flag)
                 if chosen.any():
                     yield rows[chosen], flag, {name: feature[chosen] for name, feature in features.items()}
 
@@ -96,5 +132,9 @@ class Shards:
         self._next += 1
 
     def remove(self) -> None:
-        """The output is written: they are not needed any more."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """The output is written: they are not needed any more. The plan goes last, so that no shard is left without."""
+        with suppress(OSError):  # what cannot be removed stays, with its plan
+            for path in self._files():
+                path.unlink()
+            (self.folder / _PLAN).unlink()
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -429,7 +429,7 @@ def _check_calibration(calibration: Calibration, header: Header, place: str) -> 
     Raises:
         DataError: they are of another model, or of images in another preprocessing.
     """
-    if calibration.model != header.model or dict(calibration.preprocessing) != dict(header.preprocessing):
+    if not calibration.fits(header.model, header.preprocessing):
         raise DataError(
             f"The calibration is of another model, or of images that came to pixels otherwise, than the gallery '{place}': "
             "calibrate the gallery's model."

@@ -24,13 +24,23 @@ def chosen_calibration(gallery: Gallery, named: str | Path | None, checkpoint: s
 
 
 def fitting_calibration(gallery: Gallery, checkpoint: str | Path) -> Calibration | None:
-    """What lies beside a model; None where nothing does, or what does is of other weights than the gallery's, which is said.
+    """What lies beside a model; None where nothing does, or what does is of other weights or preprocessing than the gallery's,
+    which is said.
 
     Raises:
         DataError: it is damaged.
     """
     found = calibration_beside(checkpoint)
-    if found is not None and found.model != gallery.info().get("model"):
+    if found is None:
+        return None
+    described = gallery.info()
+    if found.model != described.get("model"):
         notice(f"The calibration beside '{checkpoint}' is of other weights than the gallery's: matches are not judged.")
+        return None
+    if not found.fits(described.get("model"), described.get("preprocessing", {})):
+        notice(
+            f"The calibration beside '{checkpoint}' is of images that came to pixels otherwise than the gallery's (size, "
+            "decoding, grey_range): matches are not judged; calibrate with the gallery's grey_range."
+        )
         return None
     return found

@@ -273,6 +273,7 @@ TEXTS = {
             "embeddings",
             "images",
             "pairs",
+            "grey_range",
             "rates",
             "split",
             "same_camera",

@@ -63,6 +63,14 @@ class CalibrateConfig(CalibrationSettings):
         "of images and pairs; auto: grey ones are infrared; null: a column modality or a folder visible or infrared says it",
         choices=("visible", "infrared", "auto"),
     )
+    grey_range: list[float] | None = setting(
+        None,
+        "with checkpoint: values of deep grey images that become black and white, as the gallery has it; null: as in training",
+        at_least=-(2**31),
+        at_most=2**32 - 1,
+        length=2,
+        ascending=True,
+    )
     split: str | None = setting(
         None,
         "which persons of the dataset; null: its calibration persons, else validation persons that were not trained on; test "
@@ -78,14 +86,26 @@ class CalibrateConfig(CalibrationSettings):
     protocol: Any = setting(REQUIRED, "of the dataset; auto: as in training")
     trainer: TrainerConfig = setting(TrainerConfig(), "where it runs")
 
+    def range_of_grey(self) -> tuple[float, float] | None:
+        """``grey_range`` as a pair."""
+        return None if self.grey_range is None else (self.grey_range[0], self.grey_range[1])
+
     def check_together(self, place: str) -> None:
         """There is one kind of persons."""
         if (self.checkpoint is None) == (self.embeddings is None):
             raise ConfigError("Name what to calibrate: either checkpoint=RUN or embeddings=FILE.")
         if self.embeddings is not None and (self.images is not None or self.pairs is not None):
             raise ConfigError("images and pairs are embedded by a checkpoint: name it in the place of embeddings.")
+        if self.embeddings is not None and self.grey_range is not None:
+            raise ConfigError("grey_range is of images that are embedded: leave it out with embeddings.")
         if self.images is not None and self.pairs is not None:
             raise ConfigError("Calibrate on images or on pairs: leave one of them out.")
+        if self.pairs is not None and (self.same_camera or self.most_images != CalibrationSettings.most_images):
+            raise ConfigError(
+                "same_camera and most_images say which images are paired: leave them out with pairs, which are listed."
+            )
+        if self.modality is not None and self.images is None and self.pairs is None:
+            raise ConfigError("modality is of images and pairs, and all others have theirs already: leave it out.")
         listed = self.embeddings is not None or self.images is not None or self.pairs is not None
         if listed and self.split is not None:
             raise ConfigError("split chooses persons of a dataset: leave it out with embeddings, images or pairs.")

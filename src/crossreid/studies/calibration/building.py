@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from crossreid.evaluation.calibration import (
     camera_pair,
     modality_pair,
 )
+from crossreid.evaluation.embeddings import Cell
 from crossreid.evaluation.match_probability import Reliability, fit_probability, reliability_of
 from crossreid.evaluation.open_set import open_set_rate, search_open_set
 from crossreid.evaluation.verification import (
@@ -66,26 +67,33 @@ def calibrate_embeddings(
     groups = {}
     for one, other in ((False, False), (False, True), (True, True)):
         name = modality_pair(one, other)
-        if settings.between is None or name in settings.between:
+        if _wanted(name, settings):
             groups[name] = pairs_of(chosen, one, other, same_camera=settings.same_camera)
     persons = len(np.unique(chosen.pids))
     counts = {"persons": persons, "images": len(chosen)}
-    calibration = calibrate_pairs(groups, settings, {**source, **counts}, embeddings.about)
+    cameras = _cameras(chosen)
+    calibration = calibrate_pairs(groups, settings, {**source, **counts}, embeddings.about, cameras)
     results, sentences = _open_set(chosen, settings, calibration)
     left_out = (*sentence, *calibration.left_out, *sentences)
     return replace(calibration, open_set=results, left_out=left_out)
 
 
 def calibrate_pairs(
-    groups: Mapping[str, Pairs], settings: CalibrationSettings, source: Mapping[str, Any], about: Mapping[str, Any]
+    groups: Mapping[str, Pairs],
+    settings: CalibrationSettings,
+    source: Mapping[str, Any],
+    about: Mapping[str, Any],
+    cameras: Mapping[int, Cell] | None = None,
 ) -> Calibration:
     """Calibrate on scored pairs, by modalities.
 
     Args:
-        groups: pairs of two modalities, such as ``visible-infrared``; those without pairs of either kind are left out.
+        groups: pairs of two modalities, such as ``visible-infrared``; those without pairs of either kind are left out, and
+            those that ``between`` does not name.
         settings: what is to be had.
         source: which persons they are, as plain values.
         about: what the embeddings say of their model.
+        cameras: number of a camera in the pairs -> what the column ``camera`` calls it; others have no thresholds of their own.
 
     Raises:
         DataError: persons or pairs are too few, or a rate that was asked for has too few pairs behind it.
@@ -93,6 +101,8 @@ def calibrate_pairs(
     calibrated: dict[str, PairCalibration] = {}
     left_out: list[str] = []
     for name, pairs in groups.items():
+        if not _wanted(name, settings):
+            continue
         if not len(pairs.genuine) or not len(pairs.impostor):
             if len(pairs):
                 left_out.append(f"{name}: no pairs of one person, or none of two.")
@@ -102,7 +112,7 @@ def calibrate_pairs(
         if not rates:
             left_out.append(f"{name}: {len(pairs.impostor)} pairs of two persons, fewer than {LEAST_PAIRS}.")
             continue
-        calibrated[name] = _calibrate(name, pairs, rates, settings, left_out)
+        calibrated[name] = _calibrate(name, pairs, rates, settings, cameras or {}, left_out)
     if not calibrated:
         raise DataError(
             f"Nothing can be calibrated: {LEAST_PAIRS} pairs of two persons in different cameras are needed, and pairs of one "
@@ -119,6 +129,40 @@ def calibrate_pairs(
         pairs=calibrated,
         left_out=tuple(left_out),
     )
+
+
+def _wanted(name: str, settings: CalibrationSettings) -> bool:
+    """Two modalities are to be compared."""
+    return settings.between is None or name in settings.between
+
+
+def _cameras(embeddings: Embeddings) -> dict[int, Cell]:
+    """What the column ``camera`` calls each numbered camera; without the column, a dataset's own numbers.
+
+    Images of one's own (column ``person``) that say no camera have a number that was made up, which stands for none.
+    """
+    camids = embeddings.camids.tolist()
+    cells = embeddings.columns.get("camera")
+    if cells is None:
+        return {} if "person" in embeddings.columns else {camid: camid for camid in camids}
+    called: dict[int, set[Cell]] = {}
+    for camid, cell in zip(camids, cells, strict=True):
+        called.setdefault(camid, set()).add(cell)
+    return {camid: names.pop() for camid, names in called.items() if len(names) == 1 and None not in names}
+
+
+def _by_cameras(pairs: Pairs, cameras: Mapping[int, Cell]) -> Iterator[tuple[str, Pairs]]:
+    """The pairs of each two cameras that have a name, by it; two numbers may have one name."""
+    if not len(pairs.cameras):
+        return
+    known = np.isin(pairs.cameras, list(cameras))  # (M, 2)
+    chosen = pairs.select(np.asarray(known.all(axis=1)))
+    names = list(dict.fromkeys(cameras.values()))
+    camids, place = np.unique(chosen.cameras, return_inverse=True)
+    places = np.array([names.index(cameras[camid]) for camid in camids.tolist()], dtype=np.int64)
+    named = replace(chosen, cameras=np.sort(places[place.reshape(-1, 2)], axis=1))
+    for (one, other), of_cameras in named.by_cameras():
+        yield camera_pair(names[one], names[other]), of_cameras
 
 
 def _at_most(embeddings: Embeddings, settings: CalibrationSettings) -> tuple[Embeddings, list[str]]:
@@ -148,16 +192,21 @@ def _rates(pairs: Pairs, settings: CalibrationSettings, name: str) -> list[float
 
 
 def _calibrate(
-    name: str, pairs: Pairs, rates: list[float], settings: CalibrationSettings, left_out: list[str]
+    name: str,
+    pairs: Pairs,
+    rates: list[float],
+    settings: CalibrationSettings,
+    cameras: Mapping[int, Cell],
+    left_out: list[str],
 ) -> PairCalibration:
     """Thresholds, probabilities and curves of two modalities; what cannot be had goes to ``left_out``."""
     draws = draw_persons(pairs.persons, settings.bootstrap, settings.seed)
-    cameras = {}
+    by_cameras = {}
     lacking = 0
-    for (one, other), of_cameras in pairs.by_cameras():
+    for both, of_cameras in _by_cameras(pairs, cameras):
         possible = [rate for rate in rates if rate >= of_cameras.least_rate()]
         if possible and len(of_cameras.genuine):
-            cameras[camera_pair(one, other)] = tuple(thresholds(of_cameras, possible, draws))
+            by_cameras[both] = tuple(thresholds(of_cameras, possible, draws))
         else:
             lacking += 1
     if lacking:
@@ -176,7 +225,7 @@ def _calibrate(
         reliability=reliability,
         curve=rate_curve(pairs.genuine, pairs.impostor),
         histogram=_histogram(pairs),
-        cameras=cameras,
+        cameras=by_cameras,
     )
 
 

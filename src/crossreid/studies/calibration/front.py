@@ -8,11 +8,12 @@ from typing import Any
 
 from crossreid.console import notice
 from crossreid.data.datasets import ReIDDataset
+from crossreid.data.datasets.names import read_name
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.calibration import FILE, Calibration
 from crossreid.extraction import Extractor
-from crossreid.extraction.origin import model_digest, preprocessing_of
+from crossreid.extraction.origin import model_digest, preprocessing_of, with_grey_range
 from crossreid.extraction.storage import load_extracted
 from crossreid.extraction.transfer import TRANSFER, transfers
 from crossreid.settings.calibration import CalibrateConfig
@@ -102,7 +103,12 @@ def place_of(config: CalibrateConfig) -> Path:
 
 def _extractor(config: CalibrateConfig) -> Extractor:
     assert config.checkpoint is not None, "only a checkpoint embeds"
-    return Extractor(config.checkpoint, config.trainer.accelerator, progress=config.trainer.progress)
+    return Extractor(
+        config.checkpoint,
+        config.trainer.accelerator,
+        grey_range=config.range_of_grey(),
+        progress=config.trainer.progress,
+    )
 
 
 def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
@@ -122,6 +128,7 @@ def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
             "These are the run's test persons: its scores on them and this calibration are no independent estimates."
         )
     restored.data.test_splits = (split,)
+    restored.data.decoding = with_grey_range(restored.data.decoding, config.range_of_grey())
     embeddings = embed_dataset(restored.trainer, restored.module, restored.data)
     about = {
         "model": model_digest(restored.module),
@@ -131,7 +138,11 @@ def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
     }
     source = {"kind": "dataset", "dataset": dataset.name, "folder": str(dataset.root), "split": split}
     notice(f"Calibrated on the {len(dataset.people(split))} {split} persons of {dataset.name} at {dataset.root}.")
-    return calibrate_embeddings(replace(embeddings, about=about), config, source)
+    # A folder counts a camera of both modalities twice, and makes up cameras that no name says: a gallery has the names' own.
+    columns = {}
+    if dataset.name == "folder":
+        columns["camera"] = [read_name(Path(path)).camera for path in embeddings.paths]
+    return calibrate_embeddings(replace(embeddings, columns=columns, about=about), config, source)
 
 
 def _split(dataset: ReIDDataset, asked: str | None, *, own: bool, held_out: bool) -> str:
