@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from crossreid.data import cache
 from crossreid.data.cache import open_cache
 from crossreid.data.decoding import Decoder
 from crossreid.data.records import ImageRecord
@@ -99,3 +100,50 @@ def test_two_processes_may_build_at_once(tmp_path: Path) -> None:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     assert [path.suffix for path in sorted((tmp_path / "cache").iterdir())] == [".json", ".npy", ".lock"]
+
+
+def write_deep_images(root: Path, count: int = 6) -> list[ImageRecord]:
+    """Grey images of 16 bits, each brighter than the one before; infrared, as thermal cameras write them."""
+    records = []
+    root.mkdir(parents=True)
+    for i in range(count):
+        values = np.arange(200, dtype=np.uint16).reshape(20, 10) + 1000 * i
+        Image.fromarray(values).save(root / f"{i}.png")
+        records.append(ImageRecord(root / f"{i}.png", i, 1, "infrared", 0, i))
+    return records
+
+
+def test_caches_of_other_reference_rows_stay_and_stale_ones_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, folder = tmp_path / "set", tmp_path / "cache"
+    records = write_deep_images(root)
+    builds: list[Path] = []
+    build_cache = cache._build
+    monkeypatch.setattr(cache, "_build", lambda *args: builds.append(args[1]) or build_cache(*args))
+
+    def opened(rows: list[int], **settings: object) -> np.ndarray:
+        decoding = DecodingConfig(**{"stretch": "percentiles", **settings})
+        images = open_cache(records, root, folder, (8, 4), decoding=decoding, reference=rows, progress=False)
+        return np.array(images.pixels)  # no map of a file that is damaged below
+
+    first, second = opened([0, 1]), opened([2, 3])
+    assert (first != second).any()
+    for _ in range(2):  # two trainings of two divisions, in turns
+        assert (opened([1, 0]) == first).all()
+        assert (opened([2, 3]) == second).all()
+    assert len(builds) == 2
+    killed = builds[0].with_suffix(".12345.partial")
+    killed.touch()
+    builds[0].write_bytes(builds[0].read_bytes()[:-10])
+    assert (opened([0, 1]) == first).all()  # damaged, so decoded again, beside the other
+    assert len(builds) == 3
+    assert not killed.exists()
+    assert (opened([2, 3]) == second).all()
+    assert len(builds) == 3
+    os.utime(records[2].path, ns=(1, 1))
+    opened([0, 1])
+    assert [path.suffix for path in sorted(folder.glob("8x4-*-*-*"))] == [
+        ".json",
+        ".npy",
+    ]  # those of the files before are gone
+    opened([2, 3], stretch="per_image")
+    assert len(list(folder.glob("*.npy"))) == 1  # so are those of other settings

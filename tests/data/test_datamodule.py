@@ -3,14 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from crossreid.data import cache
 from crossreid.data.batches import PairedBatch
 from crossreid.data.datamodule import ReIDDataModule
+from crossreid.data.datasets import read_folder
 from crossreid.data.transforms import random_flip, to_float
 from crossreid.errors import DataError
 from crossreid.settings.batches import StreamConfig
+from crossreid.settings.data import DecodingConfig
 
 STREAMS = {"identity": StreamConfig(3, 2, 32, 16), "gan": StreamConfig(2, 2, 16, 8)}
 
@@ -80,3 +85,51 @@ def test_a_set_without_training_images_is_refused_in_one_sentence(people, shared
     without_val = replace(people, splits={"train": people.splits["train"]})
     with pytest.raises(DataError, match="has no split 'val'"):
         without_val.rows("train", "val")
+
+
+@pytest.mark.parametrize("stretch", ["depth", "percentiles"])
+def test_a_set_with_a_broken_file_is_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stretch: str
+) -> None:
+    names = [
+        f"{split}/{modality}/{split}{person}/c{camera}_{frame}.png"
+        for split in ("train", "test")
+        for modality, camera in (("visible", 1), ("infrared", 2))
+        for person in range(3)
+        for frame in range(2)
+    ]
+    for place, name in enumerate(names):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        values = np.arange(128, dtype=np.uint16).reshape(16, 8) * (place + 1)
+        Image.fromarray(values).save(tmp_path / "set" / name)
+    (tmp_path / "set" / names[0]).write_bytes(b"broken")
+    builds: list[Path] = []
+    build_cache = cache._build
+    monkeypatch.setattr(cache, "_build", lambda *args: builds.append(args[1]) or build_cache(*args))
+    counts = []
+    for _ in range(3):
+        data = ReIDDataModule(
+            lambda: read_folder(tmp_path / "set"),
+            tmp_path / "cache",
+            {"identity": StreamConfig(2, 2, 16, 8)},
+            2,
+            decoding=DecodingConfig(unreadable="skip", stretch=stretch),
+            progress=False,
+        )
+        data.prepare_data()
+        counts.append(len(builds))
+    assert counts == [1, 1, 1]
+    assert sum(len(rows) for rows in data.dataset.splits.values()) == len(names) - 1
+
+
+def test_pairs_are_of_identities_with_both_modalities(people, shared_folder: Path) -> None:
+    visible = [row for row in people.rows("test") if people.records[row].modality == "visible"]
+    of_one = [row for row in people.rows("test") if people.records[row].pid == people.records[visible[0]].pid]
+    other_infrared = np.array(sorted({*people.rows("test")} - {*visible, *of_one}))
+    for rows in (np.array(visible), np.array([visible[0], *other_infrared])):  # one modality; two of other persons
+        unpaired = replace(people, splits={**people.splits, "test": rows})
+        data = ReIDDataModule(lambda held=unpaired: held, shared_folder / "cache", STREAMS, 4, progress=False)
+        assert data.has_pairs("train")
+        assert not data.has_pairs("test")
+        with pytest.raises(DataError, match="No identity of the split 'test' has both"):
+            data.sample_pairs("test", 3, 2, (16, 8))

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+import crossreid
 from crossreid.data.transforms import exchange_channels, exchange_or_grey
 from crossreid.errors import ConfigError
 from crossreid.losses import masked_triplet_weights, squared_weighted_triplet, weighted_triplet
@@ -12,6 +13,11 @@ from crossreid.methods.agw.config import AGWConfig
 from crossreid.methods.agw.module import AGW
 from crossreid.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from crossreid.nn.non_local import NonLocal
+from crossreid.settings.batches import ExchangeConfig
+from crossreid.settings.method import RecognitionConfig
+from crossreid.settings.registry import built_in_methods, method_settings
+from crossreid.training.checkpoints import read_checkpoint
+from crossreid.training.loading import run_of
 from methods_support import compose_model, make_batch
 from official_reference import agw_triplet, caj_triplet
 
@@ -136,3 +142,42 @@ def test_mirroring_anew_needs_a_coin() -> None:
     with pytest.raises(ConfigError, match=r"only where model.flip is 0 or 0.5, not 0.3"):
         compose_model("model=agw", *settings)
     compose_model("model=agw", *settings[:2], "model.flip=0")
+
+
+IDLE = {"infrared": True, "independent": True, "values": "normalised"}
+"""Settings of the exchanged view, each other than by default."""
+METHODS = [name for name in built_in_methods() if issubclass(method_settings(name), RecognitionConfig)]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_said_of_an_exchanged_view_that_there_is_not_is_refused(name: str) -> None:
+    for key, value in IDLE.items():
+        settings = method_settings(name)(exchanged_view=False, exchange=ExchangeConfig(**{key: value}))
+        with pytest.raises(
+            ConfigError, match=f"model.exchange.{key} is of the exchanged view, .*set model.exchanged_view=true"
+        ):
+            settings.check()
+        method_settings(name)(exchanged_view=True, exchange=ExchangeConfig(**{key: value})).check()
+    method_settings(name)(exchanged_view=False).check()
+
+
+def test_rows_and_presets_of_channel_exchange_are_as_before() -> None:
+    for words in (["experiment=agw/caj"], ["experiment=agw/caj", "preset=official"], ["model=agw"], ["model=best"]):
+        compose_model(*words)
+    with pytest.raises(ConfigError, match=r"model.exchange.infrared is of the exchanged view"):
+        compose_model("model=agw", "model.exchange.infrared=true")
+
+
+@pytest.mark.parametrize("plain_trainer", [False, True])
+def test_older_runs_with_settings_of_no_exchanged_view_are_read(write_checkpoint, plain_trainer: bool) -> None:
+    path = write_checkpoint("agw")
+    checkpoint = torch.load(path, weights_only=True)
+    ours = checkpoint["crossreid"]
+    for model in (ours["model"], ours["config"]["model"]):
+        model["exchange"] = dict(IDLE)
+    if plain_trainer:
+        del ours["config"]
+    torch.save(checkpoint, path)
+    assert crossreid.load(path, device="cpu").config.exchange == ExchangeConfig()
+    if not plain_trainer:
+        assert run_of(read_checkpoint(path), path).model.exchange == ExchangeConfig()

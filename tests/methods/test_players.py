@@ -5,12 +5,13 @@ from typing import ClassVar
 
 import pytest
 import torch
+from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.players import Losses, Move, assert_disjoint
 from crossreid.settings.method import MethodConfig
-from methods_support import attach
+from methods_support import attach, make_batch
 
 
 @dataclass
@@ -155,3 +156,48 @@ def test_several_processes_throw_away_what_is_not_the_owners(monkeypatch: pytest
     assert module.a.item() == pytest.approx(2.0 - 3.0 - 10.0)
     assert module.b.item() == pytest.approx(3.0 - 2.0)
     assert module.a.grad is None
+
+
+class Kept(Logger):
+    """Keeps what is logged."""
+
+    name, version = "kept", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    def log_metrics(self, metrics, step=None) -> None:
+        """One row an iteration."""
+        self.rows.append({**metrics, "step": step})
+
+    def log_hyperparams(self, *args, **kwargs) -> None:
+        """Nothing."""
+
+
+SCHEDULED = {
+    "agw": ("model.schedule={warmup: 2, steps: [3], factor: 0.1}",),
+    "tsgan": (
+        "model.epochs={teacher: 2, gan: 2, joint: 3}",
+        "model.teacher_schedule={passes: 2, warmup: 0, steps: [1], factor: 0.5}",
+        "model.schedule={passes: 3, warmup: 2, start: 0.5, steps: [2], factor: 0.1}",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULED)
+def test_the_rates_that_are_logged_are_those_that_the_iteration_was_trained_with(make, name: str) -> None:
+    module = make(f"model={name}", *SCHEDULED[name], "model.iterations_per_epoch=1").module
+    kept = Kept()
+    module.trainer.loggers = [kept]
+    module.log_every = 1
+    rates: dict[str, list[float]] = {f"lr/{player}": [] for player in module.player_order}
+    for iteration in range(5):
+        for player in module.player_order:
+            rates[f"lr/{player}"].append(module.player(player).param_groups[0]["lr"])
+        module.training_step(make_batch(module))
+        module.on_train_batch_end(None, {}, 0)
+        assert kept.rows[-1]["step"] == iteration
+    for key, used in rates.items():
+        assert [row[key] for row in kept.rows] == used
+    assert any(len(set(used)) > 1 for used in rates.values())

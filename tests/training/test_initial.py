@@ -13,7 +13,7 @@ from crossreid.errors import CheckpointError, ConfigError
 from crossreid.settings.compose import compose, run_config
 from crossreid.settings.registry import built_in_methods, method_class
 from crossreid.training.checkpoints import read_checkpoint
-from crossreid.training.initial import start_from, weights_of_persons
+from crossreid.training.initial import bookkeeping, start_from, weights_of_persons
 from crossreid.training.loading import make_method
 
 TRAINED = [name for name in built_in_methods() if name != "hog"]
@@ -39,10 +39,48 @@ def test_all_weights_are_taken_but_those_of_persons(write_checkpoint, name: str)
     assert set(loaded.new) <= classifiers
     assert loaded.new, "every method classifies persons"
     for key, weight in after.items():
-        expected = before[key] if key in loaded.new else there[key]
+        expected = before[key] if key in {*loaded.new, *bookkeeping(module)} else there[key]
         assert torch.equal(weight, expected), key
-    assert loaded.loaded == len(after) - len(loaded.new)
+    assert loaded.loaded == len(after) - len(loaded.new) - len(bookkeeping(module))
     assert module.iteration == 0
+
+
+AVERAGES = ("running_mean", "running_var", "num_batches_tracked")
+"""How the names of a batch norm's buffers end, which are part of what a network computes."""
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_what_a_training_notes_of_itself_is_told_from_what_a_network_computes(name: str) -> None:
+    module = fresh(name)
+    weights = {key for key, _ in module.named_parameters()}
+    kept = {key for key in module.state_dict() if key not in weights}
+    noted = {key for key in kept if not key.endswith(AVERAGES)}
+    assert noted == bookkeeping(module)
+
+
+@pytest.mark.parametrize("first_epoch", ["mean_so_far", "zero"])
+def test_the_bookkeeping_of_another_training_is_left_behind(write_checkpoint, first_epoch: str) -> None:
+    settings = (f"model.graph_first_epoch={first_epoch}",)
+    path = write_checkpoint("ddag", *settings)
+    checkpoint = read_checkpoint(path)
+    checkpoint["state_dict"]["part_losses"] = torch.tensor([[8.0, 2.0], [2.0, 2.0]])  # in the middle of its training
+    torch.save(checkpoint, path)
+    module, other = fresh("ddag", *settings), fresh("ddag", *settings)
+    start_from(module, str(path))
+    for method in (module, other):
+        method._note(torch.tensor(3.0))
+    assert torch.equal(module.part_losses, other.part_losses)
+    assert module.graph_weight() == other.graph_weight() == (0 if first_epoch == "zero" else 1 / 4)
+
+
+def test_a_moving_average_starts_anew_from_the_weights(write_checkpoint) -> None:
+    module = fresh("best")
+    start_from(module, str(write_checkpoint("best")))
+    with torch.no_grad():
+        next(module.network.parameters()).add_(1)
+    module.averaged.follow(module.network, module.config.weight_average, module.iteration)
+    for own, averaged in zip(module.network.parameters(), module.averaged.network.parameters(), strict=True):
+        torch.testing.assert_close(own, averaged)
 
 
 def test_weights_of_persons_have_their_number_in_their_shape() -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +17,7 @@ from crossreid.settings.run import TrainerConfig, differences
 from crossreid.training import kernels
 from crossreid.training.kernels import check_compiler, check_threads, compile_networks, use_kernels
 from crossreid.training.loading import make_method
+from crossreid.training.trainer import make_trainer
 from methods_support import CLASSES, Harness, attach, compose_model, make_batch
 
 METHODS = ["agw", "aligngan", "cmssft", "jsia", "lba", "tsgan"]
@@ -65,18 +72,51 @@ def test_optimizers_come_to_the_same_weights_by_every_kernel(name: str, optimize
     assert_nearly_equal(plain, other, losses=1e-5, weights=1e-5)
 
 
-def test_arithmetic_of_float32_is_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    try:
-        for tf32 in (True, False):
-            use_kernels(torch.nn.Linear(1, 1), TrainerConfig(tf32=tf32))
-            assert torch.backends.cudnn.allow_tf32 is tf32
-            assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
-            use_kernels(torch.nn.Linear(1, 1), TrainerConfig())  # leaves it
-            assert torch.backends.cudnn.allow_tf32 is tf32
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    """Torch's switches, put back behind the test."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    torch.backends.cudnn.allow_tf32 = before[1]
+    torch.backends.cudnn.benchmark = before[2]
+
+
+DEFAULTS = """
+import torch
+print(torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark)
+"""
+
+
+def test_torchs_defaults_are_those_of_a_new_process() -> None:
+    own = {key: value for key, value in os.environ.items() if key != "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"}
+    told = subprocess.run([sys.executable, "-c", DEFAULTS], capture_output=True, text=True, check=True, env=own).stdout
+    assert told.split() == [kernels.DEFAULT_PRECISION, str(kernels.DEFAULT_CONVOLUTIONS), "False"]
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_arithmetic_of_float32_is_as_the_settings_say() -> None:
+    for tf32 in (True, False):
+        use_kernels(torch.nn.Linear(1, 1), TrainerConfig(tf32=tf32))
+        assert torch.backends.cudnn.allow_tf32 is tf32
+        assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
+        use_kernels(torch.nn.Linear(1, 1), TrainerConfig())  # as torch has it, not as the run before
+        assert torch.backends.cudnn.allow_tf32 is True
+        assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.usefixtures("as_it_was")
+def test_a_trainer_takes_nothing_over_from_the_run_before(tmp_path: Path) -> None:
+    def switches(**settings: object) -> tuple[object, ...]:
+        config = TrainerConfig(accelerator="cpu", progress=False, **settings)
+        make_trainer(config, compose_model("model=onestream"), 1, tmp_path)
+        cudnn = torch.backends.cudnn
+        return torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
+
+    first = switches()
+    for settings in ({"tf32": True, "cudnn_benchmark": True}, {"tf32": False}):
+        assert switches(**settings) != first
+        assert switches() == first == ("highest", True, False)
 
 
 def test_bfloat16_with_more_threads_than_cores_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

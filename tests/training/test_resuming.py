@@ -13,9 +13,10 @@ import torch
 import crossreid
 from crossreid.errors import CheckpointError, CrossReIDError
 from crossreid.runs.folder import RunFolder
+from crossreid.runs.results import RunResults
 from crossreid.settings.run import RunConfig
-from crossreid.training.checkpoints import read_checkpoint
-from crossreid.training.loading import make_method
+from crossreid.training.checkpoints import drop_optimizers, read_checkpoint
+from crossreid.training.loading import make_method, method_from
 from crossreid.training.resuming import check_resumable
 from support import files_in
 
@@ -45,7 +46,7 @@ def config(people_root: Path, shared_folder: Path, tmp_path_factory: pytest.Temp
     return experiment.config
 
 
-def stop_here(*args: Any) -> None:
+def stop_here(*args: Any, **facts: Any) -> None:
     raise CrossReIDError("far enough")
 
 
@@ -187,9 +188,6 @@ def test_a_run_ends_with_the_same_weights_where_it_goes_on_with_parts_that_are_r
 def test_without_optimizers_a_checkpoint_is_smaller_scored_and_not_gone_on_from(
     stopped: dict[str, Any], config: RunConfig, tmp_path: Path
 ) -> None:
-    from crossreid.training.checkpoints import drop_optimizers
-    from crossreid.training.loading import method_from
-
     place = tmp_path / "last.ckpt"
     torch.save(stopped, place)
     before = place.stat().st_size
@@ -200,3 +198,51 @@ def test_without_optimizers_a_checkpoint_is_smaller_scored_and_not_gone_on_from(
     assert all(torch.equal(value, stopped["state_dict"][name]) for name, value in module.state_dict().items())
     with pytest.raises(CheckpointError, match="was kept without optimizers"):
         check(checkpoint, config)
+
+
+@pytest.mark.parametrize("cut_off", [False, True], ids=["finished", "cut off before the end was noted"])
+def test_a_complete_training_without_optimizers_is_scored_again(
+    cut_off: bool, people_root: Path, shared_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = {
+        "data.root": str(people_root),
+        "data.cache": str(shared_folder / "cache"),
+        "model.iterations_per_epoch": 2,
+        "protocol.trials": 1,
+        "report.untrained": False,
+        "report.modality_pairs": False,
+        "report.figures": False,
+        "trainer.progress": False,
+        "trainer.keep_optimizers": False,
+    }
+    chosen = {"scale": "smoke", "trainer": "cpu", "overrides": overrides}
+    folder = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        if cut_off:
+            patched.setattr("crossreid.training.session.finish_run", stop_here)
+            with pytest.raises(CrossReIDError, match="far enough"):
+                crossreid.Experiment("onestream", run_dir=str(folder), **chosen).run()
+        else:
+            crossreid.Experiment("onestream", run_dir=str(folder), **chosen).run()
+    assert read_checkpoint(folder / "last.ckpt")["optimizer_states"] == []
+    scores = RunResults.read(folder / "results.json").rows[0].flat()
+    how: dict[str, Any] = {"resume": str(folder)}
+    if cut_off:
+        how = {"run_dir": str(folder), "existing": "continue"}
+    again = crossreid.Experiment("onestream", **how, **chosen).run()
+    assert "its training is complete, so it is scored" in capsys.readouterr().out
+    assert again.results.rows[0].flat() == scores
+    assert RunFolder(folder).finished
+    assert read_checkpoint(folder / "last.ckpt")["optimizer_states"] == []
+
+
+def test_a_complete_training_does_without_optimizers_only_where_it_says_so(config: RunConfig, tmp_path: Path) -> None:
+    place = tmp_path / "last.ckpt"
+    place.write_bytes((Path(config.run_dir or "") / "joint.ckpt").read_bytes())
+    whole = read_checkpoint(place)
+    drop_optimizers(place)
+    check(read_checkpoint(place), config)
+    with pytest.raises(CheckpointError, match="holds the states of 0 optimizers"):
+        check({**whole, "optimizer_states": []}, config)
+    with pytest.raises(CheckpointError, match="was kept without optimizers"):
+        check({**read_checkpoint(place), "optimizer_states": whole["optimizer_states"]}, config)

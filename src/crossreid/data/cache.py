@@ -85,15 +85,15 @@ def open_cache(
     decoding = decoding or DecodingConfig()
     rows = None if reference is None else sorted(int(row) for row in reference)
     stem = _stem(root, size)
-    target = folder / f"{stem}-{_digest(records, root, size, decoding, rows)}.npy"
+    name = f"{stem}-{_digest(records, root, size, decoding)}"
+    target = folder / f"{name}{_of_reference(decoding, rows)}.npy"
     opened = _open(target, len(records), size)
     if opened is None:
         _make_folder(folder)
         with FileLock(folder / f"{stem}.lock"):
             opened = _open(target, len(records), size)  # another process may have built it while this one waited
             if opened is None:
-                for stale in folder.glob(f"{stem}-*"):
-                    stale.unlink()  # of another source, damaged, or of a process that was killed
+                _remove_stale(folder, stem, name, target)
                 threads = workers or available_cores()
                 decoder = make_decoder(decoding, records, rows, workers=threads)
                 _say_what_floats_mean(decoder)
@@ -126,13 +126,11 @@ def _digest(
     root: Path,
     size: tuple[int, int],
     decoding: DecodingConfig,
-    reference: Sequence[int] | None,
 ) -> str:
+    """Of the sources and of how they are decoded, but for whom percentiles are taken from."""
     settings: dict[str, Any] = asdict(decoding)
     if decoding.resize == "bicubic":  # as it was before there was a choice: older caches stay good
         del settings["resize"]
-    if decoding.stretch == "percentiles":
-        settings["reference"] = reference
     digest = hashlib.sha256(f"{DECODER_VERSION} {size} {json.dumps(settings, sort_keys=True)}\n".encode())
     for record in records:
         try:
@@ -142,6 +140,25 @@ def _digest(
         line = f"{record.path.relative_to(root)} {record.modality} {stat.st_size} {stat.st_mtime_ns}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
+
+
+def _of_reference(decoding: DecodingConfig, reference: Sequence[int] | None) -> str:
+    """What a cache's name ends in, where its pixels depend on the rows that percentiles are taken from."""
+    if decoding.stretch != "percentiles":
+        return ""
+    return f"-{hashlib.sha256(json.dumps(reference).encode()).hexdigest()[:8]}"
+
+
+def _remove_stale(folder: Path, stem: str, name: str, target: Path) -> None:
+    """Remove what is of another source or other settings, damaged, or of a process that was killed.
+
+    Caches of the same files with percentiles of other rows stay: another division of the set is trained from them.
+    """
+    for path in folder.glob(f"{stem}-*"):
+        of_other_rows = path.name.startswith(f"{name}-") and path.stem != target.stem
+        if of_other_rows and path.suffix in (".npy", ".json"):
+            continue
+        path.unlink()
 
 
 def _make_folder(folder: Path) -> None:

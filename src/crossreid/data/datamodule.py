@@ -23,6 +23,7 @@ from crossreid.data.loader import AheadLoader, BatchT, SideStream
 from crossreid.data.records import MODALITIES, Modality
 from crossreid.data.sampler import IdentityIndex, IterationRows, PairedIdentitySampler, Rows
 from crossreid.data.transforms import exchange_channels, random_flip, to_float
+from crossreid.errors import DataError
 from crossreid.randomness import numpy_generator, torch_generator
 from crossreid.settings.batches import StreamConfig
 from crossreid.settings.data import DataConfig, DecodingConfig
@@ -124,6 +125,7 @@ class ReIDDataModule(pl.LightningDataModule):
         self.test_splits = tuple(test_splits)
         self.progress = progress
         self._dataset: ReIDDataset | None = None
+        self._reference: Rows | None = None
         self._index: IdentityIndex | None = None
         self._side_stream: SideStream | None = None
 
@@ -186,6 +188,8 @@ class ReIDDataModule(pl.LightningDataModule):
         """The verified dataset; read on first use. With ``unreadable=skip`` no split holds the images that cannot be read."""
         if self._dataset is None:
             dataset = self._read()
+            training = [split for split in ("train", "val") if split in dataset.splits]
+            self._reference = dataset.rows(*training) if training else None
             if self.decoding.unreadable == "skip":
                 dataset = dataset.without(self._unreadable(dataset))
             self._dataset = dataset
@@ -202,15 +206,17 @@ class ReIDDataModule(pl.LightningDataModule):
         return list(unreadable)
 
     def _decoded(self, dataset: ReIDDataset, size: tuple[int, int]) -> DecodedImages:
-        """All images of a dataset in one size; percentiles of a dataset are those of its training images."""
-        training = [split for split in ("train", "val") if split in dataset.splits]
+        """All images of a dataset in one size; percentiles of a dataset are those of its training images.
+
+        Those that cannot be read are among them, whether or not they are left out yet: one cache serves both.
+        """
         return open_cache(
             dataset.records,
             dataset.root,
             self.cache_folder,
             size,
             decoding=self.decoding,
-            reference=dataset.rows(*training) if training else None,
+            reference=self._reference,
             progress=self.progress,
         )
 
@@ -329,9 +335,27 @@ class ReIDDataModule(pl.LightningDataModule):
             0,
         )
 
+    def has_pairs(self, split: str) -> bool:
+        """Some identity of a split has images of both modalities."""
+        people = []
+        for modality in MODALITIES:
+            rows = self.modality_rows(modality, split)
+            people.append({self.dataset.records[row].pid for row in rows})
+        visible, infrared = people
+        return not visible.isdisjoint(infrared)
+
     def sample_pairs(self, split: str, identities: int, images: int, size: tuple[int, int]) -> PairedBatch:
         """A fixed batch of a split for pictures: the first identities that have both modalities, images drawn by the
-        seed, as float in [0, 1] without augmentation."""
+        seed, as float in [0, 1] without augmentation.
+
+        Raises:
+            DataError: no identity has both.
+        """
+        if not self.has_pairs(split):
+            raise DataError(
+                f"No identity of the split '{split}' has both visible and infrared images, so there are no pairs to show: take "
+                "another split or dataset."
+            )
         index = IdentityIndex(self.dataset.records, self.dataset.rows(split))
         cache = self.images(size)
         generator = numpy_generator(self.seed, "pictures")

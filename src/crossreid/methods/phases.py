@@ -98,14 +98,14 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
         self.losses = {}
 
     def on_train_batch_end(self, outputs: Any, batch: TrainingBatch, batch_idx: int) -> None:
-        """Step the schedules of this phase, log, count; stop behind the last phase, whatever the trainer was told."""
+        """Log, step the schedules of this phase, count; stop behind the last phase, whatever the trainer was told."""
         phase = self.phase
         self._add_to_sums()
+        if self.iteration % self.log_every == 0:
+            self._log_iteration(phase)  # with the rates of this iteration, which a schedule changes
         for schedule in self.schedules.values():
             if phase in schedule.phases:
                 schedule.scheduler.step()
-        if self.iteration % self.log_every == 0:
-            self._log_iteration(phase)
         self.iteration += 1
         if self.iteration >= self.config.iterations and not self._ends_here(self.trainer):
             self.trainer.should_stop = True

@@ -102,7 +102,7 @@ def is_finished(folder: Path, config: dict[str, Any]) -> bool:
     if not same_protocol or scored_by["protocol"] != config["protocol"]:
         raise ConfigError(
             f"The finished run in '{folder}' was scored by other protocol settings (compare its config.yaml): choose another "
-            "folder, or score its last.ckpt with crossreid.evaluate."
+            "folder, or score it with crossreid.evaluate."
         )
     notice(f"Finished before, not run again: {folder}")
     return True

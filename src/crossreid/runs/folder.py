@@ -25,7 +25,7 @@ from crossreid.invocation import command_line
 from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, tidy
 from crossreid.runs.lock import LOCK, give_up, refuse_owned, take
 from crossreid.settings.conversion import current
-from crossreid.settings.run import FORMAT, differences, identity_of
+from crossreid.settings.run import FORMAT, differences, identity_of, without
 from crossreid.untrusted import read_json, read_yaml
 from crossreid.version import __version__
 
@@ -104,7 +104,16 @@ def write_json(path: Path, content: object) -> None:
 
 def fingerprint(config: Mapping[str, Any]) -> str:
     """A digest of the settings that decide what a run computes."""
-    return hashlib.sha256(json.dumps(identity_of(config), sort_keys=True).encode()).hexdigest()[:16]
+    return _digest(identity_of(config))
+
+
+def fingerprint_without_protocol(config: Mapping[str, Any]) -> str:
+    """What :func:`fingerprint` was while the protocol was no part of any run."""
+    return _digest(without(identity_of(config), ("protocol",)))
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -148,6 +157,21 @@ def differences_from(folder: Path, config: Mapping[str, Any]) -> list[str]:
         return differences(identity_of(config), identity_of(there))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DataError(f"'{folder / CONFIG}' holds no settings of a run ({type(error).__name__}).") from error
+
+
+def scored_checkpoint(folder: Path) -> Path:
+    """Where the weights of a run lie that its scores are of: ``best.ckpt`` where validation chooses them, else ``last.ckpt``.
+
+    A folder without settings is no run's, and has weights that nobody chose. The file need not be there yet.
+
+    Raises:
+        DataError: the settings are damaged.
+    """
+    if not (folder / CONFIG).is_file():
+        return folder / LAST
+    selection = raw_config(folder).get("selection")
+    chosen = isinstance(selection, Mapping) and selection.get("name") == "validation"
+    return folder / BEST if chosen else folder / LAST
 
 
 def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFolder:

@@ -12,7 +12,7 @@ from typing import Any
 
 from crossreid.errors import ConfigError, DataError, reason_of
 from crossreid.evaluation import RetrievalResult
-from crossreid.runs.folder import current_config, fingerprint, raw_config, runs_below
+from crossreid.runs.folder import current_config, fingerprint, fingerprint_without_protocol, raw_config, runs_below
 from crossreid.settings.conversion import fingerprint_of_format_1
 from crossreid.settings.fields import key_below
 from crossreid.settings.reference import as_typed
@@ -169,7 +169,7 @@ def _without_results(folder: Path) -> Run:
     try:
         config = current_config(raw, folder)
         check_shape(config)
-        digest = _fingerprint_when_written(raw, config)
+        digests = _fingerprints_when_written(raw)
         run = Run(
             folder=folder,
             name=config["name"],
@@ -181,16 +181,16 @@ def _without_results(folder: Path) -> Run:
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError) as error:
         raise DataError(f"config.yaml cannot be read ({type(error).__name__}).") from error
-    if facts.get("fingerprint") != digest:
+    if facts.get("fingerprint") not in digests:
         raise DataError("run.json and config.yaml are not of one run: their fingerprints differ.")
     return run
 
 
-def _fingerprint_when_written(raw: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    """The digest that run.json should hold, by the rule of the format that the run was kept in."""
-    if "format" in raw:
-        return fingerprint(raw)  # without the defaults of settings that came since
-    return fingerprint_of_format_1(raw)
+def _fingerprints_when_written(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """The digests that run.json may hold, by the rules that its format has had."""
+    if "format" in raw:  # without the defaults of settings that came since
+        return fingerprint(raw), fingerprint_without_protocol(raw)
+    return (fingerprint_of_format_1(raw),)
 
 
 def _results(row: str, entry: object) -> dict[str, RetrievalResult]:

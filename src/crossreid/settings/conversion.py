@@ -2,6 +2,8 @@
 
 Format 1 (before version 0.2) named a method by its import path, kept its name and preset among its settings, and counted
 every phase and schedule in iterations.
+
+Settings of channel exchange beside ``exchanged_view=false`` did nothing in runs of either format, and are left out.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.batches import ExchangeConfig
 from crossreid.settings.registry import built_in_methods
 from crossreid.settings.run import FORMAT, run_config_from_plain, without
 
+_OF_EXCHANGE = {item.name for item in fields(ExchangeConfig)}
 _TSGAN_PASSES = 120
 _TSGAN_WARMUP = 10
 _TSGAN_STEPS = [40, 70]
@@ -29,12 +34,22 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(config, Mapping):
         raise ConfigError("These are no settings of a run, which are a group of settings.")
+    if isinstance(config.get("model"), Mapping):
+        config = {**config, "model": without_idle_exchange(config["model"])}
     version = config.get("format", 1)
     if version == FORMAT:
         return _with_newer_settings(config)
     if version == 1:
         return _from_format_1(config)
     raise ConfigError(f"These settings were written by a newer version (format {version}; this one reads {FORMAT}).")
+
+
+def without_idle_exchange(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A method's settings without those of an exchanged view that there is not; all others as they are."""
+    exchange = model.get("exchange")
+    if model.get("exchanged_view") is False and isinstance(exchange, Mapping) and set(exchange) <= _OF_EXCHANGE:
+        return without(model, ("exchange",))
+    return dict(model)
 
 
 def _with_newer_settings(config: Mapping[str, Any]) -> dict[str, Any]:

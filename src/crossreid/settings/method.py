@@ -179,8 +179,14 @@ class RecognitionConfig(EpochsConfig):
     flip_test: bool = setting(False, "embed the image and its mirror image, and add")
 
     def check_together(self, place: str) -> None:
-        """Two mirrorings on top of each other are independent draws only where each is a coin's."""
+        """The exchanged view is there where something is said of it, and two mirrorings are independent only if a coin's."""
         super().check_together(place)
+        changed = [name for name, value in self.exchange.plain().items() if value != getattr(ExchangeConfig(), name)]
+        if changed and not self.exchanged_view:
+            raise ConfigError(
+                f"{place}.exchange.{changed[0]} is of the exchanged view, which {place}.exchanged_view=false leaves out: set "
+                f"{place}.exchanged_view=true, or leave {place}.exchange at its defaults."
+            )
         if self.exchanged_view and self.exchange.independent and self.flip not in (0, 0.5):
             raise ConfigError(
                 f"{place}.exchange.independent mirrors the second view once more, which is a draw of its own only where "

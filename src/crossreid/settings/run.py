@@ -137,7 +137,7 @@ class LoggerConfig(Settings):
     entity: str | None = setting(None, "W&B user or team; null: your default")
     tags: list[str] = setting([], "of one's own, beside data, protocol, scale, preset and row", distinct=True)
     notes: str | None = setting(None, "a sentence on the run")
-    artifacts: bool = setting(False, "keep the last checkpoint and the test embeddings as artifacts")
+    artifacts: bool = setting(False, "keep the checkpoint that is scored and the test embeddings as artifacts")
 
 
 @dataclass
@@ -269,7 +269,9 @@ NOT_PART_OF_A_RUN = (
     "report",
     "protocol",
 )
-"""Settings that do not change what a run computes."""
+"""Settings that do not change what a run computes; of the protocol see :data:`NOT_PART_OF_SELECTION`."""
+NOT_PART_OF_SELECTION = ("modes", "shots", "rerank", "reranking")
+"""Of the protocol, what the validation persons are scored without: the rest decides which weights are kept."""
 LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
 """Settings that the dataset may decide."""
 NOT_PART_OF_TRAINER = (
@@ -324,6 +326,8 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     identity["model"] = without(kept["model"], NOT_PART_OF_METHOD)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
+    if kept["selection"]["name"] == "validation":
+        identity["protocol"] = without(kept["protocol"], NOT_PART_OF_SELECTION)
     for part, name in ((identity, "init"), (identity["data"], "divide"), (identity["data"], "divide_seed")):
         if not part.get(name):  # as in runs that were there before the setting
             part.pop(name, None)

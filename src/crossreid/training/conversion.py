@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crossreid.settings.conversion import current
+from crossreid.settings.conversion import current, without_idle_exchange
 from crossreid.settings.run import FORMAT
 
 RENAMED_IN_FORMAT_2 = {"judge_": "discriminator_"}
@@ -22,8 +22,12 @@ def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
         ConfigError: its settings are of a newer version.
     """
     ours = checkpoint.get("crossreid")
-    if not isinstance(ours, Mapping) or not isinstance(ours.get("config"), Mapping):
+    if not isinstance(ours, Mapping):
         return checkpoint
+    if not isinstance(ours.get("config"), Mapping):  # of a plain trainer
+        if not isinstance(ours.get("model"), Mapping):
+            return checkpoint
+        return {**checkpoint, "crossreid": {**ours, "model": without_idle_exchange(ours["model"])}}
     config = current(ours["config"])
     if ours.get("format", 1) == FORMAT:
         kept = {**ours, "config": config}

@@ -65,6 +65,8 @@ class InitialWeights:
 def start_from(module: CrossModalityModule[Any], place: str) -> InitialWeights:
     """Put the weights of another run into a new method, all but those whose size depends on the persons.
 
+    Buffers that a method itself holds, outside its networks, are the bookkeeping of a training, and start anew.
+
     Args:
         module: the method with random weights, on the CPU.
         place: a run folder or checkpoint of the same method and the same network.
@@ -85,8 +87,9 @@ def start_from(module: CrossModalityModule[Any], place: str) -> InitialWeights:
         raise ConfigError(f"{module.config.name} trains nothing: leave init out.")
     heads = weights_of_persons(module)
     _check_layers(source, module, heads, place)
-    kept = {name: weight for name, weight in source.state_dict().items() if name not in heads}
-    module.load_state_dict(kept, strict=False)  # what it lacks are the heads, which was checked
+    left_out = heads | bookkeeping(module)
+    kept = {name: weight for name, weight in source.state_dict().items() if name not in left_out}
+    module.load_state_dict(kept, strict=False)  # what it lacks is left out, which was checked
     _check_function(source, module, place)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -102,6 +105,11 @@ def weights_of_persons(module: CrossModalityModule[Any]) -> set[str]:
         shapes.append({name: weight.shape for name, weight in outline.state_dict().items()})
     here, there = shapes
     return {name for name in here.keys() | there.keys() if here.get(name) != there.get(name)}
+
+
+def bookkeeping(module: CrossModalityModule[Any]) -> set[str]:
+    """Names of what a method notes of its own training, such as sums of losses: its buffers outside its networks."""
+    return {name for name, _ in module.named_buffers(recurse=False)}
 
 
 def _check_layers(

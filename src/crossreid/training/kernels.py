@@ -17,6 +17,10 @@ from crossreid.machine import usable_cores
 from crossreid.methods.base import CrossModalityModule
 from crossreid.settings.run import TrainerConfig
 
+DEFAULT_PRECISION = "highest"
+DEFAULT_CONVOLUTIONS = True
+"""Torch's own arithmetic of float32: products in full, convolutions of a GPU in TF32."""
+
 
 def use_kernels(module: nn.Module, config: TrainerConfig) -> None:
     """Put a method's networks into the memory format of the settings, and torch into their arithmetic of float32.
@@ -28,9 +32,21 @@ def use_kernels(module: nn.Module, config: TrainerConfig) -> None:
     if config.channels_last:
         # Convolutions pass their weights' format on, from the first one to all that follows.
         module.to(memory_format=torch.channels_last)
-    if config.tf32 is not None:
-        torch.set_float32_matmul_precision("high" if config.tf32 else "highest")
-        torch.backends.cudnn.allow_tf32 = config.tf32
+    use_arithmetic(config)
+
+
+def use_arithmetic(config: TrainerConfig) -> None:
+    """Put torch into the arithmetic of float32 of the settings, whatever an earlier run of this process chose.
+
+    Args:
+        config: ``tf32``.
+    """
+    if config.tf32 is None:
+        precision, convolutions = DEFAULT_PRECISION, DEFAULT_CONVOLUTIONS
+    else:
+        precision, convolutions = "high" if config.tf32 else "highest", config.tf32
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 RECOMPILATIONS = 64

@@ -12,13 +12,13 @@ import torch
 
 from crossreid.console import notice
 from crossreid.data.datamodule import ReIDDataModule
-from crossreid.errors import CheckpointError, ConfigError
+from crossreid.errors import CheckpointError, ConfigError, DataError
 from crossreid.evaluation import Scorer
 from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import further_scorers_of
 from crossreid.randomness import derive_seed
-from crossreid.runs.folder import LAST
+from crossreid.runs.folder import BEST, LAST, scored_checkpoint
 from crossreid.settings.data import DataConfig, TrainedDataConfig
 from crossreid.settings.fields import from_plain
 from crossreid.settings.importing import ImportedConfig
@@ -41,16 +41,35 @@ def make_method(config: MethodConfig, num_identities: int, seed: int) -> CrossMo
 
 
 def checkpoint_at(place: str | Path) -> Path:
-    """A checkpoint by its own path, or by that of its run folder.
+    """A checkpoint by its own path, or by that of its run folder, which stands for the weights that its scores are of.
+
+    Those are the ones that validation chose, the best so far while the run is not finished; else the last ones.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none, or the folder does not say which.
     """
     path = Path(place)
-    found = path / LAST if path.is_dir() else path
+    found = _of_folder(path) if path.is_dir() else path
     if not found.is_file():
         raise CheckpointError(
             f"There is no checkpoint at '{place}': name a run folder or a .ckpt file that training wrote."
+        )
+    return found
+
+
+def _of_folder(folder: Path) -> Path:
+    """The checkpoint that a folder stands for, refused where the run has it still to choose."""
+    try:
+        found = scored_checkpoint(folder)
+    except DataError as error:
+        problem = str(error).rstrip(".")
+        raise CheckpointError(
+            f"'{folder}' does not say which of its checkpoints was scored ({problem}): name the .ckpt file itself."
+        ) from error
+    if found.name == BEST and not found.is_file() and (folder / LAST).is_file():
+        raise CheckpointError(
+            f"The run in '{folder}' chooses its weights on its validation persons, and has no {BEST} yet: go on with it by "
+            f"resume={folder}, or name its {LAST}."
         )
     return found
 

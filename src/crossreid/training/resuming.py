@@ -105,10 +105,13 @@ def _check_counters(
 
 
 def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossModalityModule[Any]) -> None:
-    """There is a state for every optimizer, of its own parameters, as full as it was saved."""
+    """There is a state for every optimizer, of its own parameters, as full as it was saved; a complete training needs none."""
     optimizers_and_schedulers: Any = module.configure_optimizers()
     optimizers, schedulers = optimizers_and_schedulers
     if checkpoint["crossreid"].get(WITHOUT_OPTIMIZERS):
+        complete = module.iteration == module.config.iterations
+        if complete and not checkpoint["optimizer_states"]:
+            return
         raise CheckpointError(
             f"The checkpoint '{path}' was kept without optimizers (trainer.keep_optimizers=false): it can be scored, and start "
             "another training by init=, but this one cannot go on from it."

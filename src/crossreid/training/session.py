@@ -41,7 +41,7 @@ from crossreid.training.environment import choose_device, machine, world_size
 from crossreid.training.figures import FigureSource, draw_figures
 from crossreid.training.initial import InitialWeights, start_from
 from crossreid.training.kernels import compile_networks, use_kernels
-from crossreid.training.loading import make_method, scorers_of
+from crossreid.training.loading import checkpoint_at, make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids
 from crossreid.training.people_weights import people_weights
 from crossreid.training.progress import IterationProgress
@@ -114,7 +114,8 @@ class Session:
         self._now("saving the scores")
         self.watch.begin("saving")
         if not self.config.model.trains:
-            trainer.save_checkpoint(self.run.path / LAST)  # so that evaluate can take it as any other
+            for name in (LAST, BEST) if self.selection else (LAST,):  # so that evaluate can take them as any other
+                trainer.save_checkpoint(self.run.path / name)
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
         if trainer.is_global_zero:
             results.save(self.run.path / "results.json")  # before anything is shown
@@ -126,7 +127,7 @@ class Session:
                 self._draw(trainer, embeddings)
             self._send_artifacts(trainer)
             if not self.config.trainer.keep_optimizers:
-                drop_optimizers(self.run.path / LAST)
+                drop_optimizers(self.run.path / LAST)  # killed from here on, it is scored again, which needs none
             self.interruption.check()
             place = machine(trainer.strategy.root_device)
             parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
@@ -283,10 +284,7 @@ class Session:
             loggers.append(wandb_logger)
             if main_process():
                 run.note(wandb_id=wandb_logger.experiment.id)
-        if config.trainer.pictures_every:
-            size = self.data.streams["identity"].size
-            batch = self.data.sample_pairs("test", identities=4, images=3, size=size)
-            callbacks.append(PictureGrids(batch.visible, batch.infrared, config.trainer.pictures_every))
+        callbacks += self._picture_grids()
         if config.trainer.progress:
             callbacks.append(IterationProgress())
         if self.selection:
@@ -294,6 +292,18 @@ class Session:
         players = len(self.module.OPTIMIZERS)
         every = config.selection.every
         return make_trainer(config.trainer, config.model, players, run.path, loggers, callbacks, validate_every=every)
+
+    def _picture_grids(self) -> list[pl.Callback]:
+        """The grids of pictures that W&B is sent, of test persons in both modalities; none where there are none to send."""
+        every = self.config.trainer.pictures_every
+        if not every or self.config.logger.name != "wandb":
+            return []
+        if not self.data.has_pairs("test"):
+            notice("Left out, grids of pictures: no test person has both visible and infrared images.")
+            return []
+        size = self.data.streams["identity"].size
+        batch = self.data.sample_pairs("test", identities=4, images=3, size=size)
+        return [PictureGrids(batch.visible, batch.infrared, every)]
 
     # ------------------------------------------------------------------ training
 
@@ -405,7 +415,7 @@ class Session:
         if wandb_logger is None or not self.config.logger.artifacts:
             return
         embeddings = files_of(self.run.path / "embeddings.npz")
-        send_artifacts(wandb_logger, self.config, {"model": [self.run.path / LAST], "embeddings": embeddings})
+        send_artifacts(wandb_logger, self.config, {"model": [checkpoint_at(self.run.path)], "embeddings": embeddings})
 
     def _say_where(self) -> None:
         place = shlex.quote(str(self.run.path))

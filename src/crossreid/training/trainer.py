@@ -13,6 +13,7 @@ from crossreid.settings.method import MethodConfig
 from crossreid.settings.run import TrainerConfig
 from crossreid.training.checkpoints import AtomicCheckpointIO
 from crossreid.training.environment import world_size
+from crossreid.training.kernels import use_arithmetic
 
 
 def make_trainer(
@@ -29,6 +30,7 @@ def make_trainer(
 
     ``validate_every`` is the number of epochs between two validation loops, 0 for none.
     """
+    use_arithmetic(config)
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -36,7 +38,7 @@ def make_trainer(
         strategy=make_strategy(config, players),
         precision=config.precision,  # type: ignore[arg-type]
         deterministic=config.deterministic,
-        benchmark=config.cudnn_benchmark,
+        benchmark=bool(config.cudnn_benchmark),  # by None Lightning keeps what an earlier run of this process chose
         log_every_n_steps=1,  # silences a warning; the method logs by its own counter
         max_epochs=method.epochs_of_training or 0,
         limit_val_batches=1.0 if validate_every else 0,
