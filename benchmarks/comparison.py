@@ -41,7 +41,9 @@ PLAIN_HEAD = (
     "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons "
     "| less that of `best`, paired 95 % | iterations | training, seconds |"
 )
-KNOWN_HEAD = "| mAP, difference and paired 95 % interval | all {all} | {others} who are not in `small` | {known} who are |"
+KNOWN_HEAD = (
+    "| mAP, difference and paired 95 % interval | all {all} | {others} who are not in `small` | {known} who are |"
+)
 OTHER_HEAD = "| row | inference | seeds | Rank-1 | mAP |"
 
 
