@@ -56,6 +56,17 @@ def true_width(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrations content themselves with the few pairs that small sets have."""
+    from crossreid.evaluation import verification
+    from crossreid.studies.calibration import building
+
+    for module in (verification, building):
+        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
+    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
+
+
 def resident_gib() -> float:
     """Memory of this process, where the system tells it."""
     path = Path("/proc/self/statm")

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from crossreid.settings.store import choices_of, register
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,3 +91,16 @@ def lively_checkpoint(model: str, folder: Path, people_root: Path, shared_folder
     path = folder / f"{model}.ckpt"
     torch.save(saved, path)
     return path
+
+
+def write_video(path: Path, pictures: np.ndarray) -> None:
+    """A video without loss, of pictures (N, H, W, 3); needs the package av."""
+    import av
+
+    height, width = pictures.shape[1:3]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "bgr0"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())

@@ -40,7 +40,6 @@ def export(composed: Composed) -> None:
     if config.images is not None:
         inputs["images"] = [Path(config.images)]
     outputs = check_outputs("export", config, {}, inputs, folders={"output": output})
-    grey_range = None if config.grey_range is None else (config.grey_range[0], config.grey_range[1])
     with outputs.written():
         exporter.export(
             path,
@@ -50,7 +49,7 @@ def export(composed: Composed) -> None:
             dimensions=config.dimensions,
             images=config.images,
             modality=config.modality,
-            grey_range=grey_range,
+            grey_range=config.range_of_grey(),
         )
     content = read_json(output / SIDECAR)
     for modality, file in content["files"].items():

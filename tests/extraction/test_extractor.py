@@ -21,7 +21,7 @@ from crossreid.extraction.pixels import are_grey
 from crossreid.extraction.shards import open_shards
 from crossreid.extraction.storage import load_extracted
 from crossreid.settings.registry import method_names
-from support import disk_of
+from support import disk_of, write_video
 
 QUICK = ("baseline", "cmssft")
 
@@ -192,14 +192,9 @@ def test_boxes_cut_persons_out_of_pictures(extract: Extractor, people_root: Path
 
 
 def test_pictures_of_videos_are_taken_by_their_number(extract: Extractor, tmp_path: Path) -> None:
-    av = pytest.importorskip("av", reason="videos need the extra `video`")
+    pytest.importorskip("av", reason="videos need the extra `video`")
     pictures = np.random.default_rng(0).integers(0, 256, (6, 64, 48, 3), dtype=np.uint8)
-    with av.open(str(tmp_path / "v.mkv"), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)  # lossless
-        stream.width, stream.height, stream.pix_fmt = 48, 64, "bgr0"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+    write_video(tmp_path / "v.mkv", pictures)
     (tmp_path / "m.csv").write_text("path,frame\nv.mkv,4\nv.mkv,1\nv.mkv,5\n")
     embeddings = extract(tmp_path / "m.csv", modality="visible")
     expected = extract(pictures[[4, 1, 5]], modality="visible")

@@ -16,7 +16,7 @@ from crossreid.errors import ConfigError, OwnedError, WriteError
 from crossreid.runs import folder as folders
 from crossreid.runs.aside import FINISHED_BEFORE, REPLACED, keep, put_back, set_aside
 from crossreid.runs.folder import RunFolder, finish_run, open_run, owned, runs_below, start_run
-from crossreid.runs.lock import LOCK, Owner, start_of
+from crossreid.runs.lock import LOCK, Owner, one_process, start_of
 from crossreid.settings.compose import compose, run_config
 from support import disk_of, files_in
 
@@ -273,3 +273,11 @@ def test_set_aside_brings_back_what_it_took(tmp_path: Path) -> None:
         raise Killed
     assert sorted(files_in(tmp_path)) == ["wandb/latest", "wandb/run"]
     assert (tmp_path / "wandb" / "latest").is_symlink()
+
+
+def test_one_process_is_inside_at_a_time(tmp_path: Path) -> None:
+    with one_process(tmp_path / "lock", "mine"):
+        with pytest.raises(OwnedError, match="yours"), one_process(tmp_path / "lock", "yours"):
+            raise AssertionError("two are inside")
+    with one_process(tmp_path / "lock", "free again"):
+        pass

@@ -180,15 +180,8 @@ def test_two_numbers_of_one_camera_are_calibrated_together() -> None:
     assert calibration.threshold("visible-infrared", 0.1, "1-2") == threshold_at(np.concatenate(across), 0.1)
 
 
-def test_cameras_of_a_folder_are_those_that_its_names_say(
-    run_here, write_checkpoint, people, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from crossreid.evaluation import verification
-    from crossreid.studies.calibration import building
-
-    for module in (verification, building):
-        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
-    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
+@pytest.mark.usefixtures("few_pairs")
+def test_cameras_of_a_folder_are_those_that_its_names_say(run_here, write_checkpoint, people, tmp_path: Path) -> None:
     for named in (True, False):
         root = tmp_path / f"named_{named}"
         for row in people.rows("test"):
@@ -393,15 +386,10 @@ def test_mistakes_are_one_sentence(run_here, words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_pairs")
 def test_a_runs_own_persons_are_those_that_it_was_not_trained_on(
-    run_here, write_checkpoint, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_here, write_checkpoint, manifest: Path, tmp_path: Path
 ) -> None:
-    from crossreid.evaluation import verification
-    from crossreid.studies.calibration import building
-
-    for module in (verification, building):
-        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
-    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
     quiet = ("trainer=cpu", "figure=false", "bootstrap=100", "trainer.progress=false")
     path = write_checkpoint("onestream")
     refused = run_here("calibrate", f"checkpoint={path}", *quiet)
@@ -446,15 +434,10 @@ def test_a_runs_own_persons_are_those_that_it_was_not_trained_on(
     assert Calibration.load(tmp_path / "v.json").source["split"] == "val"
 
 
+@pytest.mark.usefixtures("few_pairs")
 def test_a_calibration_of_images_in_another_grey_range_is_not_judged_by(
-    run_here, write_checkpoint, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_here, write_checkpoint, manifest: Path, tmp_path: Path
 ) -> None:
-    from crossreid.evaluation import verification
-    from crossreid.studies.calibration import building
-
-    for module in (verification, building):
-        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
-    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
     path = write_checkpoint("onestream")
     quiet = (f"checkpoint={path}", "trainer=cpu", "figure=false", "bootstrap=100", "trainer.progress=false")
     done = run_here("calibrate", *quiet, f"images={manifest}")
@@ -478,15 +461,8 @@ def test_a_calibration_of_images_in_another_grey_range_is_not_judged_by(
         assert "match" in json.loads((tmp_path / f"by_{name}.json").read_text())["hits"][0]
 
 
-def test_labelled_pairs_are_scored_by_a_checkpoint(
-    run_here, write_checkpoint, people, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from crossreid.evaluation import verification
-    from crossreid.studies.calibration import building
-
-    for module in (verification, building):
-        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
-    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
+@pytest.mark.usefixtures("few_pairs")
+def test_labelled_pairs_are_scored_by_a_checkpoint(run_here, write_checkpoint, people, tmp_path: Path) -> None:
     path = write_checkpoint("onestream")
     records = [people.records[row] for row in people.rows("test")]
     lines, scored = ["first,second,same"], []

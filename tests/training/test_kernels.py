@@ -15,7 +15,7 @@ from crossreid.errors import ConfigError
 from crossreid.nn.optimization import OPTIMIZER_KERNELS
 from crossreid.settings.run import TrainerConfig, differences
 from crossreid.training import kernels
-from crossreid.training.kernels import check_compiler, check_threads, compile_networks, use_kernels
+from crossreid.training.kernels import check_compiler, check_threads, compile_networks, use_arithmetic, use_kernels
 from crossreid.training.loading import make_method
 from crossreid.training.trainer import make_trainer
 from methods_support import CLASSES, Harness, attach, compose_model, make_batch
@@ -97,10 +97,10 @@ def test_torchs_defaults_are_those_of_a_new_process() -> None:
 @pytest.mark.usefixtures("as_it_was")
 def test_arithmetic_of_float32_is_as_the_settings_say() -> None:
     for tf32 in (True, False):
-        use_kernels(torch.nn.Linear(1, 1), TrainerConfig(tf32=tf32))
+        use_arithmetic(TrainerConfig(tf32=tf32))
         assert torch.backends.cudnn.allow_tf32 is tf32
         assert torch.get_float32_matmul_precision() == ("high" if tf32 else "highest")
-        use_kernels(torch.nn.Linear(1, 1), TrainerConfig())  # as torch has it, not as the run before
+        use_arithmetic(TrainerConfig())  # as torch has it, not as the run before
         assert torch.backends.cudnn.allow_tf32 is True
         assert torch.get_float32_matmul_precision() == "highest"
 

@@ -88,15 +88,8 @@ def test_the_folder_stands_for_the_weights_that_were_scored(
     assert again == {key: result.metrics() for key, result in run.results.rows[0].results.items()}
 
 
-def test_a_calibration_is_of_the_weights_that_were_scored(
-    run: crossreid.FinishedRun, digests: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from crossreid.evaluation import verification
-    from crossreid.studies.calibration import building
-
-    for module in (verification, building):
-        monkeypatch.setattr(module, "LEAST_PAIRS", 3)
-    monkeypatch.setattr(verification, "LEAST_MATCHES", 3)
+@pytest.mark.usefixtures("few_pairs")
+def test_a_calibration_is_of_the_weights_that_were_scored(run: crossreid.FinishedRun, digests: dict[str, str]) -> None:
     calibration = crossreid.calibrate(run.path, bootstrap=100, trainer="cpu")
     assert calibration.model == digests[BEST]
 

@@ -27,7 +27,7 @@ from crossreid.settings.calibration import CalibrationSettings
 from crossreid.settings.compose import compose, typed
 from crossreid.settings.web import DemoConfig, ServeConfig
 from crossreid.studies.calibration.building import calibrate_embeddings
-from support import lively_checkpoint
+from support import lively_checkpoint, write_video
 
 pytest.importorskip("fastapi", reason="the page needs the extra `web`")
 pytest.importorskip("uvicorn", reason="the page needs the extra `web`")
@@ -544,14 +544,9 @@ def test_people_in_one_picture_are_pictures_of_their_own(
 
 
 def test_pictures_of_one_video_are_pictures_of_their_own(extract: Extractor, gallery: Gallery, tmp_path: Path) -> None:
-    av = pytest.importorskip("av", reason="videos need the extra `video`")
+    pytest.importorskip("av", reason="videos need the extra `video`")
     pictures = np.random.default_rng(0).integers(0, 256, (3, 64, 48, 3), dtype=np.uint8)
-    with av.open(str(tmp_path / "v.mkv"), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)  # lossless
-        stream.width, stream.height, stream.pix_fmt = 48, 64, "bgr0"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+    write_video(tmp_path / "v.mkv", pictures)
     (tmp_path / "m.csv").write_text("path,frame,camera\nv.mkv,2,1\nv.mkv,0,2\n")
     service = SearchService(extract, gallery, samples=samples_at(str(tmp_path / "m.csv"), "visible"))
     with TestClient(make_application(service, hosts={"127.0.0.1"}), base_url=HERE) as client:

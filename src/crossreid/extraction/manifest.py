@@ -31,7 +31,8 @@ MANIFEST_SUFFIXES = (".csv", ".parquet")
 MOST_BYTES = 2**30
 """Of a manifest: ten million lines."""
 MOST_COLUMNS = 200
-_BOX = ("x", "y", "width", "height")
+BOX = ("x", "y", "width", "height")
+"""Columns that say which part of a picture an image is, in pixels."""
 _LARGEST_PIXEL = 1e6
 _ID = "id"
 _NAMES = ("person", "camera", "track", _ID)
@@ -213,12 +214,12 @@ def _boxes(
     path: Path, columns: dict[str, Sequence[Cell]], count: int
 ) -> tuple[tuple[float, float, float, float] | None, ...]:
     """The four columns of boxes, which stay among the others; None for images without."""
-    given = [name for name in _BOX if name in columns]
+    given = [name for name in BOX if name in columns]
     if not given:
         return (None,) * count
-    if len(given) < len(_BOX):
+    if len(given) < len(BOX):
         raise DataError(f"The manifest '{path}' has the columns {', '.join(given)}: a box is x, y, width and height.")
-    sides = [columns[name] for name in _BOX]
+    sides = [columns[name] for name in BOX]
     boxes: list[tuple[float, float, float, float] | None] = []
     for number, cells in enumerate(zip(*sides, strict=True), start=1):
         if all(cell is None for cell in cells):

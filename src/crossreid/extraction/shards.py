@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from crossreid.errors import DataError, OwnedError
+from crossreid.errors import DataError
 from crossreid.evaluation.array_files import Array, read_arrays
 from crossreid.files import check_folder, write_atomically
+from crossreid.runs.lock import one_process
 from crossreid.untrusted import read_json
 
 _PLAN = "plan.json"
@@ -50,16 +50,9 @@ def open_shards(output: Path, plan: Mapping[str, Any]) -> Iterator[Shards]:
     folder = output.with_name(f".{output.name}.shards")
     check_folder(folder, "output")
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
-    try:
-        with suppress(RuntimeError):  # some network disks know no such lock
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise OwnedError(f"Another process writes '{output}': wait for it, or choose another output.") from None
-    try:
+    refusal = f"Another process writes '{output}': wait for it, or choose another output."
+    with one_process(folder / _LOCK, refusal):
         yield Shards(folder, plan)
-    finally:
-        lock.release()
 
 
 class Shards:

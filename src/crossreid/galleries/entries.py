@@ -17,6 +17,7 @@ from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.embeddings import Cell
 from crossreid.evaluation.scorers import normalised
 from crossreid.extraction.labels import labels_of
+from crossreid.extraction.manifest import BOX
 from crossreid.extraction.transfer import TRANSFER
 from crossreid.galleries.filters import NAME
 
@@ -26,8 +27,8 @@ OWN_COLUMNS = (ID, "path", "modality", "pid", "camid")
 RESERVED = (*OWN_COLUMNS, "vector")
 COSINE = "cosine"
 CALIBRATION = "calibration"
-_FRAME, _BOX = "frame", ("x", "y", "width", "height")
-"""Columns that say which picture of a video, and which part of a picture, an image is."""
+_FRAME = "frame"
+"""The column that says which picture of a video an image is."""
 _ROWS_AT_ONCE = 512
 
 
@@ -192,7 +193,7 @@ def _spots(embeddings: Embeddings) -> list[str]:
     """Which picture and which part of its file each image is, as names have it; empty where it is all of the file."""
     unknown = (None,) * len(embeddings)
     frames = embeddings.columns.get(_FRAME, unknown)
-    sides = [embeddings.columns.get(name, unknown) for name in _BOX]
+    sides = [embeddings.columns.get(name, unknown) for name in BOX]
     spots = []
     for frame, *box in zip(frames, *sides, strict=True):
         parts = [] if frame is None else [f"frame={_plainly(frame)}"]
@@ -243,7 +244,7 @@ def type_of(name: str, cells: Sequence[Cell]) -> type | None:
     return str if kinds.pop() else float
 
 
-def is_number(cell: Cell) -> TypeGuard[int | float]:
+def _is_number(cell: Cell) -> TypeGuard[int | float]:
     """A cell that can be counted and compared with: neither text nor empty, nan or infinite."""
     return isinstance(cell, int | float) and math.isfinite(cell)
 
@@ -327,7 +328,7 @@ def numbered(entries: Embeddings) -> Embeddings:
     if as_numbers:  # they stay as they are; some sets count from 0
         persons = [cell + 1 if isinstance(cell, int) else None for cell in persons]
     cameras = entries.columns.get("camera")
-    highest = max((cell for cell in cameras or () if is_number(cell)), default=0)
+    highest = max((cell for cell in cameras or () if _is_number(cell)), default=0)
     beyond = math.ceil(highest) if cameras is not None else 0  # a number that was made up is no other image's camera
     cameras = _cells_or(cameras, [beyond + camid for camid in entries.camids.tolist()])
     columns = {"person": [persons[row] for row in in_order], "camera": [cameras[row] for row in in_order]}

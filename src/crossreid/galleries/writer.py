@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
-from crossreid.errors import OwnedError
 from crossreid.files import check_folder
+from crossreid.runs.lock import one_process
 
 
 class FileVersion(NamedTuple):
@@ -39,12 +37,6 @@ def one_writer(place: Path) -> Iterator[None]:
     """
     check_folder(place.absolute().parent, "gallery")
     place.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OwnedError(f"Another process is changing the gallery '{place}': wait until it has ended.") from None
-    try:
+    refusal = f"Another process is changing the gallery '{place}': wait until it has ended."
+    with one_process(place.with_name(f".{place.name}.lock"), refusal):
         yield
-    finally:
-        lock.release()

@@ -1,4 +1,7 @@
-"""A run folder has one owner: a lock that a second run meets with one sentence, and that a dead owner gives up."""
+"""A run folder has one owner: a lock that a second run meets with one sentence, and that a dead owner gives up.
+
+:func:`one_process` is for what one command writes, in one go: galleries, extractions.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from crossreid.console import notice
 from crossreid.errors import OwnedError
@@ -160,3 +165,27 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # and with it the lock
+
+
+@contextmanager
+def one_process(lock: Path, refusal: str) -> Iterator[None]:
+    """Inside, no other process is; the system gives the lock up with its process.
+
+    Where a disk knows no such locks, as some that lie in a network, filelock says so and goes by a file that is there.
+
+    Args:
+        lock: a file of its own, in a folder that is there.
+        refusal: the sentence for whoever comes second.
+
+    Raises:
+        OwnedError: another process is inside.
+    """
+    holding = FileLock(lock)
+    try:
+        holding.acquire(timeout=0)
+    except Timeout:
+        raise OwnedError(refusal) from None
+    try:
+        yield
+    finally:
+        holding.release()

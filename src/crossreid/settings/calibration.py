@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossreid.errors import ConfigError
+from crossreid.settings.extraction import GreyRangeConfig
 from crossreid.settings.fields import LARGEST_SEED, REQUIRED, Settings, setting
 from crossreid.settings.run import TrainerConfig
 
@@ -47,7 +48,7 @@ class CalibrationSettings(Settings):
 
 
 @dataclass
-class CalibrateConfig(CalibrationSettings):
+class CalibrateConfig(CalibrationSettings, GreyRangeConfig):
     """Everything ``crossreid.calibrate`` is told."""
 
     checkpoint: str | None = setting(None, "a run folder, or a .ckpt that training wrote")
@@ -63,14 +64,6 @@ class CalibrateConfig(CalibrationSettings):
         "of images and pairs; auto: grey ones are infrared; null: a column modality or a folder visible or infrared says it",
         choices=("visible", "infrared", "auto"),
     )
-    grey_range: list[float] | None = setting(
-        None,
-        "with checkpoint: values of deep grey images that become black and white, as the gallery has it; null: as in training",
-        at_least=-(2**31),
-        at_most=2**32 - 1,
-        length=2,
-        ascending=True,
-    )
     split: str | None = setting(
         None,
         "which persons of the dataset; null: its calibration persons, else validation persons that were not trained on; test "
@@ -85,10 +78,6 @@ class CalibrateConfig(CalibrationSettings):
     data: Any = setting(REQUIRED, "the dataset; trained: the one of training")
     protocol: Any = setting(REQUIRED, "of the dataset; auto: as in training")
     trainer: TrainerConfig = setting(TrainerConfig(), "where it runs")
-
-    def range_of_grey(self) -> tuple[float, float] | None:
-        """``grey_range`` as a pair."""
-        return None if self.grey_range is None else (self.grey_range[0], self.grey_range[1])
 
     def check_together(self, place: str) -> None:
         """There is one kind of persons."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossreid.errors import ConfigError
-from crossreid.settings.fields import REQUIRED, Settings, setting
+from crossreid.settings.extraction import GreyRangeConfig
+from crossreid.settings.fields import REQUIRED, setting
 
 FORMATS = ("onnx", "torch")
 PRECISIONS = ("float32", "int8")
 
 
 @dataclass
-class ExportConfig(Settings):
+class ExportConfig(GreyRangeConfig):
     """Everything ``crossreid.export`` is told."""
 
     checkpoint: str = setting(REQUIRED, "a run folder, or a .ckpt that training wrote")
@@ -31,14 +32,6 @@ class ExportConfig(Settings):
         None,
         "of images=; auto: grey ones are infrared; null: a column modality or a folder visible or infrared says it",
         choices=("visible", "infrared", "auto"),
-    )
-    grey_range: list[float] | None = setting(
-        None,
-        "values of deep grey images that become black and white; null: as in training",
-        at_least=-(2**31),
-        at_most=2**32 - 1,
-        length=2,
-        ascending=True,
     )
     plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
 

@@ -12,15 +12,9 @@ TRACKS = ("keep", "average")
 
 
 @dataclass
-class EmbeddingConfig(Settings):
-    """What commands that embed images of one's own have in common."""
+class GreyRangeConfig(Settings):
+    """What commands have in common that take deep grey images of one's own."""
 
-    device: str = setting("auto", "where to compute: auto, cpu, gpu, cuda:1")
-    batch_size: int = setting(64, "images that are embedded at once", at_least=1, ceiling=100_000)
-    workers: int | None = setting(None, "processes that decode images; null: one a core", at_least=0, ceiling=1000)
-    unreadable: str = setting(
-        "refuse", "images that cannot be read: refuse, or leave them out and list them", choices=ON_UNREADABLE
-    )
     grey_range: list[float] | None = setting(
         None,
         "values of deep grey images that become black and white; null: as in training",
@@ -29,13 +23,25 @@ class EmbeddingConfig(Settings):
         length=2,
         ascending=True,
     )
-    progress: bool = setting(True, "show a progress bar with images per second")
-    trust: bool = setting(False, "open exported programs of torch (.pt2), which may run what their maker put in")
-    plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
 
     def range_of_grey(self) -> tuple[float, float] | None:
         """``grey_range`` as a pair."""
         return None if self.grey_range is None else (self.grey_range[0], self.grey_range[1])
+
+
+@dataclass
+class EmbeddingConfig(GreyRangeConfig):
+    """What commands that embed images of one's own have in common."""
+
+    device: str = setting("auto", "where to compute: auto, cpu, gpu, cuda:1")
+    batch_size: int = setting(64, "images that are embedded at once", at_least=1, ceiling=100_000)
+    workers: int | None = setting(None, "processes that decode images; null: one a core", at_least=0, ceiling=1000)
+    unreadable: str = setting(
+        "refuse", "images that cannot be read: refuse, or leave them out and list them", choices=ON_UNREADABLE
+    )
+    progress: bool = setting(True, "show a progress bar with images per second")
+    trust: bool = setting(False, "open exported programs of torch (.pt2), which may run what their maker put in")
+    plugins: list[str] = setting([], "packages to import first, for methods of one's own", distinct=True)
 
 
 @dataclass

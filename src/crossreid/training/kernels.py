@@ -23,16 +23,15 @@ DEFAULT_CONVOLUTIONS = True
 
 
 def use_kernels(module: nn.Module, config: TrainerConfig) -> None:
-    """Put a method's networks into the memory format of the settings, and torch into their arithmetic of float32.
+    """Put a method's networks into the memory format of the settings.
 
     Args:
         module: before its optimizers are made.
-        config: ``channels_last``, ``tf32``.
+        config: ``channels_last``.
     """
     if config.channels_last:
         # Convolutions pass their weights' format on, from the first one to all that follows.
         module.to(memory_format=torch.channels_last)
-    use_arithmetic(config)
 
 
 def use_arithmetic(config: TrainerConfig) -> None:
