@@ -323,19 +323,34 @@ def numbered(entries: Embeddings) -> Embeddings:
     """
     in_order = sorted(range(len(entries)), key=lambda row: entries.paths[row])  # places count by file
     order = np.array(in_order, dtype=np.int64)
-    persons = _cells_or(entries.columns.get("person"), [pid if pid >= 0 else None for pid in entries.pids.tolist()])
-    as_numbers = all(isinstance(cell, int) and cell >= 0 for cell in persons if cell is not None)
-    if as_numbers:  # they stay as they are; some sets count from 0
-        persons = [cell + 1 if isinstance(cell, int) else None for cell in persons]
-    cameras = entries.columns.get("camera")
-    highest = max((cell for cell in cameras or () if _is_number(cell)), default=0)
-    beyond = math.ceil(highest) if cameras is not None else 0  # a number that was made up is no other image's camera
-    cameras = _cells_or(cameras, [beyond + camid for camid in entries.camids.tolist()])
+    persons, raised = _persons_of(entries)
+    cameras = _cameras_of(entries)
     columns = {"person": [persons[row] for row in in_order], "camera": [cameras[row] for row in in_order]}
     labels = labels_of(columns, entries.infrared[order])
-    pids = np.where(labels.pids > 0, labels.pids - as_numbers, labels.pids)
+    pids = np.where(labels.pids > 0, labels.pids - raised, labels.pids)
     back = np.argsort(order)
     return replace(entries, pids=pids[back], camids=labels.camids[back], frames=labels.frames[back])
+
+
+def _persons_of(entries: Embeddings) -> tuple[list[Cell], int]:
+    """Who each image shows, None for nobody who is known; and by how much numbers are raised here.
+
+    Labels keep numbers from 1, and some sets count from 0.
+    """
+    numbers = [pid if pid >= 0 else None for pid in entries.pids.tolist()]
+    persons = _cells_or(entries.columns.get("person"), numbers)
+    if not all(isinstance(cell, int) and cell >= 0 for cell in persons if cell is not None):
+        return persons, 0
+    return [cell + 1 if isinstance(cell, int) else None for cell in persons], 1
+
+
+def _cameras_of(entries: Embeddings) -> list[Cell]:
+    """The camera of each image; where the column is empty a made-up number, beyond those that the column has."""
+    cameras = entries.columns.get("camera")
+    if cameras is None:
+        return list(entries.camids.tolist())
+    beyond = math.ceil(max((cell for cell in cameras if _is_number(cell)), default=0))
+    return _cells_or(cameras, [beyond + camid for camid in entries.camids.tolist()])
 
 
 def _cells_or(cells: Sequence[Cell] | None, others: Sequence[Cell]) -> list[Cell]:
