@@ -1,6 +1,7 @@
 """The wheel works outside the repository; the structure keeps its directions."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -196,6 +197,21 @@ def test_the_front_door_is_there() -> None:
     assert ReIDDataModule.__doc__
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         crossreid.Nothing  # noqa: B018
+
+
+def packages() -> list[str]:
+    names = []
+    for path in sorted(SRC.rglob("__init__.py")):
+        if "__all__" in path.read_text(encoding="utf-8"):
+            names.append(".".join(["crossreid", *path.parent.relative_to(SRC).parts]))
+    return names
+
+
+@pytest.mark.parametrize("name", packages())
+def test_a_package_has_the_names_that_it_lists(name: str) -> None:
+    package = importlib.import_module(name)
+    for listed in package.__all__:
+        assert hasattr(package, listed), f"{name} lists {listed}"
 
 
 def test_a_source_tree_knows_its_version() -> None:

@@ -50,11 +50,14 @@ def calibrate(composed: Composed) -> None:
         if getattr(config, key) is not None:
             read[key] = [Path(getattr(config, key))]
     if config.output is None:  # a run has one calibration, which a new one replaces
-        for path in (path for paths in files.values() for path in paths):
-            check_writable(path, "output")
+        for paths in files.values():
+            for path in paths:
+                check_writable(path, "output")
         files = {}
     outputs = check_outputs("calibrate", config, files, read)
-    gallery = None if config.gallery is None else Gallery.open(config.gallery)
+    gallery = None
+    if config.gallery is not None:  # before the calibration, which takes long
+        gallery = Gallery.open(config.gallery)
     calibration = calibration_of(config)
     if gallery is not None:
         gallery.keep_calibration(calibration)
@@ -78,15 +81,7 @@ def figure_at(place: Path, name: str) -> Path:
 
 def show(calibration: Calibration) -> None:
     """Print thresholds, probabilities and open-set rates."""
-    table = Table(title="Thresholds, with 95 % intervals over persons")
-    for heading in ("images", "false matches", "threshold", "true matches %", "pairs of one / two persons"):
-        table.add_column(heading)
-    for name, pair in calibration.pairs.items():
-        for entry in pair.thresholds:
-            threshold = f"{entry.threshold:.3f} {_range(entry.threshold_interval, 1, 3)}"
-            matches = f"{100 * entry.true_match_rate:.1f} {_range(entry.true_match_interval, 100, 1)}"
-            table.add_row(name, f"{entry.rate:g}", threshold, matches, f"{entry.genuine} / {entry.impostor}")
-    console.print(unshortened(table))
+    console.print(unshortened(_thresholds(calibration)))
     for name, pair in calibration.pairs.items():
         if pair.reliability is not None:
             notice(
@@ -94,22 +89,41 @@ def show(calibration: Calibration) -> None:
                 f"{pair.reliability.brier:.3f}) for {pair.reliability.persons} persons that they were not learned from."
             )
     if calibration.open_set:
-        table = Table(title="Open set: the person may not be there")
-        for heading in ("probes", "in", "images", "false alarms", "threshold", "identified %"):
-            table.add_column(heading)
-        for result in calibration.open_set:
-            for rate in result.rates:
-                identified = f"{100 * rate.identified:.1f} {_range(rate.identified_interval, 100, 1)}"
-                images = f"{result.gallery_images:.0f}"
-                cells = (f"{rate.rate:g}", f"{rate.threshold:.3f}", identified)
-                table.add_row(result.queries, result.gallery, images, *cells)
-        console.print(unshortened(table))
+        console.print(unshortened(_open_set(calibration)))
     for sentence in calibration.left_out:
         notice(f"Left out, {sentence}")
 
 
+def _thresholds(calibration: Calibration) -> Table:
+    table = Table(title="Thresholds, with 95 % intervals over persons")
+    for heading in ("images", "false matches", "threshold", "true matches %", "pairs of one / two persons"):
+        table.add_column(heading)
+    for name, pair in calibration.pairs.items():
+        for entry in pair.thresholds:
+            threshold = f"{entry.threshold:.3f} {_range(entry.threshold_interval, 1, 3)}"
+            matches = f"{100 * entry.true_match_rate:.1f} {_range(entry.true_match_interval, 100, 1)}"
+            pairs = f"{entry.genuine} / {entry.impostor}"
+            table.add_row(name, f"{entry.rate:g}", threshold, matches, pairs)
+    return table
+
+
+def _open_set(calibration: Calibration) -> Table:
+    table = Table(title="Open set: the person may not be there")
+    for heading in ("probes", "in", "images", "false alarms", "threshold", "identified %"):
+        table.add_column(heading)
+    for result in calibration.open_set:
+        images = f"{result.gallery_images:.0f}"
+        for rate in result.rates:
+            identified = f"{100 * rate.identified:.1f} {_range(rate.identified_interval, 100, 1)}"
+            table.add_row(result.queries, result.gallery, images, f"{rate.rate:g}", f"{rate.threshold:.3f}", identified)
+    return table
+
+
 def _range(interval: Interval, factor: float, digits: int) -> str:
-    return f"[{factor * interval.low:.{digits}f}, {factor * interval.high:.{digits}f}]"
+    """An interval in brackets; a factor of 100 makes shares percents."""
+    low = f"{factor * interval.low:.{digits}f}"
+    high = f"{factor * interval.high:.{digits}f}"
+    return f"[{low}, {high}]"
 
 
 sys.modules[__name__].__class__ = CallableCommand

@@ -64,14 +64,18 @@ complete -o default -F _crossreid python python3 @SCRIPTS@
 
 def script(shell: str) -> str:
     """The whole script for a shell."""
-    cases, modules, scripts = [], [], []
+    cases = []
+    modules = []
+    scripts = []
     for command in TEXTS:
-        cases.append(f"    {command}) echo '{' '.join(words_of(command))}' ;;")
+        words = " ".join(words_of(command))
+        cases.append(f"    {command}) echo '{words}' ;;")
         modules.append(f"crossreid.{command}")
         scripts.append(f"crossreid-{command.replace('_', '-')}")
-    text = SCRIPT.replace("@CASES@", "\n".join(cases)).replace("@MODULES@", " ".join(modules))
+    text = SCRIPT.replace("@CASES@", "\n".join(cases))
+    text = text.replace("@MODULES@", " ".join(modules))
     text = text.replace("@SCRIPTS@", " ".join(scripts))
-    if shell == "zsh":
+    if shell == "zsh":  # which completes as bash does, once it is told to
         return f"autoload -U +X bashcompinit && bashcompinit\n{text}"
     return text
 
@@ -82,7 +86,9 @@ def main() -> None:
     if "--help" in arguments or "-h" in arguments:
         show_page(USAGE)
         return
-    shell = arguments[0] if arguments else "bash"
+    shell = "bash"
+    if arguments:
+        shell = arguments[0]
     if shell not in SHELLS or len(arguments) > 1:
         stop(f"There are words for {' and '.join(SHELLS)}: python -m crossreid.completion zsh.")
     show_page(script(shell))

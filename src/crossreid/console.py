@@ -59,8 +59,9 @@ def unshortened(table: Table) -> Table:
         column._cells = [_literal(cell) for cell in column.cells]
     if isinstance(table.title, str):
         table.title = Text(one_line(table.title), style="table.title")
+    # A caption wraps, and so has no part in the width: it is taken off while the width is measured.
     caption = table.caption
-    table.caption = None  # it wraps, and so has no part in the width
+    table.caption = None
     table.width = make_console(width=1000).measure(table).maximum
     if isinstance(caption, str):
         caption = Text(for_terminal(caption), style="table.caption")
@@ -79,7 +80,8 @@ def as_text(table: Table) -> str:
     """A table as plain text, as wide as its cells need."""
     text = StringIO()
     make_console(file=text, width=1000, soft_wrap=False).print(unshortened(table))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join(lines)
 
 
 def make_progress(*, transient: bool = False) -> Progress:

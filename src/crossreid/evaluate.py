@@ -35,6 +35,7 @@ def evaluate(composed: Composed) -> float:
     from crossreid.training.scoring import show, write_scores  # noqa: PLC0415
 
     check_figures(config.report.figures, "report.figures")
+    # what is read and what is written is known, and refused where it cannot be, before any work
     inputs = {}
     if config.embeddings:
         path = Path(config.embeddings)

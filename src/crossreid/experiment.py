@@ -24,8 +24,9 @@ from crossreid.evaluation.foreign import Reading
 from crossreid.interruption import Interruption, Stopped, interruptible
 from crossreid.memory import keep_memory
 from crossreid.methods.base import CrossModalityModule
+from crossreid.runs.choosing import TORCHRUN, forget_ranks
 from crossreid.runs.existing import open_or_keep
-from crossreid.runs.folder import TORCHRUN, RunFolder, forget_ranks, owned, read_config
+from crossreid.runs.folder import RunFolder, owned, read_config
 from crossreid.runs.results import RunResults
 from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.settings.data import DataConfig
@@ -111,11 +112,12 @@ class Experiment:
             raise ConfigError("A row says its method itself: give model or row, not both.")
         if isinstance(model, MethodConfig) and preset is not None:
             raise ConfigError("A preset does not apply to settings that are given: give preset or settings, not both.")
+        # first composed by names, as on a command line; settings that are given take their places behind it
         words = {
             "experiment": row,
-            "model": model.name if isinstance(model, MethodConfig) else model,
-            "data": data.name if isinstance(data, DataConfig) else data,
-            "protocol": protocol.name if isinstance(protocol, ProtocolConfig) else protocol,
+            "model": _name_of(model),
+            "data": _name_of(data),
+            "protocol": _name_of(protocol),
             "scale": scale,
             "preset": preset,
             "seed": seed,
@@ -211,9 +213,8 @@ class Experiment:
         try:
             results = session.complete()
         except BaseException as error:
-            stopped = error if isinstance(error, Stopped) else None
-            if stopped:
-                notice(session.farewell(stopped))
+            if isinstance(error, Stopped):
+                notice(session.farewell(error))
             if main_process() and session.began:
                 run.note_problem(error, interrupted=isinstance(error, Stopped | KeyboardInterrupt))
             finish_wandb(exit_code=1)
@@ -264,14 +265,28 @@ def score(
         ConfigError: the protocol or its settings are not known.
         DataError: the file is damaged, or holds nothing to score.
     """
-    config: Any = protocol_part(protocol, settings) if isinstance(protocol, str) else protocol
+    config: Any = protocol
+    if isinstance(protocol, str):
+        config = protocol_part(protocol, settings)
     if not isinstance(config, ProtocolConfig):
         raise ConfigError(NO_PROTOCOL)
     config.check()
-    held = embeddings if isinstance(embeddings, Embeddings) else load_foreign(embeddings, reading)
-    label = name or ("embeddings" if isinstance(embeddings, Embeddings) else Path(embeddings).stem)
+    if isinstance(embeddings, Embeddings):
+        held = embeddings
+        default_name = "embeddings"
+    else:
+        held = load_foreign(embeddings, reading)
+        default_name = Path(embeddings).stem
     protocols = protocols_for(held, config)
-    return RunResults(score_all(label, held, protocols, build_scorers(config), pairs=pairs))
+    rows = score_all(name or default_name, held, protocols, build_scorers(config), pairs=pairs)
+    return RunResults(rows)
+
+
+def _name_of(part: str | MethodConfig | DataConfig | ProtocolConfig | None) -> str | None:
+    """The name of a part that is given by name or as settings."""
+    if isinstance(part, MethodConfig | DataConfig | ProtocolConfig):
+        return part.name
+    return part
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:

@@ -62,7 +62,7 @@ def folder_in_place(path: Path) -> Iterator[Path]:
     try:
         making.mkdir(parents=True)
         yield making
-        if path.exists():
+        if path.exists():  # a folder cannot take the place of one that holds something
             path.rename(before)
         try:
             making.rename(path)
@@ -153,6 +153,7 @@ def _cause(error: BaseException | None, handled: BaseException | None) -> OSErro
         error: what was raised while writing.
         handled: where to stop: what was being handled before.
     """
+    # what an error was raised from or while handling, back to where this began
     while error is not None and error is not handled:
         if isinstance(error, OSError):
             return error

@@ -39,11 +39,9 @@ def index(composed: Composed) -> None:
 
     if config.action == "add" and config.checkpoint is not None:
         extractor = make_extractor(config.checkpoint, config)
-        gallery = Gallery.open(config.gallery, model=extractor)
-        _say_added(
-            gallery,
-            gallery.add(extractor(config.images or "", config.modality, tracks=config.tracks), config.on_duplicate),
-        )
+        gallery = Gallery.open(config.gallery, model=extractor)  # refuses another model's before anything is embedded
+        embeddings = extractor(config.images or "", config.modality, tracks=config.tracks)
+        _say_added(gallery, gallery.add(embeddings, config.on_duplicate))
         _take_calibration(gallery, config.checkpoint)
         return
     if config.export is not None:
@@ -51,9 +49,11 @@ def index(composed: Composed) -> None:
         return
     gallery = Gallery.open(config.gallery)
     if config.action == "add":
-        _say_added(gallery, gallery.add(load_extracted(config.embeddings or ""), config.on_duplicate))
+        embeddings = load_extracted(config.embeddings or "")
+        _say_added(gallery, gallery.add(embeddings, config.on_duplicate))
     elif config.action == "remove":
-        notice(f"Removed {gallery.remove(config.ids, config.filter)} images; {len(gallery)} are left.")
+        removed = gallery.remove(config.ids, config.filter)
+        notice(f"Removed {removed} images; {len(gallery)} are left.")
     elif config.action == "build":
         show(gallery.build())
     else:
@@ -99,7 +99,9 @@ def show(info: dict[str, Any]) -> None:
     table.add_column("what")
     table.add_column("value")
     for name, value in info.items():
-        shown = ", ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
+        shown = str(value)
+        if isinstance(value, dict):
+            shown = ", ".join(f"{key} {part}" for key, part in value.items())
         table.add_row(name, shown or "none")
     console.print(unshortened(table))
 

@@ -88,6 +88,7 @@ class Interruption:
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
         self.again = self.signum is not None
+        # the first one waits for a place to stop, a second one does not
         self.signum = signum
         if self._waiting and not self.again:
             return
@@ -118,7 +119,9 @@ def interruptible() -> Iterator[Interruption]:
 
 def name_of(signum: int) -> str:
     """A signal in words."""
-    return "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
+    if signum == signal.SIGINT:
+        return "Ctrl-C"
+    return signal.Signals(signum).name
 
 
 def exit_code(signum: int) -> int:
@@ -139,7 +142,7 @@ def when_parent_ends(react: Callable[[], None]) -> None:
         wait([sentinel])
         react()
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()  # a daemon, or the process would wait for it at its own end
 
 
 def end_with_parent() -> None:

@@ -47,7 +47,10 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
         try:
             _run(config_name, task, interruption)
         except KeyboardInterrupt:  # of a run, which has said how to go on
-            sys.exit(exit_code(signal.SIGINT) if main_process() else 0)
+            # Of processes that train together the first one tells the shell.
+            if main_process():
+                sys.exit(exit_code(signal.SIGINT))
+            sys.exit(0)
         except Stopped as stopped:
             notice(f"Stopped by {name_of(stopped.signum)}: the same command starts again.")
             sys.exit(stopped.code)
@@ -58,9 +61,11 @@ def run_command(config_name: str, task: Callable[[Composed], float | None]) -> N
 def _run(config_name: str, task: Callable[[Composed], float | None], interruption: Interruption) -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing many lines
     quiet()
+    # As a person typed it: the next lines change the command line for Hydra.
     note_command(config_name, sys.argv[1:])
     job = CommandTask(config_name, task, interruption)
     sys.argv[1:] = with_paths_quoted(sys.argv[1:])
+    # Before Hydra, which has a --help of its own and knows no meaning of a setting.
     if asks_for_help(sys.argv[1:]):
         try:
             show_page(help_page(config_name, sys.argv[1:]))
@@ -68,12 +73,14 @@ def _run(config_name: str, task: Callable[[Composed], float | None], interruptio
             stop(str(error))
         return
     try:
+        # Plugins bring methods and datasets, which must be there before the settings are registered with Hydra.
         use_plugins(plugins_in(sys.argv[1:]))
         register()
         refuse_untold_choices(_plain_words(sys.argv[1:]))
     except CrossReIDError as error:
         stop(str(error))
-    start: Any = hydra.main(version_base=VERSION_BASE, config_path=str(packaged_conf()), config_name=config_name)(job)
+    with_hydra = hydra.main(version_base=VERSION_BASE, config_path=str(packaged_conf()), config_name=config_name)
+    start: Any = with_hydra(job)  # takes no arguments: Hydra reads the command line itself
     try:
         start()
     except (HydraException, OmegaConfBaseException) as error:

@@ -37,5 +37,5 @@ def keep_memory() -> bool:
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     values = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_TOP_PAD, _PADDING))
-    taken = [bool(library.mallopt(parameter, value)) for parameter, value in values]
+    taken = [bool(library.mallopt(parameter, value)) for parameter, value in values]  # all are set, even if one fails
     return all(taken)

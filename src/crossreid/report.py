@@ -21,7 +21,7 @@ def report(composed: Composed) -> float:
     """Gather, show, keep; returns the number of tables."""
     config = typed(ComparisonConfig, composed)
     refuse_optimiser("report")
-    config.folders()
+    config.folders()  # raises where there are none, before torch is imported
     from crossreid.studies.comparison.gathering import write_report  # noqa: PLC0415 - behind the first checks
     from crossreid.studies.comparison.rendering import problem_lines, rich_tables  # noqa: PLC0415
 

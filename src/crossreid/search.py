@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,26 +41,26 @@ def search(composed: Composed) -> None:
     from crossreid.galleries.sheet import save_sheet  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
 
-    written = {}
-    for key, place in (("output", config.output), ("sheet", config.sheet)):
-        if place is not None:
-            written[key] = [Path(place)]
-    read = {"gallery": [Path(config.gallery)]}
-    for key, place in (
-        ("query", config.query),
-        ("embeddings", config.embeddings),
-        ("checkpoint", config.checkpoint),
-        ("calibration", config.calibration),
-    ):
-        if place is not None:
-            read[key] = [Path(place)]
+    written = _places({"output": config.output, "sheet": config.sheet})
+    read = _places(
+        {
+            "gallery": config.gallery,
+            "query": config.query,
+            "embeddings": config.embeddings,
+            "checkpoint": config.checkpoint,
+            "calibration": config.calibration,
+        }
+    )
     outputs = check_outputs("search", config, written, read)
     if config.checkpoint is not None:
         extractor = make_extractor(config.checkpoint, config)
         gallery = Gallery.open(config.gallery, model=extractor)
     else:
         gallery = Gallery.open(config.gallery)
-    queries = load_extracted(config.embeddings) if config.embeddings else extractor(config.query or "", config.modality)
+    if config.embeddings:
+        queries = load_extracted(config.embeddings)
+    else:  # the settings refuse a query without a checkpoint
+        queries = extractor(config.query or "", config.modality)
     hits = gallery.search(
         queries,
         config.top_k,
@@ -79,41 +80,72 @@ def search(composed: Composed) -> None:
     show(hits, len(gallery))
 
 
+def _places(named: Mapping[str, str | None]) -> dict[str, list[Path]]:
+    """Settings that name a file or folder, as :func:`check_outputs` takes them."""
+    places = {}
+    for key, place in named.items():
+        if place is not None:
+            places[key] = [Path(place)]
+    return places
+
+
 def show(hits: Hits, images: int) -> None:
     """Print the first images of the first queries, which were found among so many."""
     if hits.rule is not None:
-        by_chance = hits.rule.rate * images
-        notice(
-            f"A match is what one pair of two persons in {1 / hits.rule.rate:.0f} would reach too: of {images} images some "
-            f"{by_chance:.1g} by chance, for each query."
-        )
-        lonely = [str(hits.queries.columns["id"][place]) for place in range(len(hits)) if hits.nobody(place)]
-        if lonely:
-            more = f" and {len(lonely) - _SHOWN_QUERIES} more" if len(lonely) > _SHOWN_QUERIES else ""
-            notice(f"Nobody in the gallery matches {', '.join(lonely[:_SHOWN_QUERIES])}{more}.")
+        _say_matches(hits, hits.rule.rate, images)
     for place in range(min(len(hits), _SHOWN_QUERIES)):
-        found = hits.lists[place]
-        matches = hits.matches(place)
-        table = Table(title=f"Query {hits.queries.columns['id'][place]}")
-        names = [name for name in ("camera", "time", "track") if name in found.columns]
-        judged = () if hits.rule is None else ("match", "probability")
-        for heading in ("rank", "score", *judged, "modality", *names, "image"):
-            table.add_column(heading)
-        for rank, score in enumerate(hits.scores[place][:_SHOWN].tolist()):
-            cells = [str(found.columns[name][rank]) for name in names]
-            judgement = () if hits.rule is None else _words(matches[rank])
-            name = str(found.columns["id"][rank])
-            table.add_row(str(rank + 1), f"{score:.3f}", *judgement, found.modalities[rank], *cells, name)
-        console.print(unshortened(table))
+        console.print(unshortened(_table_of(hits, place)))
     if len(hits) > _SHOWN_QUERIES:
         notice(f"{len(hits) - _SHOWN_QUERIES} more queries: write all lists with output=FILE.csv.")
+
+
+def _say_matches(hits: Hits, rate: float, images: int) -> None:
+    """What a match means among so many images, and whom nobody matches."""
+    by_chance = rate * images
+    notice(
+        f"A match is what one pair of two persons in {1 / rate:.0f} would reach too: of {images} images some "
+        f"{by_chance:.1g} by chance, for each query."
+    )
+    names = hits.queries.columns["id"]
+    lonely = [str(names[place]) for place in range(len(hits)) if hits.nobody(place)]
+    if not lonely:
+        return
+    listed = ", ".join(lonely[:_SHOWN_QUERIES])
+    if len(lonely) > _SHOWN_QUERIES:
+        listed += f" and {len(lonely) - _SHOWN_QUERIES} more"
+    notice(f"Nobody in the gallery matches {listed}.")
+
+
+def _table_of(hits: Hits, place: int) -> Table:
+    """The first images that were found for a query."""
+    found = hits.lists[place]
+    matches = hits.matches(place)
+    table = Table(title=f"Query {hits.queries.columns['id'][place]}")
+    further = [name for name in ("camera", "time", "track") if name in found.columns]
+    headings = ["rank", "score"]
+    if hits.rule is not None:
+        headings += ["match", "probability"]
+    headings += ["modality", *further, "image"]
+    for heading in headings:
+        table.add_column(heading)
+    for rank, score in enumerate(hits.scores[place][:_SHOWN].tolist()):
+        cells = [str(rank + 1), f"{score:.3f}"]
+        if hits.rule is not None:
+            cells += _words(matches[rank])
+        cells.append(found.modalities[rank])
+        for name in further:
+            cells.append(str(found.columns[name][rank]))
+        cells.append(str(found.columns["id"][rank]))
+        table.add_row(*cells)
+    return table
 
 
 def _words(match: Match) -> tuple[str, str]:
     """Whether an image matches, and how probable that is, for a table."""
     if match.matches is None or match.probability is None:
         return "not known", ""
-    return "yes" if match.matches else "no", f"{match.probability:.2f}"
+    answer = "yes" if match.matches else "no"
+    return answer, f"{match.probability:.2f}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _finite_or_none(text: str) -> float | None:
     number = float(text)
-    return number if math.isfinite(number) else None
+    if math.isfinite(number):
+        return number
+    return None
 
 
 def _read_text(path: Path, most: int) -> str:
@@ -94,7 +96,7 @@ def _read_text(path: Path, most: int) -> str:
         if path.exists() and not path.is_file():
             raise DataError(f"'{path}' cannot be read (it is no file).")
         with path.open("rb") as stream:
-            raw = stream.read(most + 1)
+            raw = stream.read(most + 1)  # one more says that there are more
         if len(raw) > most:
             raise DataError(f"'{path}' cannot be read (it has more than {most // 2**20} MiB, which no run writes).")
         return raw.decode("utf-8")
@@ -119,10 +121,12 @@ def _deeper_than(content: object, levels: int) -> bool:
     for _ in range(levels):
         inner: list[object] = []
         for value in layer:
+            parts: Iterable[object] = ()
             if isinstance(value, dict):
-                inner += [part for part in value.values() if isinstance(part, dict | list)]
+                parts = value.values()
             elif isinstance(value, list):
-                inner += [part for part in value if isinstance(part, dict | list)]
+                parts = value
+            inner += [part for part in parts if isinstance(part, dict | list)]
         if not inner:
             return False
         layer = inner
@@ -159,7 +163,9 @@ def archive_members(path: Path, *, stored_only: bool = False) -> list[Member]:
     except Exception as error:  # a damaged directory makes zipfile raise nearly anything
         raise DataError(f"'{path}' cannot be read ({_reason(error)}).") from error
     total = sum(info.file_size for info in infos)
-    if stored_only and (any(info.compress_type != zipfile.ZIP_STORED for info in infos) or total > size):
+    compressed = any(info.compress_type != zipfile.ZIP_STORED for info in infos)
+    overlapping = total > size  # parts that are not compressed take as much room in the file as they have bytes
+    if stored_only and (compressed or overlapping):
         raise DataError(f"'{path}' cannot be read (its parts unpack to more than the file has).")
     if total > most_unpacked(size):
         raise DataError(

@@ -43,8 +43,10 @@ def visualize(composed: Composed) -> float:
     origin = origin_of("visualize", config, inputs)
     folder = output_path(config.output, figures_folder(path), origin)
     outputs = check_outputs("visualize", config, {}, inputs, folders={"output": folder})
-    drawn = _of_the_dataset if config.images is None else _of_own_images
-    written = drawn(config, path, folder, outputs)
+    if config.images is None:
+        written = _of_the_dataset(config, path, folder, outputs)
+    else:
+        written = _of_own_images(config, path, folder, outputs)
     for file in written:
         notice(f"Figure: {file}")
     return float(len(written))
@@ -74,7 +76,10 @@ def _of_the_dataset(config: VisualizeConfig, path: Path, folder: Path, outputs: 
     config.correspondences.check_asked(config.figures, run.module.config.name, has_figure="correspondences" in known)
     if config.correspondences.pair is not None:  # refuse what is no pair before anything is embedded
         rows_of_pair(run.data.dataset, config.correspondences.pair)
-    embeddings = embed_dataset(run.trainer, run.module, run.data) if need_embeddings(wanted) else None
+    embeddings = None
+    if need_embeddings(wanted):
+        embeddings = embed_dataset(run.trainer, run.module, run.data)
+    # Of several processes only the first one draws.
     if not run.trainer.is_global_zero:
         return []
     source = FigureSource.of(
@@ -105,7 +110,8 @@ def _of_own_images(config: VisualizeConfig, path: Path, folder: Path, outputs: O
 
     wanted = config.figures or list(OWN_FIGURES)
     if "list" in wanted:
-        console.print(_table("images of one's own", {name: FIGURES[name].meaning for name in OWN_FIGURES}))
+        meanings = {name: FIGURES[name].meaning for name in OWN_FIGURES}
+        console.print(_table("images of one's own", meanings))
         return []
     check_own_figures(wanted)
     config.correspondences.check_asked(config.figures, "images=", has_figure=False)

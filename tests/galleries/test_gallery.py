@@ -709,6 +709,31 @@ def test_a_server_that_is_not_there_is_one_sentence(milvus_server: str) -> None:
         Gallery.open(f"{milvus_server}/foreign")
 
 
+def test_a_first_add_to_a_server_that_was_cut_off_is_made_anew(
+    milvus_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crossreid.galleries.milvus import MilvusStore
+
+    place = f"{milvus_server}/cut_off"
+    for step in ("_make_images", "_write_about"):
+        with monkeypatch.context() as patched:
+            patched.setattr(MilvusStore, step, lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                Gallery.open(place).add(make_people(10, dimension=8))
+        assert len(Gallery.open(place)) == 0
+    people = make_people(20, dimension=16)  # of another length than those that were never added
+    Gallery.open(place).add(people)
+    assert len(Gallery.open(place)) == 20
+
+
+def test_names_that_are_made_are_not_those_of_files() -> None:
+    people = PEOPLE.select(slice(4))
+    gallery = Gallery.open()
+    gallery.add(dataclasses.replace(people, paths=("a", "a", "a#2", "a")))
+    found = gallery.search(people, 4).lists[0]
+    assert sorted(str(name) for name in found.columns["id"]) == ["a", "a#2", "a#3", "a#4"]
+
+
 # ---------------------------------------------------------------- what is written
 
 

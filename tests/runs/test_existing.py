@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from crossreid.errors import ConfigError, OverBudgetError
+from crossreid.runs.choosing import open_run
 from crossreid.runs.existing import open_or_keep
-from crossreid.runs.folder import RunFolder, fingerprint, open_run, start_run
+from crossreid.runs.folder import RunFolder, fingerprint, start_run
 from crossreid.settings.compose import compose, run_config
 from crossreid.training.budget import TrainingClock
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from crossreid.errors import ConfigError, OwnedError, WriteError
-from crossreid.runs import folder as folders
+from crossreid.runs import choosing
 from crossreid.runs.aside import FINISHED_BEFORE, REPLACED, keep, put_back, set_aside
-from crossreid.runs.folder import RunFolder, finish_run, open_run, owned, runs_below, start_run
+from crossreid.runs.choosing import open_run
+from crossreid.runs.folder import RunFolder, finish_run, owned, runs_below, start_run
 from crossreid.runs.lock import LOCK, Owner, one_process, start_of
 from crossreid.settings.compose import compose, run_config
 from support import disk_of, files_in
@@ -113,12 +114,12 @@ def test_of_another_machine_nobody_knows(tmp_path: Path, settings: dict[str, Any
 def test_two_runs_in_one_second_have_two_folders(
     tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Stopped(folders.datetime):
+    class Stopped(choosing.datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return cls(2024, 1, 1, tzinfo=tz)
 
-    monkeypatch.setattr(folders, "datetime", Stopped)
+    monkeypatch.setattr(choosing, "datetime", Stopped)
     asked = settings | {"output_root": str(tmp_path / "outputs")}
     first, second = open_run(asked), open_run(asked)
     with owned(first, overwrite=False) as one, owned(second, overwrite=False) as two:

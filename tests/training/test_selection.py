@@ -13,7 +13,8 @@ import crossreid
 from crossreid.errors import CheckpointError, ConfigError, DataError
 from crossreid.evaluation.building import Scored, build_protocols, build_scorers
 from crossreid.extraction.origin import model_digest
-from crossreid.runs.folder import BEST, LAST, fingerprint, open_run, read_config, scored_checkpoint, write_json
+from crossreid.runs.choosing import open_run
+from crossreid.runs.folder import BEST, LAST, fingerprint, read_config, scored_checkpoint, write_json
 from crossreid.runs.reading import read_run
 from crossreid.settings.compose import compose, run_config
 from crossreid.settings.fields import from_plain

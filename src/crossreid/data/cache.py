@@ -31,6 +31,7 @@ from crossreid.data.image_files import UnreadableImageError
 from crossreid.data.records import ImageRecord
 from crossreid.errors import DataError
 from crossreid.files import write_atomically
+from crossreid.machine import usable_cores
 from crossreid.settings.data import DecodingConfig
 
 _VERIFIED_ON_OPENING = 512  # images, evenly spread: some ten milliseconds
@@ -83,7 +84,9 @@ def open_cache(
         DataError: an image cannot be read (it is named), or the disk is full; nothing is left on disk.
     """
     decoding = decoding or DecodingConfig()
-    rows = None if reference is None else sorted(int(row) for row in reference)
+    rows = None
+    if reference is not None:
+        rows = sorted(int(row) for row in reference)
     stem = _stem(root, size)
     name = f"{stem}-{_digest(records, root, size, decoding)}"
     target = folder / f"{name}{_of_reference(decoding, rows)}.npy"
@@ -107,18 +110,22 @@ def open_cache(
 def damaged_caches(root: Path, folder: Path) -> list[Path]:
     """Cache files of a dataset in any size whose content is not what was written; every byte is read."""
     stem = _stem(root, None)
-    return [path for path in sorted(folder.glob(f"*-{stem}-*.npy")) if not _whole(path)]
+    caches = sorted(folder.glob(f"*-{stem}-*.npy"))
+    return [path for path in caches if not _whole(path)]
 
 
 def available_cores(most: int = 8) -> int:
     """Cores that this process may use, at most ``most``: more do not make decoding faster."""
-    return min(most, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(most, usable_cores())
 
 
 def _stem(root: Path, size: tuple[int, int] | None) -> str:
     """What the names of a dataset's cache files begin with; without a size, what stands behind it."""
+    # file names need not be UTF-8, and are digested by their bytes
     of_root = hashlib.sha256(str(root.resolve()).encode(errors="surrogateescape")).hexdigest()[:8]
-    return of_root if size is None else f"{size[0]}x{size[1]}-{of_root}"
+    if size is None:
+        return of_root
+    return f"{size[0]}x{size[1]}-{of_root}"
 
 
 def _digest(
@@ -137,6 +144,7 @@ def _digest(
             stat = record.path.stat()
         except FileNotFoundError:
             raise DataError(f"The image '{record.path}' vanished while the dataset was read; restore it.") from None
+        # size and time of change stand for the content
         line = f"{record.path.relative_to(root)} {record.modality} {stat.st_size} {stat.st_mtime_ns}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
@@ -193,24 +201,28 @@ def _build(
                 for row, pixels in enumerate(track(decoded, label, total=len(records), enabled=progress)):
                     if isinstance(pixels, str):
                         unreadable[row] = pixels
-                    content = (black if isinstance(pixels, str) else pixels).tobytes()
+                        content = black.tobytes()
+                    else:
+                        content = pixels.tobytes()
                     checksums.append(zlib.crc32(content))
                     stream.write(content)
             finally:
                 pool.shutdown(cancel_futures=True)  # behind a damaged image, or Ctrl-C, the others are not wanted
             stream.flush()
             os.fsync(stream.fileno())
-        note = {"crc32": checksums, "unreadable": {str(row): reason for row, reason in unreadable.items()}}
-        write_atomically(_note(target), lambda stream: stream.write(json.dumps(note).encode()))
-        partial.replace(target)
+        # the note first: pixels without one would count as damaged
+        reasons = {str(row): reason for row, reason in unreadable.items()}
+        note = json.dumps({"crc32": checksums, "unreadable": reasons})
+        write_atomically(_note(target), lambda stream: stream.write(note.encode()))
+        partial.replace(target)  # from here on it is there, whole
     except OSError as error:
         if error.errno not in _FULL:
             raise
+        needed = len(records) * size[0] * size[1] * 3 / _BYTES_PER_GIB
+        free = shutil.disk_usage(target.parent).free / _BYTES_PER_GIB
         raise DataError(
-            f"The decoded images do not fit into '{target.parent}': they need "
-            f"{len(records) * size[0] * size[1] * 3 / _BYTES_PER_GIB:.2f} GiB, and "
-            f"{shutil.disk_usage(target.parent).free / _BYTES_PER_GIB:.2f} GiB are free there; make room, or set data.cache to "
-            "another disk."
+            f"The decoded images do not fit into '{target.parent}': they need {needed:.2f} GiB, and {free:.2f} GiB are free "
+            "there; make room, or set data.cache to another disk."
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -226,10 +238,8 @@ def _write_header(stream: Any, shape: tuple[int, ...]) -> None:
     try:
         os.posix_fallocate(stream.fileno(), 0, stream.tell() + math.prod(shape))
     except OSError as error:
-        if error.errno not in (
-            errno.EOPNOTSUPP,
-            errno.EINVAL,
-        ):  # this disk reserves nothing: it is full when it is full
+        # this disk reserves nothing: it is full when it is full
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
             raise
 
 
@@ -269,8 +279,8 @@ def _open(target: Path, images: int, size: tuple[int, int]) -> DecodedImages | N
     stat = target.stat()
     stamp = (stat.st_size, stat.st_mtime_ns)
     if _verified.get(target.absolute()) != stamp:
-        chosen = np.unique(np.linspace(0, images - 1, min(images, _VERIFIED_ON_OPENING)).astype(int))
-        if not content.holds(chosen):
+        evenly = np.linspace(0, images - 1, min(images, _VERIFIED_ON_OPENING))
+        if not content.holds(np.unique(evenly.astype(int))):
             _say_damaged(target)
             return None
         _verified[target.absolute()] = stamp

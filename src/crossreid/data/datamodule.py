@@ -39,15 +39,12 @@ class _TrainingSet(Dataset[TrainingBatch]):
         self.caches = caches
 
     def __getitem__(self, index: IterationRows) -> TrainingBatch:
-        return {
-            name: PairedBatch(
-                _take(self.caches[name], rows.visible),
-                _take(self.caches[name], rows.infrared),
-                torch.from_numpy(rows.labels),
-                index.iteration,
-            )
-            for name, rows in index.streams.items()
-        }
+        batch: TrainingBatch = {}
+        for name, rows in index.streams.items():
+            visible = _take(self.caches[name], rows.visible)
+            infrared = _take(self.caches[name], rows.infrared)
+            batch[name] = PairedBatch(visible, infrared, torch.from_numpy(rows.labels), index.iteration)
+        return batch
 
 
 class _EvaluationSet(Dataset[EvaluationBatch]):
@@ -149,6 +146,12 @@ class ReIDDataModule(pl.LightningDataModule):
             >>> data = ReIDDataModule.for_method(SyntheticConfig(), LbAConfig())  # doctest: +SKIP
         """
         source = open_source(data)
+        if validating:
+            train_splits: tuple[str, ...] = ("train",)
+            validation_splits: tuple[str, ...] = ("val",)
+        else:
+            train_splits = ("train", "val")
+            validation_splits = ()
         return cls(
             partial(source.read, progress=progress),
             data.cache_folder,
@@ -160,8 +163,8 @@ class ReIDDataModule(pl.LightningDataModule):
             evaluation_batch=data.evaluation_batch,
             threads=data.threads,
             decoding=data.decoding,
-            train_splits=("train",) if validating else ("train", "val"),
-            validation_splits=("val",) if validating else (),
+            train_splits=train_splits,
+            validation_splits=validation_splits,
             progress=progress,
         )
 
@@ -171,7 +174,7 @@ class ReIDDataModule(pl.LightningDataModule):
         if self._iterations_per_epoch is None:
             stream = self.streams["identity"]
             batch = stream.identities * stream.images
-            self._iterations_per_epoch = max(1, -(-self.training_images // batch))
+            self._iterations_per_epoch = max(1, -(-self.training_images // batch))  # rounded up
         return self._iterations_per_epoch
 
     @property
@@ -189,7 +192,8 @@ class ReIDDataModule(pl.LightningDataModule):
         if self._dataset is None:
             dataset = self._read()
             training = [split for split in ("train", "val") if split in dataset.splits]
-            self._reference = dataset.rows(*training) if training else None
+            if training:  # before images are left out: the rows of a cache are those of all images
+                self._reference = dataset.rows(*training)
             if self.decoding.unreadable == "skip":
                 dataset = dataset.without(self._unreadable(dataset))
             self._dataset = dataset
@@ -225,7 +229,8 @@ class ReIDDataModule(pl.LightningDataModule):
         """Training identities and their rows."""
         if self._index is None:
             first, *others = self.train_splits
-            splits = [first, *(split for split in others if split in self.dataset.splits)]  # not all sets have `val`
+            splits = [first]
+            splits += [split for split in others if split in self.dataset.splits]  # not all sets have `val`
             self._index = IdentityIndex(self.dataset.records, self.dataset.rows(*splits))
         return self._index
 
@@ -256,7 +261,8 @@ class ReIDDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[TrainingBatch]:
         """One item an iteration: stream name -> :class:`PairedBatch`; continues where the module's counter stands."""
         sampler = self.sampler(*self._place())
-        sampler.resume(getattr(self.trainer and self.trainer.lightning_module, "iteration", 0))
+        module = None if self.trainer is None else self.trainer.lightning_module
+        sampler.resume(getattr(module, "iteration", 0))
         caches = {name: self.images(stream.size) for name, stream in self.streams.items()}
         return self._loader(_TrainingSet(caches), cast(Any, sampler))
 
@@ -266,11 +272,17 @@ class ReIDDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[EvaluationBatch]]:
         """As :meth:`test_dataloader`, of the identities that models are selected on; no loader without selection."""
-        return self._evaluation_loaders(self.validation_splits) if self.validation_splits else []
+        if not self.validation_splits:
+            return []
+        return self._evaluation_loaders(self.validation_splits)
 
     def _evaluation_loaders(self, splits: Sequence[str]) -> list[DataLoader[EvaluationBatch]]:
         cache = self.images(self.streams["identity"].size)
-        return [self._loader(_EvaluationSet(cache, self._share(m, splits), self.evaluation_batch)) for m in MODALITIES]
+        loaders = []
+        for modality in MODALITIES:
+            rows = self._share(modality, splits)
+            loaders.append(self._loader(_EvaluationSet(cache, rows, self.evaluation_batch)))
+        return loaders
 
     def _loader(self, batches: Dataset[BatchT], sampler: Any = None) -> DataLoader[BatchT]:
         """Gathers ahead; for a GPU, into memory that it copies from without waiting."""
@@ -280,7 +292,8 @@ class ReIDDataModule(pl.LightningDataModule):
     def modality_rows(self, modality: Modality, *splits: str) -> Rows:
         """Rows of one modality in the named splits, ascending."""
         rows = self.dataset.rows(*splits)
-        return rows[[self.dataset.records[row].modality == modality for row in rows]]
+        of_modality = [self.dataset.records[row].modality == modality for row in rows]
+        return rows[of_modality]
 
     def _share(self, modality: Modality, splits: Sequence[str]) -> Rows:
         """This rank's rows for evaluation."""
@@ -288,6 +301,7 @@ class ReIDDataModule(pl.LightningDataModule):
         rows = self.modality_rows(modality, *splits)
         if not len(rows):  # a set of one modality
             return rows
+        # every so-many-th row; the first ones are there twice where they do not divide evenly
         each = -(-len(rows) // world_size)
         return rows[(np.arange(each) * world_size + rank) % len(rows)]
 
@@ -318,7 +332,9 @@ class ReIDDataModule(pl.LightningDataModule):
         return {name: self._augment(name, stream) for name, stream in batch.items()}
 
     def _augment(self, name: str, batch: PairedBatch) -> PairedBatch:
-        generator = torch_generator(self.seed, f"augment/{name}", batch.iteration, self._place()[0])
+        rank, _ = self._place()
+        generator = torch_generator(self.seed, f"augment/{name}", batch.iteration, rank)
+        # one generator for all draws: their order is part of what a seed means
         visible = random_flip(to_float(batch.visible), generator, self.flip)
         infrared = random_flip(to_float(batch.infrared), generator, self.flip)
         if self.channel_exchange:
@@ -359,7 +375,7 @@ class ReIDDataModule(pl.LightningDataModule):
         index = IdentityIndex(self.dataset.records, self.dataset.rows(split))
         cache = self.images(size)
         generator = numpy_generator(self.seed, "pictures")
-        labels = np.arange(min(identities, len(index)))
+        labels = np.arange(min(identities, len(index)))  # the first identities
         drawn = {}
         for modality in MODALITIES:
             rows = []

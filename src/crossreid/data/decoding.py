@@ -127,7 +127,8 @@ class Decoder:
         pixels = _over_background(grey, _transparent(image, values), self.config.background)
         upright = ImageOps.exif_transpose(oriented_as(image, Image.fromarray(pixels)))
         low, high = np.percentile(values, _MOST_PIXELS)
-        return Decoded(upright.convert("RGB"), image.mode, GreyRange(float(low), float(high), black, white))
+        used = GreyRange(float(low), float(high), black, white)
+        return Decoded(upright.convert("RGB"), image.mode, used)
 
     def _ends(self, image: Image.Image, values: Values, modality: Modality) -> Range:
         """The values that become 0 and 1."""
@@ -140,7 +141,8 @@ class Decoder:
             return _percentiles(values, self.config)
         if image.mode == "F":
             return 0.0, self._white(values)
-        return 0.0, float(2 ** grey_bits(image) - 1)
+        largest = 2 ** grey_bits(image) - 1
+        return 0.0, float(largest)
 
     def _white(self, values: Values) -> float:
         """What is white in floating point, refused where the values are in neither range."""
@@ -237,7 +239,8 @@ def _common_white(records: Sequence[ImageRecord], workers: int) -> float | None:
     def largest(image: Image.Image) -> float:
         return float(deep_values(image).max())
 
-    values = [value for value in _of_each(records, ("F",), largest, workers) if value is not None]
+    measured = _of_each(records, ("F",), largest, workers)
+    values = [value for value in measured if value is not None]
     if not values:
         return None
     return _white_of(max(values))
@@ -248,6 +251,7 @@ def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, 
 
     A modality without such files takes the other's: it may have some in the test alone.
     """
+    # fewer of each image where there are many images: all samples are in memory at once
     share = _ALL_SAMPLES // max(1, len(records))
     samples = max(_FEWEST_SAMPLES, min(_SAMPLES, share))
 
@@ -256,8 +260,9 @@ def _common_percentiles(records: Sequence[ImageRecord], config: DecodingConfig, 
         step = max(1, values.size // samples)
         return values[::step]
 
+    samples_of_records = _of_each(records, DEEP_MODES, sample, workers)
     pixels: dict[Modality, list[Values]] = {}
-    for record, values in zip(records, _of_each(records, DEEP_MODES, sample, workers), strict=True):
+    for record, values in zip(records, samples_of_records, strict=True):
         if values is not None:
             pixels.setdefault(record.modality, []).append(values)
     ends: dict[Modality, Range] = {}

@@ -74,9 +74,9 @@ def examine(
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(lambda record: _look(record, decoder), records)
         looks = list(track(results, "examining images", total=len(records), enabled=progress))
-    counts = tuple(_count_rows(dataset.counts(), expected))
     pairs = list(zip(records, looks, strict=True))
     readable = [(record, look) for record, look in pairs if look.problem is None]
+    counts = tuple(_count_rows(dataset.counts(), expected))
     ranges = tuple(_grey_ranges(readable))
     findings: list[Finding] = []
     for complaint in complaints:
@@ -127,7 +127,8 @@ def _look(record: ImageRecord, decoder: Decoder) -> _Look:
         return _Look(error.strerror or type(error).__name__)
     thumb = np.asarray(image.resize(_THUMB, Image.Resampling.BOX), dtype=np.int16)
     chroma = float((thumb.max(2) - thumb.min(2)).mean())
-    return _Look(None, (image.height, image.width), mode, grey, chroma, hashlib.sha256(content).digest())
+    size = (image.height, image.width)
+    return _Look(None, size, mode, grey, chroma, hashlib.sha256(content).digest())
 
 
 def _count_rows(found: SplitCounts, expected: SplitCounts | None) -> Iterator[CountRow]:
@@ -137,7 +138,7 @@ def _count_rows(found: SplitCounts, expected: SplitCounts | None) -> Iterator[Co
             for camera, count in cameras.items():
                 yield CountRow(split, camera, count, None)
         return
-    for split in dict.fromkeys([*found, *expected]):
+    for split in dict.fromkeys([*found, *expected]):  # each once, in this order
         found_cameras = found.get(split, {})
         expected_cameras = expected.get(split, {})
         for camera in sorted({*found_cameras, *expected_cameras}):
@@ -170,7 +171,9 @@ def _shared_identities(dataset: ReIDDataset) -> Iterator[Finding]:
 
 
 def _unreadable(looks: _Looks, decoding: DecodingConfig) -> Iterator[Finding]:
-    severity: Severity = "error" if decoding.unreadable == "refuse" else "warning"
+    severity: Severity = "error"
+    if decoding.unreadable == "skip":  # a training leaves them out
+        severity = "warning"
     for record, look in looks:
         if look.problem is not None:
             yield Finding(severity, "unreadable", f"{record.path} cannot be read ({look.problem})")
@@ -222,7 +225,7 @@ def _odd_images(looks: _Looks) -> Iterator[Finding]:
             what = f"of mode {look.mode} where the other {record.modality} images are {usual_mode}"
             kinds[what].append(record.path)
     for what, paths in kinds.items():
-        kind = "channels" if "mode" in what else "size"
+        kind = "channels" if what.startswith("of mode") else "size"
         yield Finding("warning", kind, f"{_images(len(paths))} {what}: {some(paths, 5)}")
 
 
@@ -236,7 +239,8 @@ def _wrong_modality(looks: _Looks) -> Iterator[Finding]:
     for record, look in looks:
         by_person[record.camid, record.modality][record.pid].append(look.chroma)
         by_camera[record.camid, record.modality].append(look.chroma)
-    if {modality for _, modality in by_camera} != set(MODALITIES):
+    modalities = {modality for _, modality in by_camera}
+    if modalities != set(MODALITIES):  # there is nothing to compare with
         return
     medians = list(map(median, by_camera.values()))
     grey = min(medians)
@@ -246,7 +250,7 @@ def _wrong_modality(looks: _Looks) -> Iterator[Finding]:
             "warning", "modality", "no camera has much more colour than another: modalities were not compared"
         )
         return
-    least_of_colour = sqrt((grey + 1) * (colour + 1))
+    least_of_colour = sqrt((grey + 1) * (colour + 1))  # half way by their ratio; 1 is added since grey may be 0
     most_of_grey = 1.5 * grey + 1
     for (camera, modality), people in sorted(by_person.items()):
         if modality == "infrared":
@@ -273,7 +277,7 @@ def _duplicates(looks: _Looks) -> Iterator[Finding]:
         for other in records[1:]:
             if other.pid == first.pid:
                 within.append(other.path)
-            elif other.pid < first.pid:
+            elif other.pid < first.pid:  # a pair of identities once, the smaller one first
                 between[other.pid, first.pid].append((other.path, first.path))
             else:
                 between[first.pid, other.pid].append((first.path, other.path))

@@ -50,11 +50,13 @@ def opened(path: Path) -> Iterator[Image.Image]:
             if image.width * image.height > LARGEST:
                 raise ValueError(f"it claims {image.width} x {image.height} pixels")
             frames = getattr(image, "n_frames", 1)
+            # cameras append a preview to a JPEG, which Pillow then calls MPO
             if frames > 1 and image.format != "MPO":
                 raise ValueError(f"it holds {frames} pictures: keep the one that is meant")
             yield image
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        reason = " ".join(str(error).split()).replace(f"'{path}'", "the file") or type(error).__name__
+        message = " ".join(str(error).split()).replace(f"'{path}'", "the file")
+        reason = message or type(error).__name__
         raise UnreadableImageError(path, reason[:200]) from error
 
 

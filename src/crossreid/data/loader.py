@@ -56,7 +56,9 @@ class AheadLoader(DataLoader[BatchT]):
 
     def _gather(self, item: Any) -> BatchT:
         batch = self.dataset[item]
-        return pinned(batch) if self.pin else batch
+        if self.pin:
+            batch = pinned(batch)
+        return batch
 
 
 class SideStream:

@@ -63,15 +63,19 @@ class IdentityIndex:
         by_pid: dict[int, dict[Modality, list[int]]] = {}
         for row in rows:
             record = records[row]
-            images = by_pid.setdefault(record.pid, {modality: [] for modality in MODALITIES})
+            images = by_pid.setdefault(record.pid, {"visible": [], "infrared": []})
             images[record.modality].append(int(row))
-        self.pids = tuple(sorted(pid for pid, images in by_pid.items() if all(images.values())))
+        paired = [pid for pid, images in by_pid.items() if images["visible"] and images["infrared"]]
+        self.pids = tuple(sorted(paired))
         self.unpaired = tuple(sorted(set(by_pid) - set(self.pids)))
         if not self.pids:
             raise DataError("No training identity has both visible and infrared images; check the dataset's cameras.")
         by_label: list[Mapping[Modality, Rows]] = []
         for pid in self.pids:
-            by_label.append({modality: np.array(by_pid[pid][modality], dtype=np.int64) for modality in MODALITIES})
+            rows_of_pid: dict[Modality, Rows] = {}
+            for modality in MODALITIES:
+                rows_of_pid[modality] = np.array(by_pid[pid][modality], dtype=np.int64)
+            by_label.append(rows_of_pid)
         self.rows = tuple(by_label)
 
     def __len__(self) -> int:
@@ -140,11 +144,13 @@ class PairedIdentitySampler(Sampler[IterationRows]):
 
     def draw(self, iteration: int) -> IterationRows:
         """The rows of one iteration on this rank."""
-        return IterationRows(iteration, {name: self._draw_stream(name, iteration) for name in self.streams})
+        streams = {name: self._draw_stream(name, iteration) for name in self.streams}
+        return IterationRows(iteration, streams)
 
     def _draw_stream(self, name: str, iteration: int) -> StreamRows:
         stream = self.streams[name]
         labels = self._group(name, stream, iteration)
+        # a generator of its own for each stream, iteration and rank: none depends on what was drawn before
         generator = numpy_generator(self.seed, f"images/{name}", iteration, self.rank)
         rows: dict[Modality, Rows] = {}
         for modality in MODALITIES:
@@ -159,9 +165,12 @@ class PairedIdentitySampler(Sampler[IterationRows]):
     def _group(self, name: str, stream: StreamConfig, iteration: int) -> Rows:
         """Labels (P,) of this rank's identities."""
         group = stream.identities * self.world_size
+        # which pass over all identities, and which group of it
         passed, place = divmod(iteration, len(self.index) // group)
-        if stream.sampling == "independent":
-            passed, place = iteration, 0
+        if stream.sampling == "independent":  # each iteration is the beginning of a pass
+            passed = iteration
+            place = 0
+        # the rank is no part of the name: all ranks shuffle alike and take disjoint slices
         shuffled = numpy_generator(self.seed, f"identities/{name}", passed).permutation(len(self.index))
         start = place * group + self.rank * stream.identities
         return shuffled[start : start + stream.identities]

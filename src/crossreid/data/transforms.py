@@ -41,7 +41,7 @@ def random_crop(images: Tensor, generator: torch.Generator, padding: int, value:
         return images
     height, width = images.shape[-2:]
     padded = F.pad(images, [padding] * 4, value=value)
-    corners = torch.randint(2 * padding + 1, (len(images), 2), generator=generator).tolist()
+    corners = torch.randint(2 * padding + 1, (len(images), 2), generator=generator).tolist()  # top and left
     windows = []
     for image, (top, left) in zip(padded, corners, strict=True):
         windows.append(image[:, top : top + height, left : left + width])
@@ -122,12 +122,13 @@ def random_erasing(images: Tensor, generator: torch.Generator, config: ErasingCo
     def uniform(low: float, high: float, columns: int = 1) -> Tensor:
         return low + (high - low) * torch.rand(count, columns, generator=generator)
 
+    # all shapes of all images are drawn at once, (B, TRIES): how many draws there are does not depend on what fits
     area = uniform(config.area[0], config.area[1], TRIES) * height * width
     ratio = uniform(config.ratio[0], config.ratio[1], TRIES)
     tall = (area * ratio).sqrt().round()
     wide = (area / ratio).sqrt().round()
     fits = (tall < height) & (wide < width)  # (B, TRIES)
-    first = fits.int().argmax(1, keepdim=True)
+    first = fits.int().argmax(1, keepdim=True)  # 0 where none fits; nothing is erased then
     tall = tall.gather(1, first)  # (B, 1)
     wide = wide.gather(1, first)
     top = (uniform(0, 1) * (height - tall + 1)).floor()

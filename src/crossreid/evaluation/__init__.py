@@ -26,7 +26,7 @@ from crossreid.evaluation.removal import NothingRemoved, Removal, SameImage, Sam
 from crossreid.evaluation.reranking import Convention, KReciprocal
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult, write_results_json
 from crossreid.evaluation.sampled import SampledGalleryProtocol
-from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer
+from crossreid.evaluation.scorers import Cosine, Euclidean, Scorer, similarities
 from crossreid.evaluation.sysu import SysuMM01Protocol, ValidationProtocol, score_sysu
 from crossreid.evaluation.tables import pairs_table, results_table
 

@@ -51,7 +51,9 @@ class AllPairsProtocol(RetrievalProtocol):
     ) -> None:
         if pairing not in PAIRINGS:
             raise ConfigError(f"The modality pairings are {', '.join(PAIRINGS)}, not {pairing!r}.")
-        kind = "fixed" if fixed else "pairs"
+        kind = "pairs"
+        if fixed:
+            kind = "fixed"
         super().__init__(f"{dataset}/{kind}/{pairing}", 1, removal)
         self.pairing = pairing
         self.fixed = fixed
@@ -67,7 +69,9 @@ class AllPairsProtocol(RetrievalProtocol):
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
         """The pairing as mode; all images, no draw."""
-        draw = "fixed queries" if self.fixed else "none"
+        draw = "none"
+        if self.fixed:
+            draw = "fixed queries"
         return self.labels_of(scorer, mode=self.pairing, shots="all", draw=draw)
 
 
@@ -92,7 +96,10 @@ def score_all_pairs(
     """
     if pairings is None:
         modalities = set(embeddings.modalities)
-        pairings = [name for name, pair in PAIRINGS.items() if modalities.issuperset(pair)]
+        pairings = []
+        for name, pair in PAIRINGS.items():
+            if modalities.issuperset(pair):
+                pairings.append(name)
     if removal is None:
         removal = SamePersonSameCamera()
     results = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -35,6 +36,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in members:
+                # Twice from the start: a member of an archive cannot be turned back.
                 with archive.open(member.name) as stream:
                     _check_header(cast("BinaryIO", stream), member)
                 with archive.open(member.name) as stream:
@@ -65,13 +67,22 @@ def read_array(path: Path) -> Array:
     return array
 
 
+def concatenated(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """Arrays of one or more sets of images, one set after the other, by the names of the first one."""
+    arrays: dict[str, Array] = {}
+    for name in parts[0]:
+        arrays[name] = np.concatenate([part[name] for part in parts])
+    return arrays
+
+
 def _check_header(stream: BinaryIO, member: Member) -> None:
     """Refuse an array whose header asks for more than there is: numpy would take the memory before it reads."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        header = np.lib.format.read_array_header_1_0(stream)
     else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+        header = np.lib.format.read_array_header_2_0(stream)
+    shape, _, dtype = header
     if dtype.hasobject:
         raise ValueError(f"'{member.name}' holds Python objects")
     if not fits(shape, dtype.itemsize, member.size):

@@ -125,23 +125,19 @@ def paired_difference(
     for run in runs:
         if not np.array_equal(run.valid, runs[0].valid):
             raise DataError("The runs were scored on different probes, so that they are not paired.")
-    one, two = runs[: len(first)], runs[len(first) :]
+    one = runs[: len(first)]
+    two = runs[len(first) :]
     if not one or not two:
         raise DataError("A comparison needs at least one run on each side.")
     size = len(runs[0].pids)
-    run_draws = [np.random.default_rng([seed, side]) for side in (1, 2)]
-    values = []
-    for draws in _people_draws(size, resamples, seed):
-        of_first = _mean_of_drawn_runs(one, metric, draws, run_draws[0])
-        of_second = _mean_of_drawn_runs(two, metric, draws, run_draws[1])
-        values.append(of_second - of_first)
-    differences = np.concatenate(values)
+    differences = _resampled_differences(one, two, metric, resamples, seed)
 
     def difference(draws: Array) -> Array:
         return bootstrap_statistics(two, metric, draws) - bootstrap_statistics(one, metric, draws)
 
     everyone = np.arange(size)[None, :]  # one "resample" with each person once
     by_person = difference(np.arange(size)[:, None])  # one of each person alone
+    # Counted with a tolerance: a difference that is 0 but for rounding is neither above nor below it.
     not_above = int((differences <= _EQUAL).sum()) + 1  # the sample itself counts as a resample
     not_below = int((differences >= -_EQUAL).sum()) + 1
     return PairedDifference(
@@ -153,6 +149,20 @@ def paired_difference(
         better=int((by_person > _EQUAL).sum()),
         worse=int((by_person < -_EQUAL).sum()),
     )
+
+
+def _resampled_differences(
+    one: Sequence[IdentityScores], two: Sequence[IdentityScores], metric: str, resamples: int, seed: int
+) -> Array:
+    """(B,) differences on resamples of persons, which are the same for both methods, and of each method's runs."""
+    runs_of_one = np.random.default_rng([seed, 1])
+    runs_of_two = np.random.default_rng([seed, 2])
+    values = []
+    for draws in _people_draws(len(one[0].pids), resamples, seed):
+        of_one = _mean_of_drawn_runs(one, metric, draws, runs_of_one)
+        of_two = _mean_of_drawn_runs(two, metric, draws, runs_of_two)
+        values.append(of_two - of_one)
+    return np.concatenate(values)
 
 
 def _mean_of_drawn_runs(
@@ -199,5 +209,5 @@ def _people_draws(size: int, resamples: int, seed: int) -> Iterator[Array]:
 def _interval(values: Array, level: float) -> tuple[float, float]:
     """The percentiles that leave equal shares outside."""
     tails = [(1 - level) / 2, (1 + level) / 2]
-    low, high = np.quantile(values, tails)
-    return float(low), float(high)
+    low, high = np.quantile(values, tails).tolist()
+    return low, high

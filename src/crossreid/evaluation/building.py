@@ -135,6 +135,7 @@ def build_scorers(config: ProtocolConfig, own: Mapping[str, Scorer] | None = Non
     if config.similarity == "euclidean":
         scorers[""] = Euclidean()
     if config.rerank:
+        # After Euclidean was put in: what is re-ranked is what the plain row shows.
         asked = config.reranking
         convention = cast(Convention, asked.convention)
         scorers["reranked"] = KReciprocal(scorers[""], asked.k1, asked.k2, asked.lambda_, convention)
@@ -171,11 +172,14 @@ def _(config: RegDBProtocolConfig, scored: Scored) -> ProtocolSet:
         raise ConfigError(
             f"protocol.split={config.split} is not the split {scored.split} of the dataset: leave it out, or set data.split."
         )
+    # Embeddings from elsewhere have no dataset that says it: the settings must.
     split = scored.split or config.split
     if split is None:
         raise ConfigError("Nothing says which split of RegDB these images are: set protocol.split to 1 ... 10.")
-    test = tuple(RegDBProtocol(name, split, trained_on=scored.trained_split) for name in config.directions)
-    return ProtocolSet("regdb", test, None, SameImage())
+    test = []
+    for name in config.directions:
+        test.append(RegDBProtocol(name, split, trained_on=scored.trained_split))
+    return ProtocolSet("regdb", tuple(test), None, SameImage())
 
 
 @build_protocols.register
@@ -192,6 +196,7 @@ def _(config: LLCMProtocolConfig, scored: Scored) -> ProtocolSet:
 def _(config: AllPairsProtocolConfig, scored: Scored) -> ProtocolSet:
     """Every pairing; across modalities first."""
     removal = REMOVALS[config.removal]
+    # Where the settings leave it open, images that are kept apart as queries and gallery are scored so.
     fixed = config.queries == "fixed" or (config.queries is None and bool(scored.fixed_pairings))
     if fixed and not scored.fixed_pairings:
         raise ConfigError(
@@ -201,8 +206,11 @@ def _(config: AllPairsProtocolConfig, scored: Scored) -> ProtocolSet:
     pairings = config.pairings
     if pairings is None:
         pairings = _possible_pairings(scored, fixed)
-    test = tuple(AllPairsProtocol(name, "all", removal, fixed=fixed) for name in pairings)
-    return ProtocolSet("all", test, None, None, optional=config.pairings is None)
+    test = []
+    for name in pairings:
+        test.append(AllPairsProtocol(name, "all", removal, fixed=fixed))
+    # Pairings that nobody asked for by name may turn out to have no match.
+    return ProtocolSet("all", tuple(test), None, None, optional=config.pairings is None)
 
 
 def _possible_pairings(scored: Scored, fixed: bool) -> list[str]:

@@ -24,7 +24,8 @@ from crossreid.evaluation.verification import Interval, RateCurve, Threshold
 from crossreid.files import write_atomically
 from crossreid.untrusted import read_json
 
-FORMAT, VERSION = "crossreid.calibration", 2
+FORMAT = "crossreid.calibration"
+VERSION = 2
 _BY_NUMBER = 1
 """The version whose thresholds of two cameras stand by how embeddings number cameras, which a column ``camera`` need not do."""
 FILE = "calibration.json"
@@ -154,17 +155,24 @@ class Calibration:
         common: set[float] | None = None
         for pair in self.pairs:
             rates = set(self.rates(pair))
-            common = rates if common is None else common & rates
+            if common is None:
+                common = rates
+            else:
+                common = common & rates
         if not common:
             raise DataError("The calibration has no rate of false matches for all modalities: say one of theirs.")
         return min(common)
 
     def check_rate(self, rate: float) -> None:
         """Raise :class:`ConfigError` where no modalities are calibrated for a rate."""
-        known = sorted({rate for pair in self.pairs for rate in self.rates(pair)})
-        if not any(math.isclose(rate, other, rel_tol=1e-9) for other in known):
-            listed = ", ".join(f"{other:g}" for other in known) or "none"
-            raise ConfigError(f"The calibration has no false-match rate {rate:g}, only {listed}: calibrate for it.")
+        known: set[float] = set()
+        for pair in self.pairs:
+            known.update(self.rates(pair))
+        for other in known:
+            if math.isclose(rate, other, rel_tol=1e-9):
+                return
+        listed = ", ".join(f"{other:g}" for other in sorted(known)) or "none"
+        raise ConfigError(f"The calibration has no false-match rate {rate:g}, only {listed}: calibrate for it.")
 
     def threshold(self, pair: str, rate: float, cameras: str | None = None) -> float | None:
         """The similarity from which on two images match at a rate; None where that is not calibrated.
@@ -185,15 +193,20 @@ class Calibration:
                 "The calibration's thresholds of two cameras are from a version that numbered cameras anew, so nobody knows "
                 "which ones are meant: calibrate again, or leave per_camera out."
             )
-        of_cameras = known.cameras.get(cameras, ()) if cameras is not None else ()
-        for entry in (*of_cameras, *known.thresholds):
+        # Those of the two cameras come first, so that they count where there is one of the rate.
+        entries: list[Threshold] = []
+        if cameras is not None:
+            entries += known.cameras.get(cameras, ())
+        entries += known.thresholds
+        for entry in entries:
             if math.isclose(entry.rate, rate, rel_tol=1e-9):
                 return entry.threshold
         return None
 
     def _numbers_cameras(self) -> bool:
         """Cameras may have other numbers in it than in a column ``camera``; those of a public dataset are the same."""
-        kind, dataset = self.source.get("kind"), self.source.get("dataset")
+        kind = self.source.get("kind")
+        dataset = self.source.get("dataset")
         return self.version == _BY_NUMBER and (kind != "dataset" or dataset == "folder")
 
     def probability(self, pair: str, scores: Array) -> Array:
@@ -237,15 +250,18 @@ class Calibration:
         if content.get("format") != FORMAT or version not in (_BY_NUMBER, VERSION):
             raise DataError(f"'{place}' is no calibration of this version: make one with crossreid.calibrate.")
         try:
+            pairs: dict[str, PairCalibration] = {}
+            for name, part in _group(content["pairs"]).items():
+                pairs[str(name)] = _pair(part)
             return cls(
                 model=_text_or_none(content["model"]),
                 method=_text_or_none(content["method"]),
                 preprocessing=_group(content["preprocessing"]),
                 source=_group(content["source"]),
                 settings=_group(content["settings"]),
-                pairs={str(name): _pair(part) for name, part in _group(content["pairs"]).items()},
-                open_set=tuple(_open_set(part) for part in content["open_set"]),
-                left_out=tuple(str(sentence) for sentence in content["left_out"]),
+                pairs=pairs,
+                open_set=tuple(map(_open_set, content["open_set"])),
+                left_out=tuple(map(str, content["left_out"])),
                 version=version,
             )
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -278,7 +294,16 @@ def _text_or_none(content: object) -> str | None:
 
 
 def _pair(content: Mapping[str, Any]) -> PairCalibration:
-    reliability, curve, histogram = (content.get(name) for name in ("reliability", "curve", "histogram"))
+    # A gallery's calibration has none of these three, see Calibration.compact.
+    reliability = None
+    if content.get("reliability") is not None:
+        reliability = Reliability(**_tuples(content["reliability"]))
+    curve = None
+    if content.get("curve") is not None:
+        curve = RateCurve(**_tuples(content["curve"]))
+    histogram = None
+    if content.get("histogram") is not None:
+        histogram = ScoreHistogram(**_tuples(content["histogram"]))
     cameras = {}
     for name, entries in _group(content.get("cameras", {})).items():
         cameras[str(name)] = _thresholds(entries)
@@ -287,9 +312,9 @@ def _pair(content: Mapping[str, Any]) -> PairCalibration:
     return PairCalibration(
         thresholds=_thresholds(content["thresholds"]),
         probability=MatchProbability.from_plain(_group(content["probability"])),
-        reliability=None if reliability is None else Reliability(**_tuples(reliability)),
-        curve=None if curve is None else RateCurve(**_tuples(curve)),
-        histogram=None if histogram is None else ScoreHistogram(**_tuples(histogram)),
+        reliability=reliability,
+        curve=curve,
+        histogram=histogram,
         cameras=cameras,
     )
 
@@ -314,7 +339,8 @@ def _open_set(content: Mapping[str, Any]) -> OpenSetResult:
     rates = []
     for entry in content["rates"]:
         low, high = entry["identified_interval"]
-        rates.append(OpenSetRate(**{**entry, "identified_interval": Interval(_number(low), _number(high))}))
+        interval = Interval(_number(low), _number(high))
+        rates.append(OpenSetRate(**{**entry, "identified_interval": interval}))
     return OpenSetResult(**{**content, "rates": tuple(rates)})
 
 
@@ -323,7 +349,7 @@ def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in _group(content).items():
         if isinstance(value, list):
-            values[name] = tuple(_number(entry) for entry in value)
+            values[name] = tuple(map(_number, value))
         else:
             values[name] = _number(value)
     return values
@@ -331,6 +357,7 @@ def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(value: object) -> float:
     """A finite number; whole ones stay whole."""
+    # Python counts True among the whole numbers
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError("not a finite number")
     return value

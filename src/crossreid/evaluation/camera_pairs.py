@@ -41,6 +41,7 @@ def camera_pairs(embeddings: Embeddings, scorer: Scorer | None = None) -> Camera
         scorer = Cosine()
     cameras = np.unique(embeddings.camids)
     count = len(cameras)
+    # What is not scored stays NaN: the diagonal, and cameras that share no person.
     mean_ap = np.full((count, count), np.nan)
     valid = np.zeros((count, count), np.int64)
     images = [embeddings.select(embeddings.camids == camera) for camera in cameras]
@@ -49,6 +50,7 @@ def camera_pairs(embeddings: Embeddings, scorer: Scorer | None = None) -> Camera
             if row == column:
                 continue
             similarity = similarities(scorer, probes, gallery)
+            # Nothing is removed: two different cameras hold no image twice.
             nothing = np.zeros(similarity.shape, np.bool_)
             scores = score_probes(similarity, probes.pids, gallery.pids, nothing)
             valid[row, column] = scores.valid.sum()

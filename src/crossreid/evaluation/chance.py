@@ -90,6 +90,7 @@ def count_by_identity(gallery_pids: Array, removed: Array, chunk: int = 1024) ->
 
 def _average_precision(r: Array, n: Array) -> Array:
     """(C,) expected AP."""
+    # A match at rank i has i images up to itself; of the i - 1 before it, (R - 1) / (N - 1) are matches on average.
     harmonic = np.cumsum(1.0 / np.arange(1, n.max() + 1))[n - 1]  # H_N
     matches_before = (r - 1) / np.maximum(n - 1, 1) * (n - harmonic)
     return np.asarray((matches_before + harmonic) / n)
@@ -134,16 +135,19 @@ def _rank_among_identities(r: Array, others: Array, ranks: Sequence[int], lot: i
     nodes, weights = _gauss_legendre()
     x = (nodes + 1) / 2  # from [-1, 1] to [0, 1]
     weights = weights / 2
+    # No more than this many are told apart: Rank-k looks at k - 1 identities before the probe's own.
     limit = min(max(ranks), others.shape[1])
     values = np.ones((len(r), len(ranks)))  # stays 1 for k beyond the number of identities
     for start in range(0, len(r), lot):
         part = slice(start, start + lot)
         matches = r[part, None]
+        # of the best of R uniform scores, times the weight of the node: R x^(R-1)
         density = matches * x ** (matches - 1) * weights  # (cases, nodes)
         before = np.zeros((*density.shape, limit + 1))  # (cases, nodes, j): P(j identities stand before | x)
         before[..., 0] = 1.0
         for images in others[part].T:  # of one more identity, (cases,)
             behind = (x ** images[:, None])[..., None]  # P(none of its images is above x)
+            # one more event: as many stood before and it is behind, or one fewer and it is before
             before[..., 1:] = before[..., 1:] * behind + before[..., :-1] * (1 - behind)
             before[..., :1] *= behind
         at_most = np.einsum("cx,cxk->ck", density, before).cumsum(axis=1)  # (cases, j)

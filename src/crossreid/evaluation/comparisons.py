@@ -57,13 +57,16 @@ class Comparisons:
         others = np.unique(np.concatenate([trial.gallery for trial in trials]))
         one_by_one = sum(len(trial.probes) * len(trial.gallery) for trial in trials)
         at_once = len(probes) * len(others)
+        # Many small galleries of a large set share few pairs: then one by one is less work.
         if at_once >= one_by_one or at_once > _MOST_COMPARED:
             return None
         return cls(probes, others, similarities(scorer, embeddings.select(probes), embeddings.select(others)))
 
     def scorer(self, trial: Trial) -> Scorer:
         """A scorer of one trial, whose images it need not look at."""
-        similarity = _columns(self.similarity, np.searchsorted(self.others, trial.gallery))
+        columns = np.searchsorted(self.others, trial.gallery)  # places among the others, which ascend
+        similarity = _columns(self.similarity, columns)
+        # Probes ascend unless all trials have the same, see _all_probes: then no row is looked up.
         if not np.array_equal(trial.probes, self.probes):
             similarity = similarity[np.searchsorted(self.probes, trial.probes)]
         return _Known(similarity)

@@ -54,9 +54,13 @@ def draw_images(people: Mapping[PersonInCamera, Array], draw: Draw, trial: int, 
         trial: number of the trial, from 0.
         shots: images to take of each.
     """
+    # A draw knows numbers of images and no more, so it gives places among each person's images.
     counts = {person: len(images) for person, images in people.items()}
     drawn = draw(counts, trial, shots)
-    return np.concatenate([images[drawn[person]] for person, images in people.items()])
+    gallery = []
+    for person, images in people.items():
+        gallery.append(images[drawn[person]])
+    return np.concatenate(gallery)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +123,10 @@ class GalleryPermutations:
 
         AlignGAN's and JSIA-ReID's code sorts file names in descending order before it takes the official permutation.
         """
-        drawn = self(counts, trial, shots)
-        return {person: counts[person] - 1 - places for person, places in drawn.items()}
+        drawn: dict[PersonInCamera, Array] = {}
+        for person, places in self(counts, trial, shots).items():
+            drawn[person] = counts[person] - 1 - places
+        return drawn
 
     def check(self, embeddings: Embeddings, cameras: Sequence[int], ids: Sequence[int] | None) -> None:
         """Verify that embeddings and file agree on every person's images in these cameras.
@@ -129,10 +135,15 @@ class GalleryPermutations:
             DataError: names the camera, the person and both counts; or frames that are not 0..n-1.
         """
         people = images_by_person(embeddings, cameras, ids)
-        pids = set(embeddings.pids.tolist() if ids is None else ids)
-        in_file = {(camera, pid) for camera, pid in self.orders if camera in cameras and pid in pids}
+        pids = set(embeddings.pids.tolist())
+        if ids is not None:
+            pids = set(ids)
         # of both sides, since either can lack a person
-        for camera, pid in sorted(in_file | people.keys()):
+        known = set(people)
+        for camera, pid in self.orders:
+            if camera in cameras and pid in pids:
+                known.add((camera, pid))
+        for camera, pid in sorted(known):
             images = people.get((camera, pid), np.empty(0, np.int64))
             count = len(images)
             expected = self.count(camera, pid)

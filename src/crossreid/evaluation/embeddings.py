@@ -87,14 +87,12 @@ class Embeddings:
             lengths[name] = len(array)
         object.__setattr__(self, "paths", tuple(self.paths))
         lengths["paths"] = len(self.paths)
-        columns = {name: tuple(cells) for name, cells in self.columns.items()}
-        object.__setattr__(self, "columns", columns)
-        for name, cells in columns.items():
+        columns: dict[str, tuple[Cell, ...]] = {}
+        for name, cells in self.columns.items():
+            columns[name] = tuple(cells)
             lengths[f"columns[{name}]"] = len(cells)
-            if not all(cell is None or isinstance(cell, str | int | float) for cell in cells):
-                raise DataError(
-                    f"The column {name!r} of a set of embeddings holds something else than text and numbers."
-                )
+        object.__setattr__(self, "columns", columns)
+        _check_cells(columns)
         if "main" not in features:
             raise DataError(f"Embeddings need a feature named 'main'; these have {sorted(features) or 'none'}.")
         _check_lengths(lengths)
@@ -115,8 +113,11 @@ class Embeddings:
         columns = {}
         for name, cells in self.columns.items():
             columns[name] = [cells[position] for position in positions]
+        features = {}
+        for name, feature in self.features.items():
+            features[name] = feature[index]
         return Embeddings(
-            features={name: feature[index] for name, feature in self.features.items()},
+            features=features,
             pids=self.pids[index],
             camids=self.camids[index],
             infrared=self.infrared[index],
@@ -139,7 +140,11 @@ class Embeddings:
         """
         target = _npz_path(path)
         token = uuid.uuid4().hex  # in both files: tells whether they are of one save
-        arrays = {_array_name(name): feature for name, feature in self.features.items()}
+        arrays: dict[str, Array] = {}
+        widths: dict[str, int] = {}
+        for name, feature in self.features.items():
+            arrays[_array_name(name)] = feature
+            widths[name] = feature.shape[1]
         for name in _PER_IMAGE:
             arrays[name] = getattr(self, name)
         arrays["token"] = np.array(token)
@@ -148,11 +153,11 @@ class Embeddings:
             "version": 1,
             "token": token,
             "count": len(self),
-            "features": {name: feature.shape[1] for name, feature in self.features.items()},
+            "features": widths,
             "paths": list(self.paths),
         }
         if self.columns:
-            description["columns"] = {name: list(cells) for name, cells in self.columns.items()}
+            description["columns"] = dict(self.columns)
         if self.about:
             description["about"] = dict(self.about)
         text = json.dumps(description, indent=1).encode()
@@ -160,6 +165,7 @@ class Embeddings:
         def write_arrays(stream: BinaryIO) -> None:
             np.savez(stream, **cast("dict[str, Any]", arrays))
 
+        # The description first, under a hidden name: arrays without one cannot be loaded, and the old pair stays whole.
         following = _following(target)
         write_atomically(following, lambda stream: stream.write(text))
         try:
@@ -261,6 +267,16 @@ def _as_feature(name: str, feature: Array) -> Array:
         row = int(np.argmin(finite))
         raise DataError(f"Feature {name!r} has NaN or infinite values in {(~finite).sum()} rows, first in row {row}.")
     return array
+
+
+def _check_cells(columns: Mapping[str, Sequence[object]]) -> None:
+    """Further columns hold what JSON can have in a cell."""
+    for name, cells in columns.items():
+        for cell in cells:
+            if cell is not None and not isinstance(cell, str | int | float):
+                raise DataError(
+                    f"The column {name!r} of a set of embeddings holds something else than text and numbers."
+                )
 
 
 def _check_lengths(lengths: Mapping[str, int]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from crossreid.data.datasets.lists import kind_of, list_entries, read_ids, some
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.array_files import Array, concatenated
 from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Embeddings
 from crossreid.evaluation.foreign_files import LISTS, named_arrays
 from crossreid.evaluation.matlab import read_matlab
@@ -111,10 +111,18 @@ def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings
 
 def foreign_files(path: Path) -> list[Path]:
     """The files that :func:`load_foreign` may read for a path."""
+    files = [path]
     if path.is_dir():
-        return [path, *(entry for entry in list_entries(path) if entry.is_file())]
-    endings = LISTS if path.suffix == ".npy" else (".json",)
-    return [path, *(path.with_suffix(ending) for ending in endings)]
+        for entry in list_entries(path):
+            if entry.is_file():
+                files.append(entry)
+        return files
+    beside: Sequence[str] = (".json",)  # of embeddings that this package saved
+    if path.suffix == ".npy":
+        beside = LISTS
+    for ending in beside:
+        files.append(path.with_suffix(ending))
+    return files
 
 
 def read_persons(path: Path) -> frozenset[int]:
@@ -135,7 +143,10 @@ def _arrays_at(path: Path, reading: Reading) -> Mapping[str, Array]:
     """The arrays of a file or folder, whatever its layout."""
     if kind_of(path) == "folder":
         cameras = camera_files(path)
-        arrays = joined_cameras(cameras) if cameras else _joined_files(path)
+        if cameras:
+            arrays = joined_cameras(cameras)
+        else:
+            arrays = _joined_files(path)
     else:
         arrays = named_arrays(path)
         if is_query_gallery(arrays):
@@ -159,7 +170,7 @@ def _joined_files(folder: Path) -> dict[str, Array]:
             raise DataError(
                 f"'{path}' and '{files[0]}' have features of different lengths, or lists of different columns."
             )
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return concatenated(parts)
 
 
 def _check_names(path: Path, arrays: Mapping[str, Array]) -> None:
@@ -172,7 +183,9 @@ def _check_names(path: Path, arrays: Mapping[str, Array]) -> None:
         if name in (*known, *_OURS) or name.startswith("features_"):
             continue
         guess = get_close_matches(name, known, n=1)
-        meant = f"; is {guess[0]} meant?" if guess else "."
+        meant = "."
+        if guess:
+            meant = f"; is {guess[0]} meant?"
         raise DataError(f"{path} has an array {name!r}, which is none of {', '.join(known)}{meant}")
 
 
@@ -199,6 +212,7 @@ def _whole_numbers(path: Path, name: str, values: Array) -> Array:
     """(N,) int64; floats are taken where they are whole."""
     if values.ndim != 1 or values.dtype.kind not in "iuf":
         raise DataError(f"{name!r} in {path} should be N whole numbers, not {values.dtype} of shape {values.shape}.")
+    # MATLAB keeps whole numbers as floats
     if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise DataError(f"{name!r} in {path} has values that are no whole numbers.")
     if len(values) and (float(values.min()) < -_LARGEST or float(values.max()) > _LARGEST):
@@ -253,6 +267,7 @@ def _check_ranges(path: Path, pids: Array, camids: Array, frames: Array, infrare
     if frames.min() < 0:
         raise DataError(f"'frames' in {path} has negative values: frames count from 0.")
     keys = np.stack([pids, camids, infrared, frames], axis=1)  # (N, 4)
+    # A frame is a place among a person's images, so the same one twice means that frames are something else.
     images, counts = np.unique(keys, axis=0, return_counts=True)
     repeated = images[counts > 1]
     if len(repeated):

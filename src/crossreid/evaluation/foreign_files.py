@@ -61,9 +61,15 @@ def list_beside(path: Path) -> Path:
     Raises:
         DataError: there is none, or there are two.
     """
-    there = [path.with_suffix(ending) for ending in LISTS if path.with_suffix(ending).is_file()]
+    there = []
+    for ending in LISTS:
+        candidate = path.with_suffix(ending)
+        if candidate.is_file():
+            there.append(candidate)
     if len(there) != 1:
-        problem = "Nothing says" if not there else "Two files say"
+        problem = "Two files say"
+        if not there:
+            problem = "Nothing says"
         raise DataError(
             f"{problem} which images the rows of {path} are: put {path.stem}.csv (columns pids, camids, frames and infrared, "
             f"or path) or {path.stem}.txt (a path of an image a line, in the order of the rows) beside it."
@@ -86,11 +92,19 @@ def _from_npy(path: Path) -> dict[str, Array]:
 
 def read_image_paths(path: Path) -> list[str]:
     """Paths of images, a line each; a label after the path, as public lists have it, is left out."""
-    lines = read_text(path, "image list").split("\n")
-    words = [line.split() for line in lines if line.strip()]
-    if words and all(len(line) == 2 and line[1].isdecimal() for line in words):
+    paths = []
+    for line in read_text(path, "image list").split("\n"):
+        if line.strip():
+            paths.append(line.strip())
+    # Labels are in all lines or in none: paths may hold spaces, and end in a number.
+    if paths and all(map(_has_label, paths)):
         return read_image_list(path)
-    return [line.strip() for line in lines if line.strip()]
+    return paths
+
+
+def _has_label(line: str) -> bool:
+    words = line.split()
+    return len(words) == 2 and words[1].isdecimal()
 
 
 def _from_csv(path: Path) -> dict[str, Array]:
@@ -102,14 +116,22 @@ def _from_csv(path: Path) -> dict[str, Array]:
         raise DataError(f"'{path}' cannot be read as CSV ({error}).") from error
     if len(rows) < 2:
         raise DataError(f"'{path}' names no image: a line of headings, then a line an image.")
-    names = [_SAME_AS.get(name.strip(), name.strip()) for name in rows[0]]
-    if len(set(names)) < len(names) or any(len(row) != len(names) for row in rows):
+    names = []
+    for heading in rows[0]:
+        name = heading.strip()
+        names.append(_SAME_AS.get(name, name))
+    lengths = {len(row) for row in rows}
+    if len(set(names)) < len(names) or lengths != {len(names)}:
         raise DataError(f"'{path}' has lines of other lengths than its headings, or a heading twice.")
-    columns = dict(zip(names, zip(*rows[1:], strict=True), strict=True))
+    cells_of_columns = zip(*rows[1:], strict=True)
+    columns = dict(zip(names, cells_of_columns, strict=True))
     if _PATH in columns and "pids" not in columns:
         return described_by_paths(path, list(columns[_PATH]))
-    columns.pop(_PATH, None)
-    return {name: _whole_column(path, name, cells) for name, cells in columns.items()}
+    columns.pop(_PATH, None)  # pids are there: what a path says is not needed
+    arrays: dict[str, Array] = {}
+    for name, cells in columns.items():
+        arrays[name] = _whole_column(path, name, cells)
+    return arrays
 
 
 def _whole_column(path: Path, name: str, cells: Sequence[str]) -> Array:
@@ -117,11 +139,12 @@ def _whole_column(path: Path, name: str, cells: Sequence[str]) -> Array:
     words = {"visible": 0, "infrared": 1, "true": 1, "false": 0, "any": 0, "query": 1, "gallery": 2, "distractor": 3}
     numbers = []
     for cell in cells:
-        number = as_number(cell.strip().removeprefix("-"))
-        if number is not None and cell.strip().startswith("-"):
+        text = cell.strip()
+        number = as_number(text.removeprefix("-"))
+        if number is not None and text.startswith("-"):
             number = -number
         if number is None and name in ("infrared", "roles"):
-            number = words.get(cell.strip().lower())
+            number = words.get(text.lower())
         if number is None:
             raise DataError(f"The column {name} of '{path}' holds {shortened(cell)}, which is no whole number.")
         numbers.append(number)
@@ -137,7 +160,7 @@ def _from_parquet(path: Path) -> dict[str, Array]:
         raise DataError(f"There is no embeddings file {path}.")
     try:
         table = pq.read_table(path)
-        columns = {name: table[name].combine_chunks() for name in table.column_names}
+        columns = {name: table[name].combine_chunks() for name in table.column_names}  # one array a column
         return _parquet_columns(columns)
     except Exception as error:  # a damaged file makes pyarrow raise nearly anything
         raise DataError(f"'{path}' cannot be read as embeddings ({reason_of(error)}).") from error

@@ -81,7 +81,9 @@ class EmbeddingGatherer(Metric):
         positions = torch.arange(len(rows), device=rows.device)
         first = torch.full_like(unique, len(rows))
         first.scatter_reduce_(0, inverse, positions, reduce="amin")
-        width = -1 if len(rows) else 0  # of no rows at all it cannot be inferred
+        width = -1
+        if not len(rows):  # of no rows at all it cannot be inferred
+            width = 0
         features = {}
         for name, state in zip(self.names, self._states(), strict=True):
             matrix = self._flat(state).reshape(len(rows), width)

@@ -100,7 +100,9 @@ class LLCMProtocol(RetrievalProtocol):
 
     def labels(self, scorer: Scorer) -> ProtocolLabels:
         """Direction and reading as mode; shots are those of the gallery."""
-        shots = "all" if self.roles == "sampled_query" else "1"
+        shots = "1"
+        if self.roles == "sampled_query":
+            shots = "all"
         return self.labels_of(scorer, mode=f"{self.direction}, {self.roles}", shots=shots, draw="seeded")
 
     def _all_images(self, embeddings: Embeddings, among: Array) -> Array:
@@ -118,6 +120,7 @@ class LLCMProtocol(RetrievalProtocol):
         people = images_by_person(embeddings, None, self.test_ids, modality, among)
         if not people:
             raise DataError(f"{self.key}: there are no {modality} images among the embeddings.")
+        # The order in which LLCM's code draws, and in which ties are broken.
         return {person: people[person] for person in sorted(people, key=identity_first)}
 
 

@@ -53,7 +53,8 @@ class MatchProbability:
         """Probabilities of similarities, in the same shape, float64."""
         if self.kind == "logistic":
             logits = self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
-            return np.asarray(1 / (1 + np.exp(-np.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT))))
+            return _logistic_function(logits)
+        # beyond the first and last knot np.interp stays at their values
         return np.asarray(np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.values))
 
     def plain(self) -> dict[str, Any]:
@@ -75,14 +76,15 @@ class MatchProbability:
                 prior=float(content["prior"]),
                 slope=float(content.get("slope", 0.0)),
                 intercept=float(content.get("intercept", 0.0)),
-                scores=tuple(float(score) for score in content.get("scores", ())),
-                values=tuple(float(value) for value in content.get("values", ())),
+                scores=tuple(map(float, content.get("scores", ()))),
+                values=tuple(map(float, content.get("values", ()))),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError("The calibration's probabilities cannot be read: calibrate again.") from error
         numbers = np.array([curve.prior, curve.slope, curve.intercept, *curve.scores, *curve.values])
         rising = bool(np.all(np.diff(curve.scores) > 0) and np.all(np.diff(curve.values) >= 0))
-        within = all(0 <= value <= 1 for value in (curve.prior, *curve.values))
+        probabilities = np.array([curve.prior, *curve.values])
+        within = bool(np.all((probabilities >= 0) & (probabilities <= 1)))
         filled = curve.kind == "logistic" or len(curve.scores) == len(curve.values) > 0
         if curve.kind not in CURVES or not (np.isfinite(numbers).all() and rising and within and filled):
             raise DataError("The calibration's probabilities cannot be read: calibrate again.")
@@ -137,7 +139,15 @@ def fit_probability(kind: str, genuine: Array, impostor: Array, prior: float) ->
 def pair_weights(labels: Array, prior: float) -> Array:
     """Weights (M,) that sum to 1, of which genuine pairs (label 1) have the share ``prior``."""
     genuine = labels.sum()
-    return np.asarray(np.where(labels == 1, prior / max(genuine, 1), (1 - prior) / max(len(labels) - genuine, 1)))
+    impostor = len(labels) - genuine
+    of_genuine = prior / max(genuine, 1)
+    of_impostor = (1 - prior) / max(impostor, 1)
+    return np.asarray(np.where(labels == 1, of_genuine, of_impostor))
+
+
+def _logistic_function(logits: Array) -> Array:
+    """1 / (1 + exp(-logit)), never quite 0 or 1: a similarity proves nothing."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -_LARGEST_LOGIT, _LARGEST_LOGIT))))
 
 
 def _logistic(scores: Array, labels: Array, weights: Array) -> tuple[float, float]:
@@ -148,7 +158,9 @@ def _logistic(scores: Array, labels: Array, weights: Array) -> tuple[float, floa
     genuine = labels.sum()
     impostor = len(labels) - genuine
     targets = np.where(labels == 1, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
-    centre, spread = scores.mean(), max(scores.std(), 1e-12)
+    # Similarities lie close together: centred and scaled, the two coefficients are of one size.
+    centre = scores.mean()
+    spread = max(scores.std(), 1e-12)
     inputs = np.stack([(scores - centre) / spread, np.ones(len(scores))])  # (2, M)
     coefficients = np.zeros(2)
 
@@ -158,16 +170,19 @@ def _logistic(scores: Array, labels: Array, weights: Array) -> tuple[float, floa
 
     current = loss(coefficients)
     for _ in range(_MOST_STEPS):
-        probability = 1 / (1 + np.exp(-np.clip(coefficients @ inputs, -_LARGEST_LOGIT, _LARGEST_LOGIT)))
+        probability = _logistic_function(coefficients @ inputs)
         gradient = inputs @ (weights * (probability - targets))
-        curvature = (inputs * (weights * probability * (1 - probability))) @ inputs.T + 1e-12 * np.eye(2)
+        spread_of_labels = weights * probability * (1 - probability)
+        curvature = (inputs * spread_of_labels) @ inputs.T + 1e-12 * np.eye(2)  # (2, 2), never singular
         step = np.linalg.solve(curvature, gradient)
+        # Newton's step can go too far: halved until the loss falls
         while loss(coefficients - step) > current and np.abs(step).max() > 1e-12:
             step /= 2
         coefficients = coefficients - step
         current = loss(coefficients)
         if np.abs(step).max() < 1e-10:
             break
+    # Back to similarities as they are; a probability that fell with similarity would be worse than none.
     slope = max(float(coefficients[0] / spread), 0.0)
     return slope, float(coefficients[1] - coefficients[0] * centre / spread)
 
@@ -175,7 +190,10 @@ def _logistic(scores: Array, labels: Array, weights: Array) -> tuple[float, floa
 def _isotonic(scores: Array, labels: Array, weights: Array) -> tuple[Array, Array]:
     """Knots (K,) and probabilities (K,), by pooling adjacent violators."""
     order = np.argsort(scores, kind="stable")
-    scores, labels, weights = scores[order], labels[order], weights[order]
+    scores = scores[order]
+    labels = labels[order]
+    weights = weights[order]
+    # Cells of equal weight, each with its mean score and its share of genuine pairs.
     cumulative = np.cumsum(weights) / weights.sum()
     cell = np.minimum((cumulative * _CELLS).astype(np.int64), _CELLS - 1)
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
@@ -183,16 +201,19 @@ def _isotonic(scores: Array, labels: Array, weights: Array) -> tuple[Array, Arra
     score = np.add.reduceat(weights * scores, starts) / weight
     value = np.add.reduceat(weights * labels, starts) / weight
     blocks: list[list[float]] = []  # weight, weighted score, weighted value, of which the mean value rises
+    # A cell that does not rise above the block before it is pooled with it, and the two perhaps with the one before.
     for heavy, place, share in zip(weight.tolist(), score.tolist(), value.tolist(), strict=True):
         blocks.append([heavy, heavy * place, heavy * share])
         while len(blocks) > 1 and blocks[-2][2] / blocks[-2][0] >= blocks[-1][2] / blocks[-1][0]:
             last = blocks.pop()
             blocks[-1] = [one + other for one, other in zip(blocks[-1], last, strict=True)]
-    knots = np.array([block[1] / block[0] for block in blocks])
-    values = np.clip([block[2] / block[0] for block in blocks], 0, 1)
+    block_weight, weighted_score, weighted_value = np.array(blocks).T
+    knots = weighted_score / block_weight
+    values = np.clip(weighted_value / block_weight, 0, 1)
     if len(knots) > _MOST_KNOTS:
         kept = np.unique(np.linspace(0, len(knots) - 1, _MOST_KNOTS).round().astype(int))
-        knots, values = knots[kept], values[kept]
+        knots = knots[kept]
+        values = values[kept]
     return knots, values
 
 

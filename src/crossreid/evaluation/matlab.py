@@ -24,7 +24,14 @@ Cells = list["Array | Cells"]
 """Matrices of a cell array, or cell arrays again, in MATLAB's order (column by column)."""
 
 _CELL = "cell"
-_CLASSES = {1: _CELL, 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "double", 7: "single"} | {
+_CLASSES = {
+    1: _CELL,
+    2: "struct",
+    3: "object",
+    4: "char",
+    5: "sparse",
+    6: "double",
+    7: "single",
     8: "int8",
     9: "uint8",
     10: "int16",
@@ -35,13 +42,28 @@ _CLASSES = {1: _CELL, 2: "struct", 3: "object", 4: "char", 5: "sparse", 6: "doub
     15: "uint64",
 }
 """Number of a class in version 5 -> its name."""
-NUMBERS = {"double": "f8", "single": "f4", "logical": "u1"} | {
-    name: f"{name[0]}{int(name.lstrip('uint')) // 8}" for name in _CLASSES.values() if "int" in name
+NUMBERS = {
+    "double": "f8",
+    "single": "f4",
+    "logical": "u1",
+    "int8": "i1",
+    "uint8": "u1",
+    "int16": "i2",
+    "uint16": "u2",
+    "int32": "i4",
+    "uint32": "u4",
+    "int64": "i8",
+    "uint64": "u8",
 }
 """Classes of MATLAB that hold real numbers -> their types."""
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """Number of a data type in version 5 -> the type; a matrix may be stored in a smaller one than its class."""
-_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
+# Further data types, by their numbers.
+_INT8 = 1
+_INT32 = 5
+_UINT32 = 6
+_MATRIX = 14
+_COMPRESSED = 15
 _COMPLEX = 0x0800
 """Flag of a matrix with imaginary parts."""
 _HEADER = 128
@@ -91,6 +113,7 @@ class _Version5:
         self._content = memoryview(path.read_bytes())
         self._left = most_unpacked(len(self._content))
         header = self._content[:_HEADER]
+        # The last two bytes are the letters MI, as the machine that wrote the file orders them.
         orders = {b"IM": "<", b"MI": ">"}
         order = orders.get(bytes(header[-2:]))
         if order is None or struct.unpack(f"{order}H", header[-4:-2]) != (0x0100,):
@@ -114,6 +137,7 @@ class _Version5:
 
     def _unpacked(self, packed: memoryview) -> bytes:
         unpacking = zlib.decompressobj()
+        # One byte more than is left, to tell a file that ends there from one that goes on.
         content = unpacking.decompress(packed, self._left + 1)
         if len(content) > self._left:
             raise DataError(
@@ -131,7 +155,9 @@ class _Version5:
             kind, size = struct.unpack_from(f"{self._order}2I", content, place)
             start = place + 8
             if kind >> 16:  # a small element: type, length and data in eight bytes
-                kind, size, start = kind & 0xFFFF, kind >> 16, place + 4
+                size = kind >> 16
+                kind &= 0xFFFF
+                start = place + 4
                 if size > 4:
                     raise ValueError("a length in it is wrong")
             data = content[start : start + size]
@@ -139,7 +165,7 @@ class _Version5:
                 raise ValueError("it is cut off")
             yield kind, data
             place = start + size
-            if kind != _COMPRESSED:
+            if kind != _COMPRESSED:  # all others are padded to a multiple of eight bytes
                 place += -place % 8
 
     def _variable(self, content: memoryview) -> tuple[str, Array | Cells]:
@@ -190,6 +216,7 @@ class _Version5:
     def _matrix(self, element: tuple[int, memoryview], shape: tuple[int, ...], kind: str) -> Array:
         """(rows, columns) of real numbers."""
         stored = self._numbers(element)
+        # A matrix without numbers takes no memory in the file, whatever shape it says
         if max(shape) > _MOST_EMPTY and not len(stored):
             raise ValueError("it says that it is larger than it is")
         return stored.reshape(shape, order="F").astype(NUMBERS[kind])
@@ -257,6 +284,7 @@ class _Hdf5:
         for name in self._file:
             if name.startswith("#"):  # what cells refer to
                 continue
+            # A soft or external link could lead to any file of this computer.
             if not isinstance(self._file.get(name, getlink=True), h5py.HardLink):
                 raise DataError(f"'{name}' in {self._path} is a link to somewhere else, which is not followed.")
             variables[name] = self._variable(name, self._file[name])
@@ -275,7 +303,9 @@ class _Hdf5:
 
     def _class(self, dataset: Any) -> str:
         kind = dataset.attrs.get("MATLAB_class", b"unknown")
-        return kind.decode("ascii", "replace") if isinstance(kind, bytes) else "unknown"
+        if not isinstance(kind, bytes):  # a file of another program may have anything there
+            return "unknown"
+        return kind.decode("ascii", "replace")
 
     def _numbers(self, name: str, dataset: Any) -> Array:
         values = self._read(name, dataset)

@@ -105,7 +105,9 @@ def score_probes(
 def threads() -> int:
     """How many lots are scored at a time: cores of this process, or ``OMP_NUM_THREADS``, and at most 4 for their memory."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    cores = int(told) if told.isdigit() else os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    if told.isdigit():
+        cores = int(told)
     return max(1, min(cores, 4))
 
 
@@ -151,17 +153,20 @@ def _score_lot(
     counted = np.where(removed, -np.inf, similarity)  # behind everything
     probe, column = np.nonzero((gallery_pids == query_pids[:, None]) & ~removed)  # the true matches, by probe
     value = counted[probe, column]
-    best_first = np.lexsort((-value, probe))
-    probe, value = probe[best_first], value[best_first]
+    best_first = np.lexsort((-value, probe))  # by probe, then by falling similarity: the last key counts first
+    probe = probe[best_first]
+    value = value[best_first]
     rank, tied = _ranks_by_counting(counted, probe, value)
 
     relevant = np.bincount(probe, minlength=len(query_pids))  # R of each probe
     scores = _from_match_ranks(probe, rank, relevant)
     if deduplicate:
+        # Rank among identities: how many of them have an image that is better than the probe's first match.
         first_value = np.full(len(query_pids), np.inf)
         first_value[probe[::-1]] = value[::-1]  # of a probe's matches the best one stays
         better = (_best_of_identities(counted, gallery_pids) > first_value[:, None]).sum(axis=1)
         scores.first_rank[:] = np.where(relevant > 0, 1 + better, 0)
+    # A tie is broken by the gallery's order, which counting does not see.
     if len(tied):
         exact = _score_ranked(similarity[tied], query_pids[tied], gallery_pids, removed[tied], deduplicate)
         for name in ("first_rank", "ap", "inp"):
@@ -183,6 +188,7 @@ def _ranks_by_counting(counted: Array, probe: Array, value: Array) -> tuple[Arra
     ends = np.append(starts, len(probe))[1:]
     for one, start, end in zip(probes.tolist(), starts.tolist(), ends.tolist(), strict=True):
         behind_or_equal[start:end] = ascending[one].searchsorted(value[start:end], side="right")
+    # Right where nothing else has the match's similarity; probes with ties are named and ranked again.
     rank = n_gallery - behind_or_equal + 1
     following = np.maximum(behind_or_equal - 2, 0)  # the best of the others that are not better
     is_tied = (behind_or_equal > 1) & (ascending[probe, following] == value)
@@ -205,8 +211,9 @@ def _from_match_ranks(probe: Array, rank: Array, relevant: Array) -> ProbeScores
         relevant: (Q,) number R of true matches.
     """
     n_probes = len(relevant)
-    starts = np.cumsum(relevant) - relevant
+    starts = np.cumsum(relevant) - relevant  # where each probe's matches begin among the M
     i = np.arange(1, len(probe) + 1) - starts[probe]  # it is the i-th match of its probe
+    # Precision at the i-th match is i / rank: exact AP, without trapezoids between matches.
     precision_sum = np.bincount(probe, weights=i / rank, minlength=n_probes)
     ap = precision_sum / np.maximum(relevant, 1)  # 0 / 1 for a probe without a match
 

@@ -97,6 +97,7 @@ def possible_pairs(
     scores = {}
     left_out = {}
     columns = {pairing: ReportedPair(pairing) for pairing in PAIRINGS}
+    # One by one, so that a column that cannot be had takes no other with it.
     for name, pair in {**columns, **reported}.items():
         try:
             if name in PAIRINGS:
@@ -137,7 +138,9 @@ def reported_pairs(
     scores = {}
     for name, pair in asked.items():
         # even with any camera: within a modality the probe itself is in the gallery and would be its own first match
-        left_out = SameImage() if pair.any_camera else removal
+        left_out = removal
+        if pair.any_camera:
+            left_out = SameImage()
         protocol = AllPairsProtocol(pair.pairing, dataset, left_out)
         protocol.key = f"{dataset}/pairs/{name}"
         result = protocol(embeddings, Cosine(pair.feature), progress)
@@ -176,6 +179,7 @@ def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, featur
     pairs = int(images_q @ images_g) - len(same_q)
     if pairs < 1:
         raise DataError("The two sets share no person in different images: there is no intra-class similarity.")
+    # The sum over pairs (q, g) of one person of u_q . u_g is (sum of u_q) . (sum of u_g), summed over persons.
     similarity_of_all = (sum_q * sum_g).sum()
     similarity_of_same = (unit_q[same_q] * unit_g[same_g]).sum()
     return float(similarity_of_all - similarity_of_same) / pairs
@@ -184,6 +188,7 @@ def intra_class_cosine_similarity(query: Embeddings, gallery: Embeddings, featur
 def _sum_by_person(unit: Array, person: Array, count: int) -> Array:
     """(P, D) sums of the unit features (N, D) of each person."""
     total = np.zeros((count, unit.shape[1]))
+    # add.at counts an index that comes again; `total[person] += unit` would not
     np.add.at(total, person, unit)
     return total
 

@@ -84,7 +84,10 @@ class AskedDistances(Distances):
     def __init__(self, scorer: Scorer, query: Embeddings, gallery: Embeddings, chunk: int) -> None:
         super().__init__(query, gallery)
         self.scorer = scorer
-        self.step = None if getattr(scorer, "transductive", False) else chunk
+        # The scores of a transductive scorer depend on the other images that it is given: it gets whole sets.
+        self.step: int | None = chunk
+        if getattr(scorer, "transductive", False):
+            self.step = None
         distance = getattr(scorer, "distance", None)
         if distance is None:
             raise ConfigError(
@@ -107,7 +110,8 @@ class AskedDistances(Distances):
         """All rows again."""
         parts = []
         for places, distances in self._rows():
-            begin, end = np.searchsorted(first, (places[0], places[-1] + 1))  # the pairs of these rows
+            # Pairs ascend by their first image, so those of these rows stand side by side.
+            begin, end = np.searchsorted(first, (places[0], places[-1] + 1))
             rows = first[begin:end] - places[0]
             parts.append(distances[rows, second[begin:end]])
         return np.concatenate(parts)
@@ -126,7 +130,7 @@ def nearest(distances: Array, places: Array, count: int) -> Array:
     order = np.empty((len(distances), count), np.int64)
     for start in range(0, len(distances), ROWS):
         lot = slice(start, start + ROWS)
-        part = distances[lot].copy()
+        part = distances[lot].copy()  # overwritten, and the caller's distances are wanted
         np.put_along_axis(part, places[lot, None], -np.inf, axis=1)  # the image itself comes first
         order[lot] = np.argsort(part, axis=1, kind="stable")[:, :count]
     return order

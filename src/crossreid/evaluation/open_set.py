@@ -78,21 +78,28 @@ def search_open_set(embeddings: Embeddings, queries: bool, others: bool, *, same
     known = embeddings.pids >= 0
     identities, person = np.unique(embeddings.pids[known], return_inverse=True)
     vectors = normalised(embeddings.features["main"][known]).astype(np.float32)
-    camera, infrared = embeddings.camids[known], embeddings.infrared[known]
-    probes, gallery = np.flatnonzero(infrared == queries), np.flatnonzero(infrared == others)
-    own, strangers, counts = [], [], []
+    camera = embeddings.camids[known]
+    infrared = embeddings.infrared[known]
+    probes = np.flatnonzero(infrared == queries)
+    gallery = np.flatnonzero(infrared == others)
+    own = []
+    strangers = []
+    counts = []
     for start in range(0, len(probes), _ROWS_AT_ONCE):
         rows = probes[start : start + _ROWS_AT_ONCE]
         similarity = vectors[rows] @ vectors[gallery].T
+        # Places among all images: within a modality a probe stands in its own gallery.
         compared = rows[:, None] != gallery[None, :]
         if not same_camera:
             compared &= camera[rows][:, None] != camera[gallery][None, :]
+        # Both searches at once: with the person in the gallery, and, by the best of the others, without.
         is_own = person[rows][:, None] == person[gallery][None, :]
         own.append(_best(similarity, compared & is_own))
         strangers.append(_best(similarity, compared & ~is_own))
         counts.append(compared.sum(axis=1))
     if own:
-        bests, others_bests = np.concatenate(own), np.concatenate(strangers)
+        bests = np.concatenate(own)
+        others_bests = np.concatenate(strangers)
         complete = np.isfinite(bests) & np.isfinite(others_bests)
         if complete.any():
             return OpenSetSearch(
@@ -130,9 +137,13 @@ def open_set_rate(search: OpenSetSearch, rate: float, draws: Array) -> OpenSetRa
         )
     allowed = int(np.floor(rate * count + 1e-9))
     falling = np.sort(search.strangers)[::-1]
-    threshold = float(falling[-1]) if allowed >= count else above(float(falling[allowed]))
-    cut = np.float32(threshold)
+    if allowed >= count:
+        threshold = float(falling[-1])  # every probe may raise an alarm
+    else:
+        threshold = above(float(falling[allowed]))  # the first alarm too many must stay below it
+    cut = np.float32(threshold)  # scores are float32: compared in their own type
     identified = (search.own > search.strangers) & (search.own >= cut)
+    # Persons are drawn with all their probes: sums of each person, weighted by how often it is drawn.
     of_person = np.bincount(search.person, minlength=search.persons)
     identified_of_person = np.bincount(search.person[identified], minlength=search.persons)
     shares = (draws @ identified_of_person) / np.maximum(draws @ of_person, 1)

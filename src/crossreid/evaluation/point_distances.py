@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,9 @@ class PointDistances(Distances):
         self.scorer = scorer
         self.device = _device(device)
         self.chunk = chunk
-        kind = np.float32 if self.device.type == "cpu" else np.float64
+        kind: type[np.floating[Any]] = np.float64
+        if self.device.type == "cpu":  # what float32 cannot tell apart is done again, see search
+            kind = np.float32
         dim = scorer.points(gallery.select(slice(0, 1)), gallery).shape[1]
         points = np.empty((self.count, dim), kind)
         # |a|^2 of each point; half the scale of a cosine distance, so that the sum of two is the scale of their distance
@@ -112,6 +115,7 @@ class PointDistances(Distances):
         probes = len(self.query)
         if start >= probes or other + block.shape[1] <= probes:
             return
+        # Probes come first among all images: the part is the block's upper right corner.
         probe_rows = probes - start
         probe_columns = max(probes - other, 0)
         part = block[:probe_rows, probe_columns:].cpu().numpy()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,14 @@ Progress = Callable[[Iterable[int], str], Iterable[int]]
 
 
 _PROBES_OF_A_CHECK = 256
+
+
+class _TrialOutcome(NamedTuple):
+    """Scores of a trial's probes, their sums by identity, and the number of gallery images."""
+
+    scores: ProbeScores
+    identities: IdentityScores
+    gallery_size: int
 
 
 class RetrievalProtocol(ABC):
@@ -80,6 +88,7 @@ class RetrievalProtocol(ABC):
             NothingToScoreError: no probe has a true match.
         """
         self.check(embeddings)
+        # Some probes at a time, until one has a match: most often the first lot is enough.
         probes = embeddings.select(self.queries(embeddings, 0))
         gallery = embeddings.select(self.gallery(embeddings, 0))
         for start in range(0, len(probes), _PROBES_OF_A_CHECK):
@@ -125,35 +134,45 @@ class RetrievalProtocol(ABC):
         trials: Iterable[int] = range(self.trials)
         if progress is not None:
             trials = progress(trials, self.key)
-        scores: list[ProbeScores] = []
-        identity_sums: list[IdentityScores] = []
-        gallery_sizes: list[int] = []
+        outcomes: list[_TrialOutcome] = []
         for trial in trials:
             probes = embeddings.select(tasks[trial].probes)
             gallery = embeddings.select(tasks[trial].gallery)
             of_trial = scorer
             if compared is not None:
                 of_trial = compared.scorer(tasks[trial])
-            trial_scores = self.score(probes, gallery, of_trial)
-            scores.append(trial_scores)
-            identity_sums.append(IdentityScores.gather(probes.pids, trial_scores))
-            gallery_sizes.append(len(gallery))
+            scores = self.score(probes, gallery, of_trial)
+            outcomes.append(_TrialOutcome(scores, IdentityScores.gather(probes.pids, scores), len(gallery)))
             # draws differ in which images they take, never in how many: the first one says it for all
-            if len(scores) == 1:
+            if len(outcomes) == 1:
                 cmc_length = self._cmc_length(gallery)
-                n_probes = len(probes)
                 random_ranking = self._chance(probes, gallery)
+        return self._result(outcomes, scorer, cmc_length, random_ranking)
+
+    def _result(
+        self, outcomes: Sequence[_TrialOutcome], scorer: Scorer, cmc_length: int, random_ranking: dict[str, float]
+    ) -> RetrievalResult:
+        """What the trials gave, one beside the other."""
+        curves = []
+        mean_aps = []
+        mean_inps = []
+        valid_probes = []
+        for outcome in outcomes:
+            curves.append(cmc(outcome.scores.first_rank, cmc_length))
+            mean_aps.append(outcome.scores.mean_ap)
+            mean_inps.append(outcome.scores.mean_inp)
+            valid_probes.append(outcome.scores.valid.sum())
         return RetrievalResult(
             protocol=self.key,
             labels=self.labels(scorer),
-            cmc=np.stack([cmc(trial_scores.first_rank, cmc_length) for trial_scores in scores]),
-            mean_ap=np.array([trial_scores.mean_ap for trial_scores in scores]),
-            mean_inp=np.array([trial_scores.mean_inp for trial_scores in scores]),
-            n_probes=n_probes,
-            n_valid=np.array([trial_scores.valid.sum() for trial_scores in scores]),
-            n_gallery=np.array(gallery_sizes),
+            cmc=np.stack(curves),
+            mean_ap=np.array(mean_aps),
+            mean_inp=np.array(mean_inps),
+            n_probes=len(outcomes[0].scores.relevant),
+            n_valid=np.array(valid_probes),
+            n_gallery=np.array([outcome.gallery_size for outcome in outcomes]),
             chance=random_ranking,
-            identities=IdentityScores.join(identity_sums),
+            identities=IdentityScores.join([outcome.identities for outcome in outcomes]),
         )
 
     def score(self, probes: Embeddings, gallery: Embeddings, scorer: Scorer) -> ProbeScores:
@@ -165,7 +184,9 @@ class RetrievalProtocol(ABC):
         parts = []
         for start in range(0, len(probes), step):
             # selecting copies every feature, so not where one lot has all
-            lot = probes if step == len(probes) else probes.select(slice(start, start + step))
+            lot = probes
+            if step < len(probes):
+                lot = probes.select(slice(start, start + step))
             similarity = similarities(scorer, lot, gallery)
             removed = self.removal(lot, gallery)
             parts.append(score_probes(similarity, lot.pids, gallery.pids, removed, deduplicate=self.deduplicate))
@@ -179,12 +200,15 @@ class RetrievalProtocol(ABC):
 
     def labels_of(self, scorer: Scorer, *, mode: str, shots: str, draw: str) -> ProtocolLabels:
         """Labels with what the protocol does not count, what its Rank-k counts, and the scorer's own."""
+        ranks = "images"
+        if self.deduplicate:
+            ranks = "identities"
         return ProtocolLabels(
             mode=mode,
             shots=shots,
             draw=draw,
             exclusion=self.removal.label,
-            ranks="identities" if self.deduplicate else "images",
+            ranks=ranks,
             feature=scorer_label(scorer),
             inference=scorer_inference(scorer),
         )

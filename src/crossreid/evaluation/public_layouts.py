@@ -19,7 +19,7 @@ from crossreid.data.datasets.lists import list_entries, some
 from crossreid.data.datasets.regdb import CAMERAS
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation.array_files import Array
+from crossreid.evaluation.array_files import Array, concatenated
 from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS
 from crossreid.evaluation.matlab import read_matlab
 
@@ -53,7 +53,10 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
     endings = [features, "_label"]
     if f"{query}_cam" in arrays or f"{gallery}_cam" in arrays:
         endings.append("_cam")
-    names = [side + ending for side in (query, gallery) for ending in endings]
+    names = []
+    for side in (query, gallery):
+        for ending in endings:
+            names.append(side + ending)
     if set(names) != set(arrays):
         raise DataError(
             f"{path} has queries and gallery, and should hold {', '.join(names)}; it has {', '.join(sorted(arrays))}."
@@ -68,7 +71,7 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
         camids = arrays.get(f"{side}_cam")
         parts.append(_side(path, side, arrays[side + features], arrays[f"{side}_label"], camids, modality))
     _check_widths(path, parts[0]["features"], parts[1]["features"])
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return concatenated(parts)
 
 
 _OTHER = {"visible": "infrared", "infrared": "visible"}
@@ -79,7 +82,9 @@ def _side(
 ) -> dict[str, Array]:
     """The queries or the gallery; without cameras RegDB's two, without a modality the one that SYSU-MM01's cameras have."""
     if camids is None:
-        camera = CAMERAS["infrared" if modality == "infrared" else "visible"]
+        camera = CAMERAS["visible"]
+        if modality == "infrared":
+            camera = CAMERAS["infrared"]
         camids = np.full(np.shape(pids), camera)
     if np.ndim(pids) != 1 or np.shape(camids) != np.shape(pids) or len(features) != len(pids):
         raise DataError(
@@ -89,7 +94,9 @@ def _side(
     infrared = np.isin(camids, SYSU_INFRARED_CAMERAS)
     if modality is not None:
         infrared = np.full(len(pids), modality == "infrared")
-    role = ROLES.index("query" if side == "query" else "gallery")
+    role = ROLES.index("gallery")
+    if side == "query":
+        role = ROLES.index("query")
     return {
         "features": features,
         "pids": pids,
@@ -144,11 +151,13 @@ def joined_cameras(files: Mapping[int, Path]) -> dict[str, Array]:
     features: list[Array] = []
     images: list[tuple[int, int, int]] = []  # pid, camera, frame
     for camera, path in sorted(files.items()):
+        # Cell p is of person p in every camera, so that persons without an image have an empty one.
         for pid, of_person in enumerate(_persons(path), start=1):
             if not of_person.size:  # a camera that never saw the person
                 continue
             features.append(of_person)
-            images += [(pid, camera, frame) for frame in range(len(of_person))]
+            for frame in range(len(of_person)):
+                images.append((pid, camera, frame))
     if not images:
         raise DataError(f"The files beside '{next(iter(files.values()))}' hold no features.")
     widths = {of_person.shape[1] for of_person in features}

@@ -115,6 +115,7 @@ def in_natural_order(name: str) -> list[tuple[str, float]]:
 def in_printed_order(name: str) -> tuple[int, list[tuple[str, float]]]:
     """A key that sorts names of runs as papers print their rows, and names that none prints after them."""
     row, _, _ = name.partition(", ")  # a value of a weight study follows
+    # The file is in the order of the papers' tables, so a row's first line says where it stands.
     for place, entry in enumerate(PUBLISHED):
         if entry.row in _names_of(row):
             return place, in_natural_order(name)
@@ -129,7 +130,9 @@ def with_preset(name: str, preset: str) -> str:
 def without_preset(name: str) -> str:
     """The row of a name by :func:`with_preset`; of any other name, itself."""
     row, mark, preset = name.rpartition(_PRESET)
-    return row if mark and preset.isidentifier() else name
+    if mark and preset.isidentifier():
+        return row
+    return name
 
 
 def _names_of(name: str) -> set[str]:
@@ -142,6 +145,7 @@ def published(name: str, variant: str, inference: str, protocol: str) -> tuple[P
 
     ``NAME`` and ``NAME/full`` are one row, whatever its preset. The way of inference must be the same.
     """
+    # A number by other means, re-ranked or with all queries, would not be comparable.
     names = _names_of(without_preset(name))
     entries = []
     for entry in PUBLISHED:

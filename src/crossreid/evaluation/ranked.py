@@ -60,16 +60,14 @@ def ranked_list(
         scorer = Cosine()
     protocol.check(embeddings)
     all_queries = protocol.queries(embeddings, trial)
-    queries = all_queries if queries is None else np.asarray(queries, dtype=np.int64)
-    strangers = queries[~np.isin(queries, all_queries)]
-    if len(strangers):
-        raise DataError(f"Image {strangers[0]} of the embeddings is no probe of {protocol.key}.")
+    queries = _asked_probes(queries, all_queries, protocol.key)
     gallery_places = protocol.gallery(embeddings, trial)
     gallery = embeddings.select(gallery_places)
     probes = embeddings.select(queries)
     if getattr(scorer, "transductive", False):
         # its scores of a probe depend on the others: the lists are those of the whole protocol
-        scores = similarities(scorer, embeddings.select(all_queries), gallery)[_positions(queries, all_queries)]
+        scores_of_all = similarities(scorer, embeddings.select(all_queries), gallery)
+        scores = scores_of_all[_positions(queries, all_queries)]
     else:
         scores = similarities(scorer, probes, gallery)
 
@@ -86,6 +84,17 @@ def ranked_list(
         similarity=np.where(counts, np.take_along_axis(scores, order, axis=1), np.nan),
         valid=match.any(axis=1),
     )
+
+
+def _asked_probes(queries: Sequence[int] | Array | None, all_queries: Array, key: str) -> Array:
+    """(n,) places of the probes that are asked for, all where none are named."""
+    if queries is None:
+        return all_queries
+    asked = np.asarray(queries, dtype=np.int64)
+    strangers = asked[~np.isin(asked, all_queries)]
+    if len(strangers):
+        raise DataError(f"Image {strangers[0]} of the embeddings is no probe of {key}.")
+    return asked
 
 
 def _positions(queries: Array, all_queries: Array) -> Array:

@@ -121,7 +121,7 @@ def average_splits(results: Sequence[RetrievalResult]) -> RetrievalResult:
         raise DataError("There are no results of splits to average.")
     _check_comparable(results)
     _check_each_split_once(results)
-    first = results[0]
+    first = results[0]  # all others have its protocol and labels, but for the split
 
     def over_splits(attribute: str) -> Array:
         return np.concatenate([getattr(result, attribute) for result in results])
@@ -134,7 +134,8 @@ def average_splits(results: Sequence[RetrievalResult]) -> RetrievalResult:
         curves.append(np.pad(result.cmc, ((0, 0), (0, beyond)), mode="edge"))
     chance = {}
     for name in first.chance:
-        chance[name] = float(np.mean([result.chance[name] for result in results]))
+        of_splits = [result.chance[name] for result in results]
+        chance[name] = float(np.mean(of_splits))
     return RetrievalResult(
         protocol=first.protocol,
         labels=replace(first.labels, draw=f"{len(results)} of {SPLITS_OF_REGDB}{SPLITS}"),

@@ -56,6 +56,7 @@ class SamePersonSameCamera:
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """(Q, G) bool, True where both person and camera are the same."""
+        # Modalities are not looked at: in LLCM a camera number stands for a visible and an infrared camera.
         same_person = query.pids[:, None] == gallery.pids
         same_camera = query.camids[:, None] == gallery.camids
         return np.asarray(same_person & same_camera)
@@ -90,6 +91,7 @@ class SameLocation:
 
     def _place(self, camids: Array) -> Array:
         """(N,) the camera that stands for each camera's room."""
+        # One number for cameras of one room: equal numbers are then one place.
         place = camids.copy()
         for camera, other in self.shared.items():
             place[camids == camera] = other

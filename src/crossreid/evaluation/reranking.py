@@ -91,19 +91,22 @@ class KReciprocal:
     @property
     def label(self) -> str:
         """Name in tables, with every setting that moves numbers."""
-        code = ", published code" if self.convention == "published_code" else ""
+        code = ""
+        if self.convention == "published_code":
+            code = ", published code"
         return f"{scorer_label(self.base)}, re-ranked (k1 {self.k1}, k2 {self.k2}, lambda {self.lambda_:g}{code})"
 
     def __call__(self, query: Embeddings, gallery: Embeddings) -> Array:
         """Similarities (Q, G) float32, at most 0."""
-        if not len(query) or not len(gallery):
+        if not len(query) or not len(gallery):  # an empty set has no neighbours to search
             return np.zeros((len(query), len(gallery)), np.float32)
         code = self.convention == "published_code"
         distances = self._distances(query, gallery)
         k1, half, k2 = self._sizes(distances.count)
         neighbours = distances.search((k1, half, k2))
+        # The published code divides an image's distances by its largest one; the paper prints no scale.
         scale = np.ones(distances.count)
-        if code:
+        if code:  # an image that is like all others has 0 there, and keeps its distances
             scale = np.where(neighbours.furthest > 0, neighbours.furthest, 1.0)
 
         members = expanded(neighbours.order[:, :k1], neighbours.order[:, :half], strict=code)  # R*(x), Eq. 4
@@ -111,7 +114,7 @@ class KReciprocal:
         y = members.indices.astype(np.int64)
         d = distances.of_pairs(x, y)
         vectors = _with_data(members, np.exp(-d / scale[x]))  # V(x, y), Eq. 7
-        if code:
+        if code:  # so that rows of V sum to 1
             total = vectors.sum(axis=1)
             vectors = _with_data(members, vectors.data / total[x])
         # Eq. 11, the mean over N(x, k2), as one product with a matrix whose rows have 1 / k2 at the neighbours
@@ -222,6 +225,7 @@ def _members(lists: Array, value: float | int) -> sp.csr_array:
 def _reciprocal(lists: Array) -> sp.csr_array:
     """1 where two images are in each other's lists: symmetric."""
     members = _members(lists, 1)
+    # Eq. 3: y in N(x, k) and x in N(y, k), an entry of the array and of its transpose
     return sp.csr_array(members.multiply(members.T))
 
 

@@ -75,6 +75,7 @@ class IdentityScores:
         """Sums of Q probes with identities ``pids`` (Q,)."""
         identities, identity_of_probe = np.unique(pids, return_inverse=True)
 
+        # Probes that are not valid count nowhere: their values are 0 here, as their AP and INP are already.
         def total(values: Array) -> Array:
             return np.bincount(identity_of_probe, weights=values * scores.valid, minlength=len(identities))
 
@@ -166,7 +167,9 @@ class RetrievalResult:
 
     def flat(self, prefix: str = "test") -> dict[str, float]:
         """Means under names that say everything: ``test/sysu_mm01/all/single/rank1``."""
-        head = f"{prefix}/{self.protocol}" if prefix else self.protocol
+        head = self.protocol
+        if prefix:
+            head = f"{prefix}/{self.protocol}"
         means: dict[str, float] = {}
         for name, summary in self.metrics().items():
             means[f"{head}/{name}"] = summary["mean"]
@@ -177,6 +180,9 @@ class RetrievalResult:
         chance: dict[str, float | None] = {}
         for name, value in self.chance.items():
             chance[name] = None if math.isnan(value) else value
+        identities = {}
+        for name, column in asdict(self.identities).items():
+            identities[name] = column.tolist()
         return {
             "protocol": self.protocol,
             "labels": asdict(self.labels),
@@ -190,7 +196,7 @@ class RetrievalResult:
                 "gallery": self.n_gallery.tolist(),
             },
             "cmc": self.cmc.tolist(),
-            "identities": {name: column.tolist() for name, column in asdict(self.identities).items()},
+            "identities": identities,
         }
 
     @classmethod
@@ -302,7 +308,10 @@ def write_results_json(path: str | Path, results: Mapping[str, RetrievalResult],
     """
     content = {}
     for key, result in results.items():
-        content[key] = result.to_json() if details else result.metrics()
+        if details:
+            content[key] = result.to_json()
+        else:
+            content[key] = result.metrics()
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     write_atomically(Path(path), lambda stream: stream.write(text.encode()))
 
@@ -314,6 +323,6 @@ def _summary(per_trial: Array) -> Summary:
 
 def sample_deviation(values: Array | Sequence[float]) -> float | None:
     """Sample standard deviation, the one that this package shows and writes everywhere; None of fewer than two values."""
-    if len(values) < 2:
+    if len(values) < 2:  # ddof=1 would divide by 0
         return None
     return float(np.std(values, ddof=1))

@@ -69,9 +69,10 @@ class SampledGalleryProtocol(RetrievalProtocol):
         """The gallery is not drawn yet; under the official draw, file and embeddings know the same images of each camera."""
         super().check(embeddings)
         people = images_by_person(embeddings, self.gallery_cameras, self.test_ids)
-        if people:
+        if people:  # without any the gallery is empty, which is said where it is drawn
             refuse_one_draw(self.key, embeddings, people)
         if self.draw != "seeded" and self.permutations is not None:
+            # Probes too, though nothing is drawn of them: file and embeddings should be of the same images.
             cameras = sorted({*self.query_cameras, *self.gallery_cameras})
             self.permutations.check(embeddings, cameras, self.test_ids)
 

@@ -102,6 +102,7 @@ class Euclidean:
         squared_q = (probes**2).sum(axis=1)  # |q|^2, (Q,)
         squared_g = (others**2).sum(axis=1)  # |g|^2, (G,)
         scores = probes @ others.T  # q.g, overwritten some rows at a time: one (Q, G) matrix, no more
+        # By rows, so that scale and squared distances are never (Q, G) matrices too.
         for start in range(0, len(scores), _CHUNK):
             rows = slice(start, start + _CHUNK)
             scale = squared_q[rows, None] + squared_g

@@ -68,6 +68,7 @@ def images_by_person(
 
     ``None`` takes all cameras, identities, modalities or images.
     """
+    # Each limit that is given takes away; what is None takes nothing.
     mask = np.ones(len(embeddings), dtype=np.bool_)
     if cameras is not None:
         mask &= np.isin(embeddings.camids, cameras)
@@ -107,6 +108,7 @@ def refuse_one_draw(key: str, embeddings: Embeddings, people: Mapping[PersonInCa
         DataError: they are there to be found alone, and one for each person and camera.
     """
     places = np.concatenate(list(people.values()))
+    # Roles tell a drawn gallery from a small set with one image a person, which may be scored.
     if len(places) == len(people) and np.all(embeddings.roles[places] == ROLES.index("gallery")):
         raise DataError(
             f"{key}: the gallery has one image of each person in each camera, as a single trial draws it; the protocol draws "

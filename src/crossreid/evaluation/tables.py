@@ -35,7 +35,7 @@ def results_table(rows: Iterable[tuple[str, RetrievalResult]], title: str | None
         table.add_row("chance", *_setting(first), "-", *chance, style="dim")
         for name, result in group:
             table.add_row(name, *_setting(result), result.labels.feature, *_cells(result))
-        table.add_section()
+        table.add_section()  # chance and rows of one protocol stand together
     return unshortened(table)
 
 
@@ -51,8 +51,12 @@ def pairs_table(
     """
     left_out = left_out or {}
     rules = {score.result.labels.exclusion for score in scores.values()}
-    lines = [f"not counted: {rule}" for rule in sorted(rules)]
-    lines += [f"{pairing} cannot be scored: {reason}" for pairing, reason in left_out.items()]
+    lines = []
+    for rule in sorted(rules):
+        lines.append(f"not counted: {rule}")
+    for pairing, reason in left_out.items():
+        lines.append(f"{pairing} cannot be scored: {reason}")
+    # Rules and reasons may hold names of files: no line of theirs may break the table.
     caption = "\n".join(map(one_line, lines))
     table = Table(title=title, caption=caption, caption_justify="left", title_justify="left")
     table.add_column("query2gallery")
@@ -126,7 +130,10 @@ def _caption(rows: list[tuple[str, RetrievalResult]]) -> str:
         lines = [f"Percent, mean ± sample standard deviation over {' or '.join(sorted(repeats))}."]
     lines += dict.fromkeys(counts)  # each sentence once, in the order of the rows
     lines += dict.fromkeys(rules)
-    near = [f"{name} ({result.protocol})" for name, result in rows if result.near_chance]
+    near = []
+    for name, result in rows:
+        if result.near_chance:
+            near.append(f"{name} ({result.protocol})")
     if near:
         lines.append(f"Near chance level: {', '.join(near)}.")
     return "\n".join(map(one_line, lines))
@@ -136,7 +143,7 @@ def _counts(result: RetrievalResult) -> str:
     repeats = f"{result.trials} {result.labels.repeats}"
     if result.trials != 1:
         repeats += "s"
-    if result.labels.repeats == "split":
+    if result.labels.repeats == "split":  # the label says how many of the ten splits
         repeats = f"mean over {result.labels.draw}"
     return (
         f"{result.protocol}: {repeats}, {_span(result.n_valid)} probes counted, "

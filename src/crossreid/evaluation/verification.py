@@ -77,7 +77,9 @@ class Pairs:
 
     def select(self, mask: Array) -> Pairs:
         """The pairs that a mask (M,) picks."""
-        cameras = self.cameras[mask] if len(self.cameras) else self.cameras
+        cameras = self.cameras
+        if len(cameras):  # empty where they are not known
+            cameras = cameras[mask]
         return Pairs(self.scores[mask], self.first[mask], self.second[mask], self.persons, cameras)
 
     def among(self, persons: Array) -> Pairs:
@@ -98,7 +100,9 @@ class Pairs:
         Infinite where they are fewer than :data:`LEAST_PAIRS` altogether.
         """
         count = len(self.impostor)
-        return LEAST_MATCHES / count if count >= LEAST_PAIRS else float("inf")
+        if count < LEAST_PAIRS:
+            return float("inf")
+        return LEAST_MATCHES / count
 
 
 def pairs_of(embeddings: Embeddings, queries: bool, others: bool, *, same_camera: bool = False) -> Pairs:
@@ -120,7 +124,10 @@ def pairs_of(embeddings: Embeddings, queries: bool, others: bool, *, same_camera
     infrared = embeddings.infrared[known]
     one = np.flatnonzero(infrared == queries)
     other = np.flatnonzero(infrared == others)
-    scores, first, second, cameras = [], [], [], []
+    scores = []
+    first = []
+    second = []
+    cameras = []
     for start in range(0, len(one), _ROWS_AT_ONCE):
         rows = one[start : start + _ROWS_AT_ONCE]
         similarity = vectors[rows] @ vectors[other].T
@@ -135,12 +142,15 @@ def pairs_of(embeddings: Embeddings, queries: bool, others: bool, *, same_camera
         second.append(person[other[column]])
         both = np.stack([camera[rows[row]], camera[other[column]]], axis=1)
         cameras.append(np.sort(both, axis=1))
-    if not scores:
-        return Pairs(
-            np.empty(0, np.float32), *(np.empty(0, np.int64),) * 2, len(identities), np.empty((0, 2), np.int64)
-        )
+    if not scores:  # no image of the one modality: nothing to concatenate
+        nobody = np.empty(0, np.int64)
+        return Pairs(np.empty(0, np.float32), nobody, nobody, len(identities), np.empty((0, 2), np.int64))
     return Pairs(
-        np.concatenate(scores), np.concatenate(first), np.concatenate(second), len(identities), np.concatenate(cameras)
+        scores=np.concatenate(scores),
+        first=np.concatenate(first),
+        second=np.concatenate(second),
+        persons=len(identities),
+        cameras=np.concatenate(cameras),
     )
 
 
@@ -152,9 +162,10 @@ def threshold_at(impostor: Array, rate: float) -> float:
     """
     if not len(impostor):
         raise DataError("There are no pairs of two persons, so there is no threshold.")
-    allowed = int(np.floor(rate * len(impostor) + 1e-9))
+    allowed = int(np.floor(rate * len(impostor) + 1e-9))  # a product that is a whole number but for rounding is that
     if allowed >= len(impostor):
         return float(impostor.min())
+    # The threshold lies above the best score that must not match, and not on the last that may: ties count as matches.
     highest_refused = np.partition(impostor, -(allowed + 1))[-(allowed + 1)]
     return above(float(highest_refused))
 
@@ -208,28 +219,32 @@ def thresholds(pairs: Pairs, rates: list[float], draws: Array) -> list[Threshold
     Raises:
         DataError: there are no genuine or no impostor pairs, or too few impostor pairs stand behind a rate.
     """
-    genuine, impostor = pairs.genuine, pairs.impostor
+    genuine = pairs.genuine
+    impostor = pairs.impostor
     if not len(genuine) or not len(impostor):
         raise DataError("A threshold needs pairs of one person and pairs of two.")
     for rate in rates:
         require_pairs(pairs, rate)
+    # Of each two persons the number of pairs, so that a resample is a product of small matrices and no list of pairs.
     weights = draws.astype(np.float64)
     all_impostors = _products(weights, _counts(pairs, ~pairs.same))  # (B,), how many pairs each resample has
     all_genuine = weights @ np.bincount(pairs.first[pairs.same], minlength=pairs.persons)
     results = []
     for rate in rates:
         threshold = threshold_at(impostor, rate)
-        matches = pairs.scores >= np.float32(threshold)
+        cut = np.float32(threshold)  # scores are float32: compared in their own type
+        matches = pairs.scores >= cut
         false = _products(weights, _counts(pairs, matches & ~pairs.same))
         true = weights @ np.bincount(pairs.first[matches & pairs.same], minlength=pairs.persons)
+        redrawn = _redrawn_thresholds(pairs, rate, weights, all_impostors)
         results.append(
             Threshold(
                 rate=rate,
                 threshold=threshold,
-                threshold_interval=interval_of(_redrawn_thresholds(pairs, rate, weights, all_impostors)),
-                false_match_rate=float(np.mean(impostor >= np.float32(threshold))),
+                threshold_interval=interval_of(redrawn),
+                false_match_rate=float(np.mean(impostor >= cut)),
                 false_match_interval=interval_of(false / np.maximum(all_impostors, 1)),
-                true_match_rate=float(np.mean(genuine >= np.float32(threshold))),
+                true_match_rate=float(np.mean(genuine >= cut)),
                 true_match_interval=interval_of(true / np.maximum(all_genuine, 1)),
                 genuine=len(genuine),
                 impostor=len(impostor),
@@ -247,7 +262,9 @@ def require_pairs(pairs: Pairs, rate: float, where: str = "") -> None:
     least = pairs.least_rate()
     if rate >= least:
         return
-    place = f" of {where}" if where else ""
+    place = ""
+    if where:
+        place = f" of {where}"
     count = len(pairs.impostor)
     if count < LEAST_PAIRS:
         raise DataError(
@@ -262,9 +279,8 @@ def require_pairs(pairs: Pairs, rate: float, where: str = "") -> None:
 
 def _counts(pairs: Pairs, mask: Array) -> Array:
     """(P, P) how many of the pairs that a mask picks are of each two persons."""
-    counts = np.bincount(
-        pairs.first[mask] * pairs.persons + pairs.second[mask], minlength=pairs.persons * pairs.persons
-    )
+    cell = pairs.first[mask] * pairs.persons + pairs.second[mask]  # of a (P, P) table, flat
+    counts = np.bincount(cell, minlength=pairs.persons * pairs.persons)
     return counts.reshape(pairs.persons, pairs.persons).astype(np.float64)
 
 
@@ -276,14 +292,17 @@ def _products(weights: Array, counts: Array) -> Array:
 def _redrawn_thresholds(pairs: Pairs, rate: float, weights: Array, totals: Array) -> Array:
     """(B,) the threshold of each resample, by the highest impostor scores alone."""
     impostors = pairs.select(~pairs.same)
+    # A threshold at a small rate lies among the highest scores: four times as many as match, and more if a resample asks.
     kept = min(len(impostors), max(10_000, int(4 * rate * len(impostors))))
     while True:
         order = np.argsort(-impostors.scores, kind="stable")[:kept]
-        scores, first, second = impostors.scores[order], impostors.first[order], impostors.second[order]
+        scores = impostors.scores[order]
+        first = impostors.first[order]
+        second = impostors.second[order]
         found = np.empty(len(weights))
         enough = True
         for place, weight in enumerate(weights):
-            matched = np.cumsum(weight[first] * weight[second])
+            matched = np.cumsum(weight[first] * weight[second])  # pairs that match if the threshold lies at each score
             refused = int(np.searchsorted(matched, rate * totals[place] + 1e-9, side="right"))
             if refused < len(scores):
                 found[place] = above(float(scores[refused]))
@@ -330,16 +349,19 @@ def rate_curve(genuine: Array, impostor: Array) -> RateCurve:
     """
     if not len(genuine) or not len(impostor):
         raise DataError("A curve needs pairs of one person and pairs of two.")
-    ordered_genuine, ordered_impostor = np.sort(genuine), np.sort(impostor)
+    ordered_genuine = np.sort(genuine)
+    ordered_impostor = np.sort(impostor)
     cuts = np.unique(np.concatenate([ordered_genuine, ordered_impostor]))[::-1]  # all thresholds, falling
     false = 1 - np.searchsorted(ordered_impostor, cuts, side="left") / len(impostor)
     true = 1 - np.searchsorted(ordered_genuine, cuts, side="left") / len(genuine)
-    area = float(np.trapezoid([0, *true], [0, *false]))
+    area = float(np.trapezoid([0, *true], [0, *false]))  # from the threshold above all scores on
+    # The two rates move in steps and may never be equal: where they are nearest, their mean.
     crossing = int(np.argmin(np.abs(false - (1 - true))))
     error = float((false[crossing] + 1 - true[crossing]) / 2)
-    rates = np.unique(
-        np.concatenate([np.geomspace(1 / len(impostor), 1, _POINTS // 2), np.linspace(0, 1, _POINTS // 2)])
-    )
+    # Half of the points by ratios, for DET plots and their small rates, half evenly, for ROC plots.
+    small_rates = np.geomspace(1 / len(impostor), 1, _POINTS // 2)
+    even_rates = np.linspace(0, 1, _POINTS // 2)
+    rates = np.unique(np.concatenate([small_rates, even_rates]))
     chosen = np.unique(np.clip(np.searchsorted(false, rates, side="right") - 1, 0, len(cuts) - 1))
     return RateCurve(
         tuple(cuts[chosen].astype(float).tolist()),

@@ -114,13 +114,18 @@ def export(
     check_packages(format)
     network = _exportable(checkpoint, grey_range)
     check_dimensions(dimensions, _whole_dimension(network))
-    own = None if images is None else FittingImages.of(checkpoint, images, modality, grey_range, dimensions)
+    own = None
+    if images is not None:
+        own = FittingImages.of(checkpoint, images, modality, grey_range, dimensions)
     axes = None
     if dimensions is not None and own is not None:
         axes = principal_axes(own.embeddings.select(own.fitting()), dimensions)
+    calibrated_on = None
+    if precision == "int8":
+        calibrated_on = own
     target = Path(output)
     with folder_in_place(target) as folder:
-        files = _write_programs(network, folder, format, axes, own if precision == "int8" else None)
+        files = _write_programs(network, folder, format, axes, calibrated_on)
         sidecar = _sidecar(network, checkpoint, format, files, axes)
         if own is None:
             _keep_calibration(checkpoint, folder)
@@ -172,14 +177,20 @@ def _write_programs(
     programs = _programs(network, axes)
     shared = len(programs) == 1
     for modality, program in programs.items():
-        path = folder / f"{_BOTH if shared else modality}{SUFFIXES[format]}"
+        name: str = modality
+        ranges_of: Modality | None = modality
+        served: tuple[Modality, ...] = (modality,)
+        if shared:
+            name = _BOTH
+            ranges_of = None
+            served = MODALITIES
+        path = folder / f"{name}{SUFFIXES[format]}"
         notice(f"Writing {path.name}")
         _write(program, path, format)
-        served = MODALITIES if shared else (modality,)
         for each in served:
             files[each] = _described(network, path, format, each, axes)
-        if calibrated_on is not None:
-            _to_int8(path, calibrated_on.pixels_of(None if shared else modality))
+        if calibrated_on is not None:  # what was compared with PyTorch is float32
+            _to_int8(path, calibrated_on.pixels_of(ranges_of))
             for each in served:
                 files[each] |= _facts_of(path)
     return files
@@ -206,7 +217,10 @@ def _smaller(
     changes = []
     for name in MODALITIES:
         path = folder / files[name]["name"]
-        programs[name] = onnx_program(path) if path.suffix == SUFFIXES["onnx"] else torch_program(path)
+        if path.suffix == SUFFIXES["onnx"]:
+            programs[name] = onnx_program(path)
+        else:
+            programs[name] = torch_program(path)
         if precision == "int8":
             changes.append(files[name]["sha256"].encode())
     if axes is not None:
@@ -228,7 +242,9 @@ def check_packages(format: str) -> None:
 
 def _programs(network: CheckpointNetwork, axes: Array | None) -> dict[Modality, ExportedProgram]:
     """The program of each modality; that of visible images alone where it is the other's too."""
-    matrix = None if axes is None else torch.from_numpy(axes)
+    matrix = None
+    if axes is not None:
+        matrix = torch.from_numpy(axes)
     visible = traced(network.module, "visible", network.size, matrix)
     infrared = traced(network.module, "infrared", network.size, matrix)
     if alike(visible, infrared):
@@ -274,12 +290,16 @@ def _described(
     network: CheckpointNetwork, path: Path, format: str, modality: Modality, axes: Array | None
 ) -> dict[str, Any]:
     """A file that was written, once it gives what PyTorch gives."""
-    program = onnx_program(path) if format == "onnx" else torch_program(path)
+    if format == "onnx":
+        program = onnx_program(path)
+    else:
+        program = torch_program(path)
     difference = largest_difference(network, program, modality, axes)
     return {"name": path.name, **_facts_of(path), "largest_difference": difference}
 
 
 def _facts_of(path: Path) -> dict[str, Any]:
+    """By what a reader knows a file as the one that was exported."""
     return {"sha256": file_digest(path), "bytes": path.stat().st_size}
 
 
@@ -290,8 +310,12 @@ def _sidecar(
     files: Mapping[Modality, Any],
     axes: Array | None,
 ) -> dict[str, Any]:
+    """What ``model.json`` says: what the programs take and give, whose weights they hold, and where these come from."""
     height, width = network.size
-    dimension = _whole_dimension(network) if axes is None else axes.shape[1]
+    if axes is None:
+        dimension = _whole_dimension(network)
+    else:
+        dimension = axes.shape[1]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -339,6 +363,7 @@ def _data_of(checkpoint: str | Path) -> dict[str, Any]:
 
 
 def _versions(format: str) -> dict[str, str]:
+    """Versions of what wrote the export, as far as they are known."""
     versions = {"crossreid": __version__, "torch": torch.__version__}
     for name in PACKAGES[format]:
         try:

@@ -18,6 +18,7 @@ TOLERANCE = 1e-4
 BATCHES = (1, 2, 5)
 """Numbers of images that are compared: a program must not be one for the number that it was traced with."""
 _GRID = 8
+"""Patches along each side of an image."""
 
 
 class ParityError(CrossReIDError):
@@ -58,6 +59,7 @@ def parity_images(count: int, size: tuple[int, int]) -> Pixels:
     generator = numpy_generator(0, "images of a parity check", count)
     noise = generator.integers(0, 256, (count, *size, 3), dtype=np.uint8)
     patches = generator.integers(0, 256, (count, _GRID, _GRID, 3), dtype=np.uint8)
+    # (count, 8, 8, 3) -> (count, H, W, 3): each pixel takes the colour of the patch that it lies in.
     rows = np.arange(size[0]) * _GRID // size[0]
     columns = np.arange(size[1]) * _GRID // size[1]
     smooth = patches[:, rows][:, :, columns]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError, NothingToScoreError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.all_pairs import AllPairsProtocol
@@ -90,7 +91,9 @@ class FittingImages:
 
     def _halves(self, first: int) -> Array:
         infrared = self.embeddings.infrared
-        return np.sort(np.concatenate([np.flatnonzero(infrared == flag)[first::2] for flag in (False, True)]))
+        visible_half = np.flatnonzero(~infrared)[first::2]
+        infrared_half = np.flatnonzero(infrared)[first::2]
+        return np.sort(np.concatenate([visible_half, infrared_half]))
 
     def pixels_of(self, modality: str | None) -> Pixels:
         """Images of a modality to fit on, at most :data:`_MOST_CALIBRATED`, evenly from the whole list; for None as many of
@@ -104,7 +107,8 @@ class FittingImages:
         if modality is None:
             chosen = _of_both(places[~infrared], places[infrared])
         else:
-            chosen = _evenly(places[infrared == (modality == "infrared")], _MOST_CALIBRATED)
+            of_modality = places[infrared == (modality == "infrared")]
+            chosen = _evenly(of_modality, _MOST_CALIBRATED)
         if not len(chosen):
             raise ConfigError(
                 f"int8 needs {modality} images too, since they take a path of their own: add some to images=."
@@ -123,7 +127,8 @@ def _of_both(visible: Array, infrared: Array) -> Array:
 def _evenly(places: Array, most: int) -> Array:
     """At most so many places, from the first to the last."""
     count = min(len(places), most)
-    return places[np.linspace(0, len(places) - 1, count).round().astype(np.int64)]
+    chosen = np.linspace(0, len(places) - 1, count).round().astype(np.int64)
+    return places[chosen]
 
 
 def principal_axes(embeddings: Embeddings, dimensions: int) -> Array:
@@ -138,8 +143,10 @@ def principal_axes(embeddings: Embeddings, dimensions: int) -> Array:
     count, whole = vectors.shape
     check_dimensions(dimensions, whole)
     _check_enough(dimensions, count)
-    _, vectors_of_moments = np.linalg.eigh(vectors.T @ vectors)  # ascending
-    return np.asarray(vectors_of_moments[:, ::-1][:, :dimensions], dtype=np.float32)
+    moments = vectors.T @ vectors  # (D, D)
+    _, eigenvectors = np.linalg.eigh(moments)  # as columns, by ascending eigenvalues
+    largest_first = eigenvectors[:, ::-1]
+    return np.asarray(largest_first[:, :dimensions], dtype=np.float32)
 
 
 def check_dimensions(dimensions: int | None, whole: int) -> None:
@@ -187,12 +194,15 @@ class _Reader:
     """Some images at a time, as ONNX Runtime asks for them."""
 
     def __init__(self, pixels: Pixels) -> None:
-        self._lots = iter([pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)])
+        lots = [pixels[start : start + _AT_ONCE] for start in range(0, len(pixels), _AT_ONCE)]
+        self._lots = iter(lots)
 
     def get_next(self) -> dict[str, Pixels] | None:
         """The next images by the name of the input; None after the last."""
         lot = next(self._lots, None)
-        return None if lot is None else {INPUT: lot}
+        if lot is None:
+            return None
+        return {INPUT: lot}
 
 
 def quantize(source: Path, target: Path, pixels: Pixels) -> None:
@@ -248,19 +258,23 @@ def cost_of(images: FittingImages, programs: dict[str, Program]) -> dict[str, An
     held = images.held_out()
     whole = images.embeddings.select(held)
     smaller = _embedded(images, held, programs)
-    before, after = whole.features["main"], smaller.features["main"]
+    before = whole.features["main"]
+    after = smaller.features["main"]
+    kept = _nearest(before) == _nearest(after)
     cosine = None
     if before.shape == after.shape:
-        cosine = round(float((before * after).sum(axis=1).mean()), 6)
+        cosines = (before * after).sum(axis=1)  # of unit vectors
+        cosine = round(float(cosines.mean()), 6)
     cost: dict[str, Any] = {
         "images": len(held),
-        "nearest_kept": round(float(np.mean(_nearest(before) == _nearest(after))), 4),
+        "nearest_kept": round(float(np.mean(kept)), 4),
         "cosine": cosine,
     }
-    scores = [_scores(whole), _scores(smaller)]
-    if scores[0] is not None and scores[1] is not None:
+    scores_before = _scores(whole)
+    scores_after = _scores(smaller)
+    if scores_before is not None and scores_after is not None:
         for name in ("mAP", "rank1"):
-            cost[name] = [scores[0][name], scores[1][name]]
+            cost[name] = [scores_before[name], scores_after[name]]
     return cost
 
 
@@ -268,12 +282,12 @@ def _embedded(images: FittingImages, places: Array, programs: dict[str, Program]
     """The images at these places by programs."""
     chosen = images.embeddings.select(places)
     features: Array | None = None
-    for infrared, modality in ((False, "visible"), (True, "infrared")):
-        rows = np.flatnonzero(chosen.infrared == infrared)
+    for modality in MODALITIES:
+        rows = np.flatnonzero(chosen.infrared == (modality == "infrared"))
         for start in range(0, len(rows), _AT_ONCE):
             lot = rows[start : start + _AT_ONCE]
             vectors = np.asarray(programs[modality](images.pixels[places[lot]]), dtype=np.float32)
-            if features is None:
+            if features is None:  # only now it is known how many numbers a program gives
                 features = np.zeros((len(chosen), vectors.shape[1]), np.float32)
             features[lot] = vectors
     assert features is not None, "there are images of some modality"
@@ -283,7 +297,7 @@ def _embedded(images: FittingImages, places: Array, programs: dict[str, Program]
 def _nearest(vectors: Array) -> Array:
     """(N,) place of the other image that is most like each."""
     similarity = vectors @ vectors.T
-    np.fill_diagonal(similarity, -np.inf)
+    np.fill_diagonal(similarity, -np.inf)  # no image is its own nearest
     return np.asarray(similarity.argmax(axis=1))
 
 

@@ -61,17 +61,19 @@ def traced(
 
 def alike(one: ExportedProgram, other: ExportedProgram) -> bool:
     """Two programs of one method do the same with the same weights: the modality plays no part."""
-    weights = [spec.target for spec in one.graph_signature.input_specs]
-    same_weights = weights == [spec.target for spec in other.graph_signature.input_specs]
-    return same_weights and one.graph_module.code == other.graph_module.code
+    one_weights = [spec.target for spec in one.graph_signature.input_specs]
+    other_weights = [spec.target for spec in other.graph_signature.input_specs]
+    return one_weights == other_weights and one.graph_module.code == other.graph_module.code
 
 
 def _hypot(one: Tensor, other: Tensor) -> Tensor:
+    """sqrt(a^2 + b^2) of operations that ONNX has."""
     return (one.square() + other.square()).sqrt()
 
 
 def _drop_unused(program: ExportedProgram) -> None:
     """Take weights out that the path does not use: discriminators, classifiers, the other modality's layers."""
+    # Weights are inputs of the graph, in the order in which the signature describes them.
     inputs = [node for node in program.graph.nodes if node.op == "placeholder"]
     kept = []
     for spec, node in zip(program.graph_signature.input_specs, inputs, strict=True):

@@ -59,18 +59,25 @@ class WaitingImages:
         number = int(chosen.sum())
         if not number:
             return
-        everything = number == len(chosen)
-        self.rows.append(chunk.rows if everything else chunk.rows[chosen])
-        self.pixels.append(chunk.pixels if everything else chunk.pixels[chosen])
+        rows = chunk.rows
+        pixels = chunk.pixels
+        if number < len(chosen):  # choosing copies the pixels, which is saved where all are taken
+            rows = rows[chosen]
+            pixels = pixels[chosen]
+        self.rows.append(rows)
+        self.pixels.append(pixels)
         self.count += number
 
     def take(self, size: int) -> tuple[Rows, Pixels]:
         """The first images, at most ``size``: rows (B,) and pixels (B, H, W, 3)."""
-        rows, pixels = np.concatenate(self.rows), self.pixels[0]
+        rows = np.concatenate(self.rows)
+        pixels = self.pixels[0]
         if len(self.pixels) > 1:
             pixels = np.concatenate(self.pixels)
-        self.rows, self.pixels = [rows[size:]], [pixels[size:]]
-        self.count = len(self.rows[0])
-        if not self.count:
-            self.rows, self.pixels = [], []
+        self.rows = []
+        self.pixels = []
+        self.count = max(0, len(rows) - size)
+        if self.count:
+            self.rows.append(rows[size:])
+            self.pixels.append(pixels[size:])
         return rows[:size], pixels[:size]

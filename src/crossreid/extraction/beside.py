@@ -22,4 +22,6 @@ def calibration_beside(place: str | Path) -> Calibration | None:
 
         folder = checkpoint_at(place).parent
     file = folder / FILE
-    return Calibration.load(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    return Calibration.load(file)

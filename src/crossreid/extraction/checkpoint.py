@@ -63,8 +63,9 @@ class CheckpointNetwork(EmbeddingNetwork):
         device = self.module.device
         batch = torch.from_numpy(pixels)
         if device.type == "cuda":
-            batch = batch.pin_memory()
-        images = batch.to(device, non_blocking=True).permute(0, 3, 1, 2)
+            batch = batch.pin_memory()  # memory that the GPU copies from by itself, while this goes on
+        images = batch.to(device, non_blocking=True)
+        images = images.permute(0, 3, 1, 2)  # (B, H, W, 3) -> (B, 3, H, W)
         if images.dtype == torch.uint8:
             images = to_float(images)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
@@ -88,7 +89,7 @@ def _decoding_of(checkpoint: Mapping[str, Any], path: Path, grey_range: tuple[fl
         decoding = decoding_of(imported)
     elif has_run(checkpoint):
         decoding = run_of(checkpoint, path).data.decoding
-    decoding = replace(decoding, unreadable="refuse")
+    decoding = replace(decoding, unreadable="refuse")  # the extractor itself decides what becomes of such images
     if grey_range is None and decoding.stretch == "percentiles":
         raise ConfigError(
             f"The model of '{path}' saw deep grey images stretched by the percentiles of its training images: say "

@@ -31,6 +31,8 @@ VERSION = 1
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 """Format of an export -> how its files end."""
 INPUT, OUTPUT = "pixels", "embeddings"
+_ABOUT = ("model", "method", "iteration", "preprocessing", "transfer")
+"""What ``model.json`` says of the model, and embeddings take along."""
 _LARGEST_SIDE = 4096
 _PART = 2**20
 
@@ -47,7 +49,9 @@ def is_exported(place: str | Path) -> bool:
 def exported_folder(place: str | Path) -> Path:
     """The folder of an export, by itself or by a file in it."""
     path = Path(place)
-    return path if path.is_dir() else path.parent
+    if path.is_dir():
+        return path
+    return path.parent
 
 
 class ExportedNetwork(EmbeddingNetwork):
@@ -79,30 +83,33 @@ class ExportedNetwork(EmbeddingNetwork):
             content = _described(self.folder)
             self.decoding, self.size = _pixels_of(content)
             files = {modality: _file_of(content, modality, self.folder) for modality in MODALITIES}
-            self.about = {name: content[name] for name in ("model", "method", "iteration", "preprocessing", "transfer")}
+            self.about = {name: content[name] for name in _ABOUT}
             kind = str(content["kind"])
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise _damaged(self.folder, str(error)) from error
         if grey_range is not None:
             self.decoding = with_grey_range(self.decoding, grey_range)
             self.about["preprocessing"] = {**self.about["preprocessing"], "decoding": _plain(self.decoding)}
-        opened: dict[Path, Program] = {}
-        for file in files.values():
+        opened: dict[Path, Program] = {}  # one file may serve both modalities
+        self._programs: dict[Modality, Program] = {}
+        for modality, file in files.items():
             if file not in opened:
                 opened[file] = _opened(file, kind, device, trust)
-        self._programs = {modality: opened[file] for modality, file in files.items()}
+            self._programs[modality] = opened[file]
 
     def embed(self, pixels: Pixels, modality: Modality) -> Callable[[], Features]:
         """See :meth:`EmbeddingNetwork.embed`; uint8 alone."""
         if pixels.dtype != np.uint8:
             raise ConfigError("Exported programs take uint8 images: give those, or the checkpoint.")
-        features = {"main": np.asarray(self._programs[modality](pixels), dtype=np.float32)}
+        given = self._programs[modality](pixels)
+        features = {"main": np.asarray(given, dtype=np.float32)}
         return lambda: features
 
 
 def _plain(decoding: DecodingConfig) -> dict[str, Any]:
+    """Settings of decoding, as ``model.json`` has them."""
     settings = decoding.plain()
-    del settings["unreadable"]
+    del settings["unreadable"]  # decides which images there are, not what they become
     return settings
 
 
@@ -118,8 +125,8 @@ def _described(folder: Path) -> Mapping[str, Any]:
         raise _damaged(folder, str(error).rstrip(".")) from error
     if content.get("format") != FORMAT or content.get("version") != VERSION:
         raise _damaged(folder, f"{SIDECAR} is not of the format {FORMAT} {VERSION}")
-    texts = [content.get("model"), content.get("method")]
-    if content.get("kind") not in SUFFIXES or not all(isinstance(text, str) for text in texts):
+    known = content.get("kind") in SUFFIXES
+    if not known or not isinstance(content.get("model"), str) or not isinstance(content.get("method"), str):
         raise _damaged(folder, f"{SIDECAR} does not say which model it is")
     return content
 
@@ -142,7 +149,9 @@ def _file_of(content: Mapping[str, Any], modality: Modality, folder: Path) -> Pa
     """The program of a modality, which is in the folder and what was exported."""
     entry = content["files"][modality]
     name = entry["name"]
-    if not isinstance(name, str) or Path(name).name != name or Path(name).suffix != SUFFIXES[content["kind"]]:
+    suffix = SUFFIXES[content["kind"]]
+    # A name alone: a path could lead out of the folder.
+    if not isinstance(name, str) or Path(name).name != name or Path(name).suffix != suffix:
         raise ValueError(f"the file of {modality} images has no name")
     path = folder / name
     if not path.is_file():
@@ -162,6 +171,7 @@ def file_digest(path: Path) -> str:
 
 
 def _opened(path: Path, kind: str, device: str, trust: bool) -> Program:
+    """The program of a file; one of torch only where it is trusted."""
     if kind == "onnx":
         return onnx_program(path, device)
     if not trust:

@@ -87,14 +87,18 @@ class Extractor:
         self.size = self._network.size
         self.about = self._network.about
         self.batch_size = batch_size
-        self.workers = available_cores() if workers is None else workers
+        if workers is None:
+            workers = available_cores()
+        self.workers = workers
         self.unreadable = unreadable
         self.progress = progress
         self.lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the lock, which belongs to the threads of one process."""
-        return {name: value for name, value in vars(self).items() if name != "lock"}
+        state = dict(vars(self))
+        del state["lock"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As it was, with a lock of its own."""
@@ -173,7 +177,7 @@ class Extractor:
         embeddings = gather(request, parts, problems, self.about, "keep")
         rows = np.concatenate([chunk.rows for chunk in decoded])
         pixels = np.concatenate([chunk.pixels for chunk in decoded])
-        readable = np.isin(rows, embeddings.rows)
+        readable = np.isin(rows, embeddings.rows)  # others have no embedding, and black pixels
         return embeddings, pixels[readable]
 
     def modalities(self, source: Source, modality: str | None = None) -> tuple[int, Flags | None]:
@@ -206,7 +210,9 @@ class Extractor:
             DataError: an image cannot be read.
         """
         request = make_request(source, modality, self.size)
-        wanted = np.arange(len(request)) if rows is None else np.asarray(rows)
+        wanted = np.arange(len(request))
+        if rows is not None:
+            wanted = np.asarray(rows)
         chunks = []
         for chunk in self._chunks(request, wanted.tolist()):
             self._note(request, chunk, {})
@@ -249,13 +255,16 @@ class Extractor:
                 notice(f"Going on: {len(done)} of {len(request)} images are embedded already.")
             left = [row for row in range(len(request)) if row not in done]
             problems: dict[int, str] = {}
-            fresh: list[Part] = []
+            fresh: list[Part] = []  # what no shard holds yet
+            count = 0
             for part in self._parts(request, left, problems):
                 fresh.append(part)
-                if sum(len(waiting.rows) for waiting in fresh) >= shard:
+                count += len(part.rows)
+                if count >= shard:
                     shards.write(fresh)
                     parts += fresh
                     fresh = []
+                    count = 0
             shards.write(fresh)
             embeddings = gather(request, parts + fresh, problems, self.about, tracks)
             save_extracted(embeddings, Path(output))
@@ -275,9 +284,12 @@ class Extractor:
     def _parts_of(
         self, request: Request, chunks: Iterable[Chunk], count: int, problems: dict[int, str]
     ) -> Iterator[Part]:
-        """Embed ``count`` images in full batches of one modality; what cannot be read is refused, or put into ``problems``."""
+        """Embed ``count`` images in full batches of one modality; what cannot be read is refused, or put into ``problems``.
+
+        A batch is handed out one batch late: its features are copied back while the device computes the next.
+        """
         waiting: dict[Modality, WaitingImages] = {modality: WaitingImages() for modality in MODALITIES}
-        before: EmbeddedBatch | None = None  # copied back while the next batch is computed
+        before: EmbeddedBatch | None = None
         with _rate(count, shown=self.progress) as advance:
             for chunk in chunks:
                 self._note(request, chunk, problems)
@@ -289,7 +301,7 @@ class Extractor:
                             yield before.part()
                         before = batch
                 advance(len(chunk.rows))
-            for modality in MODALITIES:
+            for modality in MODALITIES:  # the last batches, which are not full
                 if waiting[modality].count:
                     batch = self._embed(waiting[modality].take(self.batch_size), modality)
                     if before is not None:

@@ -48,7 +48,9 @@ class ProbedImages:
     @property
     def pairs(self) -> list[tuple[int, int]]:
         """Each probe and what is most like it, in places of ``shown``."""
-        return list(zip(self.lists.queries.tolist(), self.lists.indices[:, 0].tolist(), strict=True))
+        probes = self.lists.queries.tolist()
+        most_alike = self.lists.indices[:, 0].tolist()
+        return list(zip(probes, most_alike, strict=True))
 
 
 class OwnImages:
@@ -83,16 +85,20 @@ class OwnImages:
     @cached_property
     def infrared(self) -> Array:
         """(N,) which ones are; only colours cannot say it before all are read."""
-        return self.embeddings.infrared if self._known is None else self._known
+        if self._known is not None:
+            return self._known
+        return self.embeddings.infrared
 
     @cached_property
     def probed(self) -> ProbedImages:
         """Infrared images as probes where there are any."""
         lists = nearest(self.embeddings, self._extract, self._count)
-        places = np.unique(np.concatenate([lists.queries, lists.indices[lists.indices >= 0]]))
+        is_image = lists.indices >= 0  # a list that is shorter ends in -1
+        # Only images that appear are kept, and places in all of them become places among these.
+        places = np.unique(np.concatenate([lists.queries, lists.indices[is_image]]))
         shown = replace(self.embeddings.select(places), rows=np.arange(len(places)))
         queries = np.searchsorted(places, lists.queries)
-        indices = np.where(lists.indices >= 0, np.searchsorted(places, lists.indices), -1)
+        indices = np.where(is_image, np.searchsorted(places, lists.indices), -1)
         pixels = self._pixels(self.embeddings.rows[places])
         return ProbedImages(shown, pixels, replace(lists, queries=queries, indices=indices))
 
@@ -105,47 +111,56 @@ class OwnImages:
         if not len(infrared):
             infrared = visible
         count = max(len(visible), len(infrared))
-        both = self._pixels(np.concatenate([np.resize(visible, count), np.resize(infrared, count)]))
+        visible = np.resize(visible, count)  # begins again where there are fewer
+        infrared = np.resize(infrared, count)
+        both = self._pixels(np.concatenate([visible, infrared]))
         return both[:count], both[count:]
 
     def _pixels(self, rows: Array) -> Array:
-        """(n, H, W, 3) of places in the source."""
+        """(n, H, W, 3) of places in the source, each decoded once."""
         unique, inverse = np.unique(rows, return_inverse=True)
         return self._extract.pixels(self._source, self._modality, unique)[inverse]
 
 
 def evenly(places: Array, count: int) -> Array:
     """At most ``count`` of some places, evenly over them."""
-    return places[:: max(1, len(places) // count)][:count]
+    step = max(1, len(places) // count)
+    return places[::step][:count]
 
 
 def nearest(embeddings: Embeddings, extract: Extractor, count: int) -> RankedLists:
     """What is most like some probes, evenly over the infrared images, or over all where one modality is all there is."""
     infrared = embeddings.infrared
-    probes = np.flatnonzero(infrared) if infrared.any() and not infrared.all() else np.arange(len(embeddings))
-    gallery = np.setdiff1d(np.arange(len(embeddings)), probes)
-    if not len(gallery):
+    has_both = infrared.any() and not infrared.all()
+    if has_both:
+        probes = np.flatnonzero(infrared)
+        gallery = np.flatnonzero(~infrared)
+    else:
+        probes = np.arange(len(embeddings))
         gallery = probes
     queries = evenly(probes, count)
-    scores = similarities(extract.scorer() or Cosine(), embeddings.select(queries), embeddings.select(gallery))
+    scorer = extract.scorer() or Cosine()
+    scores = similarities(scorer, embeddings.select(queries), embeddings.select(gallery))  # (Q, G)
     scores = np.where(gallery == queries[:, None], -np.inf, scores)  # no image beside itself
     order = np.argsort(-scores, axis=1, kind="stable")[:, :_LISTED]
     similarity = np.take_along_axis(scores, order, axis=1)
-    counts = np.isfinite(similarity)
+    counts = np.isfinite(similarity)  # not the probe itself, which only comes where others are too few
     return RankedLists(
         queries=queries,
         indices=np.where(counts, gallery[order], -1),
-        correct=np.zeros_like(counts),
+        correct=np.zeros_like(counts),  # nobody knows
         similarity=np.where(counts, similarity, np.nan),
         valid=np.zeros(len(queries), dtype=bool),
     )
 
 
 def _pictures(images: OwnImages) -> Iterator[tuple[str, Figure]]:
+    """What a method translates; the rows of a modality that is not there are left out, though they were computed."""
     device = images.module.device
     batches = []
     for pixels in images.batches():
-        batches.append(to_float(torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)))
+        tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2)  # (n, H, W, 3) -> (n, 3, H, W)
+        batches.append(to_float(tensor.to(device)))
     with torch.inference_mode(), evaluating(images.module):
         made = images.module.translate(*batches)
     rows = {name: row.float().cpu().clamp(0, 1) for name, row in made.items()}
@@ -167,18 +182,22 @@ def _ranked_lists(images: OwnImages) -> Iterator[tuple[str, Figure]]:
 
 
 def _activation(images: OwnImages) -> Iterator[tuple[str, Figure]]:
+    """Where a probe and what is most like it have what makes them alike."""
     probed = images.probed
-    shown = probed.shown
+    modalities = probed.shown.modalities
+    vectors = probed.shown.features["main"]
     pairs = []
     for probe, other in probed.pairs:
-        both = []
-        for place in (probe, other):
-            both.append((probed.pixels[place], shown.modalities[place], shown.features["main"][place]))
-        heats = shared_heat(images.module, both[0], both[1])
+        heats = shared_heat(
+            images.module,
+            (probed.pixels[probe], modalities[probe], vectors[probe]),
+            (probed.pixels[other], modalities[other], vectors[other]),
+        )
         if heats is None:
             return
-        similarity = float(both[0][2] @ both[1][2])
-        pairs.append(((both[0][0], heats[0]), (both[1][0], heats[1]), similarity))
+        similarity = float(vectors[probe] @ vectors[other])
+        of_probe, of_other = heats
+        pairs.append(((probed.pixels[probe], of_probe), (probed.pixels[other], of_other), similarity))
     yield "activation", heat_pairs(pairs, other="most alike")
 
 

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from crossreid.console import notice
 from crossreid.errors import DataError
 from crossreid.evaluation import Embeddings
+from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.embeddings import Cell
 from crossreid.extraction.batching import Part
 from crossreid.extraction.labels import labels_of
+from crossreid.extraction.pixels import Flags, Rows
 from crossreid.extraction.requests import Request
 from crossreid.extraction.tracks import averaged_tracks
 
@@ -36,19 +37,16 @@ def gather(
         DataError: no image could be read.
     """
     if not parts:
-        raise DataError(f"None of the {len(request)} images can be read; the first: {next(iter(problems.values()))}.")
-    # Batches hold one modality each, and come when they are full: their order is not the source's.
-    rows = np.concatenate([part.rows for part in parts])
-    order = np.argsort(rows)
-    infrared = np.concatenate([np.full(len(part.rows), part.infrared) for part in parts])[order]
-    features = {}
-    for name in parts[0].features:
-        features[name] = np.concatenate([part.features[name] for part in parts])[order]
-    rows = rows[order]
+        first = next(iter(problems.values()))
+        raise DataError(f"None of the {len(request)} images can be read; the first: {first}.")
+    rows, infrared, features = _in_order(parts)
     # Images that could not be read have no row here, and their cells go with them.
     columns: dict[str, list[Cell]] = {}
     for name, cells in request.images.columns.items():
         columns[name] = [cells[row] for row in rows]
+    paths = [""] * len(rows)
+    if request.pixels is None:
+        paths = [str(request.images.paths[row]) for row in rows]
     if request.by_colour:
         _say_modalities(infrared)
     labels = labels_of(columns, infrared)
@@ -59,16 +57,35 @@ def gather(
         infrared=infrared,
         frames=labels.frames,
         rows=rows,
-        paths=tuple("" if request.pixels is not None else str(request.images.paths[row]) for row in rows),
+        paths=tuple(paths),
         columns=columns,
         about={**about, "unreadable": _listed(request, problems)},
     )
-    return averaged_tracks(embeddings) if tracks == "average" else embeddings
+    if tracks == "average":
+        return averaged_tracks(embeddings)
+    return embeddings
 
 
-def _say_modalities(infrared: npt.NDArray[np.bool_]) -> None:
+def _in_order(parts: Sequence[Part]) -> tuple[Rows, Flags, dict[str, Array]]:
+    """Rows (n,), which are infrared (n,), and features (n, D) of all parts, by row.
+
+    Batches hold one modality each, and come when they are full: their order is not the source's.
+    """
+    rows = np.concatenate([part.rows for part in parts])
+    order = np.argsort(rows)
+    flags = [np.full(len(part.rows), part.infrared) for part in parts]
+    infrared = np.concatenate(flags)
+    features = {}
+    for name in parts[0].features:
+        features[name] = np.concatenate([part.features[name] for part in parts])[order]
+    return rows[order], infrared[order], features
+
+
+def _say_modalities(infrared: Flags) -> None:
     """Say what colours decided."""
-    notice(f"By colour: {int((~infrared).sum())} images are visible and {int(infrared.sum())}, grey ones, infrared.")
+    grey = int(infrared.sum())
+    visible = len(infrared) - grey
+    notice(f"By colour: {visible} images are visible and {grey}, grey ones, infrared.")
 
 
 def _listed(request: Request, problems: Mapping[int, str]) -> list[dict[str, str]]:
@@ -77,6 +94,6 @@ def _listed(request: Request, problems: Mapping[int, str]) -> list[dict[str, str
     for row, reason in sorted(problems.items()):
         listed.append({"path": str(request.images.paths[row]), "reason": reason})
     if listed:
-        shown = "; ".join(f"'{entry['path']}' ({entry['reason']})" for entry in listed[:_SHOWN_PROBLEMS])
-        notice(f"Left out, {len(listed)} of {len(request)} images that cannot be read: {shown}")
+        shown = [f"'{entry['path']}' ({entry['reason']})" for entry in listed[:_SHOWN_PROBLEMS]]
+        notice(f"Left out, {len(listed)} of {len(request)} images that cannot be read: {'; '.join(shown)}")
     return listed

@@ -65,7 +65,8 @@ class ImageList:
                 version = (stat.st_size, stat.st_mtime_ns)
             except OSError:
                 version = (0, 0)  # it will be refused, or left out
-            digest.update(repr((str(path), version, modality, box, frame)).encode(errors="surrogateescape"))
+            known = repr((str(path), version, modality, box, frame))
+            digest.update(known.encode(errors="surrogateescape"))  # a file's name need not be UTF-8
         digest.update(repr(sorted(self.columns.items())).encode(errors="surrogateescape"))
         return digest.hexdigest()
 
@@ -96,11 +97,15 @@ def list_source(source: str | Path | Sequence[str | Path], modality: str | None)
         )
     columns = dict(manifest.columns)
     said = columns.pop("modality", (None,) * len(manifest.paths))
-    modalities = [_modality_of(path, cell, modality) for path, cell in zip(manifest.paths, said, strict=True)]
+    modalities = []
+    for path, cell in zip(manifest.paths, said, strict=True):
+        modalities.append(_modality_of(path, cell, modality))
     if "camera" not in columns:
         columns |= _cameras_of(manifest.paths)
-    boxes = tuple(None if box is None else PersonBox(*box) for box in manifest.boxes)
-    return ImageList(manifest.paths, tuple(modalities), columns, boxes, manifest.frames)
+    boxes: list[PersonBox | None] = []
+    for box in manifest.boxes:
+        boxes.append(None if box is None else PersonBox(*box))
+    return ImageList(manifest.paths, tuple(modalities), columns, tuple(boxes), manifest.frames)
 
 
 def _manifest_at(source: str | Path | Sequence[str | Path]) -> Manifest | None:
@@ -127,9 +132,18 @@ def _paths_at(source: str | Path | Sequence[str | Path]) -> list[Path]:
             f"'{path}' is no image, list or manifest by its ending: name a folder, an image, a .txt, .csv or .parquet."
         )
     if any(sign in str(source) for sign in _GLOB_SIGNS):
-        found = (Path(name) for name in glob.glob(str(path), recursive=True))
-        return sorted(file for file in found if file.suffix.lower() in IMAGE_SUFFIXES and kind_of(file) == "file")
+        return _matching(path)
     raise DataError(f"There is nothing at '{path}': name a folder, a glob, an image, a list or a manifest.")
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """All images that a glob names, by path."""
+    found = []
+    for name in glob.glob(str(pattern), recursive=True):
+        file = Path(name)
+        if file.suffix.lower() in IMAGE_SUFFIXES and kind_of(file) == "file":
+            found.append(file)
+    return sorted(found)
 
 
 def _images_below(folder: Path, depth: int) -> list[Path]:
@@ -165,7 +179,7 @@ def _modality_of(path: Path, cell: Cell, asked: str | None) -> Modality | None:
     for modality in MODALITIES:
         if asked == modality:
             return modality
-    for part in reversed(path.parent.parts):
+    for part in reversed(path.parent.parts):  # from the nearest folder outwards
         if part.lower() in MODALITY_FOLDERS:
             return MODALITY_FOLDERS[part.lower()]
     if asked == AUTO:
@@ -179,11 +193,15 @@ def _modality_of(path: Path, cell: Cell, asked: str | None) -> Modality | None:
 def _cameras_of(paths: Sequence[Path]) -> dict[str, Sequence[Cell]]:
     """The column ``camera`` from file names such as ``c2_0001.jpg``; none where no name says it."""
     cameras = [read_name(path).camera for path in paths]
-    return {"camera": cameras} if any(camera is not None for camera in cameras) else {}
+    if all(camera is None for camera in cameras):
+        return {}
+    return {"camera": cameras}
 
 
 def _shown(source: object) -> str:
     """A source in a message."""
     if isinstance(source, str | os.PathLike):
         return str(source)
-    return some(list(source) if isinstance(source, Sequence) else [source], limit=3)
+    if isinstance(source, Sequence):
+        return some(list(source), limit=3)
+    return some([source], limit=3)

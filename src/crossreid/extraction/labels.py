@@ -29,10 +29,11 @@ def labels_of(columns: Mapping[str, Sequence[Cell]], infrared: npt.NDArray[np.bo
     camera 1 and infrared ones camera 2, as in folders without cameras.
     """
     count = len(infrared)
+    # Numbers from 1, and 0 where a column says nothing.
     persons = _numbered(columns.get("person", (None,) * count))
     pids = np.where(persons > 0, persons, -1 - np.arange(count))
     cameras = _numbered(columns.get("camera", (None,) * count))
-    unknown = cameras.max(initial=0) + 1 + infrared
+    unknown = cameras.max(initial=0) + 1 + infrared  # two numbers beyond all known ones, one a modality
     camids = np.where(cameras > 0, cameras, unknown)
     return Labels(pids, camids, _places(pids, camids, infrared))
 
@@ -43,8 +44,10 @@ def _numbered(cells: Sequence[Cell]) -> Numbers:
     if all(isinstance(cell, int) and cell >= 1 for cell in known):
         return np.array([cell or 0 for cell in cells], dtype=np.int64)
     names = sorted(known, key=lambda cell: (isinstance(cell, str), cell))  # numbers come before text
-    number = {name: place for place, name in enumerate(names, start=1)}
-    return np.array([0 if cell is None else number[cell] for cell in cells], dtype=np.int64)
+    number: dict[Cell, int] = {None: 0}
+    for place, name in enumerate(names, start=1):
+        number[name] = place
+    return np.array([number[cell] for cell in cells], dtype=np.int64)
 
 
 def _places(pids: Numbers, camids: Numbers, infrared: npt.NDArray[np.bool_]) -> Numbers:
@@ -52,6 +55,7 @@ def _places(pids: Numbers, camids: Numbers, infrared: npt.NDArray[np.bool_]) -> 
     counts: dict[tuple[int, int, bool], int] = {}
     places = []
     for key in zip(pids.tolist(), camids.tolist(), infrared.tolist(), strict=True):
-        places.append(counts.get(key, 0))
-        counts[key] = places[-1] + 1
+        place = counts.get(key, 0)
+        places.append(place)
+        counts[key] = place + 1
     return np.array(places, dtype=np.int64)

@@ -67,9 +67,13 @@ def read_manifest(path: Path) -> Manifest:
         ConfigError: Parquet is asked for and pyarrow is not installed.
         DataError: it is missing, damaged, has no column ``path``, or a cell is not what its column needs.
     """
-    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    if path.suffix.lower() == ".parquet":
+        columns = _read_parquet(path)
+    else:
+        columns = _read_csv(path)
     if "path" not in columns:
-        raise DataError(f"The manifest '{path}' has no column path: it has {', '.join(list(columns)[:12]) or 'none'}.")
+        first = list(columns)[:12]
+        raise DataError(f"The manifest '{path}' has no column path: it has {', '.join(first) or 'none'}.")
     files = []
     for line, cell in enumerate(columns.pop("path"), start=1):
         if not isinstance(cell, str) or "\0" in cell:
@@ -78,9 +82,10 @@ def read_manifest(path: Path) -> Manifest:
     boxes = _boxes(path, columns, len(files))
     frames = _frames(path, columns, len(files))
     if "time" in columns:
-        columns["time"] = [
-            seconds_of(cell, f"the time of image {i} in '{path}'") for i, cell in _counted(columns["time"])
-        ]
+        times = []
+        for number, cell in _counted(columns["time"]):
+            times.append(seconds_of(cell, f"the time of image {number} in '{path}'"))
+        columns["time"] = times
     return Manifest(tuple(files), columns, boxes, frames)
 
 
@@ -100,7 +105,9 @@ def seconds_of(cell: Cell, place: str) -> float | None:
         raise DataError(
             f"{place[0].upper()}{place[1:]} is {shortened(cell)}: write seconds, or 2025-11-03T22:14:05."
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp()
 
 
 def _counted(cells: Sequence[Cell]) -> enumerate[Cell]:
@@ -127,8 +134,11 @@ def _read_csv(path: Path) -> dict[str, Sequence[Cell]]:
             )
     columns: dict[str, Sequence[Cell]] = {}
     for place, name in enumerate(header):
-        cells = [line[place].strip() for line in lines[1:]]
-        columns[name] = cells if name == "path" else _numbers_or_text(name, cells)
+        texts = [line[place].strip() for line in lines[1:]]
+        if name == "path":
+            columns[name] = texts  # a file may be called 0001
+        else:
+            columns[name] = _numbers_or_text(name, texts)
     return columns
 
 
@@ -139,10 +149,9 @@ def _numbers_or_text(name: str, cells: Sequence[str]) -> list[Cell]:
         whole = [cell.removesuffix(".0") or cell for cell in cells]
     if all(_is_whole(cell) for cell in whole if cell):
         return [int(cell) if cell else None for cell in whole]
-    convert: Any = str
     if name not in _NAMES and all(_is_finite(cell) for cell in cells if cell):
-        convert = float
-    return [convert(cell) if cell else None for cell in cells]
+        return [float(cell) if cell else None for cell in cells]
+    return [cell or None for cell in cells]
 
 
 def _is_whole(text: str) -> bool:
@@ -166,12 +175,14 @@ def _read_parquet(path: Path) -> dict[str, Sequence[Cell]]:
             kept = [name for name in schema.names if not pa.types.is_nested(schema.field(name).type)]
             _check_header(path, kept)
             table = file.read(columns=kept)
-        columns = {name: list(map(_plain, table[name].to_pylist())) for name in kept}
+        columns: dict[str, Sequence[Cell]] = {}
+        for name in kept:
+            columns[name] = [_plain(cell) for cell in table[name].to_pylist()]
     except DataError:
         raise
     except Exception as error:  # a damaged file makes pyarrow raise nearly anything
         raise DataError(f"The manifest '{path}' cannot be read ({reason_of(error)}).") from error
-    return dict(columns)
+    return columns
 
 
 def require_pyarrow(path: Path) -> None:
@@ -183,7 +194,7 @@ def require_pyarrow(path: Path) -> None:
 def _plain(cell: Any) -> Cell:
     """A cell of a Parquet table as text or a number."""
     if isinstance(cell, datetime):
-        return cell.isoformat()
+        return cell.isoformat()  # as times of a CSV are written, so that both are read alike
     if isinstance(cell, float) and not math.isfinite(cell):
         return None
     if isinstance(cell, bool):
@@ -225,12 +236,19 @@ def _boxes(
         if all(cell is None for cell in cells):
             boxes.append(None)
             continue
-        x, y, width, height = (cell if isinstance(cell, int | float) else math.nan for cell in cells)
+        x, y, width, height = [_side(cell) for cell in cells]
         inside = all(abs(value) <= _LARGEST_PIXEL for value in (x, y, width, height))  # nan is not
         if not inside or width < 1 or height < 1:
             raise DataError(f"The box of image {number} in '{path}' is none: give x, y, width and height in pixels.")
         boxes.append((float(x), float(y), float(width), float(height)))
     return tuple(boxes)
+
+
+def _side(cell: Cell) -> int | float:
+    """A number of a box; nan where it is none, which no check lets through."""
+    if isinstance(cell, int | float):
+        return cell
+    return math.nan
 
 
 def _frames(path: Path, columns: dict[str, Sequence[Cell]], count: int) -> tuple[int | None, ...]:

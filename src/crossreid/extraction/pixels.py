@@ -77,17 +77,18 @@ class _Files:
         problems: dict[int, str] = {}
         last: tuple[tuple[Path, int | None], Image.Image] | None = None  # several boxes may be in one picture
         for place, row in enumerate(rows):
-            key = (self.images.paths[row], self.images.frames[row])
+            path = self.images.paths[row]
+            key = (path, self.images.frames[row])
             try:
                 if last is None or last[0] != key:
                     last = (key, self._picture(row))
-                pixels[place] = resized(
-                    cut_out(last[1], self.images.boxes[row], key[0]), self.size, self.decoder.config.resize
-                )
+                part = cut_out(last[1], self.images.boxes[row], path)
+                pixels[place] = resized(part, self.size, self.decoder.config.resize)
             except UnreadableImageError as error:
                 problems[row] = error.reason
-        unknown = any(self.images.modalities[row] is None for row in rows)
-        grey = are_grey(pixels) if unknown else np.zeros(len(rows), dtype=bool)
+        grey = np.zeros(len(rows), dtype=bool)
+        if any(self.images.modalities[row] is None for row in rows):
+            grey = are_grey(pixels)
         return Chunk(np.array(rows, dtype=np.int64), pixels, grey, problems)
 
     def _picture(self, row: int) -> Image.Image:
@@ -114,7 +115,8 @@ def file_chunks(
     decoder = make_decoder(decoding, _records_of(images), workers=max(1, workers))
     files = _Files(images, rows, decoder, size)
     if len(rows) <= _FEW or not workers:
-        yield from (files[place] for place in range(len(files)))
+        for place in range(len(files)):
+            yield files[place]
     elif processes:
         yield from _by_processes(files, workers)
     else:
@@ -125,10 +127,11 @@ def _by_processes(files: _Files, workers: int) -> Iterator[Chunk]:
     from torch.utils.data import DataLoader  # noqa: PLC0415 - exported programs do without torch
 
     settings: dict[str, Any] = {"num_workers": workers, "prefetch_factor": _AHEAD}
+    # A chunk is many images already, which is not to be put into batches again.
     loader: DataLoader[Any] = DataLoader(files, batch_size=None, **settings)  # type: ignore[arg-type]
     with without_main():  # where the platform's way of starting processes would import it
         chunks = iter(loader)
-    for rows, pixels, grey, problems in chunks:
+    for rows, pixels, grey, problems in chunks:  # arrays come back as tensors
         yield Chunk(rows.numpy(), pixels.numpy(), grey.numpy(), problems)
 
 
@@ -140,6 +143,7 @@ def _by_threads(files: _Files, workers: int) -> Iterator[Chunk]:
     with ThreadPoolExecutor(workers) as pool:
         for place in range(len(files)):
             waiting.append(pool.submit(files.__getitem__, place))
+            # No more than this is decoded ahead, since all of it lies in memory.
             if len(waiting) > workers * _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -155,8 +159,11 @@ def array_chunks(
         places = np.array(rows[start : start + chunk], dtype=np.int64)
         part = pixels[places]
         if tuple(part.shape[1:3]) != size:
-            part = np.stack([resized(Image.fromarray(image), size, resize) for image in part])
-        grey = are_grey(_as_bytes(part)) if by_colour else np.zeros(len(part), dtype=bool)
+            images = [resized(Image.fromarray(image), size, resize) for image in part]
+            part = np.stack(images)
+        grey = np.zeros(len(part), dtype=bool)
+        if by_colour:
+            grey = are_grey(_as_bytes(part))
         yield Chunk(places, part, grey, {})
 
 
@@ -175,7 +182,8 @@ def as_pixels(source: npt.NDArray[Any] | Tensor, size: Size) -> Pixels:
     if is_tensor(source):
         pixels = _tensor_pixels(source)
     else:
-        pixels = np.ascontiguousarray(_array_pixels(np.asarray(source)))
+        array = _array_pixels(np.asarray(source))
+        pixels = np.ascontiguousarray(array)
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype.kind != "f":
@@ -195,6 +203,7 @@ def _array_pixels(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(N, H, W, 3) of any shape that says what it is."""
     if array.dtype.kind not in "uf":
         raise DataError(f"Images in memory are uint8 or float in [0, 1], not {array.dtype}.")
+    # (H, W, 3) is one image in colour, and any other shape of three numbers several grey ones.
     colour = array.ndim >= 3 and array.shape[-1] == 3
     if not colour and array.ndim in (2, 3):
         array = np.repeat(array[..., None], 3, axis=-1)
@@ -202,7 +211,9 @@ def _array_pixels(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if array.ndim == 3:
         array = array[None]
     _check_pixels(colour and array.ndim == 4, array.shape)
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    return array
 
 
 def _tensor_pixels(tensor: Tensor) -> Pixels:
@@ -226,8 +237,8 @@ def _check_pixels(right: bool, shape: Sequence[int]) -> None:
 
 def are_grey(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Which of the images (n, H, W, 3) have no colour (n,)."""
-    spread = pixels.max(axis=3) - pixels.min(axis=3)
-    coloured = (spread > _COLOURED).mean(axis=(1, 2))
+    spread = pixels.max(axis=3) - pixels.min(axis=3)  # (n, H, W); uint8 does not wrap, since the largest is no less
+    coloured = (spread > _COLOURED).mean(axis=(1, 2))  # (n,) share of pixels
     return np.asarray(coloured <= _MOST_COLOURED)
 
 
@@ -242,6 +253,7 @@ def _records_of(images: ImageList) -> list[ImageRecord]:
     records: dict[Path, ImageRecord] = {}
     for path, modality in zip(images.paths, images.modalities, strict=True):
         if path not in records and path.suffix.lower() not in VIDEO_SUFFIXES:
+            # The decoder looks at path and modality: person 0, camera 1 and frame 0 stand for nothing.
             records[path] = ImageRecord(path, 0, 1, modality or "infrared", 0, len(records))
     return list(records.values())
 

@@ -47,7 +47,10 @@ class Request:
 
     def infrared(self) -> Flags | None:
         """(N,) which images are; None where :attr:`by_colour`."""
-        return None if self.by_colour else np.array([own == "infrared" for own in self.images.modalities], dtype=bool)
+        if self.by_colour:
+            return None
+        flags = [own == "infrared" for own in self.images.modalities]
+        return np.array(flags, dtype=bool)
 
     def digest(self) -> str:
         """SHA-256 of what decides the images and all that is known of them; of those in memory, their pixels too."""
@@ -89,6 +92,7 @@ def make_request(source: Source, modality: str | None, size: Size) -> Request:
 
 
 def _in_memory(source: npt.NDArray[Any] | Tensor, modality: str | None, size: Size) -> Request:
+    """Pixels in a caller's memory, of which nothing but the modality is known."""
     if modality not in (*MODALITIES, AUTO):
         raise ConfigError("Images in memory do not say their modality: add modality=visible, infrared or auto.")
     pixels = as_pixels(source, size)

@@ -79,6 +79,7 @@ class Shards:
         if not known.is_file():
             for path in self._files():
                 path.unlink()
+            # Before the first shard: one that a cut-off leaves is then known to be of this plan.
             write_atomically(known, lambda stream: stream.write(json.dumps({"digest": digest}).encode()))
         self._next = len(self._files())
 
@@ -97,21 +98,26 @@ class Shards:
             except (DataError, KeyError):
                 path.unlink()  # its images are embedded again
                 continue
-            features = {name.removeprefix(_FEATURE): arrays[name] for name in arrays if name.startswith(_FEATURE)}
             fresh = np.array([row not in known for row in rows.tolist()], dtype=bool)
             known.update(rows.tolist())
             for flag in (False, True):
                 chosen = fresh & (infrared == flag)
-                if chosen.any():
-                    yield rows[chosen], flag, {name: feature[chosen] for name, feature in features.items()}
+                if not chosen.any():
+                    continue
+                features: dict[str, Array] = {}
+                for name, array in arrays.items():
+                    if name.startswith(_FEATURE):
+                        features[name.removeprefix(_FEATURE)] = array[chosen]
+                yield rows[chosen], flag, features
 
     def write(self, parts: Sequence[ShardPart]) -> None:
         """Keep some embedded images; none where there are none."""
         if not parts:
             return
+        flags = [np.full(len(part.rows), part.infrared) for part in parts]
         arrays: dict[str, Array] = {
             "rows": np.concatenate([part.rows for part in parts]),
-            "infrared": np.concatenate([np.full(len(part.rows), part.infrared) for part in parts]),
+            "infrared": np.concatenate(flags),
         }
         for name in parts[0].features:
             arrays[f"{_FEATURE}{name}"] = np.concatenate([part.features[name] for part in parts])
@@ -119,10 +125,15 @@ class Shards:
         def write_arrays(stream: BinaryIO) -> None:
             np.savez(stream, **cast("dict[str, Any]", arrays))
 
-        while (path := self.folder / f"{self._next:06d}.npz").exists():
+        path = self._numbered(self._next)
+        while path.exists():  # numbers are missing where damaged shards went
             self._next += 1
+            path = self._numbered(self._next)
         write_atomically(path, write_arrays)
         self._next += 1
+
+    def _numbered(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npz"
 
     def remove(self) -> None:
         """The output is written: they are not needed any more. The plan goes last, so that no shard is left without."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,9 @@ def check_storable(output: Path) -> None:
 
 def storage_files(output: Path) -> list[Path]:
     """The files that an output stands for."""
-    return [output] if output.suffix == PARQUET else files_of(output)
+    if output.suffix == PARQUET:
+        return [output]
+    return files_of(output)
 
 
 def save_extracted(embeddings: Embeddings, output: Path) -> None:
@@ -92,7 +93,10 @@ def _read_parquet(path: Path) -> Embeddings:
         raise DataError(f"There is no embeddings file {path}.")
     try:
         table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {}).get(_ABOUT, b"{}"))
+        metadata = table.schema.metadata or {}  # None where a table has none
+        about = json.loads(metadata.get(_ABOUT, b"{}"))
+        if not isinstance(about, dict):
+            about = {}
         features: dict[str, Array] = {}
         columns: dict[str, list[Any]] = {}
         for name in table.column_names:
@@ -111,7 +115,7 @@ def _read_parquet(path: Path) -> Embeddings:
             rows=np.arange(len(paths)),
             paths=paths,
             columns=columns,
-            about=about if isinstance(about, dict) else {},
+            about=about,
         )
     except DataError:
         raise
@@ -122,14 +126,19 @@ def _read_parquet(path: Path) -> Embeddings:
 def _as_matrix(column: Any) -> Array:
     """A column of fixed-size lists as (N, D)."""
     width = column.type.list_size
-    if math.prod((len(column), width)) > _MOST_ENTRIES or column.null_count:
+    if len(column) * width > _MOST_ENTRIES or column.null_count:
         raise DataError("the embeddings have empty rows, or are more than one file may hold")
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), width)
+    flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False))
+    return flat.reshape(len(column), width)
 
 
 def _column_of(feature: str) -> str:
-    return _FEATURE if feature == "main" else f"{_FEATURE}_{feature}"
+    if feature == "main":
+        return _FEATURE
+    return f"{_FEATURE}_{feature}"
 
 
 def _feature_of(column: str) -> str:
-    return "main" if column == _FEATURE else column.removeprefix(f"{_FEATURE}_")
+    if column == _FEATURE:
+        return "main"
+    return column.removeprefix(f"{_FEATURE}_")

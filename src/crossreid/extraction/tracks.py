@@ -27,24 +27,29 @@ def averaged_tracks(embeddings: Embeddings) -> Embeddings:
     members: dict[Any, list[int]] = {}
     cameras = embeddings.columns.get("camera", (None,) * len(embeddings))
     for row, track in enumerate(embeddings.columns["track"]):
-        key = ("image", row) if track is None else (track, cameras[row], bool(embeddings.infrared[row]))
+        key: tuple[Any, ...] = (track, cameras[row], bool(embeddings.infrared[row]))
+        if track is None:
+            key = ("image", row)  # two parts, so that it is no track's
         members.setdefault(key, []).append(row)
     groups = list(members.values())
-    first = embeddings.select(np.array([rows[0] for rows in groups], dtype=np.int64))
+    first_rows = [rows[0] for rows in groups]
+    first = embeddings.select(np.array(first_rows, dtype=np.int64))
     features = {name: _means(feature, groups) for name, feature in embeddings.features.items()}
+    counts = [len(rows) for rows in groups]
     return replace(
         first,
         features=features,
         rows=np.arange(len(groups)),
-        columns={**first.columns, "images": [len(rows) for rows in groups]},
+        columns={**first.columns, "images": counts},
         about={**first.about, "tracks": "average"},
     )
 
 
 def _means(feature: Array, groups: list[list[int]]) -> Array:
     """(T, D) means of rows of (N, D), of unit length where the rows are."""
-    means = np.stack([feature[rows].astype(np.float64).mean(axis=0) for rows in groups])
-    lengths = np.linalg.norm(feature.astype(np.float64), axis=1)
+    exact = feature.astype(np.float64)
+    means = np.stack([exact[rows].mean(axis=0) for rows in groups])
+    lengths = np.linalg.norm(exact, axis=1)
     if np.allclose(lengths, 1, atol=1e-3):
         means = normalised(means)
     return np.asarray(means.astype(np.float32))

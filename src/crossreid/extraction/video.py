@@ -44,7 +44,7 @@ class VideoPictures:
             raise UnreadableImageError(path, "a manifest's column frame says which picture of a video is meant")
         try:
             if path != self._path or number < self._next:
-                self._open(path)
+                self._open(path)  # decoding goes forwards only: from the beginning again
             while self._next < number:
                 next(self._pictures)
                 self._next += 1

@@ -51,6 +51,7 @@ class Nearest:
     def add(self, vectors: Array) -> None:
         """Look at N more vectors (N, D), float32 of unit length."""
         for start in range(0, len(vectors), _VECTORS_AT_ONCE):
+            # A copy: the library that reads a table may lend memory that nobody may write to.
             block = np.array(vectors[start : start + _VECTORS_AT_ONCE], dtype=np.float32)
             similarities, rows = self._nearest_of(block)
             self._keep(similarities, rows + self._count)
@@ -58,8 +59,11 @@ class Nearest:
 
     def _nearest_of(self, block: Array) -> tuple[Array, Array]:
         """Cosines and places (Q, n) of the nearest vectors of a block."""
-        nearest = _nearest_by_torch if "torch" in sys.modules else _nearest_by_numpy
-        similarities, rows = [], []
+        nearest = _nearest_by_numpy
+        if "torch" in sys.modules:
+            nearest = _nearest_by_torch
+        similarities = []
+        rows = []
         for start in range(0, len(self._queries), _QUERIES_AT_ONCE):
             queries = self._queries[start : start + _QUERIES_AT_ONCE]
             best, places = nearest(queries, block, min(self._k, len(block)))
@@ -88,11 +92,16 @@ def _nearest_by_numpy(queries: Array, block: Array, k: int) -> tuple[Array, Arra
     """The same."""
     similarities = queries @ block.T
     places = _largest(similarities, k)
-    return np.take_along_axis(similarities, places, axis=1), places
+    best = np.take_along_axis(similarities, places, axis=1)
+    return best, places
 
 
 def _largest(values: Array, k: int) -> Array:
     """Places (Q, k) of the largest values of each row (Q, n), in no order."""
-    if k >= values.shape[1]:
-        return np.broadcast_to(np.arange(values.shape[1]), values.shape)
-    return np.asarray(np.argpartition(values, values.shape[1] - k, axis=1)[:, values.shape[1] - k :])
+    count = values.shape[1]
+    if k >= count:
+        return np.broadcast_to(np.arange(count), values.shape)
+    # A partition has the k largest behind all others, and takes less time than a sort.
+    first = count - k
+    places = np.argpartition(values, first, axis=1)
+    return np.asarray(places[:, first:])

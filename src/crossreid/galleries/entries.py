@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from crossreid.evaluation import Embeddings
 from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.embeddings import Cell
 from crossreid.evaluation.scorers import normalised
-from crossreid.extraction.labels import labels_of
 from crossreid.extraction.manifest import BOX
 from crossreid.extraction.transfer import TRANSFER
 from crossreid.galleries.filters import NAME
@@ -30,6 +28,8 @@ CALIBRATION = "calibration"
 _FRAME = "frame"
 """The column that says which picture of a video an image is."""
 _ROWS_AT_ONCE = 512
+_IN_ORDER = re.compile(r"(#\d+)?")
+"""What an older name has behind the path: nothing for the first picture of a video, ``#2`` and so on for the others."""
 
 
 @dataclass(frozen=True)
@@ -77,42 +77,56 @@ class Header:
         Raises:
             DataError: it is damaged.
         """
+        model = content.get("model")
+        method = content.get("method")
+        preprocessing = content.get("preprocessing")
         dimension = content.get("dimension")
+        index = content.get("index")
         calibration = content.get(CALIBRATION, {})  # galleries of older versions have none
-        groups = (content.get("preprocessing"), content.get("index"), calibration)
-        names = (content.get("model"), content.get("method"))
-        right = (
-            isinstance(dimension, int) and 0 < dimension < 2**20,
-            all(isinstance(group, dict) for group in groups),
-            all(name is None or isinstance(name, str) for name in names),
-            content.get("metric") == COSINE,
-        )
-        if not all(right):
-            raise DataError(f"'{place}' does not describe a gallery: restore it, or make the gallery anew.")
+        damaged = DataError(f"'{place}' does not describe a gallery: restore it, or make the gallery anew.")
+        if not isinstance(model, str | None) or not isinstance(method, str | None):
+            raise damaged
+        if not isinstance(dimension, int) or not 0 < dimension < 2**20:
+            raise damaged
+        if not isinstance(preprocessing, dict) or not isinstance(index, dict) or not isinstance(calibration, dict):
+            raise damaged
+        if content.get("metric") != COSINE:
+            raise damaged
         return cls(
-            model=names[0],
-            method=names[1],
-            preprocessing=content["preprocessing"],
-            dimension=content["dimension"],
+            model=model,
+            method=method,
+            preprocessing=preprocessing,
+            dimension=dimension,
             transfer=content.get(TRANSFER) is True,
-            index=content["index"],
+            index=index,
             calibration=calibration,
         )
 
 
 def header_of(embeddings: Embeddings) -> Header:
     """What embeddings say of themselves."""
+    # Embeddings of other people's models may say anything there, or nothing.
     about = embeddings.about
-    model, method = about.get("model"), about.get("method")
-    preprocessing, calibration = about.get("preprocessing", {}), about.get(CALIBRATION, {})
     return Header(
-        model=model if isinstance(model, str) else None,
-        method=method if isinstance(method, str) else None,
-        preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
+        model=_text_or_none(about.get("model")),
+        method=_text_or_none(about.get("method")),
+        preprocessing=_group_or_empty(about.get("preprocessing")),
         dimension=embeddings.features["main"].shape[1],
         transfer=about.get(TRANSFER) is True,
-        calibration=calibration if isinstance(calibration, dict) else {},
+        calibration=_group_or_empty(about.get(CALIBRATION)),
     )
+
+
+def _text_or_none(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    return None
+
+
+def _group_or_empty(value: object) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    return {}
 
 
 def check_same(known: Header, other: Header, place: str) -> None:
@@ -154,7 +168,10 @@ def entries_of(embeddings: Embeddings) -> Embeddings:
     vectors = _unit(embeddings.features["main"])
     columns = dict(embeddings.columns)
     given = columns.pop(ID, None)
-    ids = _made_ids(embeddings, vectors) if given is None else [str(cell) for cell in given]
+    if given is None:
+        ids = _made_ids(embeddings, vectors)
+    else:
+        ids = [str(cell) for cell in given]
     if len(set(ids)) < len(ids):
         raise DataError("The column id names an image twice: give each image a name of its own.")
     for name, cells in columns.items():
@@ -180,12 +197,26 @@ def _unit(feature: Array) -> Array:
 
 
 def _made_ids(embeddings: Embeddings, vectors: Array) -> list[str]:
+    """Names by file and place in it, or by the vector where there is no file; from the second of a name on it is numbered."""
+    names = []
+    for path, spot, vector in zip(embeddings.paths, _spots(embeddings), vectors, strict=True):
+        if path:
+            names.append(path + spot)
+        else:
+            names.append(hashlib.sha256(vector.tobytes()).hexdigest()[:32])
+    taken = set(names)
     counts: dict[str, int] = {}
     ids = []
-    for path, spot, vector in zip(embeddings.paths, _spots(embeddings), vectors, strict=True):
-        name = path + spot if path else hashlib.sha256(vector.tobytes()).hexdigest()[:32]
-        counts[name] = counts.get(name, 0) + 1
-        ids.append(name if counts[name] == 1 else f"{name}#{counts[name]}")
+    for name in names:
+        count = counts.get(name, 0) + 1
+        numbered = name
+        if count > 1:
+            numbered = f"{name}#{count}"
+            while numbered in taken:  # by a file that is called so
+                count += 1
+                numbered = f"{name}#{count}"
+        counts[name] = count
+        ids.append(numbered)
     return ids
 
 
@@ -196,21 +227,33 @@ def _spots(embeddings: Embeddings) -> list[str]:
     sides = [embeddings.columns.get(name, unknown) for name in BOX]
     spots = []
     for frame, *box in zip(frames, *sides, strict=True):
-        parts = [] if frame is None else [f"frame={_plainly(frame)}"]
+        parts = []
+        if frame is not None:
+            parts.append(f"frame={without_point(frame)}")
         if None not in box:
-            parts.append(f"box={','.join(str(_plainly(side)) for side in box)}")
-        spots.append(f"#{';'.join(parts)}" if parts else "")
+            numbers = [str(without_point(side)) for side in box]
+            parts.append(f"box={','.join(numbers)}")
+        spot = ""
+        if parts:
+            spot = f"#{';'.join(parts)}"
+        spots.append(spot)
     return spots
 
 
-def _plainly(cell: Cell) -> Cell:
+def without_point(cell: Cell) -> Cell:
     """A cell, whole numbers without a point: some stores keep all numbers as fractions."""
-    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
+    if isinstance(cell, float) and cell.is_integer():
+        return int(cell)
+    return cell
 
 
 def spotted_paths(entries: Embeddings) -> list[str]:
     """Files of which entries are a picture or a part."""
-    return sorted({path for path, spot in zip(entries.paths, _spots(entries), strict=True) if path and spot})
+    found = set()
+    for path, spot in zip(entries.paths, _spots(entries), strict=True):
+        if path and spot:
+            found.add(path)
+    return sorted(found)
 
 
 def with_older_names(entries: Embeddings, known: Iterable[Embeddings]) -> Embeddings:
@@ -224,7 +267,10 @@ def with_older_names(entries: Embeddings, known: Iterable[Embeddings]) -> Embedd
     older: dict[str, Cell] = {}
     for part in known:
         for path, spot, name in zip(part.paths, _spots(part), part.columns[ID], strict=True):
-            if path in wanted and spot and re.fullmatch(r"(#\d+)?", str(name).removeprefix(path)):
+            if path not in wanted or not spot:
+                continue
+            behind_path = str(name).removeprefix(path)
+            if _IN_ORDER.fullmatch(behind_path):
                 older.setdefault(path + spot, name)
     names = [older.get(str(name), name) for name in entries.columns[ID]]
     return replace(entries, columns={**entries.columns, ID: names})
@@ -236,17 +282,20 @@ def type_of(name: str, cells: Sequence[Cell]) -> type | None:
     Raises:
         DataError: it holds both text and numbers.
     """
-    kinds = {isinstance(cell, str) for cell in cells if cell is not None}
-    if len(kinds) > 1:
+    has_text = False
+    has_numbers = False
+    for cell in cells:
+        if isinstance(cell, str):
+            has_text = True
+        elif cell is not None:
+            has_numbers = True
+    if has_text and has_numbers:
         raise DataError(f"The column {name} holds both text and numbers: write all of it as one of them.")
-    if not kinds:
-        return None
-    return str if kinds.pop() else float
-
-
-def _is_number(cell: Cell) -> TypeGuard[int | float]:
-    """A cell that can be counted and compared with: neither text nor empty, nan or infinite."""
-    return isinstance(cell, int | float) and math.isfinite(cell)
+    if has_text:
+        return str
+    if has_numbers:
+        return float
+    return None
 
 
 def word_of(kind: type) -> str:
@@ -289,72 +338,26 @@ def concatenated(parts: Sequence[Embeddings]) -> Embeddings:
     """Entries one after the other; a column that a part lacks is empty there."""
     names: dict[str, None] = {}
     for part in parts:
-        names |= dict.fromkeys(part.columns)
+        names |= dict.fromkeys(part.columns)  # a dict keeps the order in which they come, a set would not
     columns: dict[str, list[Cell]] = {}
     for name in names:
         columns[name] = []
         for part in parts:
             columns[name] += part.columns.get(name, (None,) * len(part))
     features = {}
-    paths: list[str] = []
     for name in parts[0].features:
         features[name] = np.concatenate([part.features[name] for part in parts])
+    paths: list[str] = []
     for part in parts:
         paths += part.paths
-    count = sum(len(part) for part in parts)
     return Embeddings(
         features=features,
         pids=np.concatenate([part.pids for part in parts]),
         camids=np.concatenate([part.camids for part in parts]),
         infrared=np.concatenate([part.infrared for part in parts]),
         frames=np.concatenate([part.frames for part in parts]),
-        rows=np.arange(count),
+        rows=np.arange(len(paths)),
         paths=tuple(paths),
         columns=columns,
         about=parts[0].about,
     )
-
-
-def numbered(entries: Embeddings) -> Embeddings:
-    """Entries that came one after the other as one set: persons, cameras and places (``frames``) numbered over all of them.
-
-    The columns ``person`` and ``camera`` say it, as where images are embedded. An image without one keeps its number; a person
-    that nobody knows is a negative number of its own.
-    """
-    in_order = sorted(range(len(entries)), key=lambda row: entries.paths[row])  # places count by file
-    order = np.array(in_order, dtype=np.int64)
-    persons, raised = _persons_of(entries)
-    cameras = _cameras_of(entries)
-    columns = {"person": [persons[row] for row in in_order], "camera": [cameras[row] for row in in_order]}
-    labels = labels_of(columns, entries.infrared[order])
-    pids = np.where(labels.pids > 0, labels.pids - raised, labels.pids)
-    back = np.argsort(order)
-    return replace(entries, pids=pids[back], camids=labels.camids[back], frames=labels.frames[back])
-
-
-def _persons_of(entries: Embeddings) -> tuple[list[Cell], int]:
-    """Who each image shows, None for nobody who is known; and by how much numbers are raised here.
-
-    Labels keep numbers from 1, and some sets count from 0.
-    """
-    numbers = [pid if pid >= 0 else None for pid in entries.pids.tolist()]
-    persons = _cells_or(entries.columns.get("person"), numbers)
-    if not all(isinstance(cell, int) and cell >= 0 for cell in persons if cell is not None):
-        return persons, 0
-    return [cell + 1 if isinstance(cell, int) else None for cell in persons], 1
-
-
-def _cameras_of(entries: Embeddings) -> list[Cell]:
-    """The camera of each image; where the column is empty a made-up number, beyond those that the column has."""
-    cameras = entries.columns.get("camera")
-    if cameras is None:
-        return list(entries.camids.tolist())
-    beyond = math.ceil(max((cell for cell in cameras if _is_number(cell)), default=0))
-    return _cells_or(cameras, [beyond + camid for camid in entries.camids.tolist()])
-
-
-def _cells_or(cells: Sequence[Cell] | None, others: Sequence[Cell]) -> list[Cell]:
-    """Cells, and others where they are empty."""
-    if cells is None:
-        return list(others)
-    return [other if cell is None else _plainly(cell) for cell, other in zip(cells, others, strict=True)]

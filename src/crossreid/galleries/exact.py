@@ -45,18 +45,26 @@ class MemoryStore(Store):
 
     def header(self) -> Header | None:
         """See the base."""
-        return None if self._entries is None else header_of(self._entries)
+        if self._entries is None:
+            return None
+        return header_of(self._entries)
 
     def columns(self) -> Mapping[str, type]:
         """See the base."""
         if self._entries is None:
             return {}
-        kinds = {name: type_of(name, cells) for name, cells in filterable(self._entries).items()}
-        return {name: kind for name, kind in kinds.items() if kind is not None}
+        kinds: dict[str, type] = {}
+        for name, cells in filterable(self._entries).items():
+            kind = type_of(name, cells)
+            if kind is not None:
+                kinds[name] = kind
+        return kinds
 
     def count(self) -> int:
         """See the base."""
-        return 0 if self._entries is None else len(self._entries)
+        if self._entries is None:
+            return 0
+        return len(self._entries)
 
     def refresh(self) -> None:
         """See the base: a file is read once, and again before it is changed."""
@@ -64,7 +72,7 @@ class MemoryStore(Store):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """See the base."""
-        if self.path is None:
+        if self.path is None:  # no other process sees what lies in memory
             yield
             return
         with one_writer(self.path):
@@ -74,17 +82,23 @@ class MemoryStore(Store):
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See the base."""
-        return set() if self._entries is None else set(ids) & {str(name) for name in self._entries.columns[ID]}
+        if self._entries is None:
+            return set()
+        names = {str(name) for name in self._entries.columns[ID]}
+        return names.intersection(ids)
 
     def add(self, entries: Embeddings, header: Header, replaced: Sequence[str] = ()) -> None:
         """See the base."""
-        if self._entries is not None and set(self._entries.features) != set(entries.features):
+        if self._entries is None:
+            self._keep(entries)
+            return
+        if set(self._entries.features) != set(entries.features):
             raise DataError(
                 f"The gallery holds the features {', '.join(self._entries.features)}, and these images have "
                 f"{', '.join(entries.features)}."
             )
-        whole = entries if self._entries is None else concatenated([_without(self._entries, replaced), entries])
-        self._keep(whole)
+        others = _without(self._entries, replaced)
+        self._keep(concatenated([others, entries]))
 
     def remove(self, ids: Sequence[str]) -> None:
         """See the base."""
@@ -109,6 +123,7 @@ class MemoryStore(Store):
             matrix = matrix[places]
         nearest = Nearest(vectors, k)
         nearest.add(matrix)
+        # Rows count among the entries that fulfil the condition; their places, among all.
         return Candidates(entries, list(places[nearest.rows]))
 
     def everything(self) -> Iterator[Embeddings]:
@@ -127,15 +142,20 @@ class MemoryStore(Store):
     def describe(self, header: Header) -> None:
         """See the base."""
         if self._entries is not None:
-            self._keep(replace(self._entries, about={**self._entries.about, CALIBRATION: dict(header.calibration)}))
+            about = {**self._entries.about, CALIBRATION: dict(header.calibration)}
+            self._keep(replace(self._entries, about=about))
 
     def whole(self) -> Embeddings | None:
         """See the base."""
         return self._entries
 
     def _read(self, path: Path) -> None:
+        # The version is taken first: a change while the file is read is then seen at the next look.
         version = version_of(path)
-        self._entries = None if version is None else entries_of(Embeddings.load(path))
+        entries = None
+        if version is not None:
+            entries = entries_of(Embeddings.load(path))
+        self._entries = entries
         self._version = version
 
     def _keep(self, entries: Embeddings) -> None:

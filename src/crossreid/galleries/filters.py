@@ -26,7 +26,6 @@ from crossreid.settings.fields import unknown_name
 LONGEST = 4096
 """Of a filter, in characters."""
 _DEEPEST = 50
-_MOST_LISTED = 10_000
 _LARGEST_WHOLE = 2**63 - 1
 """Larger numbers are fractions to every store."""
 _WHOLE_COLUMNS = ("pid", "camid")
@@ -74,16 +73,21 @@ class Compared(Filter):
 
     def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
         """See the base."""
-        return np.array([_compare(cell, self.sign, self.value) for cell in columns[self.name]], dtype=bool)
+        fulfilled = [_compare(cell, self.sign, self.value) for cell in columns[self.name]]
+        return np.array(fulfilled, dtype=bool)
 
     def sql(self) -> str:
         """See the base."""
         column = _column_for(self.name, (self.value,))
+        # In SQL a comparison with NULL is unknown, and NOT of it too: the first half makes it false.
         return f"(`{self.name}` IS NOT NULL AND {column} {self.sign} {literal(self.value)})"
 
     def milvus(self) -> str:
         """See the base."""
-        sign = "==" if self.sign == "=" else self.sign
+        sign = self.sign
+        if sign == "=":
+            sign = "=="
+        # An image without the column has no such field in Milvus, as each row has fields of its own.
         return f"(exists {self.name} and {self.name} {sign} {_quoted(self.value)})"
 
     def names(self) -> set[str]:
@@ -100,13 +104,15 @@ class OneOf(Filter):
 
     def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
         """See the base."""
-        known = set(self.values)
-        return np.array([cell in known for cell in columns[self.name]], dtype=bool)
+        wanted = set(self.values)  # an empty cell is None, which no list names
+        fulfilled = [cell in wanted for cell in columns[self.name]]
+        return np.array(fulfilled, dtype=bool)
 
     def sql(self) -> str:
         """See the base."""
         listed = ", ".join(literal(value) for value in self.values)
-        return f"(`{self.name}` IS NOT NULL AND {_column_for(self.name, self.values)} IN ({listed}))"
+        column = _column_for(self.name, self.values)
+        return f"(`{self.name}` IS NOT NULL AND {column} IN ({listed}))"
 
     def milvus(self) -> str:
         """See the base."""
@@ -151,19 +157,26 @@ class Joined(Filter):
     def mask(self, columns: Mapping[str, Sequence[Cell]]) -> Mask:
         """See the base."""
         masks = np.stack([part.mask(columns) for part in self.parts])
-        return np.asarray(masks.all(axis=0) if self.word == "AND" else masks.any(axis=0))
+        if self.word == "AND":
+            return np.asarray(masks.all(axis=0))
+        return np.asarray(masks.any(axis=0))
 
     def sql(self) -> str:
         """See the base."""
-        return "(" + f" {self.word} ".join(part.sql() for part in self.parts) + ")"
+        conditions = [part.sql() for part in self.parts]
+        return "(" + f" {self.word} ".join(conditions) + ")"
 
     def milvus(self) -> str:
         """See the base."""
-        return "(" + f" {self.word.lower()} ".join(part.milvus() for part in self.parts) + ")"
+        conditions = [part.milvus() for part in self.parts]
+        return "(" + f" {self.word.lower()} ".join(conditions) + ")"
 
     def names(self) -> set[str]:
         """See the base."""
-        return set().union(*(part.names() for part in self.parts))
+        names: set[str] = set()
+        for part in self.parts:
+            names |= part.names()
+        return names
 
 
 def both(one: Filter | None, other: Filter | None) -> Filter | None:
@@ -200,13 +213,34 @@ def literal(value: Value) -> str:
 
 def _column_for(name: str, values: Sequence[Value]) -> str:
     """A column in SQL, to be compared with some values."""
-    fractions = any(isinstance(value, float) for value in values)
-    return f"CAST(`{name}` AS DOUBLE)" if fractions and name in _WHOLE_COLUMNS else f"`{name}`"
+    has_fractions = any(isinstance(value, float) for value in values)
+    if has_fractions and name in _WHOLE_COLUMNS:
+        return f"CAST(`{name}` AS DOUBLE)"
+    return f"`{name}`"
 
 
 def _quoted(value: Value) -> str:
     """A value as Milvus writes it: text as JSON does."""
     return json.dumps(value, ensure_ascii=False)
+
+
+def _text_of(word: str) -> str:
+    """A text without its quotes; a single quote inside single ones is written twice, as in SQL."""
+    inner = word[1:-1]
+    if word[0] == "'":
+        return inner.replace("''", "'")
+    return inner
+
+
+def _number_of(word: str) -> int | float:
+    """A number, whole where it is written so and every store can keep it."""
+    number = float(word)
+    if not math.isfinite(number):
+        raise ConfigError(f"The number {shortened(word)} of the filter is too large: no image has one like it.")
+    written_whole = not re.search(r"[.eE]", word)
+    if written_whole and abs(int(word)) <= _LARGEST_WHOLE:
+        return int(word)
+    return number
 
 
 def _seconds(text: str) -> float:
@@ -232,17 +266,20 @@ def _compare(cell: Cell, sign: str, value: Value) -> bool:
 
 
 class _Parser:
-    """Reads one filter from left to right."""
+    """Reads one filter from left to right, by recursive descent: ``or`` binds least, then ``and``, then ``not``.
+
+    ``words`` are (kind, text), where the kind is a group of :data:`_TOKEN`; ``place`` is that of the next one.
+    """
 
     def __init__(self, text: str, columns: Mapping[str, type]) -> None:
         self.text = text
         self.columns = columns
         self.words: list[tuple[str, str]] = []
         place = 0
-        while text[place:].strip():
+        while rest := text[place:].strip():
             match = _TOKEN.match(text, place)
             if match is None or match.lastgroup is None:
-                raise self._refuse(text[place:].strip())
+                raise self._refuse(rest)
             self.words.append((match.lastgroup, match[match.lastgroup]))
             place = match.end()
         self.place = 0
@@ -252,7 +289,9 @@ class _Parser:
         parts = [self._all(depth)]
         while self._take_word("or"):
             parts.append(self._all(depth))
-        return parts[0] if len(parts) == 1 else Joined("OR", tuple(parts))
+        if len(parts) == 1:
+            return parts[0]
+        return Joined("OR", tuple(parts))
 
     def expect_end(self) -> None:
         """Nothing may be left."""
@@ -260,12 +299,16 @@ class _Parser:
             raise self._refuse(self.words[self.place][1])
 
     def _all(self, depth: int) -> Filter:
+        """Conditions joined by ``and``."""
         parts = [self._one(depth)]
         while self._take_word("and"):
             parts.append(self._one(depth))
-        return parts[0] if len(parts) == 1 else Joined("AND", tuple(parts))
+        if len(parts) == 1:
+            return parts[0]
+        return Joined("AND", tuple(parts))
 
     def _one(self, depth: int) -> Filter:
+        """A condition that nothing divides: a comparison, one in parentheses, or the opposite of one."""
         if depth > _DEEPEST:
             raise ConfigError(f"The filter is nested more than {_DEEPEST} levels deep.")
         if self._take_word("not"):
@@ -287,34 +330,36 @@ class _Parser:
         _, sign = self._next()
         if sign not in _COMPARISONS:
             raise self._refuse(sign)
-        return Compared(name, "=" if sign == "==" else sign, self._value(name))
+        if sign == "==":
+            sign = "="
+        return Compared(name, sign, self._value(name))
 
     def _list(self, name: str) -> tuple[Value, ...]:
+        """Values in parentheses."""
         self._require("(")
         values = [self._value(name)]
         while self._take_sign(","):
             values.append(self._value(name))
         self._require(")")
-        return tuple(values[:_MOST_LISTED])
+        return tuple(values)
 
     def _value(self, name: str) -> Value:
+        """A value that a column is compared with."""
         kind, word = self._next()
         value: Value
         if kind == "text":
-            value = word[1:-1].replace("''", "'") if word[0] == "'" else word[1:-1]
+            value = _text_of(word)
             if name == "time":
                 value = _seconds(value)
         elif kind == "number":
-            value = float(word)
-            if not math.isfinite(value):
-                raise ConfigError(f"The number {shortened(word)} of the filter is too large: no image has one like it.")
-            if not re.search(r"[.eE]", word) and abs(int(word)) <= _LARGEST_WHOLE:
-                value = int(word)
+            value = _number_of(word)
         else:
             raise self._refuse(word)
         holds_text = self.columns[name] is str
         if holds_text != isinstance(value, str):
-            needed = "text: write it in quotes" if holds_text else "numbers: write it without quotes"
+            needed = "numbers: write it without quotes"
+            if holds_text:
+                needed = "text: write it in quotes"
             raise ConfigError(f"The column {name} holds {needed}, not {shortened(str(value))}.")
         return value
 
@@ -327,18 +372,24 @@ class _Parser:
         return self.words[self.place - 1]
 
     def _take_word(self, word: str) -> bool:
-        there = self.place < len(self.words) and self.words[self.place] in (("name", word), ("name", word.upper()))
-        self.place += there
-        return there
+        return self._take(("name", word), ("name", word.upper()))
 
     def _take_sign(self, sign: str) -> bool:
-        there = self.place < len(self.words) and self.words[self.place] == ("sign", sign)
-        self.place += there
-        return there
+        return self._take(("sign", sign))
+
+    def _take(self, *wanted: tuple[str, str]) -> bool:
+        """Go on where the next word is one of some; False where it is none of them."""
+        if self.place == len(self.words) or self.words[self.place] not in wanted:
+            return False
+        self.place += 1
+        return True
 
     def _require(self, sign: str) -> None:
-        if not self._take_sign(sign):
-            raise self._refuse(self.words[self.place][1] if self.place < len(self.words) else "its end")
+        if self._take_sign(sign):
+            return
+        if self.place == len(self.words):
+            raise self._refuse("its end")
+        raise self._refuse(self.words[self.place][1])
 
     def _refuse(self, word: str) -> ConfigError:
         return ConfigError(

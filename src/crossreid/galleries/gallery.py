@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,6 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import Embeddings, KReciprocal, Scorer
 from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.calibration import Calibration
-from crossreid.evaluation.embeddings import Cell
 from crossreid.extraction import Extractor
 from crossreid.extraction.storage import save_extracted
 from crossreid.galleries.entries import (
@@ -28,18 +26,20 @@ from crossreid.galleries.entries import (
     entries_of,
     filterable,
     header_of,
-    numbered,
     spotted_paths,
     with_older_names,
+    word_of,
 )
 from crossreid.galleries.exact import MemoryStore
-from crossreid.galleries.filters import Compared, Filter, Joined, Not, both, parse_filter
+from crossreid.galleries.exclusions import exclusions_of
+from crossreid.galleries.filters import Filter, both, parse_filter
 from crossreid.galleries.hits import Hits, MatchRule
 from crossreid.galleries.lance import LanceStore
 from crossreid.galleries.milvus import MilvusStore
+from crossreid.galleries.numbering import numbered
 from crossreid.galleries.store import Store
 from crossreid.settings.fields import check_choice
-from crossreid.settings.galleries import LARGEST_LIST, LONGEST_EXCLUSION, ON_DUPLICATE
+from crossreid.settings.galleries import LARGEST_LIST, ON_DUPLICATE
 
 _ADDED_AT_ONCE = 65_536
 """Entries that a store has for good at a time: an add that is killed has the ones before."""
@@ -133,6 +133,7 @@ class Gallery:
             if self._model is not None:
                 check_same(self._model, header, self._place)
             check_columns(self._store.columns(), filterable(entries), self._place)
+            # Pictures of videos had other names in galleries of older versions, and are found under these again.
             if ID not in embeddings.columns and self._store.known(spotted_paths(entries)):
                 entries = with_older_names(entries, self._store.everything())
             names = [str(name) for name in entries.columns[ID]]
@@ -141,14 +142,25 @@ class Gallery:
             if there.any() and on_duplicate == "refuse":
                 first = entries.columns[ID][int(np.argmax(there))]
                 raise DataError(f"The gallery '{self._place}' has '{first}' and {int(there.sum()) - 1} others already.")
-            chosen = np.arange(len(entries)) if on_duplicate == "replace" else np.flatnonzero(~there)
-            step = len(entries) if isinstance(self._store, MemoryStore) else _ADDED_AT_ONCE
-            for start in range(0, len(chosen), step):
-                part = entries.select(chosen[start : start + step])
-                again = [str(name) for name in part.columns[ID] if name in known]
-                self._store.add(part, header, again)
-        replaced = int(there.sum()) if on_duplicate == "replace" else 0
-        return Added(int((~there).sum()), int(there.sum()) - replaced, replaced)
+            chosen = np.flatnonzero(~there)
+            if on_duplicate == "replace":
+                chosen = np.arange(len(entries))
+            self._add_in_parts(entries, chosen, header, known)
+        already = int(there.sum())
+        new = len(entries) - already
+        if on_duplicate == "replace":
+            return Added(new, skipped=0, replaced=already)
+        return Added(new, skipped=already, replaced=0)
+
+    def _add_in_parts(self, entries: Embeddings, chosen: Array, header: Header, known: set[str]) -> None:
+        """Add the entries at some places; those whose names are ``known`` take the place of what has them."""
+        step = _ADDED_AT_ONCE
+        if isinstance(self._store, MemoryStore):
+            step = len(entries)  # its file is written whole at every add
+        for start in range(0, len(chosen), step):
+            part = entries.select(chosen[start : start + step])
+            replaced = [str(name) for name in part.columns[ID] if name in known]
+            self._store.add(part, header, replaced)
 
     def remove(self, ids: Sequence[str] = (), filter: str | None = None) -> int:
         """Remove images by name, by a filter, or those that are named and fulfil it; returns how many.
@@ -161,14 +173,16 @@ class Gallery:
         if not ids and filter is None:
             raise ConfigError('Say which images to remove: ids=[...] or filter="camera = 3".')
         with self._changing():
-            chosen = list(dict.fromkeys(ids))
+            chosen = list(dict.fromkeys(ids))  # each name once, in their order
             known = self._store.known(chosen)
             for name in chosen:
                 if name not in known:
                     raise DataError(f"The gallery '{self._place}' has no image '{name}'.")
             if filter is not None:
-                matching = self._store.matching(self._condition(filter))
-                chosen = [name for name in matching if not ids or name in set(ids)]
+                named = set(chosen)
+                chosen = self._store.matching(self._condition(filter))
+                if ids:
+                    chosen = [name for name in chosen if name in named]
             if chosen:
                 self._store.remove(chosen)
         return len(chosen)
@@ -213,9 +227,7 @@ class Gallery:
         """What the gallery is: place, images, model, dimension, metric, columns, index with its measured recall."""
         header = self._store.header() or self._model
         described: dict[str, Any] = {"place": self._place, "images": len(self)}
-        described["columns"] = {
-            name: "text" if kind is str else "numbers" for name, kind in self._store.columns().items()
-        }
+        described["columns"] = {name: word_of(kind) for name, kind in self._store.columns().items()}
         if header is not None:
             described |= header.plain()
             described[CALIBRATION] = _in_short(self.calibration())
@@ -234,8 +246,11 @@ class Gallery:
         header = self._store.header()
         if not parts or header is None:
             raise DataError(f"The gallery '{self._place}' is empty.")
-        about = {name: value for name, value in header.plain().items() if name not in ("dimension", "metric", "index")}
-        save_extracted(replace(numbered(concatenated(parts)), about=about), Path(path))
+        about = header.plain()
+        for name in ("dimension", "metric", "index"):
+            del about[name]  # of a gallery, and not of embeddings
+        whole = numbered(concatenated(parts))
+        save_extracted(replace(whole, about=about), Path(path))
         return Path(path)
 
     @contextmanager
@@ -285,17 +300,19 @@ class Gallery:
             ConfigError: a setting cannot be, or the filter names an unknown column.
             DataError: the queries are of another model, a column of theirs does not fit, or the gallery is empty.
         """
-        for name, value, least in (("top_k", top_k, 1), ("rerank", rerank, 0)):
-            if not least <= value <= LARGEST_LIST:
-                raise ConfigError(f"{name} is {value}: give {least} to {LARGEST_LIST}.")
+        _check_length("top_k", top_k, least=1)
+        _check_length("rerank", rerank, least=0)
         self._store.refresh()
         self._model = self._store.header() or self._model
         if self._model is None or not len(self):
             raise DataError(f"The gallery '{self._place}' is empty: add images first.")
         check_same(self._model, header_of(queries), self._place)
-        condition = None if filter is None else self._condition(filter)
+        # What is wrong with the settings is said before anything is compared.
+        condition = None
+        if filter is not None:
+            condition = self._condition(filter)
         probes = entries_of(queries)
-        exclusions = self._exclusions(probes, exclude_camera, exclude_seconds)
+        exclusions = exclusions_of(probes, self._store, self._place, exclude_camera, exclude_seconds)
         if self._model.transfer:
             if calibration is not None or false_match_rate is not None or per_camera:
                 raise ConfigError(
@@ -304,17 +321,7 @@ class Gallery:
                 )
             return self._search_by_transfer(probes, top_k, condition, exclusions, rerank)
         rule = self._rule(calibration, false_match_rate, per_camera)
-        shortlists = self._shortlists(probes, max(top_k, rerank), condition, exclusions)
-        lists, scores = [], []
-        for place, (pool, candidates) in enumerate(shortlists):
-            similarity = pool.features["main"][candidates] @ probes.features["main"][place]
-            order = _best_first(similarity, pool, candidates)[: max(top_k, rerank)]
-            if rerank:
-                order = _reranked(probes.select(slice(place, place + 1)), pool, candidates, order, rerank)
-            order = order[:top_k]
-            lists.append(pool.select(candidates[order]))
-            scores.append(similarity[order])
-        return Hits(probes, lists, scores, rule)
+        return self._search_by_cosine(probes, top_k, condition, exclusions, rerank, rule)
 
     def _condition(self, text: str) -> Filter:
         return parse_filter(text, self._store.columns())
@@ -340,7 +347,10 @@ class Gallery:
     def _shortlists(
         self, probes: Embeddings, k: int, condition: Filter | None, exclusions: Sequence[Filter | None]
     ) -> list[tuple[Embeddings, Array]]:
-        """For each query, entries and the places of its candidates among them; queries with one condition are asked at once."""
+        """For each query, entries and the places of its candidates among them; queries with one condition are asked at once.
+
+        What a query leaves out depends on its camera and time, so that each may have a condition of its own.
+        """
         shortlists: dict[int, tuple[Embeddings, Array]] = {}
         groups: dict[Filter | None, list[int]] = {}
         for query, exclusion in enumerate(exclusions):
@@ -351,33 +361,30 @@ class Gallery:
                 shortlists[query] = (found.pool, places)
         return [shortlists[query] for query in range(len(probes))]
 
-    def _exclusions(
-        self, probes: Embeddings, exclude_camera: bool, exclude_seconds: float | None
-    ) -> list[Filter | None]:
-        """For each query, what keeps images of its own place out."""
-        if not exclude_camera:
-            if exclude_seconds is not None:
-                raise ConfigError(
-                    "exclude_seconds says which images of the query's camera are left out: add exclude_camera."
-                )
-            return [None] * len(probes)
-        if exclude_seconds is not None and not 0 <= exclude_seconds <= LONGEST_EXCLUSION:
-            raise ConfigError(f"exclude_seconds is {exclude_seconds}: give 0 to {LONGEST_EXCLUSION:g}.")
-        known = self._store.columns()
-        for name in ("camera", *(() if exclude_seconds is None else ("time",))):
-            if name not in probes.columns or name not in known:
-                raise ConfigError(
-                    f"Queries and gallery need a column {name} to leave out images of the query's own place."
-                )
-            cells = probes.columns[name]
-            check_columns(known, {name: cells}, self._place)
-            if any(isinstance(cell, float) and not math.isfinite(cell) for cell in cells):
-                raise DataError(f"A query's {name} is nan or infinite: leave the cell empty where it is not known.")
-        times = probes.columns.get("time", (None,) * len(probes))
-        return [
-            _exclusion(camera, time, exclude_seconds)
-            for camera, time in zip(probes.columns["camera"], times, strict=True)
-        ]
+    def _search_by_cosine(
+        self,
+        probes: Embeddings,
+        top_k: int,
+        condition: Filter | None,
+        exclusions: Sequence[Filter | None],
+        rerank: int,
+        rule: MatchRule | None,
+    ) -> Hits:
+        """The store's candidates for each query, compared exactly and perhaps re-ranked."""
+        wanted = max(top_k, rerank)
+        lists = []
+        scores = []
+        for place, (pool, candidates) in enumerate(self._shortlists(probes, wanted, condition, exclusions)):
+            # (n, D) @ (D,): both are of unit length, so that the product is their cosine
+            similarity = pool.features["main"][candidates] @ probes.features["main"][place]
+            order = _best_first(similarity, pool, candidates)[:wanted]
+            if rerank:
+                query = probes.select(slice(place, place + 1))
+                order = _reranked(query, pool, candidates, order, rerank)
+            order = order[:top_k]
+            lists.append(pool.select(candidates[order]))
+            scores.append(similarity[order])  # re-ranking changes the order alone
+        return Hits(probes, lists, scores, rule)
 
     def _search_by_transfer(
         self,
@@ -400,13 +407,17 @@ class Gallery:
                 "cm-SSFT transfers between a visible and an infrared set: keep one modality in the gallery, and query by the "
                 "other."
             )
-        scores = self._scorer(probes, whole)
+        scores = self._scorer(probes, whole)  # (Q, N)
         columns = filterable(whole)
-        lists, kept = [], []
+        lists = []
+        kept = []
         for row, exclusion in zip(scores, exclusions, strict=True):
             limits = both(condition, exclusion)
-            allowed = np.arange(len(whole)) if limits is None else np.flatnonzero(limits.mask(columns))
-            chosen = allowed[_best_first(row[allowed], whole, allowed)[:top_k]]
+            allowed = np.arange(len(whole))
+            if limits is not None:
+                allowed = np.flatnonzero(limits.mask(columns))
+            order = _best_first(row[allowed], whole, allowed)
+            chosen = allowed[order[:top_k]]
             lists.append(whole.select(chosen))
             kept.append(row[chosen])
         return Hits(probes, lists, kept)
@@ -421,6 +432,11 @@ def _store_at(place: str | Path | None) -> Store:
     if Path(place).suffix == ".npz":
         return MemoryStore(Path(place))
     return LanceStore(Path(place))
+
+
+def _check_length(name: str, value: int, *, least: int) -> None:
+    if not least <= value <= LARGEST_LIST:
+        raise ConfigError(f"{name} is {value}: give {least} to {LARGEST_LIST}.")
 
 
 def _check_calibration(calibration: Calibration, header: Header, place: str) -> None:
@@ -442,7 +458,8 @@ def _in_short(calibration: Calibration | None) -> dict[str, Any]:
         return {}
     described: dict[str, Any] = {}
     for name, pair in calibration.pairs.items():
-        described[name] = "; ".join(f"{entry.threshold:.3f} at {entry.rate:g}" for entry in pair.thresholds)
+        thresholds = [f"{entry.threshold:.3f} at {entry.rate:g}" for entry in pair.thresholds]
+        described[name] = "; ".join(thresholds)
     return described
 
 
@@ -452,29 +469,16 @@ def _header_of_model(extractor: Extractor) -> Header:
     return header_of(extractor(black, modality="visible"))
 
 
-def _exclusion(camera: Cell, time: Cell, seconds: float | None) -> Filter | None:
-    """Not of this camera; or, with a window, not of this camera at about this time. None where the query's is unknown."""
-    if camera is None:
-        return None
-    same_camera = Compared("camera", "=", camera)
-    if seconds is None:
-        return Not(same_camera)
-    if not isinstance(time, int | float):
-        return None
-    since = Compared("time", ">=", time - seconds)
-    until = Compared("time", "<=", time + seconds)
-    return Not(Joined("AND", (same_camera, since, until)))
-
-
 def _best_first(similarity: Array, entries: Embeddings, places: Array) -> Array:
     """The order of some of the entries by falling similarity; equal ones by name, so that no store's own order shows."""
     ids = entries.columns[ID]
     names = np.array([str(ids[place]) for place in places.tolist()])
-    return np.lexsort((names, -similarity))
+    return np.lexsort((names, -similarity))  # the last key is sorted by first
 
 
 def _reranked(query: Embeddings, entries: Embeddings, places: Array, order: Array, count: int) -> Array:
     """The first ``count`` of an order of some of the entries by k-reciprocal neighbours among them, then the others."""
     first = order[:count]
     scores = KReciprocal()(query, entries.select(places[first]))[0]
-    return np.concatenate([first[np.argsort(-scores, kind="stable")], order[count:]])
+    reranked = first[np.argsort(-scores, kind="stable")]
+    return np.concatenate([reranked, order[count:]])

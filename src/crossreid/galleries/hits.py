@@ -55,6 +55,9 @@ class Match:
     threshold: float | None
 
 
+_NOT_JUDGED = Match(None, None, None)
+
+
 @dataclass(frozen=True, eq=False)
 class Hits:
     """For each of Q queries the images that were found, most alike first.
@@ -76,10 +79,10 @@ class Hits:
 
     def matches(self, query: int) -> list[Match]:
         """Whether each image that was found for a query matches; all None without a calibration."""
-        found, scores = self.lists[query], self.scores[query]
+        found = self.lists[query]
+        scores = self.scores[query]
         if self.rule is None:
-            return [Match(None, None, None)] * len(found)
-        calibration = self.rule.calibration
+            return [_NOT_JUDGED] * len(found)
         infrared = bool(self.queries.infrared[query])
         cameras = found.columns.get("camera", (None,) * len(found))
         own_camera = self.queries.columns.get("camera", (None,) * len(self))[query]
@@ -89,20 +92,17 @@ class Hits:
             both = None
             if self.rule.per_camera and own_camera is not None and camera is not None:
                 both = camera_pair(own_camera, camera)
-            threshold = calibration.threshold(pair, self.rule.rate, both)
-            if threshold is None:
-                matches.append(Match(None, None, None))
-                continue
-            probability = float(calibration.probability(pair, np.array([score]))[0])
-            matches.append(Match(bool(np.float32(score) >= np.float32(threshold)), probability, threshold))
+            matches.append(_judged(self.rule, score, pair, both))
         return matches
 
     def nobody(self, query: int) -> bool | None:
         """No image that was found matches a query; None where no two modalities of it are calibrated."""
         known = [match.matches for match in self.matches(query) if match.matches is not None]
-        if self.rule is None or (len(self.lists[query]) and not known):
+        if self.rule is None:
             return None
-        return not any(known)
+        if len(self.lists[query]) and not known:
+            return None
+        return not any(known)  # where nothing was found, nobody matches
 
     def records(self) -> list[dict[str, Any]]:
         """One plain record for each image found: query, rank (from 1), score, with a calibration whether it matches and how
@@ -112,14 +112,13 @@ class Hits:
         for place, (found, scores) in enumerate(zip(self.lists, self.scores, strict=True)):
             query = self.queries.columns[ID][place]
             matches = self.matches(place)
-            for rank, score in enumerate(scores.tolist(), start=1):
-                row = rank - 1
-                record: dict[str, Any] = {"query": query, "rank": rank, "score": round(score, 6)}
+            for row, score in enumerate(scores.tolist()):
+                record: dict[str, Any] = {"query": query, "rank": row + 1, "score": round(score, 6)}
                 if self.rule is not None:
-                    match = matches[row]
-                    probability = None if match.probability is None else round(match.probability, 4)
-                    record |= {"match": match.matches, "probability": probability}
-                record |= {ID: found.columns[ID][row], "path": found.paths[row], "modality": found.modalities[row]}
+                    record |= _judgement(matches[row])
+                record[ID] = found.columns[ID][row]
+                record["path"] = found.paths[row]
+                record["modality"] = found.modalities[row]
                 for name, cells in found.columns.items():
                     record[_written_name(name, found.columns)] = cells[row]
                 records.append(record)
@@ -138,13 +137,32 @@ class Hits:
         if target.suffix == ".json":
             content: dict[str, Any] = {"format": "crossreid.hits", "version": 1, "queries": len(self), "hits": records}
             if self.rule is not None:
-                ids = self.queries.columns[ID]
                 content["false_match_rate"] = self.rule.rate
+                ids = self.queries.columns[ID]
                 content["nobody"] = [ids[place] for place in range(len(self)) if self.nobody(place)]
             write_json(target, content)
         else:
             write_atomically(target, lambda stream: stream.write(_as_csv(records).encode()))
         return target
+
+
+def _judged(rule: MatchRule, score: Any, pair: str, cameras: str | None) -> Match:
+    """Whether an image of some similarity matches, for the names of two modalities, and of two cameras where they count."""
+    threshold = rule.calibration.threshold(pair, rule.rate, cameras)
+    if threshold is None:
+        return _NOT_JUDGED
+    probability = float(rule.calibration.probability(pair, np.array([score]))[0])
+    # Compared as float32, which similarities are.
+    reached = bool(np.float32(score) >= np.float32(threshold))
+    return Match(reached, probability, threshold)
+
+
+def _judgement(match: Match) -> dict[str, Any]:
+    """What a record says of a match."""
+    probability = match.probability
+    if probability is not None:
+        probability = round(probability, 4)
+    return {"match": match.matches, "probability": probability}
 
 
 def _written_name(name: str, columns: Collection[str]) -> str:
@@ -163,6 +181,9 @@ def _as_csv(records: Sequence[dict[str, Any]]) -> str:
     writer = csv.writer(text)
     writer.writerow([for_csv(name) for name in names])
     for record in records:
-        cells = [record.get(name) for name in names]
-        writer.writerow(["" if cell is None else for_csv(cell) for cell in cells])
+        cells = []
+        for name in names:
+            cell = record.get(name)
+            cells.append("" if cell is None else for_csv(cell))
+        writer.writerow(cells)
     return text.getvalue()

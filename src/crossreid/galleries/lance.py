@@ -24,10 +24,11 @@ from crossreid.evaluation import Embeddings
 from crossreid.evaluation.array_files import Array
 from crossreid.files import check_folder
 from crossreid.galleries.candidates import Candidates, Nearest
-from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of
+from crossreid.galleries.entries import ID, Header
 from crossreid.galleries.filters import Filter, literal
 from crossreid.galleries.recall import choose_probes
 from crossreid.galleries.store import Store
+from crossreid.galleries.tables import QUERY, ROW, VECTOR, entries_of_table, table_of, with_columns_of
 from crossreid.galleries.writer import FileVersion, one_writer, version_of
 from crossreid.runs.folder import write_json
 from crossreid.untrusted import read_json
@@ -36,8 +37,6 @@ EXACT = 50_000
 """Up to so many images comparing all of them takes some milliseconds."""
 HEADER = "gallery.json"
 _TABLE = "images"
-_VECTOR = "vector"
-_ROW, _QUERY = "_rowid", "query_index"
 _TOGETHER = 8
 """From so many queries on, all vectors are read once instead of once a query."""
 _AT_ONCE = 16_384
@@ -88,14 +87,17 @@ class LanceStore(Store):
             return {}
         kinds: dict[str, type] = {}
         for item in table.schema:
-            if item.name not in (_VECTOR, "infrared"):
-                kinds[item.name] = str if str(item.type) in ("string", "large_string") else float
+            if item.name not in (VECTOR, "infrared"):
+                is_text = str(item.type) in ("string", "large_string")
+                kinds[item.name] = str if is_text else float
         return kinds
 
     def count(self) -> int:
         """See the base."""
         table = self._table()
-        return 0 if table is None else int(table.count_rows())
+        if table is None:
+            return 0
+        return int(table.count_rows())
 
     def known(self, ids: Sequence[str]) -> set[str]:
         """See the base."""
@@ -140,14 +142,14 @@ class LanceStore(Store):
         """See the base; the table's new version is there when all entries are."""
         check_folder(self.folder, "gallery")
         if self._header is None:
-            self.describe(header)
-        content = self._arrow(entries)
+            self.describe(header)  # before the table, which is not opened without it
+        content = table_of(entries)
         table = self._table()
         if table is None:
             self._write(lambda: self._database().create_table(_TABLE, content))
         else:
             self._add_columns(table, content)
-            fitting = self._cast(content, table.schema)
+            fitting = with_columns_of(content, table.schema)
             if replaced:
                 merging = table.merge_insert(ID).when_matched_update_all().when_not_matched_insert_all()
                 self._write(lambda: merging.execute(fitting))
@@ -158,7 +160,9 @@ class LanceStore(Store):
     def remove(self, ids: Sequence[str]) -> None:
         """See the base."""
         table = self._table()
-        for start in range(0, len(ids) if table is not None else 0, _REMOVED_AT_ONCE):
+        if table is None:
+            return
+        for start in range(0, len(ids), _REMOVED_AT_ONCE):
             listed = ", ".join(literal(name) for name in ids[start : start + _REMOVED_AT_ONCE])
             self._write(lambda listed=listed: table.delete(f"`{ID}` IN ({listed})"))
 
@@ -176,7 +180,7 @@ class LanceStore(Store):
 
         partitions, sample = partitions_of(count)
         config = IvfRq(distance_type="cosine", num_partitions=partitions, sample_rate=sample)
-        self._write(lambda: table.create_index(_VECTOR, config=config))
+        self._write(lambda: table.create_index(VECTOR, config=config))
         self._opened = None
         self.describe(replace(self._header, index={"partitions": partitions, "images": count}))
         index = choose_probes(self, partitions)  # and how many candidates
@@ -187,11 +191,14 @@ class LanceStore(Store):
 
     def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """See the base."""
-        index = {} if self._header is None else self._header.index
+        index: Mapping[str, Any] = {}
+        if self._header is not None:
+            index = self._header.index
         probes = int(index.get("probes", 0))
+        refine = int(index.get("refine", 1))
         if not probes and len(vectors) >= _TOGETHER:
             return self._by_products(vectors, k, condition)
-        return self.nearest_with(vectors, k, condition, probes, int(index.get("refine", 1)), further=True)
+        return self.nearest_with(vectors, k, condition, probes, refine, further=True)
 
     def nearest_with(
         self, vectors: Array, k: int, condition: Filter | None, probes: int, refine: int, *, further: bool = False
@@ -208,37 +215,41 @@ class LanceStore(Store):
         """
         table = self._table()
         assert table is not None, "a gallery looks whether it is empty before it searches"
-        search = table.search(np.ascontiguousarray(vectors), vector_column_name=_VECTOR).distance_type("cosine")
+        search = table.search(np.ascontiguousarray(vectors), vector_column_name=VECTOR).distance_type("cosine")
         if condition is not None:
-            search = search.where(condition.sql(), prefilter=True)
+            search = search.where(condition.sql(), prefilter=True)  # else fewer than k of the nearest might be left
         if probes:
-            search = search.minimum_nprobes(probes).maximum_nprobes(0 if further else probes)  # 0 is no limit
+            most_probes = 0 if further else probes  # 0 is no limit
+            search = search.minimum_nprobes(probes).maximum_nprobes(most_probes)
             search = search.limit(k * refine)
         else:
             search = search.bypass_vector_index().limit(k)
         search = search.with_row_id(True)
-        if len(vectors) >= _TOGETHER:  # many of them find the same entries
+        many = len(vectors) >= _TOGETHER
+        if many:  # they find the same entries again and again: row numbers first, then each entry once
             search = search.select(["_distance"])
         answer = self._read(search.to_arrow)
         query = np.zeros(len(answer), np.int64)
-        if _QUERY in answer.column_names:  # not there for one vector
-            query = answer[_QUERY].to_numpy()
-        content = None if len(vectors) >= _TOGETHER else answer
-        return self._candidates(answer[_ROW].to_numpy(), query, len(vectors), content)
+        if QUERY in answer.column_names:  # not there for one vector
+            query = answer[QUERY].to_numpy()
+        content = None
+        if not many:
+            content = answer
+        return self._candidates(answer[ROW].to_numpy(), query, len(vectors), content)
 
     def _by_products(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """As :meth:`nearest` without an index: the vectors are read once for all queries."""
         table = self._table()
         assert table is not None, "a gallery looks whether it is empty before it searches"
-        search = table.search().select([_VECTOR]).with_row_id(True).limit(None)
+        search = table.search().select([VECTOR]).with_row_id(True).limit(None)
         if condition is not None:
             search = search.where(condition.sql())
         nearest = Nearest(vectors, k)
         rows: list[Array] = [np.empty(0, np.uint64)]
         for batch in self._batches(search):
-            flat = batch.column(_VECTOR).flatten().to_numpy(zero_copy_only=False)
+            flat = batch.column(VECTOR).flatten().to_numpy(zero_copy_only=False)
             nearest.add(flat.reshape(batch.num_rows, -1))
-            rows.append(batch.column(_ROW).to_numpy())
+            rows.append(batch.column(ROW).to_numpy())
         chosen = np.concatenate(rows)[nearest.rows]  # (Q, n)
         query = np.repeat(np.arange(len(vectors)), chosen.shape[1])
         return self._candidates(chosen.reshape(-1), query, len(vectors))
@@ -254,66 +265,26 @@ class LanceStore(Store):
         else:
             table = self._table()
             read = self._read(lambda: table.take_row_ids(unique.tolist()).with_row_id().to_arrow())
-            order = np.argsort(read[_ROW].to_numpy())  # they come in the table's own order
-            entries, places = self._entries(read), order[places]
+            order = np.argsort(read[ROW].to_numpy())  # they come in the table's own order
+            entries = self._entries(read)
+            places = order[places]
+        # Gathered by query, and cut where the next query's begin: a query that found nothing has an empty part.
         by_query = np.argsort(query, kind="stable")
         cuts = np.searchsorted(query[by_query], np.arange(1, queries))
         return Candidates(entries, np.split(places[by_query], cuts))
-
-    # ------------------------------------------------------------------ between entries and tables
-
-    def _arrow(self, entries: Embeddings) -> Any:
-        """Entries as a table."""
-        import pyarrow as pa  # noqa: PLC0415 - extra `search`
-
-        vectors = entries.features["main"]
-        flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
-        content: dict[str, Any] = {_VECTOR: pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
-        for name, cells in filterable(entries).items():
-            kind = type_of(name, cells)
-            if name in ("pid", "camid"):
-                content[name] = pa.array(cells, pa.int64())
-            elif kind is not None:  # an empty column needs no place
-                content[name] = pa.array(cells, pa.string() if kind is str else pa.float64())
-        return pa.table(content)
 
     def _add_columns(self, table: Any, content: Any) -> None:
         """Give a table the columns that it lacks, empty so far."""
         for name in content.column_names:
             if name not in table.schema.names:
-                kind = "string" if str(content.schema.field(name).type) == "string" else "double"
+                is_text = str(content.schema.field(name).type) == "string"
+                kind = "string" if is_text else "double"
                 self._write(lambda name=name, kind=kind: table.add_columns({name: f"cast(NULL as {kind})"}))
-
-    def _cast(self, content: Any, schema: Any) -> Any:
-        """New entries with the columns of a table."""
-        import pyarrow as pa  # noqa: PLC0415 - extra `search`
-
-        for item in schema:
-            if item.name not in content.column_names:
-                content = content.append_column(item, pa.nulls(len(content), item.type))
-        return content.select(schema.names)
 
     def _entries(self, table: Any) -> Embeddings:
         """Rows of a table, or a batch of them, as entries."""
         assert self._header is not None
-        column = table.column(_VECTOR)
-        chunks = column.chunks if hasattr(column, "chunks") else [column]
-        parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in chunks]
-        flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
-        names = table.schema.names
-        further = [name for name in names if name not in (*OWN_COLUMNS, _VECTOR, "_distance", _QUERY, _ROW)]
-        modality = table.column("modality").to_pylist()
-        count = len(modality)
-        return Embeddings(
-            features={"main": flat.reshape(count, self._header.dimension)},
-            pids=table.column("pid").to_numpy(zero_copy_only=False) if count else np.empty(0),
-            camids=table.column("camid").to_numpy(zero_copy_only=False) if count else np.empty(0),
-            infrared=[name == "infrared" for name in modality],  # type: ignore[arg-type]
-            frames=np.zeros(count),
-            rows=np.arange(count),
-            paths=tuple(table.column("path").to_pylist()),
-            columns={name: table.column(name).to_pylist() for name in (ID, *further)},
-        )
+        return entries_of_table(table, self._header.dimension)
 
     # ------------------------------------------------------------------ the folder
 
@@ -342,14 +313,19 @@ class LanceStore(Store):
     def _read_header(self) -> None:
         path = self.folder / HEADER
         version = version_of(path)
-        if version != self._version:
-            self._header = None if version is None else Header.from_plain(read_json(path), path)
-            self._version = version
+        if version == self._version:
+            return
+        header = None
+        if version is not None:
+            header = Header.from_plain(read_json(path), path)
+        self._header = header
+        self._version = version
 
     def describe(self, header: Header) -> None:
         """See the base."""
         write_json(self.folder / HEADER, header.plain())
-        self._header, self._version = header, version_of(self.folder / HEADER)
+        self._header = header
+        self._version = version_of(self.folder / HEADER)
 
     def _read(self, work: Any) -> Any:
         """Do what reads the table; what is wrong with it is said in one sentence."""
@@ -391,5 +367,7 @@ def partitions_of(count: int) -> tuple[int, int]:
 
 def _in_words(error: Exception) -> str:
     """What the library says is wrong, without the names of its own errors and source files."""
-    text = _SOURCE_FILE.sub("", " ".join(str(error).split()))
-    return _ERROR_NAME.sub("", text)[:160].strip(" ,:") or "the library says no more"
+    text = " ".join(str(error).split())
+    text = _SOURCE_FILE.sub("", text)
+    text = _ERROR_NAME.sub("", text)
+    return text[:160].strip(" ,:") or "the library says no more"

@@ -99,14 +99,16 @@ class MilvusStore(Store):
     def known(self, ids: Sequence[str]) -> set[str]:
         """See the base."""
         found: set[str] = set()
-        for start in range(0, len(ids) if self._header is not None else 0, _ROWS_AT_ONCE):
+        if self._header is None:
+            return found
+        for start in range(0, len(ids), _ROWS_AT_ONCE):
             condition = _one_of(ids[start : start + _ROWS_AT_ONCE])
             rows = self._ask(
                 lambda condition=condition: self._client.query(
                     self.name, filter=condition, output_fields=[ID], limit=_ROWS_AT_ONCE
                 )
             )
-            found |= {row[ID] for row in rows}
+            found.update(row[ID] for row in rows)
         return found
 
     def matching(self, condition: Filter) -> list[str]:
@@ -157,10 +159,14 @@ class MilvusStore(Store):
             kind = type_of(name, cells)
             if kind is not None:
                 kinds.setdefault(name, kind)
-        if max(len(str(name).encode()) for name in entries.columns[ID]) > _LONGEST_ID:
+        lengths = [len(str(name).encode()) for name in entries.columns[ID]]  # the server counts bytes
+        if max(lengths) > _LONGEST_ID:
             raise DataError(f"The name of an image has more than {_LONGEST_ID} bytes: add a column id of shorter ones.")
         if self._header is None:
-            self._make(header)
+            # Images without their description are taken for somebody else's; a description without images is a first add that
+            # was cut off, and the next one goes on.
+            self._make_about()
+            self._make_images(header)
         if self._header is None or kinds != self._kinds:
             self._write_about(self._header or header, kinds)
         rows = self._as_rows(entries)
@@ -199,12 +205,19 @@ class MilvusStore(Store):
 
     def nearest(self, vectors: Array, k: int, condition: Filter | None) -> Candidates:
         """See the base."""
-        effort = 0 if self._header is None else int(self._header.index.get("effort", 0))
+        effort = 0
+        if self._header is not None:
+            effort = int(self._header.index.get("effort", 0))
         return self.nearest_with(vectors, k, condition, effort)
 
     def nearest_with(self, vectors: Array, k: int, condition: Filter | None, effort: int) -> Candidates:
         """As :meth:`nearest`, keeping so many candidates of the graph; 0 where there is no graph."""
-        parameters = {"ef": max(effort, k)} if effort else {}
+        parameters = {}
+        if effort:
+            parameters["ef"] = max(effort, k)  # at least as many as are wanted
+        filtered = ""
+        if condition is not None:
+            filtered = condition.milvus()
         rows: list[dict[str, Any]] = []
         counts: list[int] = []
         for start in range(0, len(vectors), _ROWS_AT_ONCE):
@@ -215,20 +228,23 @@ class MilvusStore(Store):
                     data=part,
                     anns_field=_VECTOR,
                     limit=k,
-                    filter="" if condition is None else condition.milvus(),
+                    filter=filtered,
                     output_fields=["*"],
                     search_params={"params": parameters},
                 )
             )
             for answer in answers:
-                rows += [{**hit["entity"], ID: hit[ID]} for hit in answer]
+                for hit in answer:
+                    rows.append({**hit["entity"], ID: hit[ID]})
                 counts.append(len(answer))
+        # An image that several queries found is there once for each: rows stand query after query.
         places = np.split(np.arange(len(rows)), np.cumsum(counts)[:-1])
         return Candidates(self._entries(rows), places)
 
     # ------------------------------------------------------------------ between entries and rows
 
     def _as_rows(self, entries: Embeddings) -> list[dict[str, Any]]:
+        """Rows as the server takes them: a cell that is empty has no field."""
         rows: list[dict[str, Any]] = []
         columns = filterable(entries)
         for place, vector in enumerate(entries.features["main"]):
@@ -241,13 +257,13 @@ class MilvusStore(Store):
 
     def _entries(self, rows: Sequence[Mapping[str, Any]]) -> Embeddings:
         assert self._header is not None
-        vectors = np.array([row[_VECTOR] for row in rows], dtype=np.float32).reshape(len(rows), self._header.dimension)
+        vectors = np.array([row[_VECTOR] for row in rows], dtype=np.float32)
         columns = {ID: [row[ID] for row in rows]}
         for name in self._kinds:
             if name not in OWN_COLUMNS:
                 columns[name] = [row.get(name) for row in rows]
         return Embeddings(
-            features={"main": vectors},
+            features={"main": vectors.reshape(len(rows), self._header.dimension)},  # of no rows too
             pids=[row["pid"] for row in rows],  # type: ignore[arg-type]
             camids=[row["camid"] for row in rows],  # type: ignore[arg-type]
             infrared=[row["modality"] == "infrared" for row in rows],  # type: ignore[arg-type]
@@ -260,38 +276,47 @@ class MilvusStore(Store):
     # ------------------------------------------------------------------ the collections
 
     def _index(self, graph: bool) -> Any:
+        """Settings of a graph, or of comparing all images."""
         parameters = self._client.prepare_index_params()
-        kind = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 200}} if graph else {"index_type": "FLAT"}
+        kind: dict[str, Any] = {"index_type": "FLAT"}
+        if graph:
+            kind = {"index_type": "HNSW", "params": {"M": 16, "efConstruction": 200}}
         parameters.add_index(field_name=_VECTOR, index_name=_VECTOR, metric_type="COSINE", **kind)
         return parameters
 
-    def _make(self, header: Header) -> None:
-        """The collection, which is empty."""
+    def _make_images(self, header: Header) -> None:
+        """The collection of the images, empty; of an earlier add that was cut off, it is made anew."""
         from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - extra `milvus`
 
+        if self._has(self.name):
+            self._ask(lambda: self._client.drop_collection(self.name))
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=True)
         schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=_LONGEST_ID)
         schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=header.dimension)
+        self._make_collection(self.name, schema)
+
+    def _make_about(self) -> None:
+        """The collection of what all images share, empty: of one row (a vector belongs to every row there)."""
+        from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - extra `milvus`
+
+        if self._has(self._about):
+            return
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=64)
+        schema.add_field("content", DataType.VARCHAR, max_length=_LONGEST_ABOUT)
+        schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=2)
+        self._make_collection(self._about, schema)
+
+    def _make_collection(self, name: str, schema: Any) -> None:
+        """A collection whose changes are seen at once; all of its vectors are compared until an index is built."""
         self._ask(
             lambda: self._client.create_collection(
-                self.name, schema=schema, index_params=self._index(False), consistency_level="Strong"
+                name, schema=schema, index_params=self._index(False), consistency_level="Strong"
             )
         )
 
     def _write_about(self, header: Header, kinds: Mapping[str, type]) -> None:
-        """What all images share, in a collection of one row (a vector belongs to every row there)."""
-        from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - extra `milvus`
-
-        if not self._has(self._about):
-            schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-            schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=64)
-            schema.add_field("content", DataType.VARCHAR, max_length=_LONGEST_ABOUT)
-            schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=2)
-            self._ask(
-                lambda: self._client.create_collection(
-                    self._about, schema=schema, index_params=self._index(False), consistency_level="Strong"
-                )
-            )
+        """What all images share."""
         columns = {name: word_of(kind) for name, kind in kinds.items()}
         content = json.dumps({**header.plain(), "columns": columns})
         if len(content.encode()) > _LONGEST_ABOUT:
@@ -301,20 +326,17 @@ class MilvusStore(Store):
             )
         row = {ID: "gallery", "content": content, _VECTOR: [1.0, 0.0]}
         self._ask(lambda: self._client.upsert(self._about, [row]))
-        self._header, self._kinds = header, dict(kinds)
+        self._header = header
+        self._kinds = dict(kinds)
 
     def _read_about(self) -> None:
+        """What all images share, from the second collection."""
         rows = self._ask(
             lambda: self._client.query(self._about, filter=f'{ID} == "gallery"', output_fields=["content"])
         )
         if not rows:
             return  # a first add was cut off
-        text = str(rows[0]["content"])
-        try:
-            content = json.loads(text) if len(text) <= MOST_BYTES_OF_SETTINGS else None
-        except (ValueError, RecursionError):
-            content = None
-        described: dict[str, Any] = content if isinstance(content, dict) else {}
+        described = _group_in(str(rows[0]["content"]))
         columns = described.get("columns")
         if not isinstance(columns, dict) or not all(kind in _KINDS for kind in columns.values()):
             raise DataError(f"'{self.address}' does not describe a gallery: restore it, or make the gallery anew.")
@@ -335,6 +357,20 @@ class MilvusStore(Store):
             raise DataError(f"The server of the gallery '{self.address}' does not do this ({reason}).") from error
 
 
+def _group_in(text: str) -> dict[str, Any]:
+    """A group of JSON that anybody may have written; empty where it is damaged, or something else."""
+    if len(text) > MOST_BYTES_OF_SETTINGS:
+        return {}
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(content, dict):
+        return content
+    return {}
+
+
 def _one_of(ids: Sequence[str]) -> str:
     """A condition that takes rows by name."""
-    return f"{ID} in [{', '.join(json.dumps(name, ensure_ascii=False) for name in ids)}]"
+    names = [json.dumps(name, ensure_ascii=False) for name in ids]
+    return f"{ID} in [{', '.join(names)}]"

@@ -19,6 +19,7 @@ WANTED = 0.99
 """Share of the ten nearest images that an index is to find."""
 _SAMPLE = 200
 _NEAREST = 10
+"""Others of each query; one more is sought, since the query is in the gallery too and finds itself."""
 _FEWEST_CANDIDATES, _MOST_CANDIDATES = 2, 128
 """For each image wanted."""
 _CLOSE_ENOUGH = 0.05
@@ -82,20 +83,25 @@ def fewest_probes(recall: Callable[[int], float], partitions: int) -> tuple[int,
     Returns:
         how many, and their recall. A 50th of all is not gone below.
     """
-    too_few, probes = 0, max(1, math.ceil(partitions / 50))
+    # Upwards in growing steps until the recall is reached, ...
+    too_few = 0
+    probes = max(1, math.ceil(partitions / 50))
     reached = recall(probes)
     while reached < WANTED and probes < partitions:
-        too_few, probes = probes, min(partitions, math.ceil(1.4 * probes))
+        too_few = probes
+        probes = min(partitions, math.ceil(1.4 * probes))
         reached = recall(probes)
     if too_few == 0:
         return probes, reached  # the first ones are enough
+    # ... then by halves between the last that were too few and the first that were enough.
     while probes - too_few > max(1, _CLOSE_ENOUGH * probes):
         between = (too_few + probes) // 2
         share = recall(between)
         if share < WANTED:
             too_few = between
         else:
-            probes, reached = between, share
+            probes = between
+            reached = share
     return probes, reached
 
 
@@ -103,7 +109,8 @@ def choose_effort(store: Graph, efforts: Sequence[int]) -> dict[str, Any]:
     """The least effort that finds :data:`WANTED` of the ten nearest images of a sample, else the last; and the share found."""
     sample = _sample(store)
     truth = _exact(store, sample)
-    reached, effort = 0.0, efforts[0]
+    reached = 0.0
+    effort = efforts[0]
     for effort in efforts:
         reached = _share(store.nearest_with(sample.vectors, _NEAREST + 1, None, effort), sample, truth)
         if reached >= WANTED:
@@ -116,6 +123,7 @@ def _sample(store: Probed | Graph) -> Sample:
     generator = numpy_generator(0, "recall of a gallery's index")
     vectors: list[Array] = []
     names: list[Any] = []
+    # Some of each part, since all vectors may not lie in memory at once; then as many as wanted of all of these.
     for part in store.everything():
         chosen = generator.choice(len(part), min(_SAMPLE, len(part)), replace=False)
         vectors.append(part.features["main"][chosen])
@@ -142,14 +150,18 @@ def _exact(store: Probed | Graph, sample: Sample) -> list[set[Any]]:
 
 def _others(names: Sequence[Any], own: Any) -> set[Any]:
     """The first ten of some names but for the query's own."""
-    return set([name for name in names if name != own][:_NEAREST])
+    others = [name for name in names if name != own]
+    return set(others[:_NEAREST])
 
 
 def _share(found: Candidates, sample: Sample, truth: list[set[Any]]) -> float:
     """The share of the ten nearest others that was found."""
     shares = []
+    vectors = found.pool.features["main"]
+    ids = found.pool.columns[ID]
     for query, (candidates, wanted) in enumerate(zip(found.places, truth, strict=True)):
-        order = np.argsort(-(found.pool.features["main"][candidates] @ sample.vectors[query]))
-        names = [found.pool.columns[ID][place] for place in candidates[order].tolist()]
-        shares.append(len(wanted & _others(names, sample.names[query])) / max(len(wanted), 1))
+        order = np.argsort(-(vectors[candidates] @ sample.vectors[query]))
+        names = [ids[place] for place in candidates[order].tolist()]
+        others = _others(names, sample.names[query])
+        shares.append(len(wanted & others) / max(len(wanted), 1))
     return float(np.mean(shares))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from crossreid.data.decoding import Decoder
 from crossreid.data.image_files import UnreadableImageError
+from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError
 from crossreid.escaping import one_line
 from crossreid.files import write_atomically
@@ -19,8 +21,11 @@ from crossreid.galleries.hits import Hits, Match
 
 SHEET_SUFFIXES = (".png", ".html")
 _WIDTH, _HEIGHT = 96, 192
+"""Of a picture, in pixels."""
 _LABEL = 30
+"""Height of what stands below a picture."""
 _GAP = 8
+"""Between pictures, and around them."""
 _PER_LINE = 10
 """Images of a query beside each other."""
 _MOST_QUERIES = 100
@@ -52,10 +57,12 @@ def _as_picture(hits: Hits) -> Image.Image:
     """Each query at the left, its images beside it, ten in a line."""
     rows = min(len(hits), _MOST_QUERIES)
     counts = [min(len(found), _MOST_HITS) for found in hits.lists[:rows]]
-    lines = [max(1, -(-count // _PER_LINE)) for count in counts]
+    lines = [max(1, math.ceil(count / _PER_LINE)) for count in counts]  # a query that found nothing has one too
     columns = min(_PER_LINE, max(counts, default=0))
     step = _HEIGHT + _LABEL + _GAP
-    sheet = Image.new("RGB", ((columns + 1) * (_WIDTH + _GAP) + 2 * _GAP, sum(lines) * step + _GAP), "white")
+    width = (columns + 1) * (_WIDTH + _GAP) + 2 * _GAP  # one gap more sets the query apart
+    height = sum(lines) * step + _GAP
+    sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     top = _GAP
     for row in range(rows):
@@ -66,16 +73,19 @@ def _as_picture(hits: Hits) -> Image.Image:
         for rank in range(counts[row]):
             line, column = divmod(rank, _PER_LINE)
             left = 2 * _GAP + (column + 1) * (_WIDTH + _GAP)
-            height = top + line * step
-            sheet.paste(_thumbnail(found.paths[rank], found.infrared[rank]), (left, height))
-            draw.text((left, height + _HEIGHT + 2), "\n".join(_label(hits, matches, row, rank)), fill="black")
+            upper = top + line * step
+            sheet.paste(_thumbnail(found.paths[rank], found.infrared[rank]), (left, upper))
+            label = "\n".join(_label(hits, matches, row, rank))
+            draw.text((left, upper + _HEIGHT + 2), label, fill="black")
         top += lines[row] * step
     return sheet
 
 
 def _query_label(hits: Hits, row: int) -> list[str]:
     """That it is the query; and, with a calibration, that nobody matches it."""
-    return ["query", "nobody"] if hits.nobody(row) else ["query"]
+    if hits.nobody(row):
+        return ["query", "nobody"]
+    return ["query"]
 
 
 def _label(hits: Hits, matches: Sequence[Match], row: int, rank: int) -> list[str]:
@@ -99,11 +109,13 @@ def _as_page(hits: Hits) -> str:
     """One page without scripts, links or anything from elsewhere."""
     rows = []
     for row in range(min(len(hits), _MOST_QUERIES)):
-        cells = [_cell(hits.queries.paths[row], bool(hits.queries.infrared[row]), _query_label(hits, row))]
+        label = _query_label(hits, row)
+        cells = [_cell(hits.queries.paths[row], bool(hits.queries.infrared[row]), label)]
         found = hits.lists[row]
         matches = hits.matches(row)
         for rank in range(min(len(found), _MOST_HITS)):
-            cells.append(_cell(found.paths[rank], bool(found.infrared[rank]), _label(hits, matches, row, rank)))
+            label = _label(hits, matches, row, rank)
+            cells.append(_cell(found.paths[rank], bool(found.infrared[rank]), label))
         rows.append(f"<tr>{''.join(cells)}</tr>")
     style = "body{font:13px sans-serif}td{vertical-align:top;padding:4px}td:first-child{border-right:2px solid #888}"
     table = "\n".join(rows)
@@ -114,6 +126,7 @@ def _as_page(hits: Hits) -> str:
 
 
 def _cell(path: str, infrared: bool, label: list[str]) -> str:
+    """A cell of the page's table, with the picture inside."""
     stream = io.BytesIO()
     _thumbnail(path, infrared).save(stream, "JPEG", quality=85)
     content = base64.b64encode(stream.getvalue()).decode()
@@ -124,8 +137,9 @@ def _cell(path: str, infrared: bool, label: list[str]) -> str:
 
 def _thumbnail(path: str, infrared: bool) -> Image.Image:
     """An image in the size of the sheet; grey where it is not there or cannot be read."""
+    modality = MODALITIES[int(infrared)]
     try:
-        picture = Decoder().decode(Path(path), "infrared" if infrared else "visible").image
+        picture = Decoder().decode(Path(path), modality).image
     except UnreadableImageError:
         return Image.new("RGB", (_WIDTH, _HEIGHT), (200, 200, 200))
     return picture.resize((_WIDTH, _HEIGHT), Image.Resampling.BICUBIC)

@@ -24,6 +24,7 @@ def version_of(path: Path) -> FileVersion | None:
     if not path.exists():
         return None
     stat = path.stat()
+    # A file that takes another's place has an inode of its own, even where the clock shows the same time.
     return FileVersion(stat.st_ino, stat.st_mtime_ns, stat.st_size)
 
 

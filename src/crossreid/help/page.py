@@ -34,16 +34,19 @@ def help_page(command: str, arguments: Sequence[str] = ()) -> str:
     overrides = [word for word in arguments if not word.startswith("-")]
     composed, settings = reference(command, overrides)
     known = {item.key: item for item in settings}
-    lines = [f"python -m crossreid.{command}: {text.summary}", "", *textwrap.wrap(text.purpose, WIDTH), ""]
+    lines = [f"python -m crossreid.{command}: {text.summary}", ""]
+    lines += [*textwrap.wrap(text.purpose, WIDTH), ""]
     lines += [f"Usage: python -m crossreid.{command} [CHOICE=NAME ...] [SETTING=VALUE ...]", ""]
     if text.choices:
         lines.append("Choices")
         for group in text.choices:
-            lines += entry(f"{group}={composed.choices.get(group) or 'null'}", _choice(command, group))
+            chosen = composed.choices.get(group) or "null"
+            lines += entry(f"{group}={chosen}", _choice(command, group))
         lines.append("")
     lines.append("Settings that matter most")
     for key in text.keys:
-        if key in known:  # data.root, where the dataset has one
+        # Which settings there are depends on the choices: not every dataset has a data.root.
+        if key in known:
             lines += setting_entry(known[key])
     lines += ["", "Examples"]
     for example, meaning in text.examples.items():
@@ -63,19 +66,22 @@ def command_list() -> str:
 def _choice(command: str, group: str) -> str:
     """A group's meaning and its choices; of many only where they are listed."""
     names = choice_names(command, group)
-    listed = ", ".join(names) if len(names) <= _ALL_NAMES else f"{len(names)}, listed by python -m crossreid.settings"
     meaning = GROUPS[group]
     if names and all(name in meaning for name in names):
-        return meaning
+        return meaning  # it says each of them in words
+    listed = ", ".join(names)
+    if len(names) > _ALL_NAMES:
+        listed = f"{len(names)}, listed by python -m crossreid.settings"
     return f"{meaning}: {listed}"
 
 
 def _further(command: str, overrides: Sequence[str], page: str) -> Iterator[str]:
     """Where everything else stands."""
-    chosen = [shlex.quote(word) for word in overrides]
-    named = [] if command == "train" else [f"command={command}"]
-    every = " ".join(["python -m crossreid.settings", *named, *chosen])
-    yield f"  {every}"
+    words = ["python -m crossreid.settings"]
+    if command != "train":  # whose settings it lists of its own
+        words.append(f"command={command}")
+    words += [shlex.quote(word) for word in overrides]
+    yield f"  {' '.join(words)}"
     yield "      every setting with its value, meaning and range"
     yield f"  python -m crossreid.{command} --cfg job"
     yield "      the settings as the files and the command line make them"

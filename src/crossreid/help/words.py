@@ -16,12 +16,17 @@ def words_of(command: str) -> list[str]:
     words = set()
     for group in GROUPS:
         if group in composed.choices:
-            words |= {f"{group}={name}" for name in choice_names(command, group)}
-    words |= {f"{item.key}=" for item in settings}
+            for name in choice_names(command, group):
+                words.add(f"{group}={name}")
+    for setting in settings:
+        words.add(f"{setting.key}=")
+    # ``settings`` are those of the default choices. A shell cannot know what comes later in the line, so that the settings of
+    # every method, dataset and protocol are among the words.
     for group, parts in _parts():
         if group in composed.choices:
             for part in parts:
-                words |= {f"{item.key}=" for item in describe(part, group)}
+                for setting in describe(part, group):
+                    words.add(f"{setting.key}=")
     return sorted(words)
 
 

@@ -19,6 +19,8 @@ CONVOLUTIONS = (0, 2, 5, 8, 11)
 
 
 def _generator(weights: Weights, ours: str, file: int) -> LayoutRow:
+    """What translates images of one modality into the other."""
+    # Layers have the same numbers in both; the inside of a residual block has another name.
     first = [(str(layer), str(layer)) for layer in PLAIN_LAYERS]
     blocks = [(f"{block}.model", f"{block}.body") for block in RESIDUAL]
     last = [(str(layer), str(layer)) for layer in LAST_LAYERS]
@@ -26,6 +28,7 @@ def _generator(weights: Weights, ours: str, file: int) -> LayoutRow:
 
 
 def _patch_discriminator(weights: Weights, ours: str, file: int) -> list[LayoutRow]:
+    """A discriminator of images, by patches."""
     names = [(str(layer), str(layer)) for layer in CONVOLUTIONS]
     return [
         renamed(weights, "model", f"{ours}.body", names, file=file),
@@ -34,6 +37,7 @@ def _patch_discriminator(weights: Weights, ours: str, file: int) -> list[LayoutR
 
 
 def _joint_discriminator(weights: Weights, file: int) -> list[LayoutRow]:
+    """The discriminator of an image together with its feature."""
     ours = "discriminator_joint"
     return [
         same(weights, "image_convs", f"{ours}.image", file=file),
@@ -44,6 +48,7 @@ def _joint_discriminator(weights: Weights, file: int) -> list[LayoutRow]:
 
 
 def _heads(weights: Weights, file: int) -> list[LayoutRow]:
+    """Classifier and embedder, which stand behind the encoder."""
     # ours counts the dropout before the first layer, theirs has it elsewhere
     return [
         same(weights, "classifier0.bottle.0", "feature.classifier.1", file=file),

@@ -125,9 +125,13 @@ def _origin(
     """What the checkpoint keeps of the import."""
     if dataset is None:
         dataset = DATASET_OF_PERSONS.get(persons)
-        known = f"Trained on {persons} persons, so on {dataset}" if dataset else f"Trained on {persons} persons"
+        known = f"Trained on {persons} persons"
+        if dataset is not None:
+            known += f", so on {dataset}"
         notice(f"{known}; dataset= says it otherwise.")
-    if dataset == "regdb" and split is None:
+    if dataset != "regdb":
+        split = None  # other datasets have none
+    elif split is None:
         split = _split_named(files.paths[0])
         if split is None:
             notice(
@@ -138,12 +142,13 @@ def _origin(
         files=[path.name for path in files.paths],
         resize=layout.resize,
         dataset=dataset,
-        split=split if dataset == "regdb" else None,
+        split=split,
         mark=files.mark,
     )
 
 
 def _split_named(path: Path) -> int | None:
+    """Which of RegDB's ten splits a file's name says."""
     match = _TRIAL.search(path.name)
     if match and 1 <= int(match[1]) <= 10:
         return int(match[1])
@@ -181,8 +186,9 @@ def _numbers(beside: Mapping[str, Any]) -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for name, value in beside.items():
         if isinstance(value, np.ndarray | np.generic):
-            native = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("=")))
-            numbers[name] = torch.from_numpy(native.reshape(np.shape(value)))
+            native = value.astype(value.dtype.newbyteorder("="))  # torch has no other order of bytes than the machine's
+            row = np.ascontiguousarray(native)
+            numbers[name] = torch.from_numpy(row.reshape(np.shape(value)))  # a scalar became an array of one number
         elif isinstance(value, int | float):
             numbers[name] = value
     return numbers
@@ -271,8 +277,13 @@ def _say(rows: Sequence[LayoutRow], layout: PublicLayout, beside: Mapping[str, A
         notice(f"Left out, {count}: {reason}")
     scores = []
     for name, value in _readable(beside).items():
-        first = value[0] if isinstance(value, list) and value else value
-        scores.append(f"{name} {first:.4g}" if isinstance(first, float) else f"{name} {first}")
+        first = value
+        if isinstance(value, list) and value:
+            first = value[0]  # of a CMC, Rank-1
+        if isinstance(first, float):
+            scores.append(f"{name} {first:.4g}")
+        else:
+            scores.append(f"{name} {first}")
     if scores:
         notice(f"The file says of itself: {', '.join(scores)}.")
 

@@ -28,7 +28,9 @@ STYLE_CLASSES = "mod_spec_enc.classifier"
 
 
 def _style(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
+    """The encoder of one modality's style; its last layer is a 1x1 convolution there, and linear here."""
     ours = f"generation.style_{modality}"
+    # Ours counts the ReLUs between the convolutions too, theirs does not.
     names = [(f"{layer}.conv", str(2 * layer)) for layer in range(STYLE_CONVOLUTIONS)]
     title = "mod_spec_enc.model.0, .1, .2, .3, .4"
     classes = len(weights["instance.classifier.fc.weight"])
@@ -46,7 +48,10 @@ def _style(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
 
 
 def _encoder(weights: Weights, file: int) -> list[LayoutRow]:
-    left_out = "" if file == ENCODER_FILE else SAME_ENCODER
+    """The encoder of what both modalities share, with the classifier of persons: both generators hold it."""
+    left_out = ""
+    if file != ENCODER_FILE:
+        left_out = SAME_ENCODER
     theirs = "mod_invar_enc"
     classifier = same(
         weights, f"{theirs}.classifier.classifier", "instance.classifier.fc", left_out=left_out, file=file
@@ -61,6 +66,7 @@ def _encoder(weights: Weights, file: int) -> list[LayoutRow]:
 
 
 def _decoder(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
+    """The decoder that draws images of one modality, and the layers that make the scales and shifts of its norms."""
     ours = f"generation.decode_{modality}"
     rows = []
     for block in range(2):
@@ -83,6 +89,7 @@ def _decoder(weights: Weights, modality: str, file: int) -> list[LayoutRow]:
 
 
 def _discriminator(weights: Weights, modality: str, file: int) -> LayoutRow:
+    """Two scales, each of four convolutions and a last one; ours counts what stands between them too."""
     ours = f"discriminator_{modality}.scales"
     names = []
     for scale in range(2):

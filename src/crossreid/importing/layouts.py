@@ -68,6 +68,7 @@ class Entry:
 
     def value(self, weights: Weights) -> Tensor:
         """The tensor as our weights have it, in memory of its own; from weights without values, its shape and type."""
+        # A constant is one number seen many times, and a view may be turned: both are written out in their own order.
         if self.filler is not None:
             return self.filler.clone(memory_format=torch.contiguous_format)
         views = self.views(weights)
@@ -199,7 +200,8 @@ def joined(theirs: str, ours: str, rows: Iterable[LayoutRow]) -> LayoutRow:
     """Several rows of one kind as one, under a common name."""
     parts = list(rows)
     first = parts[0]
-    assert all((row.left_out, row.file) == (first.left_out, first.file) for row in parts)
+    for row in parts:
+        assert (row.left_out, row.file) == (first.left_out, first.file), "rows of one kind have one fate and one file"
     return replace(first, theirs=theirs, ours=ours, entries=tuple(entries_of(parts)))
 
 

@@ -46,7 +46,7 @@ class _NumberType:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         """The order of bytes is all that is taken."""
-        order = state[1]
+        order = state[1]  # of (version, order, ...)
         if order in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(order)
 
@@ -69,7 +69,10 @@ class _NumberArray:
         row = _type_of(kind).numbers(content)
         if not isinstance(shape, tuple) or math.prod(shape) != len(row):
             raise OtherThanNumbersError("it holds an array that is not as long as it says")
-        self.values = row.reshape(shape, order="F" if by_columns else "C")
+        if by_columns:
+            self.values = row.reshape(shape, order="F")
+        else:
+            self.values = row.reshape(shape)
 
 
 def _type_of(kind: object) -> _NumberType:
@@ -115,7 +118,7 @@ def read_pickled(path: Path) -> Any:
     if not path.is_file():
         raise CheckpointError(f"There is no file '{path}': give the path of the weights.")
     try:
-        if zipfile.is_zipfile(path):
+        if zipfile.is_zipfile(path):  # older versions of torch write no archive
             archive_members(path, stored_only=True)
         with torch.serialization.safe_globals(_opened_names()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged file torch talks for programmers, before it fails
@@ -129,18 +132,23 @@ def read_pickled(path: Path) -> Any:
 
 def _plain(content: Any) -> Any:
     """What stands for an array, as the array; at the first two levels, where codes keep scores."""
-    if isinstance(content, _NumberArray):
-        return content.values
     if isinstance(content, dict):
-        return {key: value.values if isinstance(value, _NumberArray) else value for key, value in content.items()}
-    return content
+        return {key: _array_or_same(value) for key, value in content.items()}
+    return _array_or_same(content)
+
+
+def _array_or_same(value: Any) -> Any:
+    if isinstance(value, _NumberArray):
+        return value.values
+    return value
 
 
 def _reason(error: Exception) -> str:
     """Why torch does not read a file, in words of files: what it says itself is for programmers."""
     if isinstance(error, OtherThanNumbersError):
         return str(error)
-    asked = _ASKED_FOR.search(" ".join(str(error).split()))
+    said = " ".join(str(error).split())  # in one line
+    asked = _ASKED_FOR.search(said)
     if asked:
         name = asked[1][:_LONGEST_NAME]
         return (

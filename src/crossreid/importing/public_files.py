@@ -60,8 +60,9 @@ def read_files(layout: PublicLayout, place: Path) -> PublicFiles:
         if layout.wrapped and isinstance(content.get(WRAPPER), Mapping):
             beside = {str(key): value for key, value in content.items() if key != WRAPPER}
             content = content[WRAPPER]
-        states.append(_without_prefix(_tensors(content, path)))
-        _check_memory(states[-1], path)
+        state = _without_prefix(_tensors(content, path))
+        _check_memory(state, path)
+        states.append(state)
     return PublicFiles(paths, mark, states, beside)
 
 
@@ -75,9 +76,15 @@ def find_files(layout: PublicLayout, place: Path) -> tuple[list[Path], str]:
         if place.is_dir():
             raise CheckpointError(f"'{place}' is a folder: {layout.title} has one file, name it.")
         return [place], ""
-    shape = re.compile(re.escape(layout.file_name(0, "@")).replace("0", r"\d+").replace("@", "([A-Za-z0-9]+)"))
-    folder = place if place.is_dir() else place.parent
-    candidates = sorted(folder.iterdir()) if place.is_dir() else [place]
+    # The pattern as a regular expression: any number for the 0, and any mark for the @.
+    example = re.escape(layout.file_name(0, "@"))
+    shape = re.compile(example.replace("0", r"\d+").replace("@", "([A-Za-z0-9]+)"))
+    if place.is_dir():
+        folder = place
+        candidates = sorted(folder.iterdir())
+    else:
+        folder = place.parent
+        candidates = [place]
     marks = set()
     for path in candidates:
         match = shape.fullmatch(path.name)
@@ -114,7 +121,8 @@ def check_files(rows: Sequence[LayoutRow], weights: Weights, files: PublicFiles,
         CheckpointError: a tensor is missing, too much, of another shape or type, or not what it must be.
     """
     for number, (path, state) in enumerate(zip(files.paths, files.states, strict=True)):
-        entries = {entry.key: entry for entry in entries_of(row for row in rows if row.file == number)}
+        own_rows = [row for row in rows if row.file == number]
+        entries = {entry.key: entry for entry in entries_of(own_rows)}
         missing = [key for key in entries if key not in state]
         surplus = [key for key in state if key not in entries]
         if missing:
@@ -178,6 +186,7 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _check_memory(state: Mapping[str, Tensor], path: Path) -> None:
     """Refuse tensors that claim more numbers than the file has."""
+    # A view that repeats its numbers (stride 0) is a few bytes in a file, and could be any size in memory.
     claimed = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
     if claimed > _MOST_RATIO * path.stat().st_size + 2**20:
         raise CheckpointError(f"'{path}' is damaged: it says that it holds more than it does.")

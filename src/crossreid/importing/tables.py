@@ -31,7 +31,9 @@ def key_table(layout: PublicLayout) -> str:
         theirs = _in_code(row.theirs)
         if layout.pattern:
             theirs = f"{row.file}: {theirs}"
-        here = f"left out: {row.left_out}" if row.left_out else _in_code(row.ours)
+        here = _in_code(row.ours)
+        if row.left_out:
+            here = f"left out: {row.left_out}"
         lines.append(f"| {theirs} | {len(row.entries)} | {here} |")
     return "\n".join(lines)
 
@@ -46,8 +48,9 @@ def all_tables() -> str:
             parts.append(f"`source={layout.name}`: the table of `source={twin.name}`.\n")
             continue
         if layout.pattern:
-            files = ", ".join(f"{number} {network}" for number, network in enumerate(layout.networks))
-            parts.append(f"`source={layout.name}`. Files `{layout.file_name(0, 'N')}` and so on: {files}.\n")
+            files = [f"{number} {network}" for number, network in enumerate(layout.networks)]
+            name = layout.file_name(0, "N")
+            parts.append(f"`source={layout.name}`. Files `{name}` and so on: {', '.join(files)}.\n")
         else:
             parts.append(f"`source={layout.name}`.\n")
         parts.append(f"{key_table(layout)}\n")

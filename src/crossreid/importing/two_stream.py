@@ -61,7 +61,8 @@ class Blocks(NamedTuple):
     @property
     def stages(self) -> list[str]:
         """Names of the residual stages, there."""
-        return list(dict.fromkeys(name.partition(".")[0] for name in self.residual))
+        stages = [name.partition(".")[0] for name in self.residual]
+        return list(dict.fromkeys(stages))  # each once, in their order
 
 
 def _blocks(encoder: str, *, with_non_local: bool = False, stages: int = 4) -> Blocks:
@@ -69,8 +70,10 @@ def _blocks(encoder: str, *, with_non_local: bool = False, stages: int = 4) -> B
     residual: dict[str, str] = {}
     non_local: dict[str, str] = {}
     for stage, count in islice(BLOCKS.items(), stages):
-        last_plain = count - NON_LOCAL.get(stage, 0) if with_non_local else count
-        place = 0
+        last_plain = count
+        if with_non_local:
+            last_plain -= NON_LOCAL.get(stage, 0)
+        place = 0  # counts both kinds, in the order in which they run
         for block in range(count):
             residual[f"{stage}.{block}"] = f"{encoder}.{STAGE[stage]}.{place}"
             place += 1
@@ -82,19 +85,21 @@ def _blocks(encoder: str, *, with_non_local: bool = False, stages: int = 4) -> B
 
 
 def _stem(weights: Weights, theirs: str, ours: str, left_out: str = "") -> LayoutRow:
+    """The first layers of a ResNet: a convolution and its norm."""
     names = (("conv1", "0"), ("bn1", "1"))
     return renamed(weights, theirs, ours, names, title=f"{theirs}.conv1, {theirs}.bn1", left_out=left_out)
 
 
 def _stages(weights: Weights, theirs: str, blocks: Blocks, left_out: str = "") -> LayoutRow:
+    """The residual stages of a ResNet, all of which have the shapes of our shared ones."""
     parts = []
     for name, ours in blocks.residual.items():
         parts.append(same(weights, f"{theirs}.{name}", ours, left_out=left_out))
-    names = ", ".join(f".{stage}" for stage in blocks.stages)
+    names = [f".{stage}" for stage in blocks.stages]
     ours = f"{blocks.encoder}.middle"
     if "layer4" in blocks.stages:
         ours += f", {blocks.encoder}.last"
-    return joined(theirs + names, ours, parts)
+    return joined(theirs + ", ".join(names), ours, parts)
 
 
 def _resnets(weights: Weights, blocks: Blocks) -> list[LayoutRow]:
@@ -128,11 +133,13 @@ def _without_last_stage(theirs: str, blocks: Blocks, left_out: str) -> list[Layo
 
 
 def _non_local(weights: Weights, theirs: str, ours: str) -> LayoutRow:
+    """A non-local block: three projections, the one behind the attention, and its norm."""
     names = (("g.0", "g"), ("W.0", "out"), ("W.1", "norm"), ("theta", "theta"), ("phi", "phi"))
     return renamed(weights, theirs, ours, names)
 
 
 def _agw(weights: Weights) -> list[LayoutRow]:
+    """The ResNets with non-local blocks, and the neck and classifier; CAJ has the same network."""
     blocks = _blocks(ENCODER, with_non_local=True)
     rows = _resnets(weights, blocks)
     for theirs, ours in blocks.non_local.items():
@@ -143,6 +150,7 @@ def _agw(weights: Weights) -> list[LayoutRow]:
 
 
 def _lba(weights: Weights) -> list[LayoutRow]:
+    """The ResNets, and the neck and classifier."""
     rows = _resnets(weights, _blocks(ENCODER))
     rows += neck(weights, "bottleneck", "network.neck")
     rows.append(single("classifier.weight", "network.classifier.weight"))
@@ -150,11 +158,16 @@ def _lba(weights: Weights) -> list[LayoutRow]:
 
 
 def _ddag(weights: Weights) -> list[LayoutRow]:
+    """The ResNets, neck and classifier, the attention between parts of an image (``wpa``), and the graph attention."""
     classifier = "network.block.classifier.weight"
     rows = _resnets(weights, _blocks(ENCODER))
     rows += neck(weights, "bottleneck", "network.block.neck")
     rows.append(single("classifier.weight", classifier))
-    unused = (Entry("classifier1.weight", (Piece(classifier),)), Entry("classifier2.weight", (Piece(classifier),)))
+    # Ours stands for both in a file that we write: they have its shape.
+    unused = (
+        Entry("classifier1.weight", (Piece(classifier),)),
+        Entry("classifier2.weight", (Piece(classifier),)),
+    )
     rows.append(LayoutRow("classifier1, classifier2", classifier, unused, UNUSED))
     rows.append(single("wpa.gate", "network.parts.weights"))
     for theirs, ours in (("wpa.fc1.0", "query"), ("wpa.fc2", "key"), ("wpa.fc3", "value")):
@@ -178,7 +191,7 @@ def _ddag(weights: Weights) -> list[LayoutRow]:
 
 def _graph(weights: Weights) -> list[LayoutRow]:
     """Graph attention, of training alone: their heads one by one, ours in one matrix."""
-    heads, width = weights["graph.first.one"].shape
+    heads, width = weights["graph.first.one"].shape  # one of the two score vectors of each head
     entries: list[Entry] = []
     for head in range(heads):
         entries += _graph_head(f"attention_{head}", "graph.first", head, width)
@@ -206,6 +219,7 @@ def _graph_head(theirs: str, ours: str, head: int, width: int) -> list[Entry]:
 
 
 def _deen(weights: Weights, stages: int = 4) -> list[LayoutRow]:
+    """The ResNets, the branches that make further embeddings (``DEE``), and what gathers several stages (``MFA``)."""
     rows = _resnets(weights, _blocks(DEEN_RESNET, stages=stages))
     for branch in range(2):
         rows.append(_expansion(weights, branch))
@@ -224,7 +238,8 @@ def _deen_of_regdb(weights: Weights) -> list[LayoutRow]:
 
 def _expansion(weights: Weights, branch: int) -> LayoutRow:
     """A branch: three dilated convolutions and the one that merges them."""
-    theirs, ours = f"DEE.FC{branch + 1}", f"network.encoder.expansion.branches.{branch}"
+    theirs = f"DEE.FC{branch + 1}"  # they count from 1
+    ours = f"network.encoder.expansion.branches.{branch}"
     parts = []
     for place in range(3):
         parts.append(same(weights, f"{theirs}{place + 1}", f"{ours}.dilated.{place}"))

@@ -65,13 +65,17 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
     states = _states(rows, module.state_dict(), left_out, layout)
     target = Path(output)
     if layout.pattern:
-        mark = imported.mark if imported is not None else str(module.iteration)
+        mark = str(module.iteration)
+        if imported is not None:
+            mark = imported.mark
         with folder_in_place(target) as folder:
             for number, state in enumerate(states):
                 torch.save(state, folder / layout.file_name(number, mark))
         return target
     (state,) = states
-    beside = {"epoch": _epochs(module)} if left_out is None else left_out["beside"]
+    beside = {"epoch": _epochs(module)}
+    if left_out is not None:
+        beside = left_out["beside"]
     write_atomically(target, lambda stream: torch.save({WRAPPER: state, **beside}, stream))
     return target
 
@@ -90,7 +94,9 @@ def _chosen_layout(content: Mapping[str, Any], path: Path, source: str | None) -
         return layout_of(imported.source)
     ours = content["crossreid"]
     settings: Any = ours.get("model")
-    return layout_of_method(str(ours.get("method")), settings if isinstance(settings, Mapping) else {})
+    if not isinstance(settings, Mapping):  # in a checkpoint that anybody may have made
+        settings = {}
+    return layout_of_method(str(ours.get("method")), settings)
 
 
 def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> None:
@@ -115,16 +121,27 @@ def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> No
     for name, weight in public.state_dict().items():
         if shapes.pop(name, None) != weight.shape:
             raise ConfigError(_another_network(layout, name, unlike))
-    if shapes:
+    if shapes:  # weights that the public network lacks
         raise ConfigError(_another_network(layout, next(iter(shapes)), unlike))
     public.load_state_dict(weights)
     public.eval()
-    images = torch.rand(
-        (2, 3, *ours.streams["identity"].size), generator=torch_generator(0, "images to compare by", 0, 0)
-    )
+    _check_alike(public, module, layout, unlike)
+
+
+def _check_alike(
+    public: CrossModalityModule[Any], module: CrossModalityModule[Any], layout: PublicLayout, unlike: str
+) -> None:
+    """Refuse a method that embeds some random images otherwise than one with the public code's settings does.
+
+    Two networks with the same weights may still differ by what they do with them.
+    """
+    size = (2, 3, *module.config.streams["identity"].size)
+    images = torch.rand(size, generator=torch_generator(0, "images to compare by", 0, 0))
     with torch.inference_mode():
         for modality in MODALITIES:
-            difference = public.embed(images, modality)["main"] - module.embed(images, modality)["main"]
+            theirs = public.embed(images, modality)["main"]
+            ours = module.embed(images, modality)["main"]
+            difference = theirs - ours
             if float(difference.abs().max()) > _TOLERANCE:
                 raise ConfigError(
                     f"The code of {layout.title} would embed images otherwise with these weights ({unlike}): only a network of "
@@ -133,6 +150,7 @@ def _check_network(module: CrossModalityModule[Any], layout: PublicLayout) -> No
 
 
 def _another_network(layout: PublicLayout, name: str, unlike: str) -> str:
+    """The refusal of a network whose weights have other names or shapes."""
     return (
         f"This is another network than that of {layout.title} ({name} differs; {unlike}): only one of preset=official "
         "scale=paper can be written as its file."
@@ -154,10 +172,12 @@ def _kept(path: Path, rows: Sequence[LayoutRow], weights: Weights) -> dict[str, 
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"'{path}' is damaged: import the weights again.") from error
     for row in rows:
+        if not row.left_out:
+            continue
         for entry in row.entries:
-            if not row.left_out:
-                continue
-            tensor = tensors[row.file].get(entry.key) if row.file < len(tensors) else None
+            tensor = None
+            if row.file < len(tensors):
+                tensor = tensors[row.file].get(entry.key)
             expected = entry.value(weights)
             if not isinstance(tensor, Tensor) or (tensor.shape, tensor.dtype) != (expected.shape, expected.dtype):
                 raise CheckpointError(
@@ -171,7 +191,9 @@ def _as_saved(value: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
     array = value.numpy()
-    return array if array.ndim else array[()]
+    if array.ndim == 0:
+        return array[()]
+    return array
 
 
 def _states(

@@ -31,5 +31,6 @@ def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
     Returns:
         A scalar > 0.
     """
+    # Of the logits' shape, whatever the image size: one target for every patch.
     targets = torch.full_like(logits, target).float()
     return F.binary_cross_entropy_with_logits(logits.float(), targets)

@@ -71,6 +71,7 @@ def exact_distances(anchors: Tensor, others: Tensor) -> Tensor:
 
     The distance of a row to itself is exactly 0, and its gradient there is 0 instead of NaN.
     """
+    # |a|^2 + |b|^2 - 2 a.b of a matrix product is a rounding error on the diagonal, with a root of unbounded gradient.
     return torch.cdist(anchors, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -92,6 +93,7 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
     """
     distance = _float32_distances(anchors, others)
     pairs = pairs_by_identity(labels, other_labels)
+    # An anchor that is among the others is its own positive, at distance 0: never the farthest where it has another one.
     farthest_positive = distance.masked_fill(~pairs.same, -torch.inf).amax(1)
     nearest_negative = distance.masked_fill(pairs.same, torch.inf).amin(1)
     violation = margin + farthest_positive - nearest_negative
@@ -129,6 +131,7 @@ def squared_weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "le
         masking: likewise.
     """
     gap = _weighted_gap(vectors, labels, masking)
+    # The square has lost the sign of the gap, which says whether the anchor is on the right side.
     bounded = gap.square().clamp(max=LARGEST_EXPONENT)
     signed = torch.where(gap <= 0, -bounded, bounded)
     return F.softplus(signed).mean()
@@ -138,6 +141,7 @@ def _weighted_gap(vectors: Tensor, labels: Tensor, masking: str) -> Tensor:
     """P - N of each anchor, (N,) in float32: its weighted distances to positives and to negatives."""
     weights = masked_triplet_weights if masking == "zero" else triplet_weights
     positive_weight, negative_weight = weights(vectors, labels)  # Eq. 11, (N, N) each
+    # Weights keep their gradient, as in the authors' code: the loss is trained through the softmax too.
     distance = _float32_distances(vectors, vectors)
     to_positives = (positive_weight * distance).sum(1)
     to_negatives = (negative_weight * distance).sum(1)

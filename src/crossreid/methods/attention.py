@@ -34,7 +34,7 @@ def similarity_heat(
     images = to_float(torch.from_numpy(pixels.copy())[None].permute(0, 3, 1, 2).to(method.device))
     with torch.enable_grad(), _last_maps(method) as recorded:
         images.requires_grad_(True)  # parameters may be frozen
-        features = method.embed(images, modality)["main"]
+        features = method.embed(images, modality)["main"]  # (1, D), a unit vector: the score is a cosine
         maps = recorded.last()
         if maps is None:
             return None
@@ -68,6 +68,7 @@ class _RecordedMaps:
 
     def record(self, layer: nn.Module, _: object, output: object) -> None:
         """A hook of a layer."""
+        # A map of one place shows nothing, and one without a gradient leads to no score.
         if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1 and output.requires_grad:
             self.maps.append((layer, output))
 

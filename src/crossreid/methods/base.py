@@ -57,6 +57,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         self.checkpoint_extras: dict[str, Any] = {}
         self.optimizer_kernels = "auto"
         plain = {"config": settings.plain(), "num_identities": num_identities, "seed": seed}
+        # Plain values: a checkpoint holds no object of ours.
         self.save_hyperparameters(plain, logger=False)
 
     # ------------------------------------------------------------------ what a method gives
@@ -86,6 +87,7 @@ class CrossModalityModule(PhasedModule[ConfigT], EmbeddingModule):
         networks: list[nn.Module] = []
         for modules in self.recomputable().values():
             networks += modules
+        # Discriminators are never computed again, so they are not among the parts above.
         for name, network in self.named_children():
             if "discriminator" in name:
                 networks.append(network)

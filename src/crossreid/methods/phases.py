@@ -64,6 +64,7 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
         """Phase and 0-based iteration inside it; no phase where nothing is trained."""
         if not self.config.trains:
             return "", 0
+        # From the one counter, so that a resumed run stands where it stopped, inside a phase too.
         left = self.iteration
         phases = self.config.active_phases()
         for name, length in phases.items():
@@ -103,6 +104,7 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
         self._add_to_sums()
         if self.iteration % self.log_every == 0:
             self._log_iteration(phase)  # with the rates of this iteration, which a schedule changes
+        # Lightning leaves schedules to whoever optimizes by hand.
         for schedule in self.schedules.values():
             if phase in schedule.phases:
                 schedule.scheduler.step()
@@ -120,6 +122,7 @@ class PhasedModule(PlayersMixin, Generic[ConfigT]):
         """Add the iteration's losses to the sums since they were last looked at; nothing waits for the device."""
         if not self.losses:
             return
+        # Phases, and iterations that log more, have other terms: there is a sum for each set of names.
         names = tuple(self.losses)
         values = torch.stack([value.float() for value in self.losses.values()])
         self._sums[names] = self._sums[names] + values if names in self._sums else values

@@ -116,13 +116,14 @@ class PlayersMixin(pl.LightningModule):
         """
         optimizer = self.player(name)
         losses = Losses()
+        # Before the forward: what asks for no gradient is then not kept for the backward pass.
         self.toggle_optimizer(optimizer)
         try:
             yield losses
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)  # nothing of an earlier turn may be stepped on
             self.manual_backward(losses.total())
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)  # their memory is free for the next turn
         finally:
             self.untoggle_optimizer(optimizer)
         self.record_losses(name, losses)
@@ -140,13 +141,15 @@ class PlayersMixin(pl.LightningModule):
         moved: list[tuple[str, Losses]] = []
         movers: set[str] = set()
         _drop_gradients(by_player)
-        for losses, owners, keep_graph in (Move(*move) for move in moves):
+        for move in moves:
+            losses, owners, keep_graph = Move(*move)  # a pair will do: keep_graph has a default
             owned: list[nn.Parameter] = []
             for name in owners:
                 owned += by_player[name]
             self._take_gradients(losses.total(), owned, by_player, keep_graph)
             moved.append(("+".join(owners), losses.detach()))
             movers.update(owners)
+        # Only now: a step before the last gradient would move weights that later losses are taken at.
         for name in self.player_order:
             if name in movers:
                 self.player(name).step()

@@ -106,6 +106,7 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         """One rate for the encoder and one for the rest."""
         encoder = list(self.encoder().parameters())
         of_encoder = set(encoder)
+        # In the order of the module: an optimizer's state is kept by the place of a parameter.
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         rest = [parameter for parameter in trained if parameter not in of_encoder]
         return {"network": make_feature_optimizer(self.config.optimizer, encoder, rest)}
@@ -131,13 +132,13 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
         visible = batch.visible
         visible_pids = batch.pids
         independent_views = cfg.exchanged_view and cfg.exchange.independent
-        if independent_views:
+        if independent_views:  # doubled before the crops, so that each view has a crop of its own
             visible = torch.cat([visible, random_flip(visible, generator, cfg.flip)])
         visible = random_crop(self.recoloured(visible, generator), generator, cfg.crop_padding, self.padding)
         infrared = random_crop(self.recoloured(batch.infrared, generator), generator, cfg.crop_padding, self.padding)
         if cfg.exchanged_view:
             visible_pids = torch.cat([visible_pids, visible_pids])
-            if not independent_views:
+            if not independent_views:  # doubled after it: both views show the same part of the image
                 visible = torch.cat([visible, visible])
         if cfg.erasing.probability:
             fill = erasing_fill(self.erased)

@@ -22,7 +22,8 @@ def report_on(folder: Path) -> None:
     Args:
         folder: of the multirun.
     """
-    notice("Writing the report of all runs ...")  # imports, intervals and charts take a while
+    # Imports, intervals and charts take a while, in which nothing else is shown.
+    notice("Writing the report of all runs ...")
     try:
         _report(folder)
     except Exception as error:  # a bug of the report is no failure of a training
@@ -46,6 +47,7 @@ def _report(folder: Path) -> None:
         notice(f"Not in the tables: {line}")
     if not figure:
         notice("The report has no charts: pip install 'crossreid[viz]'")
-    notice(f"Report: {written.folder} ({', '.join(path.name for path in written.files)})")
+    names = ", ".join(path.name for path in written.files)
+    notice(f"Report: {written.folder} ({names})")
     if len(tables) > len(shown):
         notice(f"It has {len(tables)} tables, of which {len(shown)} stand above.")

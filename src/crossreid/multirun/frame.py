@@ -70,9 +70,11 @@ class Frame:
 
     def add(self, jobs: Sequence[Job]) -> None:
         """Jobs that are to run next."""
-        self.jobs |= {job.number: job for job in jobs}
+        for job in jobs:
+            self.jobs[job.number] = job
         self.total = max(self.total, len(self.jobs))
-        told = {number: list(job.overrides) for number, job in self.jobs.items()}
+        # What sets a job apart depends on all others, so that it is found anew for each.
+        told = {number: job.overrides for number, job in self.jobs.items()}
         self.settings = what_differs(told)
 
     def begin(self, job: Job) -> None:
@@ -92,13 +94,14 @@ class Frame:
             self._display.update(self._picture(stages))
         elif now - self._last_line > _LINE_EVERY:
             self._last_line = now
-            running = "; ".join(f"job {number + 1} {in_words(stage)}" for number, stage in stages.items())
-            notice(f"Running: {running}{self._outlook()}")
+            running = [f"job {number + 1} {in_words(stage)}" for number, stage in stages.items()]
+            notice(f"Running: {'; '.join(running)}{self._outlook()}")
 
     def end(self, job: Job, end: JobEnd) -> None:
         """A job has ended."""
         self.ends[job.number] = end
-        self._seconds[job.number] = time.monotonic() - self._begun.get(job.number, time.monotonic())
+        now = time.monotonic()
+        self._seconds[job.number] = now - self._begun.get(job.number, now)
         self._stages.pop(job.number, None)
         if self._display is not None:
             return
@@ -126,7 +129,10 @@ class Frame:
         """
         if numbers is None:
             numbers = sorted({*self.ends, *self._stages})
-        scores = {number: end.scores for number, end in self.ends.items() if end.scores is not None}
+        scores: dict[int, JobScores] = {}
+        for number, end in self.ends.items():
+            if end.scores is not None:
+                scores[number] = end.scores
         best = best_on_validation(scores)
         table = Table(
             title=Text(f"Jobs of {one_line(self.place)}"),
@@ -136,20 +142,24 @@ class Frame:
         )
         table.add_column("job", justify="right", no_wrap=True)
         table.add_column("settings", overflow="fold")
-        for heading in ("state", "time", "val. mAP", "R1", "mAP"):
-            table.add_column(heading, justify="left" if heading == "state" else "right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+        for heading in ("time", "val. mAP", "R1", "mAP"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for number in numbers:
-            cells = [self._state(number), self._time(number), *_score_cells(scores.get(number), number == best)]
-            table.add_row(str(number + 1), Text(self.settings.get(number, "")), *cells)
-        table.width = min(WIDTH, make_console(width=1000).measure(table).maximum)
+            settings = Text(self.settings.get(number, ""))
+            marked = number == best
+            cells = [self._state(number), self._time(number), *_score_cells(scores.get(number), marked)]
+            table.add_row(str(number + 1), settings, *cells)
+        wanted = make_console(width=1000).measure(table).maximum
+        table.width = min(WIDTH, wanted)
         return table
 
     def _notes(self, scores: Mapping[int, JobScores], best: int | None) -> list[str]:
         """What stands below a table: what its numbers are, what is marked, where everything is."""
         notes = []
-        keys = {score.key for score in scores.values()}
+        keys = {one_line(score.key) for score in scores.values()}
         if keys:
-            notes.append(f"R1 and mAP of the test, in percent: {', '.join(sorted(map(one_line, keys)))}")
+            notes.append(f"R1 and mAP of the test, in percent: {', '.join(sorted(keys))}")
         if best is not None:
             notes.append(f"{_BEST} best mAP on the validation persons")
         elif len(scores) > 1:
@@ -204,9 +214,10 @@ class Frame:
         finished = sum(end.status == FINISHED for end in self.ends.values())
         quick = len(self.ends) - finished
         done = finished + sum(_SHARE_OF_TRAINING * stage.fraction for stage in self._stages.values())
-        if done < 0.1:
+        if done < 0.1:  # of a job
             return None
         elapsed = time.monotonic() - self._started
+        # As long for each job that is left as for those that are done; quick ones take no part on either side.
         return elapsed * (self.total - quick - done) / done
 
     # ------------------------------------------------------------------ on a terminal
@@ -235,7 +246,8 @@ def table_text(table: Table) -> str:
     """A table as plain text of at most 100 columns, whatever the width of the terminal: long cells have several lines."""
     text = StringIO()
     make_console(file=text, width=WIDTH, soft_wrap=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join(lines)
 
 
 def what_differs(told: Mapping[int, Sequence[str]]) -> dict[int, str]:
@@ -247,17 +259,21 @@ def what_differs(told: Mapping[int, Sequence[str]]) -> dict[int, str]:
     words = {number: telling(list(overrides)) for number, overrides in told.items()}
     everywhere: set[str] = set()
     if len(words) > 1:
-        everywhere = set.intersection(*(set(some) for some in words.values()))
+        sets = map(set, words.values())
+        everywhere = set.intersection(*sets)
     texts = {}
-    for number, some in words.items():
-        own = [one_line(word) for word in some if word not in everywhere]
+    for number, words_of_job in words.items():
+        own = [one_line(word) for word in words_of_job if word not in everywhere]
         texts[number] = " ".join(own) or "-"
     return texts
 
 
 def best_on_validation(scores: Mapping[int, JobScores]) -> int | None:
     """The job with the highest mAP on the validation persons; None where fewer than two jobs have one."""
-    known = {number: score.validation for number, score in scores.items() if score.validation is not None}
+    known: dict[int, float] = {}
+    for number, score in scores.items():
+        if score.validation is not None:
+            known[number] = score.validation
     if len(known) < 2:
         return None
     return max(known, key=lambda number: known[number])
@@ -286,6 +302,7 @@ def _score_cells(scores: JobScores | None, best: bool) -> list[str]:
         return ["-", "-", "-"]
     validation = "-"
     if scores.validation is not None:
-        mark = f"{_BEST} " if best else ""
-        validation = f"{mark}{100 * scores.validation:.1f}"
+        validation = f"{100 * scores.validation:.1f}"
+        if best:
+            validation = f"{_BEST} {validation}"
     return [validation, f"{100 * scores.rank1:.1f}", f"{100 * scores.mean_ap:.1f}"]

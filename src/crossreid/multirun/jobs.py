@@ -81,13 +81,16 @@ def scores_in(folder: Path) -> JobScores | None:
     if not path.is_file():
         return None
     results = RunResults.read(path)
+    # The method's own row comes first, and in it the protocol's first setting.
     own = results.rows[0]
     key = next(iter(own.results))
     first = own.results[key]
     selected = results.facts.get("selected") or {}
     validation = selected.get("mAP")
+    if validation is not None:
+        validation = float(validation)
     return JobScores(
-        validation=None if validation is None else float(validation),
+        validation=validation,
         key=key,
         rank1=float(first.rank(1).mean()),
         mean_ap=float(first.mean_ap.mean()),
@@ -97,4 +100,6 @@ def scores_in(folder: Path) -> JobScores | None:
 def written_at(folder: Path) -> float:
     """When the results of a run folder were written, in seconds since 1970; 0 where there are none."""
     path = folder / "results.json"
-    return path.stat().st_mtime if path.is_file() else 0.0
+    if not path.is_file():
+        return 0.0
+    return path.stat().st_mtime

@@ -61,14 +61,7 @@ class JobLauncher(Launcher):
         setup_globals()
         place = Path(str(self.config.hydra.sweep.dir))
         place.mkdir(parents=True, exist_ok=True)
-        configs = []
-        jobs = []
-        for number, overrides in enumerate(job_overrides, start=initial_job_idx):
-            config = self._settings_of(number, overrides)
-            self._check_one_value(config)
-            configs.append(config)
-            folder = place / str(config.hydra.sweep.subdir)
-            jobs.append(Job(number, list(overrides), folder, place / LOGS / f"{number + 1}.log"))
+        jobs, configs = self._composed(job_overrides, initial_job_idx, place)
         if self._frame is None:
             self._frame = Frame(self.expected or len(jobs), place, self._live, report_follows=self._reports)
         self._frame.add(jobs)
@@ -76,11 +69,13 @@ class JobLauncher(Launcher):
         try:
             ends = self.run(jobs, configs, self._frame)
         except (Stopped, KeyboardInterrupt, SystemExit) as stop_of_all:
+            # The table of what has ended is shown all the same, and names the command for a report, as none is written.
             self._frame.report_follows = False
             self._frame.close()
             if not isinstance(stop_of_all, CommandEnded):
                 notice(f"The multirun was stopped: {how_to_go_on(self.config, self._command)}")
             raise
+        # A search launches several times, and its frame stays open until the last.
         if len(self._frame.ends) >= (self.expected or len(jobs)):
             self._frame.close()
             if self._reports:
@@ -89,6 +84,21 @@ class JobLauncher(Launcher):
         for config, job, end in zip(configs, jobs, ends, strict=True):
             returns.append(_as_hydra_has_it(config, job, end))
         return returns
+
+    def _composed(
+        self, job_overrides: Sequence[Sequence[str]], first_number: int, place: Path
+    ) -> tuple[list[Job], list[DictConfig]]:
+        """The jobs of a call, and the settings of each."""
+        jobs = []
+        configs = []
+        for number, overrides in enumerate(job_overrides, start=first_number):
+            config = self._settings_of(number, overrides)
+            self._check_one_value(config)
+            configs.append(config)
+            folder = place / str(config.hydra.sweep.subdir)
+            log = place / LOGS / f"{number + 1}.log"
+            jobs.append(Job(number, list(overrides), folder, log))
+        return jobs, configs
 
     @abstractmethod
     def run(self, jobs: Sequence[Job], configs: Sequence[DictConfig], frame: Frame) -> list[JobEnd]:
@@ -151,7 +161,8 @@ class SideBySide(JobLauncher):
     @property
     def _at_once(self) -> int:
         """``jobs`` of the command's settings; 1 for a command that has no such setting."""
-        return max(1, int(self.config.get("jobs") or 1))  # what is no number of jobs is refused by each of them
+        # What is no number of jobs, such as 0, is refused by each job, which checks its settings.
+        return max(1, int(self.config.get("jobs") or 1))
 
     @property
     def _live(self) -> bool:
@@ -164,6 +175,7 @@ class SideBySide(JobLauncher):
             begun = time.time()
             before = len(self.task.failures)
             done = run_job_of(self.task, self.context, config)
+            # The task keeps a job's exception as a failure and returns, so that Hydra sees none.
             if len(self.task.failures) > before:
                 end = JobEnd(FAILED, message=self.task.failures[-1].message)
             else:
@@ -182,13 +194,15 @@ class SideBySide(JobLauncher):
 
         def start(job: Job, slot: int) -> JobProcess:
             work = Work.of(self.task, config_of[job.number], job.folder)
-            with env_override(share_of_machine(slot, at_once, gpus)):  # which the process inherits
+            # A process inherits its environment, so its share of cores and its GPU are set only while it starts.
+            with env_override(share_of_machine(slot, at_once, gpus)):
                 process = JobProcess(be_job, (work, job.log))
             frame.begin(job)
             return process
 
         def watch(running: Any) -> None:
-            frame.show({jobs[place].number: process.stage for place, process in running.items()})
+            stages = {jobs[place].number: process.stage for place, process in running.items()}
+            frame.show(stages)
 
         def ended(job: Job, end: JobEnd) -> None:
             frame.end(job, end)

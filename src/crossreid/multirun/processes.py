@@ -42,6 +42,7 @@ class JobProcess:
         self._process = context.Process(target=target, args=(theirs, *arguments))
         with without_main():
             self._process.start()
+        # With the only other copy in the job's process, its end is the end of the pipe.
         theirs.close()
         self._end: JobEnd | None = None
         self.stage = Stage("starting")
@@ -55,7 +56,8 @@ class JobProcess:
 
     def look(self) -> JobEnd | None:
         """Take what the job has sent; how it ended, or None while it runs."""
-        ended = self._process.exitcode is not None  # before the last messages are read
+        # Asked before the messages are read: what a process sends last would be missed the other way round.
+        ended = self._process.exitcode is not None
         self._receive()
         if not ended:
             return None
@@ -145,6 +147,7 @@ class Crew:
             Stopped: a person or the system asked to stop, and all processes have ended.
         """
         try:
+            # No signal raises in here: the loop looks for them itself, and hands them on.
             with interruption.put_off():
                 while self.running or self._waiting:
                     if interruption.asked and not self._stopping:
@@ -167,6 +170,7 @@ class Crew:
 
     def _collect(self) -> None:
         """Take what the jobs have sent, and leave those that have ended."""
+        # Over a copy, as jobs that have ended leave ``running``.
         for place, process in list(self.running.items()):
             end = process.look()
             if end is None:
@@ -176,6 +180,7 @@ class Crew:
             elif end.status == STOPPED and not self._stopping:
                 end = JobEnd(FAILED, message=f"it was stopped by {end.message}, and it alone.")
             del self.running[place]
+            # Kept in order: the lowest free slot, which decides the GPU, is taken first.
             self._free_slots = sorted([*self._free_slots, self._slot_of[place]])
             self._ends[place] = end
             self._ended(self._jobs[place], end)
@@ -215,11 +220,12 @@ class Crew:
 
 def settle_in(log: Path) -> None:
     """In the process of a job: its output goes to a file, the terminal's signals to its parent alone, and it ends with it."""
-    if hasattr(os, "setsid"):
-        os.setsid()
+    if hasattr(os, "setsid"):  # Windows has none
+        os.setsid()  # a session without a terminal: Ctrl-C there reaches the parent alone
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
+    # The file takes the place of stdout and stderr themselves, so that what libraries in C print goes there too.
     stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(stream, 1)
     os.dup2(stream, 2)

@@ -23,6 +23,7 @@ from crossreid.console import console, notice, stop
 from crossreid.errors import ConfigError, CrossReIDError
 from crossreid.multirun.frame import table_text
 from crossreid.multirun.task import sentence_of
+from crossreid.multirun.words import assignments, plain_settings
 from crossreid.settings.compose import Composed, has_settings, plain_values, run_config
 from crossreid.settings.data import RegDBSplitConfig
 from crossreid.settings.fields import from_plain
@@ -65,10 +66,7 @@ class ReproductionSweep(Sweeper):
     __module__ = PLUGINS
 
     def __init__(self, **settings: Any) -> None:
-        plain = {}
-        for name, value in settings.items():
-            plain[name] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        self.settings = from_plain(ReproduceConfig, plain, "hydra.sweeper")
+        self.settings = from_plain(ReproduceConfig, plain_settings(settings), "hydra.sweeper")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """For Hydra."""
@@ -99,17 +97,19 @@ class ReproductionSweep(Sweeper):
 
     def _values(self, arguments: Sequence[str]) -> dict[str, list[str]]:
         """Key -> the values that it is to have, in the order of the jobs; later words win."""
-        words = [f"{key}={value}" for key, value in self.settings.params.items()]
+        words = [*assignments(self.settings.params), *arguments]
         parser = OverridesParser.create(config_loader=self.context.config_loader)
         values: dict[str, list[str]] = {}
-        for override in parser.parse_overrides([*words, *arguments]):
-            assignments = BasicSweeper.split_arguments([override], None)[0]  # one a value, KEY=VALUE
-            values[override.get_key_element()] = [word.partition("=")[2] for (word,) in assignments]
+        for override in parser.parse_overrides(words):
+            # Hydra's own sweeper knows all kinds of lists and ranges: of one override it makes a job for each value, in one
+            # batch, and a job is told a single KEY=VALUE.
+            jobs = BasicSweeper.split_arguments([override], None)[0]
+            values[override.get_key_element()] = [word.partition("=")[2] for (word,) in jobs]
         if "experiment" not in values:
             raise ConfigError("sweep=reproduce needs rows: give experiment=lba/full,agw/full or others.")
-        has_splits = issubclass(dataset_settings(str(self.config.hydra.runtime.choices["data"])), RegDBSplitConfig)
+        dataset = str(self.config.hydra.runtime.choices["data"])
         seeds = self.settings.seeds
-        if has_splits:
+        if issubclass(dataset_settings(dataset), RegDBSplitConfig):
             values.setdefault(_SPLIT, [str(split) for split in self.settings.splits])
             seeds = seeds[:1]
         values.setdefault("seed", [str(seed) for seed in seeds])
@@ -122,17 +122,20 @@ class ReproductionSweep(Sweeper):
             ConfigError: settings of a job cannot be, or nothing is left to train.
             DataError: the dataset is not there, or damaged.
         """
-        assignments = [[f"{key}={value}" for value in some] for key, some in values.items()]
+        words_by_key = []
+        for key, values_of_key in values.items():
+            words_by_key.append([f"{key}={value}" for value in values_of_key])
         jobs = []
         left_out: dict[str, dict[str, None]] = {}
         epochs = _Epochs()
-        for words in product(*assignments):
+        for words in product(*words_by_key):
             overrides = list(words)
             if _SPLIT in values:
                 overrides.append(f"hydra.sweep.subdir={self._folder_of_job}_split${{{_SPLIT}}}")
             config = self.context.config_loader.load_sweep_config(self.config, overrides)
             choices = dict(config.hydra.runtime.choices)
-            row, preset = str(choices["experiment"]), str(choices["preset"])
+            row = str(choices["experiment"])
+            preset = str(choices["preset"])
             reason = why_not(str(choices["model"]), row, preset)
             if reason:
                 left_out.setdefault(reason, {})[f"{row} by preset={preset}"] = None
@@ -140,7 +143,8 @@ class ReproductionSweep(Sweeper):
             folder = self.place / str(config.hydra.sweep.subdir)
             with open_dict(config):
                 config.pop("hydra")
-            run = epochs.known(run_config(Composed(plain_values(config), choices, tuple(overrides))))
+            composed = Composed(plain_values(config), choices, tuple(overrides))
+            run = epochs.known(run_config(composed))
             jobs.append(Planned(overrides, run, row, preset, _is_finished(folder)))
         reasons = {reason: list(rows) for reason, rows in left_out.items()}
         if not jobs:
@@ -194,7 +198,9 @@ class _Epochs:
 
         validating = config.selection.name == "validation"
         stream = config.model.streams["identity"]
-        key = f"{stream.identities * stream.images} {validating}"  # all splits of RegDB have as many images
+        # An epoch's iterations follow from the images of a batch and the persons of training. Splits have no part in the key:
+        # all splits of RegDB have as many images.
+        key = f"{stream.identities * stream.images} {validating}"
         if key not in self._images:
             data = open_source(config.data).for_training()
             module = ReIDDataModule.for_method(data, config.model, validating=validating)
@@ -218,23 +224,23 @@ def expected_table(jobs: Sequence[Planned], place: Path) -> Table:
 
     table = Table(title=f"What is to be trained below {place}", title_justify="left", caption_justify="left")
     table.add_column("row", overflow="fold")
-    for heading in ("preset", "runs", "finished", "iterations", "h a run", "h left", "GiB", "figures"):
-        table.add_column(heading, justify="left" if heading == "preset" else "right")
+    table.add_column("preset")
+    for heading in ("runs", "finished", "iterations", "h a run", "h left", "GiB", "figures"):
+        table.add_column(heading, justify="right")
     sources: dict[str, int] = {}
     total = 0.0
     unknown = 0
-    groups: dict[tuple[str, str], list[Planned]] = {}
-    for job in jobs:
-        groups.setdefault((job.row, job.preset), []).append(job)
-    for (row, preset), of_row in groups.items():
-        one: Estimate = estimate(of_row[0].config)
+    for (row, preset), of_row in _by_row_and_preset(jobs).items():
+        one: Estimate = estimate(of_row[0].config)  # seeds and splits take as long as each other
         finished = sum(job.finished for job in of_row)
         left = len(of_row) - finished
         hours = one.hours.value
+        hours_left = None
         if hours is None:
             unknown += left
         else:
-            total += left * hours
+            hours_left = left * hours
+            total += hours_left
         marks = [_mark(one.hours.source, sources), _mark(one.memory.source, sources)]
         table.add_row(
             row,
@@ -243,17 +249,31 @@ def expected_table(jobs: Sequence[Planned], place: Path) -> Table:
             str(finished),
             str(one.iterations),
             _number(hours),
-            _number(None if hours is None else left * hours),
+            _number(hours_left),
             _number(one.memory.value),
             ", ".join(dict.fromkeys(marks)),
         )
-    lines = [
-        f"All that is left, one run after the other: {total:.1f} h of training and {unknown} runs of unknown length."
-    ]
-    lines.append("Reading, scoring and saving come on top. Where the figures come from:")
-    lines += [f"{mark}: {source}" for source, mark in sources.items()]
-    table.caption = "\n".join(lines)
+    table.caption = _caption(total, unknown, sources)
     return table
+
+
+def _by_row_and_preset(jobs: Sequence[Planned]) -> dict[tuple[str, str], list[Planned]]:
+    """The jobs that differ in seed or split alone, together."""
+    groups: dict[tuple[str, str], list[Planned]] = {}
+    for job in jobs:
+        groups.setdefault((job.row, job.preset), []).append(job)
+    return groups
+
+
+def _caption(hours: float, unknown: int, sources: Mapping[str, int]) -> str:
+    """How long all that is left takes, and what the marks of the last column stand for."""
+    lines = [
+        f"All that is left, one run after the other: {hours:.1f} h of training and {unknown} runs of unknown length.",
+        "Reading, scoring and saving come on top. Where the figures come from:",
+    ]
+    for source, mark in sources.items():
+        lines.append(f"{mark}: {source}")
+    return "\n".join(lines)
 
 
 def _mark(source: str, sources: dict[str, int]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from crossreid.console import quiet, stop
 from crossreid.errors import ConfigError, reason_of
@@ -16,6 +16,7 @@ from crossreid.interruption import interruptible
 from crossreid.multirun.frame import Frame
 from crossreid.multirun.jobs import FAILED, Job, JobEnd
 from crossreid.multirun.launcher import LOGS, JobLauncher
+from crossreid.multirun.words import plain_settings
 from crossreid.multirun.worker import Work
 from crossreid.settings.fields import from_plain
 from crossreid.settings.multirun import PLUGINS, SlurmConfig
@@ -65,8 +66,7 @@ class Slurm(JobLauncher):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        plain = {name: _plain(value) for name, value in settings.items()}
-        self.settings = from_plain(SlurmConfig, plain, "hydra.launcher")
+        self.settings = from_plain(SlurmConfig, plain_settings(settings), "hydra.launcher")
 
     def run(self, jobs: Sequence[Job], configs: Sequence[DictConfig], frame: Frame) -> list[JobEnd]:
         """Submit them, and wait."""
@@ -77,13 +77,13 @@ class Slurm(JobLauncher):
         works = []
         for job, config in zip(jobs, configs, strict=True):
             works.append(RemoteJob(Work.of(self.task, config, job.folder)))
-        with executor.batch():
+        with executor.batch():  # on Slurm as one array, of which ``at_once`` run at a time
             submitted = [executor.submit(work) for work in works]
         for job in jobs:
             frame.begin(job)
         try:
             return self._wait_for(jobs, submitted, frame)
-        except BaseException:
+        except BaseException:  # Ctrl-C and SIGTERM too: jobs that nobody waits for must not stay in the queue
             for handle in submitted:
                 handle.cancel(check=False)
             raise
@@ -123,9 +123,18 @@ class Slurm(JobLauncher):
             slurm_array_parallelism=settings.at_once,
             slurm_setup=settings.before or None,
             slurm_additional_parameters=settings.others,
-            **{f"slurm_{name}": getattr(settings, name) for name in _SLURM_ONLY if getattr(settings, name)},
+            **self._slurm_only(),
         )
         return executor
+
+    def _slurm_only(self) -> dict[str, Any]:
+        """What only Slurm knows, as submitit names it; what is not set is left to the cluster."""
+        parameters = {}
+        for name in _SLURM_ONLY:
+            value = getattr(self.settings, name)
+            if value:
+                parameters[f"slurm_{name}"] = value
+        return parameters
 
     def _wait_for(self, jobs: Sequence[Job], submitted: Sequence[Any], frame: Frame) -> list[JobEnd]:
         """How the jobs ended, in their order."""
@@ -139,6 +148,7 @@ class Slurm(JobLauncher):
                     if handle.done():
                         ends[place] = _end_of(handle)
                         frame.end(job, ends[place])
+                        # The output of a job on a cluster lies where submitit has put it.
                         self.failed(replace(job, log=handle.paths.stderr), ends[place])
                     else:
                         stages[job.number] = Stage(str(handle.state).lower())
@@ -157,10 +167,3 @@ def _end_of(handle: Any) -> JobEnd:
     end = handle.result()
     assert isinstance(end, JobEnd)
     return end
-
-
-def _plain(value: Any) -> Any:
-    """A setting as Hydra hands it over, as a plain value."""
-    if OmegaConf.is_config(value):
-        return OmegaConf.to_container(value, resolve=True)
-    return value

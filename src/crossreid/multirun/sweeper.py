@@ -19,6 +19,7 @@ from crossreid.errors import ConfigError
 from crossreid.files import write_atomically
 from crossreid.multirun.launcher import JobLauncher
 from crossreid.multirun.task import CommandTask
+from crossreid.multirun.words import assignments, plain_settings
 from crossreid.settings.fields import from_plain
 from crossreid.settings.multirun import PLUGINS, OptunaConfig
 
@@ -45,10 +46,7 @@ class OptunaSearch(Sweeper):
     __module__ = PLUGINS
 
     def __init__(self, **settings: Any) -> None:
-        plain = {}
-        for name, value in settings.items():
-            plain[name] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        self.settings = from_plain(OptunaConfig, plain, "hydra.sweeper")
+        self.settings = from_plain(OptunaConfig, plain_settings(settings), "hydra.sweeper")
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """For Hydra."""
@@ -68,7 +66,8 @@ class OptunaSearch(Sweeper):
         try:
             self.settings.check("hydra.sweeper")
             self._check()
-            space, fixed = parted([*(f"{key}={value}" for key, value in self.settings.params.items()), *arguments])
+            # The command line comes last, and wins over the sweep's own file.
+            space, fixed = parted([*assignments(self.settings.params), *arguments])
             study = self._study()
         except ConfigError as error:
             stop(str(error))
@@ -109,6 +108,7 @@ class OptunaSearch(Sweeper):
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.place.mkdir(parents=True, exist_ok=True)
         storage = JournalStorage(JournalFileBackend(str(self.place / STORY)))
+        # With constant_liar trials that still run count as poor ones, so that several at once do not try the same.
         sampler = optuna.samplers.TPESampler(
             seed=self.settings.seed, n_startup_trials=self.settings.random_first, constant_liar=True
         )
@@ -136,9 +136,7 @@ class OptunaSearch(Sweeper):
         from optuna.trial import TrialState  # noqa: PLC0415 - an extra
 
         for run in _neighbours(sorted(trials)):
-            overrides = []
-            for number in run:
-                overrides.append([*fixed, *(f"{key}={value}" for key, value in trials[number].items())])
+            overrides = [[*fixed, *assignments(trials[number])] for number in run]
             returns = self.launcher.launch(overrides, initial_job_idx=run[0])
             for number, done in zip(run, returns, strict=True):
                 if done.return_value is None:
@@ -154,13 +152,13 @@ class OptunaSearch(Sweeper):
         if not scored:
             return  # the command names what failed, and ends with code 1
         best = max(scored, key=lambda trial: float(trial.value or 0.0))
-        words = " ".join(f"{key}={value}" for key, value in best.params.items())
+        words = " ".join(assignments(best.params))
         notice(f"Best of {len(scored)} on the validation persons: job {best.number + 1}, mAP {_percent(best)}: {words}")
         notice(f"All of them: {self.place / RESULT}")
         if failed:
             notice(f"{failed} of {len(study.trials)} trials failed and have no score; the search went on without them.")
         if isinstance(self.task, CommandTask):
-            self.task.failures.clear()
+            self.task.failures.clear()  # with any left the command would end with code 1
 
 
 def parted(words: Sequence[str]) -> tuple[dict[str, BaseDistribution], list[str]]:
@@ -200,8 +198,9 @@ def distribution(override: Override) -> BaseDistribution:
             return IntDistribution(sweep.start, sweep.end, log=log)
         return FloatDistribution(float(sweep.start), float(sweep.end), log=log)
     values = list(override.sweep_string_iterator())
-    if isinstance(sweep, RangeSweep) and not sweep.shuffle and all(value.lstrip("-").isdecimal() for value in values):
-        numbers = sorted(map(int, values))
+    whole = all(value.lstrip("-").isdecimal() for value in values)
+    if isinstance(sweep, RangeSweep) and not sweep.shuffle and whole:
+        numbers = sorted(map(int, values))  # a range may run downwards
         return IntDistribution(numbers[0], numbers[-1], step=abs(int(sweep.step)))
     return CategoricalDistribution(values)
 

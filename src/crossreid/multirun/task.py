@@ -61,8 +61,9 @@ class CommandTask:
         """Run one job. A bug ends a single run with its traceback; a job of a multirun only fails."""
         composed = composed_by_hydra(config)
         if in_multirun():
+            # What a job was told, as a command that a person may give once more as a single run.
             alone = [word for word in composed.overrides if not word.startswith("jobs=")]
-            note_command(self.command, alone)  # which a person may give once more, as a single run
+            note_command(self.command, alone)
         try:
             if _keeps_memory(composed.values):
                 keep_memory()  # before the task imports torch
@@ -104,7 +105,9 @@ class CommandTask:
 def composed_by_hydra(config: DictConfig) -> Composed:
     """What Hydra's application composed for this job."""
     hydra_config = HydraConfig.get()
-    return Composed(plain_values(config), dict(hydra_config.runtime.choices), tuple(hydra_config.overrides.task))
+    choices = dict(hydra_config.runtime.choices)
+    overrides = tuple(hydra_config.overrides.task)
+    return Composed(plain_values(config), choices, overrides)
 
 
 def telling(overrides: list[str]) -> list[str]:
@@ -132,5 +135,6 @@ def sentence_of(error: Exception) -> str | None:
 def _keeps_memory(values: Mapping[str, Any]) -> bool:
     """``keep_memory`` of the trainer, or of a command without one; False where there is no such setting."""
     trainer = values.get("trainer")
-    holder = trainer if isinstance(trainer, Mapping) else values
-    return holder.get("keep_memory") is True
+    if isinstance(trainer, Mapping):
+        return trainer.get("keep_memory") is True
+    return values.get("keep_memory") is True

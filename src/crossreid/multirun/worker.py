@@ -75,6 +75,7 @@ class Work:
     def do(self) -> JobEnd:
         """Do it in this process; an exception of the job is its end, no exception of this function."""
         begun = time.time()
+        # Plugins come first: the pickled settings may hold classes of theirs.
         use_plugins(self.plugins)
         register()
         version.setbase(VERSION_BASE)
@@ -101,10 +102,15 @@ def _end_without_result(reason: BaseException) -> JobEnd:
         return JobEnd(STOPPED, message=name_of(reason.signum))
     if isinstance(reason, KeyboardInterrupt):  # of a run, which has said how to go on
         return JobEnd(STOPPED, message=name_of(signal.SIGINT))
-    code = reason.code if isinstance(reason, SystemExit) else None
+    code = None
+    if isinstance(reason, SystemExit):
+        code = reason.code
     if code == exit_code(signal.SIGTERM):
         return JobEnd(STOPPED, message=name_of(signal.SIGTERM))
-    return JobEnd(FAILED, message=f"it ended with code {code}.", code=code if isinstance(code, int) else None)
+    end = JobEnd(FAILED, message=f"it ended with code {code}.")
+    if isinstance(code, int):  # it may be a text, as Python's sys.exit takes
+        end = replace(end, code=code)
+    return end
 
 
 def run_job_of(task: CommandTask, context: HydraContext, config: DictConfig) -> JobReturn:
@@ -127,11 +133,12 @@ def good_end(task: CommandTask, done: JobReturn, folder: Path, begun: float) -> 
         folder: of the job.
         begun: when it began, in seconds since 1970.
     """
-    value = done.return_value
-    end = JobEnd(FINISHED, value=None if value is None else float(value))
+    end = JobEnd(FINISHED)
+    if done.return_value is not None:
+        end = replace(end, value=float(done.return_value))
     if task.command != "train":
         return end
-    if written_at(folder) < begun:
+    if written_at(folder) < begun:  # existing=continue left a finished run as it was
         end = replace(end, status=KEPT)
     with suppress(CrossReIDError):  # the run has read them itself, and would have failed
         end = replace(end, scores=scores_in(folder))

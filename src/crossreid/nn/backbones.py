@@ -63,11 +63,13 @@ class ImageInput(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
+        # Not in state dicts: they follow from the network's name.
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, h, w) in [0, 1] -> (B, 3, H, W), some -2 to 3."""
+        # Before normalising, and differentiable: generators are trained through it.
         if images.shape[-2:] != self.size:
             images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False)
         return (images - self.mean) / self.std
@@ -200,6 +202,7 @@ def make_resnet(config: BackboneConfig) -> ResNetParts:
         network = make_network(config)
         prepare = ImageInput(size, *statistics(config.name))
         return ResNetParts(resnet_parts(network), outline_of(config).channels, prepare)
+    # Random weights whatever the settings say: a constructor never downloads.
     net = torchvision.models.get_model(config.name, weights=None)
     assert isinstance(net, torchvision.models.ResNet)
     if config.last_stride == 1:

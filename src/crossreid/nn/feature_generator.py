@@ -50,8 +50,8 @@ class FeatureGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Features:
         """Images (B, 3, h, w) in [0, 1] -> map, vector, logits, embedding."""
-        feature_map = self.encoder(images)
-        vector = pool(feature_map)
+        feature_map = self.encoder(images)  # M, which discriminators look at
+        vector = pool(feature_map)  # V, which retrieval compares: neither head takes part in that
         return Features(feature_map, vector, self.classifier(vector), self.embedder(vector))
 
     def vectors(self, images: Tensor) -> Tensor:

@@ -49,6 +49,25 @@ class ResidualBlock(nn.Module):
         return x + changed
 
 
+# Convolutions have no bias where an instance norm follows, which would take it away.
+
+
+def _halve_map(width: int, kernel: int) -> nn.Module:
+    """(B, width, h, w) -> (B, 2 width, h / 2, w / 2)."""
+    return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
+
+
+def _double_map(width: int, kernel: int, padding: Padding, upsampling: str) -> nn.Module:
+    """(B, width, h, w) -> (B, width / 2, 2 h, 2 w)."""
+    if upsampling == "resize":
+        enlarge = nn.Upsample(scale_factor=2, mode="nearest")
+        convolution = nn.Conv2d(width, width // 2, 3, padding=1, bias=False, padding_mode=padding)
+        return nn.Sequential(enlarge, convolution)
+    # a kernel of 3 alone would end one pixel short of twice the size
+    one_more = 4 - kernel
+    return nn.ConvTranspose2d(width, width // 2, kernel, stride=2, padding=1, output_padding=one_more, bias=False)
+
+
 class ResNetGenerator(nn.Module):
     """Image translation (B, 3, H, W) in [0, 1] -> (B, 3, H, W) in [0, 1]; H and W multiples of 4.
 
@@ -90,32 +109,18 @@ class ResNetGenerator(nn.Module):
         def step(convolution: nn.Module, out: int) -> list[nn.Module]:
             return [convolution, nn.InstanceNorm2d(out, affine=True, track_running_stats=running_stats), nn.ReLU()]
 
-        def halve_map(width: int) -> nn.Module:
-            return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
-
-        def double_map(width: int) -> nn.Module:
-            if upsampling == "resize":
-                enlarge = nn.Upsample(scale_factor=2, mode="nearest")
-                convolution = nn.Conv2d(width, width // 2, 3, padding=1, bias=False, padding_mode=padding)
-                return nn.Sequential(enlarge, convolution)
-            # a kernel of 3 alone would end one pixel short of twice the size
-            one_more = 4 - kernel
-            return nn.ConvTranspose2d(
-                width, width // 2, kernel, stride=2, padding=1, output_padding=one_more, bias=False
-            )
-
         c = channels
         layers = [
             *step(nn.Conv2d(in_channels, c, 7, padding=3, bias=False, padding_mode=padding), c),
-            *step(halve_map(c), 2 * c),
-            *step(halve_map(2 * c), 4 * c),
+            *step(_halve_map(c, kernel), 2 * c),
+            *step(_halve_map(2 * c, kernel), 4 * c),
         ]
         for _ in range(blocks):
             layers.append(ResidualBlock(4 * c, running_stats, padding))
         layers += [
-            *step(double_map(4 * c), 2 * c),
-            *step(double_map(2 * c), c),
-            nn.Conv2d(c, out_channels, 7, padding=3, bias=False, padding_mode=padding),
+            *step(_double_map(4 * c, kernel, padding, upsampling), 2 * c),
+            *step(_double_map(2 * c, kernel, padding, upsampling), c),
+            nn.Conv2d(c, out_channels, 7, padding=3, bias=False, padding_mode=padding),  # no norm: it makes the colours
             nn.Tanh(),
         ]
         self.body = nn.Sequential(*layers)
@@ -124,7 +129,7 @@ class ResNetGenerator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, in_channels, H, W) in [0, 1] -> translated images (B, 3, H, W) in [0, 1]."""
         translated = from_gan_range(self.body(to_gan_range(images)))
-        return translated.expand(-1, 3, -1, -1)
+        return translated.expand(-1, 3, -1, -1)  # one channel in all three where it is grey; else as it is
 
 
 class ConvStack(nn.Sequential):
@@ -144,6 +149,7 @@ class ConvStack(nn.Sequential):
         for layer, stride in enumerate(strides):
             out = channels * 2**layer
             steps.append(nn.Conv2d(in_channels, out, 4, stride=stride, padding=1))
+            # Instance norm without scale and averages: a discriminator is the same in train and eval mode.
             if layer > 0 or not bare_first:
                 steps.append(nn.InstanceNorm2d(out))
             steps.append(nn.LeakyReLU(0.2))

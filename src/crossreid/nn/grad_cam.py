@@ -19,7 +19,8 @@ def grad_cam(maps: Tensor, gradients: Tensor, size: tuple[int, int]) -> Tensor:
         (B, H, W) in [0, 1]: the maps' sum weighted by their channels' mean gradients, where it is positive (Eq. 1 and 2),
         divided by its largest value; 0 everywhere where nothing raised the score.
     """
-    weights = gradients.mean(dim=(2, 3), keepdim=True)
+    weights = gradients.mean(dim=(2, 3), keepdim=True)  # Eq. 1, (B, C, 1, 1)
+    # Eq. 2; what lowers the score is left out by the ReLU
     heat = F.relu((weights * maps).sum(dim=1, keepdim=True))
     heat = F.interpolate(heat, size=size, mode="bilinear", align_corners=False)[:, 0]
     largest = heat.amax(dim=(1, 2), keepdim=True)

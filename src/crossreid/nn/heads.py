@@ -34,6 +34,7 @@ class BottleneckClassifier(nn.Sequential):
             super().__init__(first, norm, nn.Dropout(dropout), nn.ReLU(), last)
         else:
             super().__init__(nn.Dropout(dropout), first, norm, nn.LeakyReLU(0.1), last)
+        # As AlignGAN's official code begins, whatever the order of the layers.
         nn.init.kaiming_normal_(first.weight, mode="fan_out")
         nn.init.zeros_(first.bias)
         nn.init.normal_(norm.weight, 1.0, 0.02)
@@ -71,7 +72,7 @@ class NeckClassifier(nn.Module):
         super().__init__()
         self.norm = BatchNormNeck(channels)
         self.fc = nn.Linear(channels, classes, bias=False)
-        nn.init.normal_(self.fc.weight, 0.0, 0.001)
+        nn.init.normal_(self.fc.weight, 0.0, 0.001)  # authors' code
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(B, C) -> logits (B, classes)."""

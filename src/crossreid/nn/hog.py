@@ -35,6 +35,7 @@ def hog(grey: Tensor, cell: int = 8, block: int = 2, bins: int = 9) -> Tensor:
     columns = grey.shape[-1] // cell
     if min(rows, columns) < block:
         raise ValueError(f"an image of {rows} x {columns} cells has no block of {block} x {block}")
+    # Gradients before the cut: pixels beyond the last whole cell still have their part in those beside them.
     votes = _votes(grey.float(), bins)[..., : rows * cell, : columns * cell]
     cells = F.avg_pool2d(votes, cell) * cell**2  # sums of votes, (N, bins, rows, columns)
     blocks = cells.unfold(2, block, 1).unfold(3, block, 1)  # (N, bins, r, c, block, block)

@@ -31,6 +31,7 @@ class MapReduction(nn.Module):
 
     def forward(self, feature_map: Tensor, size: torch.Size | tuple[int, int]) -> Tensor:
         """Maps (B, C, h, w) and a height and width -> (B, reduced, height, width)."""
+        # Reduced before it is resized, so that few channels are resized.
         reduced = F.leaky_relu(self.conv(feature_map), 0.2)
         return F.interpolate(reduced, size=tuple(size), mode="bilinear", align_corners=False)
 
@@ -64,7 +65,7 @@ class JointDiscriminator(nn.Module):
         width = self.image.out_channels
         joined = width + reduced
         self.joint: nn.Sequential
-        if joint_layers:
+        if joint_layers:  # AlignGAN; without strided layers after the joining, TS-GAN
             self.joint = ConvStack(joined, 2 * width, joint_layers, bare_first=False)
             width = self.joint.out_channels
         else:

@@ -43,8 +43,11 @@ class MovingAverage(nn.Module, Generic[NetworkT]):
         """
         kept = min(decay, updates / (updates + 9))
         follow = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
-        averages, weights = _values(self.network), _values(network)
-        follow([averages[name] for name in averages], [weights[name] for name in averages], None)
+        averages = _values(self.network)
+        weights = _values(network)
+        # By name, since the two may list their values in different orders.
+        weights_in_order = [weights[name] for name in averages]
+        follow(list(averages.values()), weights_in_order, None)
 
 
 def _values(network: nn.Module) -> dict[str, Tensor]:

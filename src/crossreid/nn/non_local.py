@@ -37,7 +37,7 @@ class NonLocal(nn.Module):
         # Wang et al., Eq. 4 and sec. 3.2: the dot product is divided by the number of positions, there is no softmax
         attention = theta.transpose(1, 2) @ phi / (height * width)  # (N, L, L)
         y = g @ attention.transpose(1, 2)  # Eq. 1, (N, inner, L)
-        y_map = y.view(count, -1, height, width)
+        y_map = y.view(count, -1, height, width)  # positions back into rows and columns
         output: Tensor = feature_map + self.norm(self.out(y_map))  # Eq. 6
         return output
 

@@ -69,7 +69,8 @@ def averages_of(module: nn.Module, modality: str) -> Iterator[None]:
         norms = [norm for norm in _batch_norms(module) if hasattr(norm, "infrared_mean")]
     for norm in norms:
         for own, second in AVERAGES.items():
-            found, infrared = norm.get_buffer(own), norm.get_buffer(second)
+            found = norm.get_buffer(own)
+            infrared = norm.get_buffer(second)
             if found is not infrared:  # else another one is inside, who puts those of visible images back
                 kept.append((norm, own, found))
                 setattr(norm, own, infrared)
@@ -83,6 +84,7 @@ def averages_of(module: nn.Module, modality: str) -> Iterator[None]:
 @contextmanager
 def batch_statistics(module: nn.Module) -> Iterator[None]:
     """Inside, batch norms of ``module`` normalise by the batch, whatever its mode, and leave their averages as they are."""
+    # Batch norms alone change their mode: dropout, where there is any, stays as it was.
     modes: list[tuple[_BatchNorm, bool]] = []
     for norm in _batch_norms(module):
         modes.append((norm, norm.training))
@@ -105,6 +107,7 @@ def _batch_norms(module: nn.Module) -> Iterator[_BatchNorm]:
 def evaluating(module: nn.Module, enabled: bool = True) -> Iterator[None]:
     """Inside, ``module`` is in eval mode: batch norms use their running averages and do not change them."""
     training = module.training
+    # Of the whole module: its parts are taken to be in one mode, which is put back below.
     module.train(training and not enabled)
     try:
         yield
@@ -115,6 +118,7 @@ def evaluating(module: nn.Module, enabled: bool = True) -> Iterator[None]:
 @contextmanager
 def frozen_parameters(module: nn.Module) -> Iterator[None]:
     """Inside, a forward through ``module`` passes gradients on, but its parameters get none."""
+    # Only these are put back: what was frozen before stays so.
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)

@@ -32,6 +32,7 @@ def use_optimizer_kernels(optimizers: Iterable[Optimizer], kernels: str) -> None
         optimizers: before their first step.
         kernels: a key of :data:`OPTIMIZER_KERNELS`.
     """
+    # Each group holds these switches itself, once its optimizer is made.
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group.update(OPTIMIZER_KERNELS[kernels])
@@ -63,6 +64,7 @@ def decay_schedule(config: DecayConfig, optimizer: Optimizer) -> MultiStepLR:
 
 def step_schedule(config: EpochStepsConfig, optimizer: Optimizer, iterations_per_epoch: int) -> MultiStepLR:
     """Cuts at epochs; to be stepped once an iteration."""
+    # Schedules are stepped once an iteration, so cuts are counted in iterations.
     milestones = [round(epoch * iterations_per_epoch) for epoch in config.after]
     return MultiStepLR(optimizer, milestones=milestones, gamma=config.factor)
 

@@ -127,6 +127,7 @@ def load_pretrained(module: nn.Module, people: PeopleWeights | None = None) -> l
     """
     networks: dict[Source, list[PretrainedParts]] = {}
     for network in module.modules():
+        # Parts of one network may lie in several modules (E_sl and E_il of JSIA-ReID): they are filled from one source.
         if isinstance(network, PretrainedParts) and network.backbone.weights != "random":
             check_backbone(network.backbone, PLACE)
             source = _source_of(network.backbone, people)
@@ -154,6 +155,7 @@ def _load(source: Source, networks: Sequence[PretrainedParts]) -> str:
     reference = own_weights(parts)
     state = _state_of(source, reference, networks[0])
     matches = _matches(state, reference)
+    # Before anything is loaded: half-filled networks would train without a word.
     _require_same_network(source, state, reference, matches)
     for name, modules in parts.items():
         part_state = _entries_under(_prefix(name), matches)
@@ -219,6 +221,7 @@ def _require_same_network(
             raise ConfigError(
                 f"{source.label} does not hold all weights of {source.name}: {count}, {difference}; {advice}."
             )
+    # Of parts that we have: a classifier's entries are no more layers.
     parts = {key.split(".")[0] for key in reference}
     for key in state:
         if key.split(".")[0] in parts and key not in reference:
@@ -259,6 +262,7 @@ def _read_file(source: Source, reference: Mapping[str, Tensor], network: Pretrai
         raise ConfigError(
             f"{source.label} does not hold a state dict of {source.name} ({reason_of(error)})."
         ) from error
+    # A training code may save a teacher or an average beside the network, under prefixes of their own.
     networks: dict[str, dict[str, object]] = {}
     for key, value in _state_dict_in(content, source).items():
         bare = _without_prefixes(str(key))

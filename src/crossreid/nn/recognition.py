@@ -61,6 +61,7 @@ class TwoStreamNetwork(nn.Module):
         super().__init__()
         self.encoder = TwoStreamResNet(backbone, specific_stages)
         self.pooling = pooling
+        # Behind the shared stages, so that neck and classifier are one for both modalities.
         self.block = FeatureBlock(self.encoder.channels, classes, neck, self.encoder.channels)
 
     def forward(self, images: Mapping[str, Tensor]) -> BlockOutput:

@@ -67,6 +67,7 @@ class Recomputation:
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """As the module's own forward."""
+        # The method of the class: this object hides it in the instance.
         forward = partial(type(self.module).forward, self.module, **named)
         if not torch.is_grad_enabled():
             return forward(*inputs)

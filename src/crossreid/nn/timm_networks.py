@@ -66,7 +66,8 @@ class MapNetwork(nn.Module):
         names: list[str] = []
         for entry in feature_entries(self.network):
             name = str(entry["module"])
-            if not any(name == other or name.startswith(f"{other}.") for other in names):
+            inside_another = any(name == other or name.startswith(f"{other}.") for other in names)
+            if not inside_another:  # or it would be computed again twice
                 names.append(name)
         blocks: list[nn.Module] = []
         for name in names:
@@ -213,7 +214,7 @@ def _outline(name: str, size: tuple[int, int], output_stride: int | None, place:
     _require_whole_patches(network, name, size, place)
     reductions = [int(entry["reduction"]) for entry in feature_entries(network)]
     last_stride = 1
-    if len(reductions) > 1:
+    if len(reductions) > 1:  # what the last stage divides the sides by
         last_stride = reductions[-1] // reductions[-2]
     return Outline(feature_map.shape[1], last_stride, reductions[-1], is_resnet(network))
 
@@ -238,9 +239,13 @@ def _require_whole_patches(network: nn.Module, name: str, size: tuple[int, int],
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     if patch is None:
         return
-    height, width = (patch, patch) if isinstance(patch, int) else patch
+    if isinstance(patch, int):
+        patch = (patch, patch)
+    height, width = patch
     if size[0] % height or size[1] % width:
-        nearest = f"[{max(1, round(size[0] / height)) * height},{max(1, round(size[1] / width)) * width}]"
+        rows = max(1, round(size[0] / height))
+        columns = max(1, round(size[1] / width))
+        nearest = f"[{rows * height},{columns * width}]"
         raise ConfigError(
             f"{place}.size=[{size[0]},{size[1]}] is no multiple of the patches of {name}, {height}x{width} pixels, and what is "
             f"left over would not be looked at: set {place}.size={nearest}."
@@ -270,7 +275,11 @@ def resnet_parts(network: nn.Module) -> dict[str, nn.Module]:
     parts: dict[str, nn.Module] = {}
     for name in ("conv1", "bn1", "act1", "maxpool", *RESNET_STAGES):
         parts[name] = network.get_submodule(name)
-    named = {"relu" if name == "act1" else name: part for name, part in parts.items()}
+    # timm calls torchvision's `relu` act1; it stays in its place.
+    named: dict[str, nn.Module] = {}
+    for name, part in parts.items():
+        torchvision_name = "relu" if name == "act1" else name
+        named[torchvision_name] = part
     for stage in RESNET_STAGES:
         for block in named[stage].children():
             setattr(block, BLOCK_MARK, True)

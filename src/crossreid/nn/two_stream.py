@@ -46,6 +46,7 @@ class TwoStreamResNet(PretrainedParts):
         self.prepare = encoder.prepare
         visible = encoder.body[:split]
         infrared = deepcopy(visible)
+        # Copies of one part of one network, and not parts of three networks: all parameters are used.
         self.streams = nn.ModuleDict({"visible": visible, "infrared": infrared})
         self.middle = encoder.body[split:-1]
         self.last = encoder.body[-1]
@@ -65,6 +66,7 @@ class TwoStreamResNet(PretrainedParts):
     def stems(self, images: Mapping[str, Tensor]) -> Tensor:
         """Images as of :meth:`forward` -> what the layers with a copy for each modality make of them, rows in that order."""
         stream_maps = []
+        # Each stem's batch norms see their own modality alone.
         for modality, part in images.items():
             stream_maps.append(self.streams[modality](self.prepare(part)))
         return torch.cat(stream_maps)

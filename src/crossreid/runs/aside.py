@@ -57,7 +57,8 @@ def tidy(folder: Path) -> None:
 @contextmanager
 def set_aside(folder: Path) -> Iterator[None]:
     """Inside, the run of a folder lies aside; then it is removed, or brought back where something went wrong."""
-    return_folder = folder / _RETURNING  # cut off here, all comes back
+    # moved under one name and then renamed at once to the other: cut off in between, all comes back
+    return_folder = folder / _RETURNING
     return_folder.mkdir()
     for path in list(folder.iterdir()):
         if path.name not in (LOCK, _RETURNING):
@@ -95,7 +96,7 @@ def put_back(folder: Path) -> bool:
     if not finished_run.is_dir():
         return False
     files_before = _files(finished_run)
-    for name in _files(folder):
+    for name in _files(folder):  # what came since
         if name not in files_before:
             (folder / name).unlink()
     finished_run.rename(folder / _RETURNING)
@@ -129,7 +130,7 @@ def _return(folder: Path) -> None:
     return_folder = folder / _RETURNING
     if not return_folder.is_dir():
         return
-    for path in sorted(return_folder.rglob("*")):
+    for path in sorted(return_folder.rglob("*")):  # cut off here, whoever comes next moves the rest
         if path.is_file() or path.is_symlink():
             target = folder / path.relative_to(return_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +150,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _link(source: Path, target: Path) -> None:
     """A second name for a file, or a copy of it."""
-    if source.name in _GROWING:
+    if source.name in _GROWING:  # a second name would grow too
         shutil.copy2(source, target)
         return
     try:

@@ -7,17 +7,8 @@ from typing import Any
 
 from crossreid.console import main_process, notice
 from crossreid.errors import ConfigError, DataError
-from crossreid.runs.folder import (
-    LAST,
-    RunFolder,
-    check_named_to_all,
-    differences_from,
-    first_three,
-    open_run,
-    read_config,
-    recover,
-    run_place,
-)
+from crossreid.runs.choosing import check_named_to_all, open_run, run_place
+from crossreid.runs.folder import LAST, RunFolder, differences_from, first_three, read_config, recover
 from crossreid.runs.results import RunResults
 from crossreid.untrusted import read_json
 

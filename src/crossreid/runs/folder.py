@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from crossreid.console import main_process, notice
-from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, OverBudgetError
+from crossreid.console import notice
+from crossreid.errors import ConfigError, CrossReIDError, DataError, OverBudgetError
 from crossreid.files import check_folder, unwritable, write_atomically
 from crossreid.invocation import command_line
 from crossreid.runs.aside import keep, leftovers, let_go, put_back, set_aside, tidy
@@ -29,9 +27,6 @@ from crossreid.settings.run import FORMAT, differences, identity_of, without
 from crossreid.untrusted import read_json, read_yaml
 from crossreid.version import __version__
 
-RUN_DIR_VARIABLE = "CROSSREID_RUN_DIR"  # tells relaunched ranks which folder rank 0 chose,
-CHECKPOINT_VARIABLE = "CROSSREID_CHECKPOINT"  # and what it resumes from
-TORCHRUN = "TORCHELASTIC_RUN_ID"  # of processes that torchrun started
 LAST = "last.ckpt"
 BEST = "best.ckpt"  # on the validation identities
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
@@ -170,82 +165,9 @@ def scored_checkpoint(folder: Path) -> Path:
     if not (folder / CONFIG).is_file():
         return folder / LAST
     selection = raw_config(folder).get("selection")
-    chosen = isinstance(selection, Mapping) and selection.get("name") == "validation"
-    return folder / BEST if chosen else folder / LAST
-
-
-def open_run(config: dict[str, Any], *, sweep_dir: Path | None = None) -> RunFolder:
-    """Choose the folder of a run: a resumed one, the named one, or a new one. Nothing is written yet.
-
-    Args:
-        config: the whole config as plain values.
-        sweep_dir: folder that a multirun gave this job.
-
-    Raises:
-        CheckpointError: there is nothing to resume from at the given place.
-        ConfigError: the named folder holds a run already, or something else.
-    """
-    if os.environ.get(RUN_DIR_VARIABLE):
-        return _folder_of_rank_0()
-    if not main_process():
-        return _folder_named_to_all(config)
-    if config["resume"] == "auto":
-        newest = _newest(config, sweep_dir)
-        if newest is not None:
-            return RunFolder(newest, newest / LAST)
-        notice("resume=auto: no earlier run has these settings; starting afresh.")
-    elif config["resume"]:
-        return _resume(Path(config["resume"]), config)
-    folder = run_place(config, sweep_dir)
-    if folder is None:
-        return RunFolder(_fresh(config), fresh=True)
-    _check_free(folder, bool(config["overwrite"]))
-    return RunFolder(folder)
-
-
-def _folder_of_rank_0() -> RunFolder:
-    """What :func:`tell_ranks` left in the environment."""
-    run = RunFolder(Path(os.environ[RUN_DIR_VARIABLE]))
-    checkpoint = os.environ.get(CHECKPOINT_VARIABLE)
-    if checkpoint:
-        return replace(run, checkpoint=Path(checkpoint))
-    return run
-
-
-def check_named_to_all(config: Mapping[str, Any]) -> None:
-    """Raise :class:`ConfigError` where processes that nobody here started could choose several folders for one run.
-
-    Lightning starts the ranks of one machine, and rank 0 tells them its folder. Those of torchrun and of other machines read
-    the same command, and must find the same folder in it.
-    """
-    if os.environ.get(RUN_DIR_VARIABLE):
-        return
-    together = TORCHRUN in os.environ or config["trainer"]["num_nodes"] > 1
-    if not together:
-        return
-    if config["existing"] == "continue" or config["resume"] == "auto":
-        raise ConfigError(
-            "Processes that torchrun or several machines start cannot each look for a run: name it by resume=RUN, and "
-            "leave existing out."
-        )
-    if not config["run_dir"] and not config["resume"]:
-        raise ConfigError("Processes that torchrun or several machines start must agree on a folder: set run_dir.")
-
-
-def _folder_named_to_all(config: Mapping[str, Any]) -> RunFolder:
-    """What the command itself says; whether the folder is free is for the first process to find out."""
-    if config["resume"]:
-        place = Path(config["resume"])
-        checkpoint = place / LAST if place.is_dir() else place
-        return RunFolder(checkpoint.parent, checkpoint)
-    return RunFolder(Path(config["run_dir"]))
-
-
-def run_place(config: dict[str, Any], sweep_dir: Path | None) -> Path | None:
-    """The folder that is chosen already: the named one, or that of a multirun's job."""
-    if config["run_dir"]:
-        return Path(config["run_dir"])
-    return sweep_dir
+    if isinstance(selection, Mapping) and selection.get("name") == "validation":
+        return folder / BEST
+    return folder / LAST
 
 
 @contextmanager
@@ -253,7 +175,7 @@ def owned(run: RunFolder, *, overwrite: bool) -> Iterator[RunFolder]:
     """Inside, this process owns the folder of a run; what a killed one left there is cleaned up first.
 
     Args:
-        run: as :func:`open_run` chose it.
+        run: as :func:`~crossreid.runs.choosing.open_run` chose it.
         overwrite: a run that is there already may be replaced.
 
     Yields:
@@ -265,6 +187,7 @@ def owned(run: RunFolder, *, overwrite: bool) -> Iterator[RunFolder]:
         WriteError: nothing can be written there.
     """
     check_folder(run.path, "output_root" if run.fresh else "run_dir")
+    # folders that this run makes, innermost first; those in which nothing came to lie go again
     missing = [folder for folder in (run.path, *run.path.parents) if not folder.exists()]
     if run.fresh:
         run = replace(run, path=_make_fresh(run.path))
@@ -273,9 +196,9 @@ def owned(run: RunFolder, *, overwrite: bool) -> Iterator[RunFolder]:
         run.path.mkdir(parents=True, exist_ok=True)
     try:
         take(run.path)
-        tidy(run.path)
+        tidy(run.path)  # only an owner may: another process could be writing there
         if run.checkpoint is None and not run.stale:
-            _check_free(run.path, overwrite, mine=True)
+            check_free(run.path, overwrite, mine=True)
         yield run
     finally:
         give_up(run.path)
@@ -330,6 +253,7 @@ def start_run(run: RunFolder, config: dict[str, Any], *, overwrite: bool) -> Non
     kept until :func:`finish_run`.
     """
     there = (run.path / "run.json").is_file()
+    # gone on with, replaced, or new: which of them, was decided when the folder was chosen
     if run.checkpoint is not None:
         if run.finished:
             keep(run.path)
@@ -351,7 +275,7 @@ def finish_run(run: RunFolder, config: dict[str, Any], **facts: Any) -> None:
         config: the whole config as plain values.
         facts: what else to note.
     """
-    if run.finished:
+    if run.finished:  # one that was gone on with: its start was not written over
         _write_start(run, config)
     run.note(status="finished", finished=now(), problem=None, **facts)
     let_go(run.path)
@@ -361,7 +285,7 @@ def _write_start(run: RunFolder, config: dict[str, Any]) -> None:
     """config.yaml and run.json of a run that begins or goes on."""
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     write_atomically(run.path / CONFIG, lambda stream: stream.write(text.encode()))
-    beginning = "resumed" if run.checkpoint else "started"
+    beginning = "resumed" if run.checkpoint else "started"  # when a run started stays known as it goes on
     run.note(
         **{beginning: now()},
         status="running",
@@ -402,19 +326,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def tell_ranks(run: RunFolder) -> None:
-    """Leave a note in the environment for the ranks that DDP will start."""
-    os.environ[RUN_DIR_VARIABLE] = str(run.path.resolve())
-    if run.checkpoint:
-        os.environ[CHECKPOINT_VARIABLE] = str(run.checkpoint.resolve())
-
-
-def forget_ranks() -> None:
-    """Take the notes back, and what DDP left, so that the next job of this process starts clean."""
-    for name in (RUN_DIR_VARIABLE, CHECKPOINT_VARIABLE):
-        os.environ.pop(name, None)
-
-
 def git_revision() -> str | None:
     """Revision of the repository that the package runs from, with ``-dirty`` for uncommitted changes; null elsewhere."""
     top = Path(__file__).resolve().parents[3]
@@ -428,14 +339,18 @@ def git_revision() -> str | None:
     return git.stdout.strip() or None
 
 
-def _fresh(config: dict[str, Any]) -> Path:
-    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = str(config["name"]).replace("/", "_")
-    return Path(config["output_root"]) / name / f"{stamp}_seed{config['seed']}"
+def check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
+    """Refuse a folder in which a run cannot start.
 
+    Args:
+        folder: it; it need not be there.
+        overwrite: a run that lies there may be replaced.
+        mine: the folder is known to be this process's.
 
-def _check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
-    """Raise where a folder is not empty; ``mine``: it is known to be this process's."""
+    Raises:
+        OwnedError: another process writes there.
+        ConfigError: it is a file, or something lies in it.
+    """
     if not mine:
         refuse_owned(folder)
     if folder.exists() and not folder.is_dir():
@@ -454,58 +369,9 @@ def _check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
         )
 
 
-def _resume(place: Path, config: Mapping[str, Any]) -> RunFolder:
-    """The folder of a checkpoint, or of a run that has one."""
-    checkpoint = place
-    if place.is_dir():
-        checkpoint = place / LAST
-    if not checkpoint.is_file():
-        raise CheckpointError(f"There is no checkpoint at '{place}' to resume from: name a run folder or a .ckpt file.")
-    folder = checkpoint.parent
-    recover(folder)
-    if not (folder / "run.json").is_file():
-        raise CheckpointError(
-            f"'{checkpoint}' does not lie in a run folder: resume from the folder that training wrote."
-        )
-    unlike = differences_from(folder, config)
-    if unlike:
-        raise ConfigError(
-            f"The run in '{folder}' has other settings than this command ({first_three(unlike)}): resume with the settings "
-            "that it was started with."
-        )
-    return RunFolder(folder, checkpoint)
-
-
 def first_three(sentences: Sequence[str]) -> str:
     """The first three of several differences, and how many more there are."""
     parts = list(sentences[:3])
     if len(sentences) > 3:
         parts.append(f"and {len(sentences) - 3} more")
     return "; ".join(parts)
-
-
-def _newest(config: Mapping[str, Any], sweep_dir: Path | None) -> Path | None:
-    """The newest run folder with the same settings and a checkpoint; folders that cannot be read are left out."""
-    roots = [Path(config["output_root"])]
-    if sweep_dir:
-        roots.append(sweep_dir.parents[1])
-    if config["run_dir"]:
-        roots.append(Path(config["run_dir"]))
-    candidates: list[tuple[str, Path]] = []
-    for root in roots:
-        for folder in runs_below(root):
-            if not (folder / LAST).is_file():
-                continue
-            try:
-                same = not differences_from(folder, config)
-                started = str(read_json(folder / "run.json").get("started"))
-            except DataError as error:
-                notice(f"Left out: {error}")
-                continue
-            if same and not zipfile.is_zipfile(folder / LAST):
-                notice(f"Left out: '{folder / LAST}' is damaged or partial.")
-            elif same:
-                candidates.append((started, folder))
-    if not candidates:
-        return None
-    return max(candidates)[1]

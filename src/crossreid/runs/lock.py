@@ -59,7 +59,7 @@ class Owner:
     @property
     def gone(self) -> bool:
         """It certainly runs no more; of another machine nobody here can say that."""
-        return self.here and start_of(self.pid) != self.process
+        return self.here and start_of(self.pid) != self.process  # the number may have gone to another process
 
 
 def owner_of(folder: Path) -> Owner | None:
@@ -129,6 +129,7 @@ def start_of(pid: int) -> str | None:
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").is_file():
         try:
+            # "number (name) state ...": the name may hold spaces and brackets itself
             after_name = stat.read_text().rpartition(")")[2].split()
         except OSError:
             return None

@@ -189,7 +189,7 @@ def _decisive(config: Settings, inputs: Mapping[str, Sequence[Path]], also: Mapp
     settings = without(config.plain(), NOT_PART_OF_AN_OUTPUT)
     for name in settings:
         part = getattr(config, name)
-        if isinstance(part, Settings):
+        if isinstance(part, Settings):  # a name that is no field, such as a dataset's, says which choice it is
             settings[name] = {"name": getattr(part, "name", None), **part.plain()}
     if isinstance(settings.get("data"), Mapping):
         settings["data"] = without(settings["data"], NOT_PART_OF_DATA)

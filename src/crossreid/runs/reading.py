@@ -101,7 +101,10 @@ class Run:
     @property
     def date(self) -> str:
         """When it ended, else when it began."""
-        return str(self.facts.get("finished") or self.facts.get("resumed") or self.facts.get("started") or "")
+        for event in ("finished", "resumed", "started"):
+            if self.facts.get(event):
+                return str(self.facts[event])
+        return ""
 
 
 def find_runs(folders: Iterable[Path]) -> tuple[list[Run], list[Problem]]:
@@ -188,7 +191,7 @@ def _without_results(folder: Path) -> Run:
 
 def _fingerprints_when_written(raw: Mapping[str, Any]) -> tuple[str, ...]:
     """The digests that run.json may hold, by the rules that its format has had."""
-    if "format" in raw:  # without the defaults of settings that came since
+    if "format" in raw:  # of the file as it stands: without the defaults of settings that came since
         return fingerprint(raw), fingerprint_without_protocol(raw)
     return (fingerprint_of_format_1(raw),)
 
@@ -267,7 +270,8 @@ def _check_network(model: Mapping[str, Any]) -> None:
     if not (isinstance(backbone.get("name"), str) and isinstance(backbone.get("weights"), str)):
         raise DataError("config.yaml: model.backbone has no name and weights.")
     size = backbone.get("size")
-    if size and not (isinstance(size, list | tuple) and len(size) == 2 and all(map(_is_whole, size))):
+    is_pair = isinstance(size, list | tuple) and len(size) == 2
+    if size and not (is_pair and all(map(_is_whole, size))):
         raise DataError("config.yaml: model.backbone.size is no height and width.")
 
 

@@ -58,7 +58,9 @@ class Scores:
 
     def flat(self) -> dict[str, float]:
         """Means by keys that name the protocol, such as ``test/sysu_mm01/all/single/rank1``."""
-        prefix = f"test/{self.variant}" if self.variant else "test"
+        prefix = "test"
+        if self.variant:
+            prefix = f"test/{self.variant}"
         values: dict[str, float] = {}
         for result in self.results.values():
             values |= result.flat(prefix)
@@ -130,7 +132,8 @@ class RunResults:
 
     def save(self, path: Path) -> None:
         """Write everything as JSON, whole or not at all."""
-        write_json(path, {**self.facts, "rows": {row.row: row.to_json() for row in self.rows}})
+        rows = {row.row: row.to_json() for row in self.rows}
+        write_json(path, {**self.facts, "rows": rows})
 
     @classmethod
     def read(cls, path: Path) -> RunResults:
@@ -144,7 +147,7 @@ class RunResults:
         if not isinstance(rows, Mapping) or not rows:
             raise DataError(f"'{path}' holds no results.")
         scores = [_read_row(name, entry, path) for name, entry in rows.items()]
-        own_first = sorted(scores, key=lambda row: row.name == UNTRAINED)
+        own_first = sorted(scores, key=lambda row: row.name == UNTRAINED)  # stable: the others keep their order
         return cls(own_first, content)
 
 

@@ -45,10 +45,14 @@ def settings_page(arguments: Sequence[str]) -> str:
     Raises:
         ConfigError: there is no such command, choice or setting.
     """
-    named = [word.removeprefix(_COMMAND) for word in arguments if word.startswith(_COMMAND)]
-    command = named[-1] if named else "train"
+    command = "train"
+    overrides = []
+    for word in arguments:
+        if word.startswith(_COMMAND):
+            command = word.removeprefix(_COMMAND)
+        else:
+            overrides.append(word)
     check_choice("command", command, COMMAND_NAMES)
-    overrides = [word for word in arguments if not word.startswith(_COMMAND)]
     composed, settings = reference(command, overrides)
     lines = [f"Choices of python -m crossreid.{command}"]
     for group, meaning in GROUPS.items():
@@ -57,7 +61,9 @@ def settings_page(arguments: Sequence[str]) -> str:
             lines += entry(f"{group}={composed.choices[group] or 'null'}", f"{meaning}: {names}")
     heading = ""
     for item in settings:
-        place = item.key.partition(".")[0] if "." in item.key else ""
+        place, dot, _ = item.key.partition(".")
+        if not dot:  # a setting at the top
+            place = ""
         if place != heading or len(lines) == 1:
             lines += ["", place]
             heading = place

@@ -65,14 +65,14 @@ def compose(command: str, overrides: Sequence[str] = ()) -> Composed:
     Raises:
         ConfigError: a choice, a key or a type is wrong, in one sentence.
     """
-    use_plugins(plugins_in(overrides))
+    use_plugins(plugins_in(overrides))  # before anything is composed: what they bring is chosen among
     register()
     refuse_untold_choices(overrides)
     try:
         config = _load(command, list(overrides))
         choices = dict(config.hydra.runtime.choices)
         with flag_override(config, ["readonly", "struct"], False):
-            config.pop("hydra")
+            config.pop("hydra")  # Hydra's own settings, which are none of the command
         return Composed(plain_values(config), choices, tuple(overrides))
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, known_keys(command, overrides), choices_of)) from error
@@ -104,6 +104,7 @@ def known_keys(command: str, overrides: Sequence[str]) -> list[str]:
     choices = []
     for word in overrides:
         key = word.partition("=")[0]
+        # a choice is of a group, and groups stand at the top
         if "." not in key and not key.startswith(("+", "~")):
             choices.append(word)
     for words in (choices, []):  # where a choice itself is wrong, without any
@@ -140,7 +141,8 @@ def plugins_in(overrides: Sequence[str]) -> list[str]:
         override = word.lstrip("+")
         if not override.startswith(PLUGINS):
             continue
-        value = override.removeprefix(PLUGINS).strip("'\" ").removeprefix("[").removesuffix("]")
+        value = override.removeprefix(PLUGINS).strip("'\" ")
+        value = value.removeprefix("[").removesuffix("]")
         for entry in value.split(","):
             package = entry.strip("'\" ")
             if package:
@@ -166,6 +168,7 @@ def run_config(composed: Composed) -> RunConfig:
     _refuse_trained(parts)
     names = {"row": choices.get("experiment"), "preset": choices.get("preset"), "scale": choices.get("scale")}
     config = from_plain(RunConfig, {**values, **parts, **names})
+    # mistakes that compose without a word, each of which would train something else than was meant
     _check_row(composed)
     _check_family(config.model, choices.get("family"))
     if not config.defaults_for_missing:
@@ -185,7 +188,8 @@ def typed(schema: type[SettingsT], composed: Composed) -> SettingsT:
         values["data"] = data_part(str(composed.choices["data"]), values["data"])
     if "protocol" in values:
         values["protocol"] = protocol_part(str(composed.choices["protocol"]), values["protocol"])
-    if not any(hasattr(schema, key) for key in ("checkpoint", "first")):  # which name what was trained
+    names_a_checkpoint = hasattr(schema, "checkpoint") or hasattr(schema, "first")
+    if not names_a_checkpoint:
         _refuse_trained(values)
     config = from_plain(schema, values)
     config.check()

@@ -122,7 +122,8 @@ def _without_phases(model: dict[str, Any]) -> dict[str, Any]:
 def _cmssft(model: dict[str, Any]) -> dict[str, Any]:
     """Length and cuts in epochs."""
     epoch = model["iterations_per_epoch"]
-    model["epochs"] = model.pop("phases")["joint"] // epoch
+    iterations = model.pop("phases")["joint"]
+    model["epochs"] = iterations // epoch
     decay = dict(model["decay"])
     decay["after"] = [_whole(iteration / epoch) for iteration in decay["after"]]
     model["decay"] = decay
@@ -133,7 +134,9 @@ def _tsgan(model: dict[str, Any]) -> dict[str, Any]:
     """Lengths in epochs, schedules in passes of their phase."""
     epoch = model["iterations_per_epoch"]
     phases = model.pop("phases")
-    model["epochs"] = {name: _whole(length / epoch) for name, length in phases.items()}
+    model["epochs"] = {}
+    for name, length in phases.items():
+        model["epochs"][name] = _whole(length / epoch)
     model["schedule"] = _passes(model["schedule"], phases["joint"])
     model["teacher_schedule"] = _passes(model["teacher_schedule"], phases["teacher"])
     return model

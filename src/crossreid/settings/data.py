@@ -195,7 +195,9 @@ class SyntheticConfig(DataConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
+        if self.root:
+            return home_filled_in(self.root)
+        return _drawn_folder(self.name, self.people)
 
 
 @dataclass
@@ -228,7 +230,9 @@ class SyntheticRegDBConfig(RegDBSplitConfig):
     @property
     def folder(self) -> Path:
         """The dataset's folder."""
-        return home_filled_in(self.root) if self.root else _drawn_folder(self.name, self.people)
+        if self.root:
+            return home_filled_in(self.root)
+        return _drawn_folder(self.name, self.people)
 
 
 def _counts() -> Any:

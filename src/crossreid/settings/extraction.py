@@ -26,7 +26,9 @@ class GreyRangeConfig(Settings):
 
     def range_of_grey(self) -> tuple[float, float] | None:
         """``grey_range`` as a pair."""
-        return None if self.grey_range is None else (self.grey_range[0], self.grey_range[1])
+        if self.grey_range is None:
+            return None
+        return self.grey_range[0], self.grey_range[1]
 
 
 @dataclass

@@ -92,6 +92,7 @@ class Meaning:
         """Bounds and choices hold for one value."""
         if self.choices:
             return value in self.choices
+        # bounds are of numbers; a truth value is a whole number to Python
         if not isinstance(value, int | float) or isinstance(value, bool):
             return True
         inside = (
@@ -141,7 +142,7 @@ def setting(
         distinct=distinct,
         filled=filled,
     )
-    if isinstance(default, list | dict | Settings):
+    if isinstance(default, list | dict | Settings):  # or all instances would share one
         return field(default_factory=lambda: deepcopy(default), metadata={_KEY: known})
     return field(default=default, metadata={_KEY: known})
 
@@ -281,12 +282,13 @@ def _check(key: str, value: object, hint: Any, meaning: Meaning) -> None:
 def _check_list(key: str, values: list[Any], meaning: Meaning) -> None:
     if meaning.length is not None and len(values) != meaning.length:
         raise ConfigError(f"{key} is {_excerpt(values)}: give {meaning.length} entries{_explanation(meaning)}.")
+    if meaning.filled and not values and meaning.values:
+        raise ConfigError(f"{key} needs at least one entry: choose {meaning.values}.")
     if meaning.filled and not values:
-        choices = f": choose {meaning.values}" if meaning.values else ""
-        raise ConfigError(f"{key} needs at least one entry{choices}.")
+        raise ConfigError(f"{key} needs at least one entry.")
     for value in values:
         _check_range(key, value, meaning)
-    different_values = set(map(str, values))
+    different_values = set(map(str, values))  # as text: not every value can stand in a set
     if meaning.distinct and len(different_values) < len(values):
         raise ConfigError(f"{key} is {_excerpt(values)}: name each entry once{_explanation(meaning)}.")
     if meaning.ascending and any(later <= earlier for earlier, later in pairwise(values)):
@@ -318,7 +320,9 @@ def _check_text(key: str, value: str, meaning: Meaning) -> None:
 
 def _explanation(meaning: Meaning) -> str:
     """What the setting is, in brackets behind a sentence."""
-    return f" ({meaning.text})" if meaning.text else ""
+    if not meaning.text:
+        return ""
+    return f" ({meaning.text})"
 
 
 def quoted(value: object) -> str:
@@ -347,6 +351,7 @@ def _without_none(hint: Any) -> tuple[bool, Any]:
     if get_origin(hint) not in (Union, types.UnionType):
         return False, hint
     others = [part for part in get_args(hint) if part is not type(None)]
+    # the rest put together again, as of int | str | None
     union: Any = others[0]
     for part in others[1:]:
         union = union | part
@@ -407,11 +412,12 @@ def from_plain(schema: type[SettingsT], values: Mapping[str, Any], place: str = 
         raise ConfigError(f"{place or 'What holds the settings'} is {_excerpt(values)}: give a group of settings.")
     field_of = {item.name: item for item in fields(schema)}
     hints = type_hints(schema)
-    arguments = {}
+    arguments = {}  # what is not given is not here, and keeps the default of the class
     for name, value in values.items():
         key = key_below(place, str(name))
         if name not in field_of:
-            raise ConfigError(unknown_key(key, [key_below(place, other) for other in field_of]))
+            known_keys = [key_below(place, other) for other in field_of]
+            raise ConfigError(unknown_key(key, known_keys))
         arguments[name] = _build(hints[name], value, default_of(field_of[name]), key)
     return schema(**arguments)
 

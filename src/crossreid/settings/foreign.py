@@ -58,11 +58,15 @@ class CompareEmbeddingsConfig(ForeignConfig):
     def check_together(self, place: str) -> None:
         """Both sides name something, once."""
         first = sources_of("first", self.first)
-        second = sources_of("second", self.second) if self.second is not None else []
+        second: list[str] = []
+        sides = 1
+        if self.second is not None:
+            second = sources_of("second", self.second)
+            sides = 2
         for name in first:
             if name in second:
                 raise ConfigError(f"'{name}' is named by first and second: a method does not differ from itself.")
-        if self.names is not None and len(self.names) != (2 if second else 1):
+        if self.names is not None and len(self.names) != sides:
             raise ConfigError(
                 f"names has {len(self.names)} of them: give one for first and one for second, where it is there."
             )

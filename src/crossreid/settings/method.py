@@ -114,7 +114,8 @@ class MethodConfig(Settings):
     def check_together(self, place: str) -> None:
         """Streams and parts are the method's, and phases fill whole epochs."""
         if set(self.streams) != set(self.stream_names):
-            needed, given = ", ".join(self.stream_names), ", ".join(self.streams) or "none"
+            needed = ", ".join(self.stream_names)
+            given = ", ".join(self.streams) or "none"
             raise ConfigError(f"{place}.streams of {self.name} are {needed}, not {given}.")
         for part in self.recompute:
             if part not in self.recomputable:
@@ -181,7 +182,8 @@ class RecognitionConfig(EpochsConfig):
     def check_together(self, place: str) -> None:
         """The exchanged view is there where something is said of it, and two mirrorings are independent only if a coin's."""
         super().check_together(place)
-        changed = [name for name, value in self.exchange.plain().items() if value != getattr(ExchangeConfig(), name)]
+        defaults = ExchangeConfig().plain()
+        changed = [name for name, value in self.exchange.plain().items() if value != defaults[name]]
         if changed and not self.exchanged_view:
             raise ConfigError(
                 f"{place}.exchange.{changed[0]} is of the exchanged view, which {place}.exchanged_view=false leaves out: set "

@@ -81,8 +81,8 @@ class EpochScheduleConfig(Settings):
         """Share of the full rate in an epoch, counted from 0, of so many."""
         if epoch < self.warmup:
             return (epoch + 1) / self.warmup
-        if self.curve == "cosine":
+        if self.curve == "cosine":  # (1 + cos(pi t)) / 2, t running from 0 to 1 behind the warm-up
             progress = (epoch - self.warmup) / max(1, epochs - self.warmup)
             return (1 + math.cos(math.pi * min(1.0, progress))) / 2
-        cuts = sum(epoch >= step for step in self.steps)
+        cuts = sum(epoch >= step for step in self.steps)  # that are behind
         return float(self.factor**cuts)

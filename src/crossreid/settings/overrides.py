@@ -42,8 +42,16 @@ def as_text(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _READ_AS_VALUES:
         return text
     # in quotes a backslash stands for itself, but before a quote
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), text)
+    escaped = re.sub(r"(\\*)('|$)", _escaped, text)
     return f"'{escaped}'"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Backslashes before a quote, or before the end, where a quote follows: each twice, and the quote behind one more."""
+    backslashes, quote = found.groups()
+    if not quote:
+        return 2 * str(backslashes)
+    return 2 * str(backslashes) + "\\'"
 
 
 def with_action(words: Sequence[str], actions: Sequence[str]) -> list[str]:
@@ -79,12 +87,16 @@ def as_overrides(values: Mapping[str, Any]) -> list[str]:
 
 def _word(value: Any) -> str:
     """A value in Hydra's grammar."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_word(part)}" for key, part in value.items()) + "}"
+        entries = ",".join(f"{key}:{_word(part)}" for key, part in value.items())
+        return f"{{{entries}}}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_word(part) for part in value) + "]"
+        entries = ",".join(map(_word, value))
+        return f"[{entries}]"
     if isinstance(value, int | float):
         return repr(value)
     return as_text(str(value))

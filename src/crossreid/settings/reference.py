@@ -33,7 +33,9 @@ COMMAND_NAMES = ("train", *COMMANDS)
 
 def settings_of(command: str) -> type[Settings]:
     """The class of a command's settings."""
-    return TrainConfig if command == "train" else COMMANDS[command]
+    if command == "train":
+        return TrainConfig
+    return COMMANDS[command]
 
 
 def reference(command: str, overrides: Sequence[str] = ()) -> tuple[Composed, list[Described]]:
@@ -59,7 +61,8 @@ def reference(command: str, overrides: Sequence[str] = ()) -> tuple[Composed, li
     if "protocol" in values:
         values["protocol"] = protocol_part(str(chosen["protocol"]), values["protocol"])
     settings = from_plain(settings_of(command), values)
-    return composed, [item for item in describe(settings) if item.key not in GROUPS]
+    described = [item for item in describe(settings) if item.key not in GROUPS]
+    return composed, described
 
 
 def choice_names(command: str, group: str) -> list[str]:
@@ -77,9 +80,11 @@ def as_typed(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{','.join(as_typed(entry) for entry in value)}]"
+        entries = ",".join(map(as_typed, value))
+        return f"[{entries}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {as_typed(entry)}" for name, entry in value.items()) + "}"
+        entries = ", ".join(f"{name}: {as_typed(entry)}" for name, entry in value.items())
+        return f"{{{entries}}}"
     return str(value)
 
 
@@ -93,10 +98,13 @@ def assigned(item: Described) -> str:
 def explained(item: Described) -> str:
     """Meaning, unit and range in one line."""
     meaning = item.meaning
+    text = meaning.text
     notes = [note for note in (meaning.unit, _range(meaning)) if note]
-    text = f"{meaning.text} ({'; '.join(notes)})" if notes else meaning.text
-    required = isinstance(item.default, str) and item.default == REQUIRED
-    return f"{text}; must be given" if required else text
+    if notes:
+        text += f" ({'; '.join(notes)})"
+    if isinstance(item.default, str) and item.default == REQUIRED:
+        text += "; must be given"
+    return text
 
 
 def _range(meaning: Meaning) -> str:

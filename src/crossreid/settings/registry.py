@@ -32,13 +32,15 @@ _plugin_datasets: dict[str, type[DataConfig]] = {}
 
 def method_names() -> list[str]:
     """All registered methods, those of the package first."""
-    return [*built_in_methods(), *sorted({*_entry_points(METHODS_ENTRY), *_plugin_methods})]
+    of_others = {*_entry_points(METHODS_ENTRY), *_plugin_methods}
+    return [*built_in_methods(), *sorted(of_others)]
 
 
 @cache
 def built_in_methods() -> tuple[str, ...]:
     """The methods of the package itself, by their folders."""
-    return tuple(sorted(path.parent.name for path in METHODS_FOLDER.glob("*/config.py")))
+    configs = METHODS_FOLDER.glob("*/config.py")
+    return tuple(sorted(path.parent.name for path in configs))
 
 
 def method_settings(name: str) -> type[MethodConfig]:
@@ -82,7 +84,8 @@ def method_class(settings: type[MethodConfig] | MethodConfig) -> type[Any]:
 
 def dataset_names() -> list[str]:
     """All registered datasets, those of the package first."""
-    return [*BUILT_IN_DATASETS, *sorted({*_entry_points(DATASETS_ENTRY), *_plugin_datasets})]
+    of_others = {*_entry_points(DATASETS_ENTRY), *_plugin_datasets}
+    return [*BUILT_IN_DATASETS, *sorted(of_others)]
 
 
 def dataset_settings(name: str) -> type[DataConfig]:
@@ -166,7 +169,7 @@ def _unregistered(kind: str, name: str, known: list[str]) -> str:
 def _settings_of_folder(name: str) -> type[MethodConfig]:
     """The class in ``methods/<name>/config.py`` whose ``name`` is the folder's."""
     module = import_module(f"crossreid.methods.{name}.config")
-    for _, member in inspect.getmembers(module, inspect.isclass):
+    for _, member in inspect.getmembers(module, inspect.isclass):  # those that it imports, too: hence the name
         if issubclass(member, MethodConfig) and member.name == name:
             return _checked(member, MethodConfig, name)
     raise ConfigError(f"crossreid/methods/{name}/config.py has no settings class with name = '{name}'.")

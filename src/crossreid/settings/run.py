@@ -326,10 +326,12 @@ def identity_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     identity["model"] = without(kept["model"], NOT_PART_OF_METHOD)
     identity["data"] = without(kept["data"], NOT_PART_OF_DATA)
     identity["choices"] = without(kept["choices"], ("protocol",))
+    # the protocol computes nothing of a run, unless it chooses the weights
     if kept["selection"]["name"] == "validation":
         identity["protocol"] = without(kept["protocol"], NOT_PART_OF_SELECTION)
+    # settings that came later: at their defaults they are left out, as in runs that were there before
     for part, name in ((identity, "init"), (identity["data"], "divide"), (identity["data"], "divide_seed")):
-        if not part.get(name):  # as in runs that were there before the setting
+        if not part.get(name):
             part.pop(name, None)
     return identity
 
@@ -345,7 +347,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     for key in sorted({*values_here, *values_there}):
         here = values_here.get(key)
         there = values_there.get(key)
-        unknown = key in LEFT_TO_DATASET and None in (here, there)
+        unknown = key in LEFT_TO_DATASET and None in (here, there)  # one of them has not seen its dataset
         if here != there and not unknown:
             sentences.append(f"{key} is {there} there and {here} here")
     return sentences

@@ -47,6 +47,7 @@ def explain(
         choices: group -> its choices, likewise.
     """
     text = str(error)
+    # what Hydra raises from an error of OmegaConf says too little without it
     if error.__cause__ is not None and not _OVERRIDE.search(text):
         text = f"{text}\n{error.__cause__}"
     value = _of_a_word(error, text) or _of_a_value(text)
@@ -172,8 +173,10 @@ def _no_choice(group: str, name: str, options: Sequence[str]) -> str:
     if near:
         return f"There is no {group}={name}: did you mean {group}={near[0]}?"
     if options:
-        elsewhere = "; another package's is named by plugins=[PACKAGE]" if group in PLUGGABLE else ""
-        return f"There is no {group}={name}: choose from {', '.join(options)}{elsewhere}."
+        listed = ", ".join(options)
+        if group in PLUGGABLE:
+            listed += "; another package's is named by plugins=[PACKAGE]"
+        return f"There is no {group}={name}: choose from {listed}."
     return f"There is no {group}={name}: --help lists the choices."
 
 

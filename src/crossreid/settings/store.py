@@ -135,9 +135,10 @@ def _register_dataset(store: ConfigStore, name: str, schema: type[DataConfig]) -
     store.store(group="schema/data", name=name, node=schema)
     if has_file("data", name):
         return
-    defaults: list[Any] = [{"/schema/data@data": name}, "_self_", {"override /protocol": schema.protocol}]
-    if not schema.embedded:
-        defaults.insert(2, {"override /scale": "paper"})
+    defaults: list[Any] = [{"/schema/data@data": name}, "_self_"]
+    if not schema.embedded:  # real images: the full setting, where nothing else is said
+        defaults.append({"override /scale": "paper"})
+    defaults.append({"override /protocol": schema.protocol})
     store.store(group="data", name=name, package="_global_", node={"defaults": defaults})
 
 

@@ -66,6 +66,7 @@ def auxiliary_curve_of(config: AuxiliaryConfig) -> AuxiliaryCurve:
         raise ConfigError(
             f"{config.checkpoint} has no transfer network: give a checkpoint of model=cmssft with model.transfer."
         )
+    # Embedded once: the transfer works on embeddings, so that all sizes share them.
     embeddings = embed_dataset(run.trainer, module, run.data)
     points = _score(run, module, config.sizes, embeddings)
     if not points:
@@ -82,7 +83,7 @@ def _score(run: Restored, module: CMSSFT, sizes: list[int], embeddings: Embeddin
     protocol = run.protocols.test[0]
     count = len(protocol.queries(embeddings))
     device = run.trainer.strategy.root_device
-    groups: dict[int, int | None] = {}
+    groups: dict[int, int | None] = {}  # queries in a group -> what the scorer is told
     for size in sorted(set(sizes)):
         if size < count:
             groups[size] = size

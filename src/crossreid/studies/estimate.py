@@ -98,6 +98,7 @@ def _hours_on_a_gpu(config: RunConfig, phases: Mapping[str, int]) -> MeasuredVal
         if step is None:
             return MeasuredValue(None, f"no step of its phase {phase} was measured in {config.trainer.precision}")
         seconds += iterations * step["milliseconds"] / 1000
+    # In what the run may differ from what was measured all the same, which the reader has to know.
     source = f"{content['machine']}, {config.trainer.precision}"
     if config.preset != "paper":
         source += ", with the networks of preset=paper"
@@ -126,7 +127,10 @@ def _memory(config: RunConfig) -> MeasuredValue:
     if config.scale == "paper" and not model.recompute and _batches_of_paper(model):
         content = measured(STEPS)
         steps = content["methods"].get(model.name, {})
-        peaks = [steps.get(phase, {}).get(config.trainer.precision, {}).get("peak_gib") for phase in phases]
+        peaks = []
+        for phase in phases:
+            step = steps.get(phase, {}).get(config.trainer.precision, {})
+            peaks.append(step.get("peak_gib"))
         if None not in peaks:
             return MeasuredValue(max(peaks), content["machine"])
     predicted = _predicted(config, phases)
@@ -144,16 +148,18 @@ def _predicted(config: RunConfig, phases: Sequence[str]) -> float | None:
         same_way = row["recompute"] == model.recompute and row["precision"] == config.trainer.precision
         if same_batches and same_way and row["scale"] == config.scale:
             mib[row["phase"]] = float(row.get("predicted_mib", 0.0))
-    if not all(mib.get(phase) for phase in phases):
+    of_phases = [mib.get(phase, 0.0) for phase in phases]  # 0 stands for nothing predicted
+    if not all(of_phases):
         return None
-    return max(mib[phase] for phase in phases) / _MIB_A_GIB
+    return max(of_phases) / _MIB_A_GIB
 
 
 def images_of(config: MethodConfig) -> str:
     """Images of a batch, by stream, in the words of the measurements."""
     texts = []
     for name, stream in config.streams.items():
-        texts.append(f"{name} {2 * stream.identities * stream.images} of {stream.height}x{stream.width}")
+        images = 2 * stream.identities * stream.images  # so many of each modality
+        texts.append(f"{name} {images} of {stream.height}x{stream.width}")
     return ", ".join(texts)
 
 

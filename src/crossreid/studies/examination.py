@@ -43,8 +43,10 @@ def examine_dataset(data: DataConfig, protocol: ProtocolConfig, *, progress: boo
     source = open_source(data)
     dataset, complaints = source.survey(progress=progress)
     sizes: dict[str, tuple[int, int]] = {}
+    # A set that the protocol cannot score is a finding like others, and no end of the examination.
     try:
-        sizes = protocol_sizes(build_protocols(protocol, Scored.of(data, data, dataset)), dataset)
+        protocols = build_protocols(protocol, Scored.of(data, data, dataset))
+        sizes = protocol_sizes(protocols, dataset)
     except CrossReIDError as error:
         complaints = [*complaints, str(error)]
     findings = examine(
@@ -66,11 +68,15 @@ def protocol_sizes(protocols: ProtocolSet, dataset: ReIDDataset) -> dict[str, tu
         DataError: the protocol cannot score this set.
     """
     rows = dataset.rows("test")
-    embeddings = as_embeddings(dataset, rows, {"main": np.zeros((len(rows), 1), dtype=np.float32)})
+    # Probes and galleries follow from persons, cameras and modalities, so that any features will do.
+    no_features = np.zeros((len(rows), 1), dtype=np.float32)
+    embeddings = as_embeddings(dataset, rows, {"main": no_features})
     sizes = {}
     for protocol in protocols.test:
         protocol.check(embeddings)
-        sizes[protocol.key] = len(protocol.queries(embeddings)), len(protocol.gallery(embeddings, 0))
+        probes = protocol.queries(embeddings)
+        gallery = protocol.gallery(embeddings, 0)
+        sizes[protocol.key] = (len(probes), len(gallery))
     return sizes
 
 

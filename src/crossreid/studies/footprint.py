@@ -128,9 +128,11 @@ def measure(
         return lambda: module.embed(images, modality)
 
     counts: dict[str, int] = {}
+    # What both modalities share counts once in ``either``.
     either: set[nn.Parameter] = set()
     for modality in MODALITIES:
-        parameters = without_classifiers(parameters_used(embed(1, modality)), module)
+        used = parameters_used(embed(1, modality))
+        parameters = without_classifiers(used, module)
         counts[modality] = count_values(parameters)
         either.update(parameters)
     counts["either"] = count_values(list(either))
@@ -138,6 +140,7 @@ def measure(
     if isinstance(module, HasFurtherScorers):
         counts["scoring"] = count_values(module.scoring_parameters())
 
+    # TF32 rounds the numbers that convolutions multiply: times would not be those of float32.
     times: dict[Modality, dict[int, list[float]]] = {}
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for modality in MODALITIES:
@@ -163,7 +166,8 @@ def without_classifiers(parameters: Sequence[nn.Parameter], module: CrossModalit
     classifiers: set[int] = set()
     for layer in module.modules():
         if isinstance(layer, nn.Linear) and layer.out_features == module.num_identities:
-            classifiers.update(id(parameter) for parameter in layer.parameters())
+            for parameter in layer.parameters():
+                classifiers.add(id(parameter))
     return [parameter for parameter in parameters if id(parameter) not in classifiers]
 
 
@@ -176,6 +180,7 @@ def timed(work: Callable[[], object], warmup: int, runs: int, device: torch.devi
     """Seconds of each of ``runs`` runs, after ``warmup`` ones; the device is waited for."""
 
     def finish() -> None:
+        # A GPU works on while Python goes on: without waiting, the clock would stop before the work has ended.
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
@@ -206,8 +211,9 @@ def measure_methods(config: CostConfig, *, scale: str, preset: str) -> MeasuredM
             raise ConfigError(unknown_name("method", name, known))
     device = choose_device(config.accelerator)
     rows = _rows(names, config, scale, preset)
-    bar = track(rows.items(), "measuring", total=len(rows), enabled=err_console.is_terminal)
-    costs = {label: _measure_method(settings, config, device) for label, settings in bar}
+    costs = {}
+    for label, settings in track(rows.items(), "measuring", total=len(rows), enabled=err_console.is_terminal):
+        costs[label] = _measure_method(settings, config, device)
     return MeasuredMethods(costs, scale, preset, machine(device))
 
 
@@ -219,7 +225,8 @@ def _rows(names: Sequence[str], config: CostConfig, scale: str, preset: str) -> 
     """
     rows: dict[str, MethodConfig] = {}
     for name in names:
-        choices = [f"model={name}", f"scale={scale}", f"preset={preset}", f"plugins=[{','.join(config.plugins)}]"]
+        plugins = ",".join(config.plugins)
+        choices = [f"model={name}", f"scale={scale}", f"preset={preset}", f"plugins=[{plugins}]"]
         composed = compose("train", choices)
         settings = method_part(name, composed.values["model"])
         if not config.backbones:
@@ -242,19 +249,22 @@ def _with_backbone(settings: MethodConfig, name: str, config: CostConfig) -> Met
     changed = replace(settings, **{"backbone": backbone})
     try:
         check_files(changed)
-    except ConfigError as error:  # it speaks of training's settings
-        said = str(error).replace("model.backbone.name", "backbones").replace("model.backbone.", "")
+    except ConfigError as error:
+        # It speaks of training's settings, which have other names in this command.
+        said = str(error).replace("model.backbone.name", "backbones")
+        said = said.replace("model.backbone.", "")
         raise ConfigError(said) from error
     return changed
 
 
 def _measure_method(settings: MethodConfig, config: CostConfig, device: torch.device) -> Cost:
-    module = make_method(settings, IDENTITIES, seed=0)  # cost is not in the weights
+    module = make_method(settings, IDENTITIES, seed=0)  # random weights: cost is not in them
     size = module.config.streams["identity"].size
     if config.size:
-        size = config.size[0], config.size[1]
+        size = (config.size[0], config.size[1])
+        # Only on the way to an embedding: a ResNet takes any size; what else is trained may not, and takes no part.
         for part in module.modules():
-            if isinstance(part, ImageInput):  # a ResNet takes any size; what else is trained may not, and takes no part
+            if isinstance(part, ImageInput):
                 part.size = size
     return measure(module, size, config.batches, config.warmup, config.runs, device)
 
@@ -278,10 +288,11 @@ def cost_table(measured: MeasuredMethods, config: CostConfig) -> Table:
         for modality in MODALITIES:
             table.add_column(f"{modality} ms, {batch} at a time", justify="right", no_wrap=True)
     for name, cost in measured.costs.items():
+        height, width = cost.size
         sizes = [f"{cost.parameters[part] / 1e6:.2f}" for part in parts]
         times = []
         for batch in config.batches:
             for modality in MODALITIES:
                 times.append(f"{np.mean(cost.milliseconds[modality][batch]):.2f}")
-        table.add_row(name, f"{cost.size[0]}x{cost.size[1]}", *sizes, *times)
+        table.add_row(name, f"{height}x{width}", *sizes, *times)
     return unshortened(table)

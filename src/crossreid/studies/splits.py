@@ -90,6 +90,7 @@ def gather(folder: Path) -> tuple[list[Run], list[str]]:
             finished.append(run)
         else:
             missing.append(f"{run.folder.name} ({run.label}: {run.status})")
+    # Folders that are named by a job's number; without run.json they hold no run that could be found above.
     jobs = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
     for job in sorted(jobs, key=lambda path: int(path.name)):
         if not (job / "run.json").is_file():
@@ -107,7 +108,8 @@ def means_over_splits(runs: Sequence[Run]) -> tuple[list[MeanOverSplits], list[s
     means: list[MeanOverSplits] = []
     reasons: list[str] = []
     for kind, runs_of_kind in runs_of.items():
-        for variant, results_by_key in _results_by_row(_newest_of_each_split(runs_of_kind)).items():
+        used = _newest_of_each_split(runs_of_kind)
+        for variant, results_by_key in _results_by_row(used).items():
             label = labels[kind]
             if variant:
                 label = f"{label}/{variant}"
@@ -134,7 +136,8 @@ def _results_by_row(runs: Sequence[Run]) -> dict[str, dict[str, list[RetrievalRe
 def settings_but_split(run: Run) -> str:
     """A digest of everything that decides what a run computes, but the seed and the split."""
     data = {**run.config["data"], "split": None}
-    return f"{run.name}/{fingerprint({**run.config, 'seed': 0, 'data': data})}"
+    settings = {**run.config, "seed": 0, "data": data}
+    return f"{run.name}/{fingerprint(settings)}"
 
 
 def _labels(runs_of: dict[Kind, list[Run]]) -> dict[Kind, str]:
@@ -159,12 +162,19 @@ def _newest_of_each_split(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         by_split.setdefault(run.config["data"].get("split"), []).append(run)
     chosen = []
+    # None, of data without splits, comes last: it cannot be compared with a number.
     for split in sorted(by_split, key=lambda split: (split is None, split)):
-        newest = max(by_split[split], key=lambda run: (run.date, str(run.folder)))
-        if len(by_split[split]) > 1:
-            notice(f"{len(by_split[split])} runs of {newest.label}, split {split}: used is {newest.folder}")
+        of_split = by_split[split]
+        newest = max(of_split, key=_recency)
+        if len(of_split) > 1:
+            notice(f"{len(of_split)} runs of {newest.label}, split {split}: used is {newest.folder}")
         chosen.append(newest)
     return chosen
+
+
+def _recency(run: Run) -> tuple[str, str]:
+    """Highest of the newest run; the folder decides between runs of one second."""
+    return run.date, str(run.folder)
 
 
 def _variant(row: str, run: Run) -> str:

@@ -20,9 +20,11 @@ def players_of(config: DashboardConfig) -> list[str]:
     """Those that are named, or those of all methods here."""
     if config.players is not None:
         return config.players
+    # A dictionary's keys: each player once, in the order of the methods.
     players: dict[str, None] = {}
     for name in method_names():
-        players.update(dict.fromkeys(method_class(method_settings(name)()).OPTIMIZERS))
+        settings = method_settings(name)()
+        players.update(dict.fromkeys(method_class(settings).OPTIMIZERS))
     return list(players)
 
 
@@ -31,9 +33,9 @@ def workspace(config: DashboardConfig, entity: str) -> Any:
     import wandb_workspaces.workspaces as ws  # noqa: PLC0415 - extra `dashboard`
 
     sections = [
-        ws.Section(name="Scores of the test, percent", panels=list(_score_panels(config.protocols)), is_open=True),
+        ws.Section(name="Scores of the test, percent", panels=_score_panels(config.protocols), is_open=True),
         ws.Section(name="Validation", panels=[_validation_panel()], is_open=True),
-        ws.Section(name="Losses by player", panels=[_loss_panel(player) for player in players_of(config)]),
+        ws.Section(name="Losses by player", panels=_loss_panels(config)),
         ws.Section(name="Learning rates", panels=[_line("Learning rates", r"^lr/.*")]),
         ws.Section(name="Pictures", panels=[_pictures()]),
     ]
@@ -59,11 +61,11 @@ def report(config: DashboardConfig, entity: str) -> Any:
             "'scores' of each run holds it beside the network before training and what papers print on the real images."
         ),
         wr.H1("Scores of the test"),
-        wr.PanelGrid(runsets=[runs], panels=list(_score_panels(config.protocols))),
+        wr.PanelGrid(runsets=[runs], panels=_score_panels(config.protocols)),
         wr.H1("Validation"),
         wr.PanelGrid(runsets=[runs], panels=[_validation_panel()]),
         wr.H1("Losses by player"),
-        wr.PanelGrid(runsets=[runs], panels=[_loss_panel(player) for player in players_of(config)]),
+        wr.PanelGrid(runsets=[runs], panels=_loss_panels(config)),
         wr.H1("What the methods make of images"),
         wr.PanelGrid(runsets=[runs], panels=[_pictures()]),
     ]
@@ -95,8 +97,12 @@ def _line(title: str, pattern: str) -> Any:
     return wr.LinePlot(title=title, x=ITERATION, metric_regex=pattern)
 
 
-def _loss_panel(player: str) -> Any:
-    return _line(f"Losses of {player}", rf"^train/{player}/.*")
+def _loss_panels(config: DashboardConfig) -> list[Any]:
+    """One a player; losses are sent as ``train/PLAYER/LOSS``."""
+    panels = []
+    for player in players_of(config):
+        panels.append(_line(f"Losses of {player}", rf"^train/{player}/.*"))
+    return panels
 
 
 def _validation_panel() -> Any:
@@ -113,7 +119,7 @@ def as_json(own: Any, shared: Any) -> dict[str, Any]:
     """What would be sent, as plain values; of the report the texts and panels, since the server adds the rest."""
     blocks = []
     for block in shared.blocks:
-        if hasattr(block, "panels"):
+        if hasattr(block, "panels"):  # a grid of panels; anything else is text
             blocks.append({"panels": list(map(_plain, block.panels))})
         else:
             blocks.append({"text": block.text})

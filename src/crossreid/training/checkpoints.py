@@ -74,7 +74,7 @@ class IterationCheckpoint(pl.Callback):
     ) -> None:
         """Save when it is time, when a phase has ended, or when asked to stop."""
         assert isinstance(pl_module, CrossModalityModule)
-        begun = pl_module.iteration
+        begun = pl_module.iteration  # which is about to begin; as many are done
         opens_phase = begun > 0 and pl_module.place[1] == 0
         due = begun > 0 and begun % self.every == 0
         stop = self.interruption.asked
@@ -87,7 +87,8 @@ class IterationCheckpoint(pl.Callback):
             self._save(trainer, pl_module)
         if opens_phase:
             phases = list(pl_module.config.active_phases())
-            self._keep(trainer, phases[phases.index(pl_module.phase) - 1])
+            phase_before = phases[phases.index(pl_module.phase) - 1]
+            self._keep(trainer, phase_before)
         if stop:
             self.interruption.stop()
         if over:
@@ -109,7 +110,7 @@ class IterationCheckpoint(pl.Callback):
             pl_module.checkpoint_extras[PLAYER_STATES] = states
 
     def _save(self, trainer: pl.Trainer, module: CrossModalityModule[Any]) -> None:
-        module.require_finite_losses()
+        module.require_finite_losses()  # a checkpoint of broken weights must not take the place of a good one
         module.checkpoint_extras["training_seconds"] = self.clock.seconds
         trainer.save_checkpoint(self.folder / LAST)
         self.saved_at = module.iteration
@@ -156,7 +157,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")
     for part in ("state_dict", "crossreid"):
-        if not isinstance(checkpoint[part], Mapping) or not all(isinstance(name, str) for name in checkpoint[part]):
+        content = checkpoint[part]
+        if not isinstance(content, Mapping) or not all(isinstance(name, str) for name in content):
             raise CheckpointError(
                 f"The checkpoint '{path}' is damaged: '{part}' is no group of named values; use another one."
             )
@@ -204,7 +206,8 @@ def check_weights(module: CrossModalityModule[Any], state: Mapping[str, Any], pa
             raise CheckpointError(f"The checkpoint '{path}' is damaged: '{name}' holds no weights; use another one.")
     missing = sorted(own.keys() - state.keys())
     surplus = sorted(state.keys() - own.keys())
-    odd = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
+    shared = sorted(own.keys() & state.keys())
+    odd = [name for name in shared if own[name].shape != state[name].shape]
     for problem, names in (("lacks", missing), ("has unknown", surplus), ("has another shape of", odd)):
         if names:
             raise CheckpointError(

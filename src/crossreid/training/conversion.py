@@ -35,7 +35,13 @@ def current_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
             kept["model"] = current({**ours["config"], "model": ours["model"]})["model"]
         return {**checkpoint, "crossreid": kept}
     weights = {current_name(name): tensor for name, tensor in checkpoint["state_dict"].items()}
-    kept = {**ours, "format": FORMAT, "method": config["choices"]["method"], "model": config["model"], "config": config}
+    kept = {
+        **ours,
+        "format": FORMAT,
+        "method": config["choices"]["method"],
+        "model": config["model"],
+        "config": config,
+    }
     return {**checkpoint, "state_dict": weights, "crossreid": kept}
 
 

@@ -103,7 +103,7 @@ class FigureSource:
         """Title -> images: those of training persons first, where they are wanted."""
         sets = {}
         if self.with_training:
-            rows = np.sort(np.concatenate([of_person for of_person in self._training_rows()]))
+            rows = np.sort(np.concatenate(list(self._training_rows())))
             sets["training persons"] = embed_rows(self.module, self.data, rows)
         sets["test persons"] = self.embeddings
         return sets
@@ -127,11 +127,15 @@ def embed_rows(module: CrossModalityModule[Any], data: ReIDDataModule, rows: Arr
     features: dict[str, Array] = {}
     with evaluating(module):
         for modality in MODALITIES:
-            of_modality = [place for place, row in enumerate(rows) if data.dataset.records[row].modality == modality]
+            of_modality = []  # places in rows
+            for place, row in enumerate(rows):
+                if data.dataset.records[row].modality == modality:
+                    of_modality.append(place)
             for start in range(0, len(of_modality), _BATCH):
                 places = of_modality[start : start + _BATCH]
-                pixels = torch.from_numpy(images[rows[places]]).permute(0, 3, 1, 2).to(module.device)
-                for name, feature in module.features_to_gather(to_float(pixels), modality).items():
+                pixels = torch.from_numpy(images[rows[places]]).permute(0, 3, 1, 2).to(module.device)  # (B, 3, H, W)
+                gathered = module.features_to_gather(to_float(pixels), modality)
+                for name, feature in gathered.items():
                     if name not in features:
                         features[name] = np.zeros((len(rows), feature.shape[1]), np.float32)
                     features[name][places] = feature.float().cpu().numpy()
@@ -192,7 +196,9 @@ def rows_of_pair(dataset: ReIDDataset, pair: Sequence[str]) -> tuple[int, int]:
 def _ranked_lists(source: FigureSource) -> Figures:
     from crossreid.visualization import ranked_gallery  # noqa: PLC0415
 
-    name = "ranked_lists" if source.queries == "even" else f"ranked_lists_{source.queries}"
+    name = "ranked_lists"
+    if source.queries != "even":
+        name = f"ranked_lists_{source.queries}"
     yield name, ranked_gallery(source.lists, source.embeddings, source.data.images(source.size))
 
 
@@ -200,7 +206,8 @@ def _chosen_queries(source: FigureSource) -> Array:
     """Places of probes; by average precision in the first trial those without a true match are left out."""
     probes = source.protocol.queries(source.embeddings)
     if source.queries == "even":
-        return probes[:: max(1, len(probes) // source.count)][: source.count]
+        step = max(1, len(probes) // source.count)
+        return probes[::step][: source.count]
     gallery = source.embeddings.select(source.protocol.gallery(source.embeddings, 0))
     scores = source.protocol.score(source.embeddings.select(probes), gallery, source.scorer)
     valid = np.flatnonzero(scores.valid)
@@ -251,6 +258,7 @@ def _activation(source: FigureSource) -> Figures:
     embeddings = source.embeddings
     pairs = []
     for probe in _chosen_queries(source):
+        # the same person in the other modality
         matches = (embeddings.pids == embeddings.pids[probe]) & (embeddings.infrared != embeddings.infrared[probe])
         if not matches.any():
             continue
@@ -260,10 +268,11 @@ def _activation(source: FigureSource) -> Figures:
         for image in (int(probe), other):
             pixels = np.ascontiguousarray(images[embeddings.rows[image]])
             both.append((pixels, embeddings.modalities[image], embeddings.features["main"][image]))
-        heats = shared_heat(source.module, both[0], both[1])
-        if heats is None:
+        one, two = both
+        heats = shared_heat(source.module, one, two)
+        if heats is None:  # of this method there are none, for any pair
             return
-        pairs.append(((both[0][0], heats[0]), (both[1][0], heats[1]), float(similarity.max())))
+        pairs.append(((one[0], heats[0]), (two[0], heats[1]), float(similarity.max())))
     if pairs:
         yield "activation", heat_pairs(pairs)
 

@@ -47,8 +47,10 @@ class InitialWeights:
         """What to say of it."""
         said = [f"{self.loaded} weights of '{self.checkpoint}' (iteration {self.iteration}); optimizers are new."]
         if self.new:
-            more = f" and {len(self.new) - _SHOWN} more" if len(self.new) > _SHOWN else ""
-            said.append(f"New for these persons: {', '.join(self.new[:_SHOWN])}{more}.")
+            names = ", ".join(self.new[:_SHOWN])
+            if len(self.new) > _SHOWN:
+                names += f" and {len(self.new) - _SHOWN} more"
+            said.append(f"New for these persons: {names}.")
         return said
 
     def facts(self) -> dict[str, Any]:
@@ -98,13 +100,16 @@ def start_from(module: CrossModalityModule[Any], place: str) -> InitialWeights:
 
 def weights_of_persons(module: CrossModalityModule[Any]) -> set[str]:
     """Names of the weights and buffers whose size depends on the number of training persons."""
-    shapes = []
-    for persons in (module.num_identities, module.num_identities + 1):
-        with torch.device("meta"):  # shapes alone
-            outline: CrossModalityModule[Any] = method_class(module.config)(module.config, persons, 0)
-        shapes.append({name: weight.shape for name, weight in outline.state_dict().items()})
-    here, there = shapes
+    here = _shapes(module, module.num_identities)
+    there = _shapes(module, module.num_identities + 1)
     return {name for name in here.keys() | there.keys() if here.get(name) != there.get(name)}
+
+
+def _shapes(module: CrossModalityModule[Any], persons: int) -> dict[str, torch.Size]:
+    """Name -> shape of the weights and buffers of such a method for so many persons."""
+    with torch.device("meta"):  # shapes alone
+        outline: CrossModalityModule[Any] = method_class(module.config)(module.config, persons, 0)
+    return {name: weight.shape for name, weight in outline.state_dict().items()}
 
 
 def bookkeeping(module: CrossModalityModule[Any]) -> set[str]:
@@ -116,17 +121,19 @@ def _check_layers(
     source: CrossModalityModule[Any], module: CrossModalityModule[Any], heads: set[str], place: str
 ) -> None:
     """Both have the same layers and weights, but for heads."""
-    there, here = source.state_dict(), module.state_dict()
+    there = source.state_dict()
+    here = module.state_dict()
     for name in sorted(there.keys() | here.keys()):
         if name not in heads and _shape(there, name) != _shape(here, name):
             raise ConfigError(
                 f"init='{place}' has another network than this run ({name} is {_shape(there, name)} there and "
                 f"{_shape(here, name)} here{_settings_that_differ(source, module)}): say the settings that it was trained with."
             )
+    # weights say nothing of a stride or a padding: layers are compared by what they print
     of_heads = {name.rpartition(".")[0] for name in heads}
     layers_here = dict(module.named_modules())
     for name, layer in source.named_modules():
-        leaf = not any(True for _ in layer.children())
+        leaf = not list(layer.children())
         other = layers_here.get(name)
         if leaf and name not in of_heads and repr(layer) != repr(other):
             raise ConfigError(
@@ -143,7 +150,8 @@ def _check_function(source: CrossModalityModule[Any], module: CrossModalityModul
     module.eval()
     with torch.inference_mode():
         for modality in ("visible", "infrared"):
-            there, here = source.embed(images, modality)["main"], module.embed(images, modality)["main"]
+            there = source.embed(images, modality)["main"]
+            here = module.embed(images, modality)["main"]
             if there.shape != here.shape or float((there - here).abs().max()) > _TOLERANCE:
                 raise ConfigError(
                     f"init='{place}' embeds images otherwise than this run with the same weights"
@@ -155,12 +163,19 @@ def _check_function(source: CrossModalityModule[Any], module: CrossModalityModul
 def _settings_that_differ(source: CrossModalityModule[Any], module: CrossModalityModule[Any]) -> str:
     """The method's settings that differ, some of which make the difference."""
     unlike = differences({"model": module.config.plain()}, {"model": source.config.plain()})
-    return f"; {first_three(unlike)}" if unlike else ""
+    if not unlike:
+        return ""
+    return f"; {first_three(unlike)}"
 
 
 def _shape(weights: Mapping[str, Tensor], name: str) -> str:
-    return "x".join(map(str, weights[name].shape)) or "a number" if name in weights else "not there"
+    """Such as 64x3x7x7."""
+    if name not in weights:
+        return "not there"
+    return "x".join(map(str, weights[name].shape)) or "a number"
 
 
 def _in_words(layer: nn.Module | None) -> str:
-    return "not there" if layer is None else " ".join(repr(layer).split())[:80]
+    if layer is None:
+        return "not there"
+    return " ".join(repr(layer).split())[:80]

@@ -40,10 +40,11 @@ def use_arithmetic(config: TrainerConfig) -> None:
     Args:
         config: ``tf32``.
     """
-    if config.tf32 is None:
-        precision, convolutions = DEFAULT_PRECISION, DEFAULT_CONVOLUTIONS
-    else:
-        precision, convolutions = "high" if config.tf32 else "highest", config.tf32
+    precision = DEFAULT_PRECISION
+    convolutions = DEFAULT_CONVOLUTIONS
+    if config.tf32 is not None:
+        precision = "high" if config.tf32 else "highest"
+        convolutions = config.tf32
     torch.set_float32_matmul_precision(precision)
     torch.backends.cudnn.allow_tf32 = convolutions
 
@@ -63,7 +64,9 @@ def compile_networks(module: CrossModalityModule[Any], config: TrainerConfig, ba
     if config.compile == "off":
         return
     torch._dynamo.config.recompile_limit = max(RECOMPILATIONS, torch._dynamo.config.recompile_limit)
-    mode = None if backend != "inductor" or config.compile == "default" else config.compile
+    mode = None
+    if backend == "inductor" and config.compile != "default":
+        mode = config.compile
     for network in module.compilable():
         network.compile(backend=backend, mode=mode)
 

@@ -35,6 +35,7 @@ from crossreid.training.trainer import make_trainer
 
 def make_method(config: MethodConfig, num_identities: int, seed: int) -> CrossModalityModule[Any]:
     """The method with initial weights that depend on the seed alone."""
+    # layers draw from torch's own generator as they are made
     torch.manual_seed(derive_seed(seed, "initial weights"))
     module: CrossModalityModule[Any] = method_class(config)(config, num_identities, seed)
     return module
@@ -48,8 +49,9 @@ def checkpoint_at(place: str | Path) -> Path:
     Raises:
         CheckpointError: there is none, or the folder does not say which.
     """
-    path = Path(place)
-    found = _of_folder(path) if path.is_dir() else path
+    found = Path(place)
+    if found.is_dir():
+        found = _of_folder(found)
     if not found.is_file():
         raise CheckpointError(
             f"There is no checkpoint at '{place}': name a run folder or a .ckpt file that training wrote."
@@ -96,7 +98,7 @@ def method_from(checkpoint: Mapping[str, Any], path: Path) -> CrossModalityModul
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"The checkpoint '{path}' cannot be made a method again: {reason(error)}") from error
     load_weights(module, checkpoint["state_dict"], path)
-    module.iteration = ours["iteration"]
+    module.iteration = ours["iteration"]  # a count of the module, and no weight
     return module.eval()
 
 
@@ -216,30 +218,30 @@ def restore(
     imported = imported_of(checkpoint, path)
     if imported is not None and isinstance(data, DataConfig):
         scored_on = _as_the_source_has_it(data, imported, module.config)
-        chosen = PROTOCOLS[data.protocol]() if isinstance(protocol, TrainedProtocolConfig) else protocol
+        if isinstance(protocol, TrainedProtocolConfig):
+            protocol = PROTOCOLS[data.protocol]()  # imported weights say none: the dataset's own
         trained_data = trained_on(imported)
         name = label_of(imported)
     elif isinstance(data, DataConfig) and isinstance(protocol, ProtocolConfig) and not has_run(checkpoint):
-        scored_on, chosen = data, protocol  # of a plain trainer, and all is said here
+        scored_on = data  # of a plain trainer, and all is said here
     else:
         trained = run_of(checkpoint, path)
+        scored_on = dataset_settings(data, trained.data)
+        if isinstance(protocol, TrainedProtocolConfig):
+            protocol = trained.protocol
+            check_files(protocol)
         trained_data = trained.data
         validating = trained.selection.name == "validation"
         name = f"{trained.label} (iteration {module.iteration})"
-        scored_on = dataset_settings(data, trained.data)
-        chosen = trained.protocol if isinstance(protocol, TrainedProtocolConfig) else protocol
-        check_files(chosen)
     module_data = ReIDDataModule.for_method(
         scored_on, module.config, seed=module.seed, validating=validating, progress=trainer.progress
     )
-    return Restored(
-        name,
-        module,
-        module_data,
-        chosen,
-        build_protocols(chosen, Scored.of(scored_on, trained_data, module_data.dataset)),
-        make_trainer(trainer, module.config, 1, path.parent, (), [IterationProgress()] if trainer.progress else []),
-    )
+    protocols = build_protocols(protocol, Scored.of(scored_on, trained_data, module_data.dataset))
+    callbacks: list[pl.Callback] = []
+    if trainer.progress:
+        callbacks.append(IterationProgress())
+    embedding_trainer = make_trainer(trainer, module.config, 1, path.parent, (), callbacks)
+    return Restored(name, module, module_data, protocol, protocols, embedding_trainer)
 
 
 def _as_the_source_has_it(data: DataConfig, imported: ImportedConfig, method: MethodConfig) -> DataConfig:

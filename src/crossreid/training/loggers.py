@@ -53,7 +53,9 @@ class HistoryLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a row for each number."""
-        rows: list[Sequence[Any]] = [] if self.path.is_file() else [HEADER]
+        rows: list[Sequence[Any]] = []
+        if not self.path.is_file():
+            rows.append(HEADER)
         for key, value in metrics.items():
             if key != "iteration":
                 rows.append((step, for_csv(key), repr(float(value))))
@@ -66,7 +68,7 @@ class HistoryLogger(Logger):
         last = -1
         kept: list[Sequence[Any]] = []
         for step, key, value in rows_of(self.path):
-            if from_csv(key).startswith("test/"):
+            if from_csv(key).startswith("test/"):  # of an end that this run has not reached again
                 continue
             last = max(last, step)
             if step < iteration:

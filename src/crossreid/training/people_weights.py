@@ -106,7 +106,8 @@ def people_weights(
     if of_torchvision(backbone.name):  # its weights fit all sizes and strides
         backbone = replace(backbone, size=[recipe.height, recipe.width], last_stride=recipe.last_stride)
     height, width = backbone.size
-    digest = hashlib.sha256(json.dumps([asdict(recipe), SyntheticPeople.VERSION]).encode()).hexdigest()[:8]
+    made_by = json.dumps([asdict(recipe), SyntheticPeople.VERSION])
+    digest = hashlib.sha256(made_by.encode()).hexdigest()[:8]
     path = folder / f"{backbone.name}-{height}x{width}-stride{backbone.last_stride}-{digest}.pth"
     if path.is_file():
         return path
@@ -117,7 +118,8 @@ def people_weights(
                 f"Initial weights of {backbone.name} are made from {recipe.persons} embedded people, once: drawing them, then "
                 f"{recipe.iterations} iterations."
             )
-            state = _train(backbone, _people(backbone, folder, recipe, progress), device, recipe, check)
+            people = _people(backbone, folder, recipe, progress)
+            state = _train(backbone, people, device, recipe, check)
             write_atomically(path, partial(torch.save, state))
     return path
 
@@ -135,21 +137,21 @@ def _train(
     sampler = data.sampler()
     with torch.random.fork_rng():  # the run's own initial weights do not depend on this
         torch.manual_seed(derive_seed(recipe.seed, "people weights"))
-        network = (
-            OneStreamNetwork(replace(backbone, weights="random"), data.num_identities, "bnneck").to(device).train()
-        )
+        network = OneStreamNetwork(replace(backbone, weights="random"), data.num_identities, "bnneck")
+    network.to(device).train()
     optimizer = Adam(network.parameters(), lr=recipe.lr, weight_decay=5e-4)
     padding = max(1, height // 24)
     steps = track(range(recipe.iterations), "initial weights", total=recipe.iterations, enabled=data.progress)
     for iteration in steps:
         if check is not None:
             check()
-        if iteration == recipe.iterations * 4 // 5:
+        if iteration == recipe.iterations * 4 // 5:  # the last fifth
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr / 10
         rows = sampler.draw(iteration).streams["identity"]
         generator = torch_generator(recipe.seed, "people weights", iteration)
-        visible = to_float(torch.from_numpy(images[rows.visible]).permute(0, 3, 1, 2).to(device))
+        pixels = torch.from_numpy(images[rows.visible]).permute(0, 3, 1, 2)  # (P*K, 3, H, W)
+        visible = to_float(pixels.to(device))
         visible = random_crop(random_flip(visible, generator), generator, padding)
         labels = torch.from_numpy(rows.labels).to(device)
         output = network(visible)
@@ -163,7 +165,8 @@ def _train(
 
 def _people(backbone: BackboneConfig, folder: Path, recipe: Recipe, progress: bool) -> ReIDDataModule:
     people = SyntheticPeople(train_ids=recipe.persons, val_ids=0, test_ids=1, frames=recipe.frames, seed=recipe.seed)
-    source = open_source(SyntheticConfig(root=str(folder / f"people-{recipe.persons}x{recipe.frames}"), people=people))
+    root = folder / f"people-{recipe.persons}x{recipe.frames}"
+    source = open_source(SyntheticConfig(root=str(root), people=people))
     height, width = backbone.size
     stream = StreamConfig(recipe.identities, recipe.images, height, width)
     return ReIDDataModule(

@@ -52,8 +52,8 @@ class IterationProgress(ProgressBar):
             note = f"phase {phase}"
             self._bar.update(self._task, completed=pl_module.iteration + 1, note=note)
         elif self._enabled and ((inside + 1) % _LINE_EVERY == 0 or inside + 1 == length):
-            losses = pl_module.loss_values()
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in list(losses.items())[:6])
+            losses = list(pl_module.loss_values().items())
+            shown = ", ".join(f"{name} {value:.3f}" for name, value in losses[:6])
             done = f"iteration {pl_module.iteration + 1}/{pl_module.config.iterations}"
             err_console.print(f"{done}, phase {phase} {inside + 1}/{length}: {shown}")
 
@@ -62,7 +62,8 @@ class IterationProgress(ProgressBar):
         if self._enabled and err_console.is_terminal:
             self._bar = make_progress(transient=True)
             self._bar.start()
-            self._task = self._bar.add_task("embedding", total=sum(map(int, trainer.num_test_batches)), note="batches")
+            batches = sum(map(int, trainer.num_test_batches))  # of both modalities' loaders
+            self._task = self._bar.add_task("embedding", total=batches, note="batches")
 
     def on_test_batch_end(
         self,

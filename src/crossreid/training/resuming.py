@@ -59,7 +59,8 @@ def _check_settings(ours: Mapping[str, Any], path: Path, config: RunConfig, modu
     unlike = differences(identity_of(config.to_plain()), identity_of(ours["config"]))
     model_there = without(ours["model"], NOT_PART_OF_METHOD)
     model_here = without(config.model.plain(), NOT_PART_OF_METHOD)
-    built_by = {"method": ours["method"], "model": model_there, "seed": ours["seed"]}  # what loading goes by
+    # a checkpoint says method, model and seed twice: here beside its settings, which is what loading goes by
+    built_by = {"method": ours["method"], "model": model_there, "seed": ours["seed"]}
     here = {"method": config.model.name, "model": model_here, "seed": config.seed}
     unlike = list(dict.fromkeys([*unlike, *differences(here, built_by)]))  # each once
     if unlike:
@@ -88,10 +89,11 @@ def _check_counters(
         )
     if not config.model.trains:
         return
-    counted = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["completed"]
-    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["total"]["processed"]
+    progress = checkpoint["loops"]["fit_loop"]  # Lightning's own count, by which it goes on
+    counted = progress["epoch_loop.batch_progress"]["total"]["completed"]
+    epochs = progress["epoch_progress"]["total"]["processed"]
     per_epoch = config.model.known_epoch()
-    module.iteration = iteration
+    module.iteration = iteration  # from which the module says its phase
     if counted != iteration or epochs not in (iteration // per_epoch, (iteration - 1) // per_epoch):
         raise CheckpointError(
             f"The checkpoint '{path}' says that it is of iteration {iteration}, and that {counted} iterations in {epochs} "
@@ -137,6 +139,7 @@ def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossMo
             f"The checkpoint '{path}' lacks a part of the optimizer state of {', '.join(incomplete)}: resume from another "
             "one."
         )
+    # older checkpoints do not say how full their states were: at least they are not all empty
     if module.iteration and not any(counts.values()) and any(map(_remembers, optimizers)):
         raise CheckpointError(
             f"The optimizer states of the checkpoint '{path}' are empty after {module.iteration} iterations: resume from "
@@ -146,7 +149,9 @@ def _check_optimizers(checkpoint: Mapping[str, Any], path: Path, module: CrossMo
 
 def _remembers(optimizer: Optimizer) -> bool:
     """It keeps something of a step for the next one."""
-    return not isinstance(optimizer, SGD) or any(group["momentum"] for group in optimizer.param_groups)
+    if isinstance(optimizer, SGD):  # without momentum a step follows from its gradient alone
+        return any(group["momentum"] for group in optimizer.param_groups)
+    return True
 
 
 def _fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:

@@ -48,9 +48,9 @@ def as_embeddings(dataset: ReIDDataset, rows: Any, features: Mapping[str, Any]) 
     paths = []
     for row in rows:
         record = dataset.records[row]
-        per_image.append(
-            (record.pid, record.camid, record.modality == "infrared", record.frame, ROLES.index(record.role))
-        )
+        infrared = record.modality == "infrared"
+        role = ROLES.index(record.role)
+        per_image.append((record.pid, record.camid, infrared, record.frame, role))
         paths.append(str(record.path))
     columns = np.array(per_image, dtype=np.int64).reshape(-1, 5)  # of no image at all too
     return Embeddings(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.loggers import Logger
 
 from crossreid.console import main_process, notice
@@ -15,12 +17,13 @@ from crossreid.data.datamodule import ReIDDataModule
 from crossreid.data.datasets.sources import open_source
 from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
-from crossreid.evaluation.building import ProtocolSet, Scored, build_protocols, build_scorers
+from crossreid.evaluation.building import Scored, build_protocols, build_scorers
 from crossreid.evaluation.embeddings import files_of
 from crossreid.files import size_in_words
 from crossreid.interruption import Interruption, Stopped, name_of
 from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import reported_pairs_of
+from crossreid.runs.choosing import tell_ranks
 from crossreid.runs.folder import (
     BEST,
     LAST,
@@ -29,12 +32,12 @@ from crossreid.runs.folder import (
     finish_run,
     first_three,
     start_run,
-    tell_ranks,
     write_json,
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
 from crossreid.stages import tell
+from crossreid.training.announcing import data_sentence, place_sentence, run_sentence, scoring_sentence
 from crossreid.training.budget import TrainingClock
 from crossreid.training.checkpoints import IterationCheckpoint, drop_optimizers, load_weights, read_checkpoint
 from crossreid.training.environment import choose_device, machine, world_size
@@ -92,49 +95,58 @@ class Session:
         self._prepare()
         resumed_at = self._check_checkpoint()
         self.interruption.check()
+        # every check has passed: from here on the run is on disk
         if main_process():
             start_run(self.run, self.config.to_plain(), overwrite=self.config.overwrite)
             self._note_persons()
-            tell_ranks(self.run)
+            tell_ranks(self.run)  # before the trainer, which starts them
         self.began = True
         self.watch.begin("starting")
         trainer = self._make_trainer(resumed_at)
-        notice(_announce_scoring(self.config, self.protocols))
-        notice(_announce_place(self.config, self.run, machine(trainer.strategy.root_device)))
-        self._now("scoring the untrained network")
-        self.watch.begin("scoring")
+        notice(scoring_sentence(self.config, self.protocols))
+        notice(place_sentence(self.config, self.run, machine(trainer.strategy.root_device)))
+        self._now("scoring the untrained network", "scoring")
         before = self._score_untrained(trainer)
-        self._now("training")
-        self.watch.begin("training")
+        self._now("training", "training")
         self._fit(trainer, resumed_at)
         seconds = round(self.clock.seconds, 1)
-        self._now("scoring")
-        self.watch.begin("scoring")
+        self._now("scoring", "scoring")
         scores, embeddings = self._score(trainer)
-        self._now("saving the scores")
-        self.watch.begin("saving")
+        self._now("saving the scores", "saving")
         if not self.config.model.trains:
-            for name in (LAST, BEST) if self.selection else (LAST,):  # so that evaluate can take them as any other
-                trainer.save_checkpoint(self.run.path / name)
+            self._save_checkpoints(trainer)
         results = RunResults([*scores, *before], self._facts(resumed_at, seconds))
         if trainer.is_global_zero:
-            results.save(self.run.path / "results.json")  # before anything is shown
-            embeddings.save(self.run.path / "embeddings.npz")
-            self._show(trainer, results)
-            if self.config.report.figures:
-                self._now("drawing")
-                self.watch.begin("figures")
-                self._draw(trainer, embeddings)
-            self._send_artifacts(trainer)
-            if not self.config.trainer.keep_optimizers:
-                drop_optimizers(self.run.path / LAST)  # killed from here on, it is scored again, which needs none
-            self.interruption.check()
-            place = machine(trainer.strategy.root_device)
-            parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
-            finish_run(self.run, self.config.to_plain(), training_seconds=seconds, seconds=parts, machine=place)
-            notice(self.watch.sentence())
-            self._say_where()
+            self._keep(trainer, results, embeddings)
+            self._finish(trainer, seconds)
         return results
+
+    def _save_checkpoints(self, trainer: pl.Trainer) -> None:
+        """Of a method that does not train, so that evaluate can take its weights as any other."""
+        trainer.save_checkpoint(self.run.path / LAST)
+        if self.selection:
+            trainer.save_checkpoint(self.run.path / BEST)
+
+    def _keep(self, trainer: pl.Trainer, results: RunResults, embeddings: Embeddings) -> None:
+        """Write, show and draw what came out."""
+        results.save(self.run.path / "results.json")  # before anything is shown
+        embeddings.save(self.run.path / "embeddings.npz")
+        self._show(trainer, results)
+        if self.config.report.figures:
+            self._now("drawing", "figures")
+            self._draw(trainer, embeddings)
+        self._send_artifacts(trainer)
+
+    def _finish(self, trainer: pl.Trainer, seconds: float) -> None:
+        """Say, on disk and on the screen, that the run is finished; ``seconds`` of training."""
+        if not self.config.trainer.keep_optimizers:
+            drop_optimizers(self.run.path / LAST)  # killed from here on, it is scored again, which needs none
+        self.interruption.check()
+        place = machine(trainer.strategy.root_device)
+        parts = {name: round(taken, 1) for name, taken in self.watch.stop().items()}
+        finish_run(self.run, self.config.to_plain(), training_seconds=seconds, seconds=parts, machine=place)
+        notice(self.watch.sentence())
+        self._say_where()
 
     def _note_persons(self) -> None:
         """What else a run keeps of its beginning: where its weights come from, and how a folder's persons were divided."""
@@ -167,7 +179,9 @@ class Session:
             )
         again = f"go on with the same command and resume={place}"
         if self.doing != "training" or not self.config.model.trains:
-            trained = "" if self.doing.startswith("scoring the untrained") else "; the training is complete"
+            trained = "; the training is complete"
+            if self.doing.startswith("scoring the untrained"):
+                trained = ""
             return f"Stopped by {by} while {self.doing}{trained}: {again}"
         iteration = self.module.iteration
         if iteration == self._saved_at:
@@ -176,11 +190,15 @@ class Session:
             f"Stopped at iteration {iteration} by {by}; the last checkpoint is of iteration {self._saved_at}: {again}"
         )
 
-    def _now(self, doing: str) -> None:
-        """Say what is done from here on, for :meth:`farewell`; stop here if that was asked for."""
+    def _now(self, doing: str, part: str) -> None:
+        """Say what is done from here on, for :meth:`farewell`, and which part of the run it is, for the stopwatch.
+
+        Stops here if that was asked for.
+        """
         self.interruption.check()
         self.doing = doing
         tell(doing)
+        self.watch.begin(part)
 
     # ------------------------------------------------------------------ before training
 
@@ -188,34 +206,25 @@ class Session:
         """The dataset, the method, the protocols; refuses what cannot be before anything is written."""
         config = self.config
         validating = config.selection.name == "validation"
-        self.config = config = replace(config, data=open_source(config.data).for_training())
+        config = replace(config, data=open_source(config.data).for_training())
+        self.config = config
         self.data = ReIDDataModule.for_method(
             config.data, config.model, seed=config.seed, validating=validating, progress=config.trainer.progress
         )
-        notice(_describe(self.data))
+        notice(data_sentence(self.data))
         if config.model.trains:
-            self.config = config = replace(config, model=config.model.with_epoch(self.data.iterations_per_epoch))
-            config.check()
-        notice(_announce(config))
-        if config.scale == "paper" and config.model.trains and choose_device(config.trainer.accelerator).type == "cpu":
+            config = replace(config, model=config.model.with_epoch(self.data.iterations_per_epoch))
+            self.config = config
+            config.check()  # once more: the length of an epoch decides that of the training
+        notice(run_sentence(config))
+        device = choose_device(config.trainer.accelerator)
+        if config.scale == "paper" and config.model.trains and device.type == "cpu":
             notice(
                 "scale=paper is the full setting, which wants a GPU: on a CPU, try things out with scale=small first."
             )
         self.watch.begin("network")
         self.module = self._make_module()
-        people = partial(
-            people_weights,
-            data=config.data,
-            device=choose_device(config.trainer.accelerator),
-            progress=config.trainer.progress,
-            check=self.interruption.check,
-        )
-        if config.init is not None:
-            self.initial = start_from(self.module, config.init)
-            sentences = self.initial.sentences()
-        else:
-            sentences = self.module.load_pretrained(people)
-        for sentence in sentences:
+        for sentence in self._load_initial_weights(device):
             notice(f"Initial weights: {sentence}")
         scored = Scored.of(config.data, config.data, self.data.dataset)
         self.protocols = build_protocols(config.protocol, scored)
@@ -224,6 +233,21 @@ class Session:
         self.data.sampler(world_size=world_size(config.trainer))  # refuses impossible batches
         self.watch.begin("cache")
         self.data.prepare_data()
+
+    def _load_initial_weights(self, device: torch.device) -> Sequence[str]:
+        """Of another run where ``init`` names one, else what the method's settings name; says what was loaded."""
+        config = self.config
+        if config.init is not None:
+            self.initial = start_from(self.module, config.init)
+            return self.initial.sentences()
+        people = partial(
+            people_weights,
+            data=config.data,
+            device=device,
+            progress=config.trainer.progress,
+            check=self.interruption.check,
+        )
+        return self.module.load_pretrained(people)
 
     def _make_module(self) -> CrossModalityModule[Any]:
         module = make_method(self.config.model, self.data.num_identities, self.config.seed)
@@ -267,19 +291,25 @@ class Session:
         return iteration
 
     def _make_trainer(self, resumed_at: int) -> pl.Trainer:
-        config, run = self.config, self.run
+        config = self.config
+        run = self.run
         history = HistoryLogger(run.path / "history.csv")
         loggers: list[Logger] = [history]
-        every = config.trainer.checkpoint_every
         self._checkpoints = IterationCheckpoint(
-            run.path, every, self.clock, self.interruption, phases=config.trainer.phase_checkpoints
+            run.path,
+            config.trainer.checkpoint_every,
+            self.clock,
+            self.interruption,
+            phases=config.trainer.phase_checkpoints,
         )
         callbacks: list[pl.Callback] = [self._checkpoints]
         sent_until = -1
         if run.checkpoint and main_process():
-            sent_until = history.truncate(resumed_at)
+            sent_until = history.truncate(resumed_at)  # iterations behind the checkpoint are trained once more
         if config.logger.name == "wandb":
-            known = run.note().get("wandb_id") if run.checkpoint else None
+            known = None
+            if run.checkpoint:
+                known = run.note().get("wandb_id")
             wandb_logger = make_wandb(config, config.to_plain(), run, known, sent_until)
             loggers.append(wandb_logger)
             if main_process():
@@ -289,9 +319,15 @@ class Session:
             callbacks.append(IterationProgress())
         if self.selection:
             callbacks.append(self.selection)
-        players = len(self.module.OPTIMIZERS)
-        every = config.selection.every
-        return make_trainer(config.trainer, config.model, players, run.path, loggers, callbacks, validate_every=every)
+        return make_trainer(
+            config.trainer,
+            config.model,
+            len(self.module.OPTIMIZERS),
+            run.path,
+            loggers,
+            callbacks,
+            validate_every=config.selection.every,
+        )
 
     def _picture_grids(self) -> list[pl.Callback]:
         """The grids of pictures that W&B is sent, of test persons in both modalities; none where there are none to send."""
@@ -313,7 +349,7 @@ class Session:
         if not self.config.model.trains:
             return
         compile_networks(self.module, self.config.trainer)
-        with self.interruption.put_off():
+        with self.interruption.put_off():  # to the end of an iteration, where there is a checkpoint
             trainer.fit(self.module, self.data, ckpt_path=self.run.checkpoint, weights_only=True)
         if self.selection:
             best = self.selection.best
@@ -378,10 +414,12 @@ class Session:
     def _show(self, trainer: pl.Trainer, results: RunResults) -> None:
         """Show and log the scores."""
         config = self.config
-        preset = f", preset {config.preset}" if config.preset else ""
+        title = f"{config.label} on {config.data.name}, seed {config.seed}"
+        if config.preset:
+            title += f", preset {config.preset}"
         own = [row for row in results.rows if row.name != UNTRAINED]
         untrained = [row for row in results.rows if row.name == UNTRAINED]
-        show([*untrained, *own], title=f"{config.label} on {config.data.name}, seed {config.seed}{preset}")
+        show([*untrained, *own], title=title)
         iteration = self.module.iteration
         for logger in trainer.loggers:
             if isinstance(logger, HistoryLogger):
@@ -424,50 +462,3 @@ class Session:
             notice(f"W&B, offline: wandb sync {place}/wandb/offline-run-*")
         notice(f"Score it on another dataset: python -m crossreid.evaluate checkpoint={place} data=...")
         notice(f"Beside published numbers: python -m crossreid.report runs={place}")
-
-
-def _announce_scoring(config: RunConfig, protocols: ProtocolSet) -> str:
-    """Which weights are scored at the end, and how."""
-    keys = ", ".join(protocol.key for protocol in protocols.test)
-    weights = "the last weights" if config.selection.name == "last" else "the weights that were best in validation"
-    return f"Scored at the end: {weights}, by {keys}"
-
-
-def _announce_place(config: RunConfig, run: RunFolder, where: str) -> str:
-    """Where it runs and writes."""
-    precision = "" if config.trainer.precision == "32-true" else f" in {config.trainer.precision}"
-    kept = f"; a checkpoint every {config.trainer.checkpoint_every} iterations" if config.model.trains else ""
-    return f"Runs on {where}{precision}, writes to {run.path}{kept}"
-
-
-def _describe(data: ReIDDataModule) -> str:
-    """What was found on disk."""
-    dataset = data.dataset
-    counts = []
-    for split, rows in dataset.splits.items():
-        people = len(dataset.people(split))
-        infrared = sum(dataset.records[row].modality == "infrared" for row in rows)
-        counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
-    unpaired = data.index.unpaired
-    if unpaired:
-        counts.append(f"{len(unpaired)} ids with one modality only are not trained on")
-    return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}"
-
-
-def _announce(config: RunConfig) -> str:
-    """What will be done, in a line: the label beside what it stands for, and how long it is."""
-    choices = [f"method {config.model.name}"]
-    for name, choice in (("row", config.row), ("preset", config.preset), ("scale", config.scale)):
-        if choice:
-            choices.append(f"{name} {choice}")
-    choices.append(f"seed {config.seed}")
-    start = f"{config.label}: {', '.join(choices)}"
-    if not config.model.trains:
-        return f"{start}; nothing is trained"
-    phases = ", ".join(f"{name} {length}" for name, length in config.model.active_phases().items())
-    epochs = f"{config.model.epochs_of_training} epochs of {config.model.iterations_per_epoch}"
-    length = f"{start}; {config.model.iterations} iterations ({epochs}; phases: {phases})"
-    processes = world_size(config.trainer)
-    if processes == 1:
-        return length
-    return f"{length}, each with a batch on each of {processes} processes, which an epoch counts as one"

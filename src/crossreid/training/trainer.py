@@ -31,6 +31,7 @@ def make_trainer(
     ``validate_every`` is the number of epochs between two validation loops, 0 for none.
     """
     use_arithmetic(config)
+    has_bar = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices,
@@ -46,7 +47,7 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the samplers share identities and rows among ranks themselves
         enable_checkpointing=False,  # IterationCheckpoint saves
-        enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
+        enable_progress_bar=has_bar,
         enable_model_summary=False,
         logger=list(loggers),
         callbacks=list(callbacks),
@@ -59,5 +60,7 @@ def make_strategy(config: TrainerConfig, players: int) -> str | DDPStrategy:
     """``auto`` on one device; DDP on several, looking for unused parameters where players take turns."""
     if world_size(config) == 1:
         return "auto"
-    unused = players > 1 if config.strategy == "auto" else config.strategy.endswith("true")
+    unused = config.strategy.endswith("true")
+    if config.strategy == "auto":  # in one player's turn the weights of the others get no gradient
+        unused = players > 1
     return DDPStrategy(find_unused_parameters=unused, process_group_backend=config.backend)

@@ -40,12 +40,12 @@ class ValidationSelection(pl.Callback):
         embeddings = as_embeddings(self.data.dataset, *pl_module.gathered())
         scores = self.protocol(embeddings, self.scorer).flat("validation")
         if trainer.is_global_zero:
-            seen = (
-                pl_module.iteration - 1
-            )  # the last iteration behind these scores: a resumed history keeps both or none
+            # the last iteration behind these scores: a resumed history keeps both or none
+            seen = pl_module.iteration - 1
             for logger in trainer.loggers:
                 logger.log_metrics({**scores, "iteration": seen}, step=seen)
         mean_ap = scores[f"validation/{self.protocol.key}/mAP"]
+        # above, not equal: of several as good as each other the first stays
         if mean_ap > self.best.get("mAP", -1.0):
             rank1 = scores[f"validation/{self.protocol.key}/rank1"]
             self.best = {"iteration": pl_module.iteration, "mAP": mean_ap, "rank1": rank1}

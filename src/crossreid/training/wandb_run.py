@@ -65,7 +65,9 @@ class IterationWandbLogger(WandbLogger):
 
 def job_type() -> str:
     """``sweep`` for a job of a multirun or of a W&B sweep, else ``train``."""
-    return "sweep" if in_multirun() or in_wandb_sweep() else "train"
+    if in_multirun() or in_wandb_sweep():
+        return "sweep"
+    return "train"
 
 
 def make_wandb(
@@ -88,6 +90,7 @@ def make_wandb(
         os.environ.setdefault("WANDB_SILENT", "true")
         by_mode["mode"] = "offline"  # said to W&B itself, which reads the environment once a process
     known = (config.data.name, config.protocol.name, config.scale, config.preset, config.label)
+    tags = dict.fromkeys([*known, *config.logger.tags])  # each once
     logger = IterationWandbLogger(
         sent_until,
         name=f"{config.label} seed {config.seed}",
@@ -99,7 +102,7 @@ def make_wandb(
         resume="allow" if run_id else None,
         group=config.model.name,
         job_type=job_type(),
-        tags=[tag for tag in dict.fromkeys([*known, *config.logger.tags]) if tag],
+        tags=[tag for tag in tags if tag],
         notes=config.logger.notes,
         config=plain,
         **by_mode,
@@ -145,10 +148,11 @@ def send_scores(logger: IterationWandbLogger, rows: Sequence[Scores]) -> None:
     own = rows[0]
     summary = {}
     for protocol, result in own.results.items():
-        for metric in METRICS:
-            summary[f"test/{protocol}/{metric}"] = _percent(_means(result).get(metric))
-            summary[f"chance/{protocol}/{metric}"] = _percent(result.chance.get(metric))
-    logger.experiment.summary.update({key: value for key, value in summary.items() if value is not None})
+        for kind, means in (("test", _means(result)), ("chance", result.chance)):
+            for metric, percent in zip(METRICS, _in_percent(means), strict=True):
+                if percent is not None:
+                    summary[f"{kind}/{protocol}/{metric}"] = percent
+    logger.experiment.summary.update(summary)
     logger.log_table("scores", columns=["protocol", "row", *METRICS], data=list(_score_rows(rows)))
     logger.log_table("trials", columns=["protocol", "row", "trial", *METRICS], data=list(_trial_rows(rows)))
     _send_bars(logger, own, rows)
@@ -160,12 +164,12 @@ def _score_rows(rows: Sequence[Scores]) -> Iterable[list[Any]]:
     for protocol, result in own.results.items():
         for row in rows:
             if protocol in row.results:
-                means = _means(row.results[protocol])
-                yield [protocol, row.row, *(_percent(means.get(metric)) for metric in METRICS)]
-        yield [protocol, "chance", *(_percent(result.chance.get(metric)) for metric in METRICS)]
+                yield [protocol, row.row, *_in_percent(_means(row.results[protocol]))]
+        yield [protocol, "chance", *_in_percent(result.chance)]
         for entry in published(own.name, "", result.labels.inference, protocol):
-            printed = {"rank1": entry.rank1, "mAP": entry.mean_ap}
-            yield [protocol, f"published on real images, {entry.source}", *(printed.get(metric) for metric in METRICS)]
+            printed = {"rank1": entry.rank1, "mAP": entry.mean_ap}  # in percent already
+            cells = [printed.get(metric) for metric in METRICS]
+            yield [protocol, f"published on real images, {entry.source}", *cells]
 
 
 def _trial_rows(rows: Sequence[Scores]) -> Iterable[list[Any]]:
@@ -204,12 +208,13 @@ def send_ranked_lists(
     """
     import wandb  # noqa: PLC0415
 
-    places = range(1, min(_LISTED, lists.indices.shape[1]) + 1)
-    table = wandb.Table(columns=["person", "camera", "probe", *(f"rank {place}" for place in places)])
+    listed = min(_LISTED, lists.indices.shape[1])
+    ranks = [f"rank {rank}" for rank in range(1, listed + 1)]
+    table = wandb.Table(columns=["person", "camera", "probe", *ranks])
     for row, probe in enumerate(lists.queries.tolist()):
         cells: list[Any] = [int(embeddings.pids[probe]), int(embeddings.camids[probe])]
         cells.append(wandb.Image(images[embeddings.rows[probe]]))
-        for place in range(len(places)):
+        for place in range(listed):
             index = int(lists.indices[row, place])
             if index < 0:  # past the end of the list
                 cells.append(None)
@@ -252,6 +257,11 @@ def finish_wandb(exit_code: int) -> None:
 
 def _means(result: RetrievalResult) -> dict[str, float]:
     return {metric: values["mean"] for metric, values in result.metrics().items()}
+
+
+def _in_percent(fractions: Mapping[str, float]) -> list[float | None]:
+    """Every metric in the order of :data:`METRICS`; None for one that is not there."""
+    return [_percent(fractions.get(metric)) for metric in METRICS]
 
 
 def _percent(fraction: float | None) -> float | None:

@@ -24,13 +24,15 @@ def auxiliary_curve(points: Mapping[int, RetrievalResult], untransferred: Retrie
     _draw_metric(axis, points, untransferred, "rank1", label="Rank-1", colour=VISIBLE)
     _draw_metric(axis, points, untransferred, "mAP", label="mAP", colour=INFRARED)
     sizes = sorted(points)
-    deviating = untransferred.metrics()["rank1"]["std"] is not None
+    unit = "percent"
+    if untransferred.metrics()["rank1"]["std"] is not None:
+        unit += "; bars: standard deviation over trials"
     axis.set_xscale("log")
     axis.set_xticks(sizes, list(map(str, sizes)), fontsize=8)
     axis.minorticks_off()
     axis.tick_params(labelsize=8)
     axis.set_xlabel("queries propagated together", fontsize=9)
-    axis.set_ylabel("percent; bars: standard deviation over trials" if deviating else "percent", fontsize=9)
+    axis.set_ylabel(unit, fontsize=9)
     axis.set_title(for_figure(untransferred.protocol), fontsize=9)
     axis.legend(fontsize=8)
     return figure
@@ -53,7 +55,8 @@ def _draw_metric(
         means.append(100 * summary["mean"])
         if summary["std"] is not None:
             deviations.append(100 * summary["std"])
-    bars = deviations or None  # all points have the same trials: one has no bars where the others have none
+    # All points have the same trials: one has no bars where the others have none.
+    bars = deviations or None
     axis.errorbar(sizes, means, yerr=bars, color=colour, marker="o", ms=4, capsize=2, label=label)
     level = 100 * untransferred.metrics()[metric]["mean"]
     axis.axhline(level, color=colour, ls="--", lw=1, label=f"{label}, untransferred")

@@ -9,12 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from crossreid.escaping import for_figure
-from crossreid.evaluation.calibration import Calibration, PairCalibration
+from crossreid.evaluation.calibration import Calibration, OpenSetResult, PairCalibration
 
 COLOURS = {"visible-visible": "#0072b2", "visible-infrared": "#d55e00", "infrared-infrared": "#009e73"}
 """Of two modalities (Okabe and Ito, 2008: told apart by colour-blind people too), beside the styles of lines."""
 STYLES = {"visible-visible": "--", "visible-infrared": "-", "infrared-infrared": ":"}
-GENUINE, IMPOSTOR = "#0072b2", "#e69f00"
+GENUINE = "#0072b2"
+IMPOSTOR = "#e69f00"
+_DIRECTION_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_DIRECTION_MARKERS = ("o", "s", "^", "D")
+"""Of the four directions of open-set search: probes of either modality in images of either."""
 _SMALLEST = 1e-5
 
 
@@ -39,7 +43,8 @@ def roc_curves(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
     for name, pair in pairs.items():
         if pair.curve is not None:
             label = f"{name}, area {pair.curve.area:.3f}"
-            axis.plot(_visible(pair.curve.false_match_rate), _percent(pair.curve.true_match_rate), **_line(name, label))
+            rates = _visible(pair.curve.false_match_rate)
+            axis.plot(rates, _percent(pair.curve.true_match_rate), **_line(name, label))
         for entry in pair.thresholds:
             low, high = entry.true_match_interval
             axis.plot([entry.rate] * 2, [100 * low, 100 * high], color=COLOURS[name], lw=4, alpha=0.35)
@@ -51,7 +56,8 @@ def roc_curves(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
     axis.set_ylabel("true-match rate (percent of pairs of one person)")
     axis.set_title(f"{title}: ROC, with 95 % intervals over persons", fontsize=9)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8, loc="best")  # a poor curve runs where a good one leaves room
+    # No corner is always free: a poor curve runs where a good one leaves room.
+    axis.legend(fontsize=8, loc="best")
     return figure
 
 
@@ -62,11 +68,11 @@ def det_curves(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
     for name, pair in pairs.items():
         if pair.curve is None:
             continue
-        missed = [max(1 - rate, _SMALLEST) for rate in pair.curve.true_match_rate]
+        missed = _visible(tuple(1 - rate for rate in pair.curve.true_match_rate))
         label = f"{name}, equal error {100 * pair.curve.equal_error_rate:.1f} %"
         axis.plot(_visible(pair.curve.false_match_rate), missed, **_line(name, label))
     limits = (_leftmost(pairs), 1)
-    axis.plot(limits, limits, color="#999999", lw=0.8)
+    axis.plot(limits, limits, color="#999999", lw=0.8)  # both rates are equal: it meets a curve at the equal error rate
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlim(*limits)
@@ -85,26 +91,12 @@ def score_histograms(pairs: Mapping[str, PairCalibration], title: str) -> Figure
     figure = Figure(figsize=(5.5, 0.6 + 2.2 * len(shown)))
     for axis, (name, pair) in zip(_panels(figure, len(shown)), shown.items(), strict=True):
         assert pair.histogram is not None, "chosen above"
-        axis.stairs(
-            _percent(pair.histogram.impostor), pair.histogram.edges, color=IMPOSTOR, lw=1.5, label="two persons"
-        )
-        axis.stairs(
-            _percent(pair.histogram.genuine),
-            pair.histogram.edges,
-            color=GENUINE,
-            fill=True,
-            alpha=0.5,
-            label="one person",
-        )
-        top = axis.get_ylim()[1]
-        for number, entry in enumerate(pair.thresholds):
-            axis.axvline(entry.threshold, color="black", lw=0.8, ls=":")
-            place = (
-                entry.threshold,
-                top * (1 - 0.15 * number),
-            )  # below each other, as thresholds may be near each other
-            background = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5}
-            axis.annotate(f"{entry.rate:g}", place, fontsize=7, ha="right", va="top", bbox=background)
+        edges = pair.histogram.edges
+        impostor = _percent(pair.histogram.impostor)
+        genuine = _percent(pair.histogram.genuine)
+        axis.stairs(impostor, edges, color=IMPOSTOR, lw=1.5, label="two persons")
+        axis.stairs(genuine, edges, color=GENUINE, fill=True, alpha=0.5, label="one person")
+        _mark_thresholds(axis, pair)
         axis.set_title(f"{name}; dotted: thresholds by false-match rate", fontsize=8)
         axis.set_ylabel("percent of pairs")
         axis.legend(fontsize=8)
@@ -112,6 +104,17 @@ def score_histograms(pairs: Mapping[str, PairCalibration], title: str) -> Figure
     figure.suptitle(f"{title}: similarities", fontsize=9)
     figure.tight_layout()
     return figure
+
+
+def _mark_thresholds(axis: Axes, pair: PairCalibration) -> None:
+    """A line at each threshold, with its rate of false matches."""
+    top = axis.get_ylim()[1]
+    background = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.5}
+    for number, entry in enumerate(pair.thresholds):
+        axis.axvline(entry.threshold, color="black", lw=0.8, ls=":")
+        # The labels stand below each other, as thresholds may be near each other.
+        height = top * (1 - 0.15 * number)
+        axis.annotate(f"{entry.rate:g}", (entry.threshold, height), fontsize=7, ha="right", va="top", bbox=background)
 
 
 def reliability_diagrams(pairs: Mapping[str, PairCalibration], title: str) -> Figure:
@@ -138,39 +141,48 @@ def open_set_chart(calibration: Calibration, title: str) -> Figure:
     """Detection and identification rates over the false-alarm rate, with 95 % intervals over the probes' persons."""
     figure = Figure(figsize=(5.5, 4))
     axis = figure.subplots()
-    markers = ("o", "s", "^", "D")
-    palette = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+    rates: set[float] = set()
     for place, result in enumerate(calibration.open_set):
-        values = [100 * entry.identified for entry in result.rates]
-        lows = [
-            100 * (entry.identified - min(entry.identified, entry.identified_interval.low)) for entry in result.rates
-        ]
-        highs = [
-            100 * (max(entry.identified, entry.identified_interval.high) - entry.identified) for entry in result.rates
-        ]
-        label = f"{result.queries} in {result.gallery}, {result.gallery_images:.0f} images of {result.gallery_persons} persons"
-        axis.errorbar(
-            [entry.rate * (1 + 0.02 * place) for entry in result.rates],  # side by side
-            values,
-            yerr=[lows, highs],
-            color=palette[place],
-            marker=markers[place],
-            ms=5,
-            capsize=2,
-            label=label,
-        )
+        _draw_direction(axis, place, result)
+        rates.update(entry.rate for entry in result.rates)
     axis.set_xscale("log")
-    shown = sorted({entry.rate for result in calibration.open_set for entry in result.rates})
+    shown = sorted(rates)
     axis.set_xticks(shown, [f"{rate:g}" for rate in shown])
     axis.minorticks_off()
     axis.set_xlim(shown[0] / 1.5, shown[-1] * 1.5)
-    axis.set_ylim(-2, 102)  # markers at 0 and 100 are whole
+    axis.set_ylim(-2, 102)  # so that markers at 0 and 100 are whole
     axis.set_xlabel("false-alarm rate (share of probes whose person is not there)")
     axis.set_ylabel("identified (percent of probes)")
     axis.set_title(f"{title}: open-set identification, with 95 % intervals over persons", fontsize=9)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=7)
     return figure
+
+
+def _draw_direction(axis: Axes, place: int, result: OpenSetResult) -> None:
+    """The rates of one direction, a little to the right of those of the directions before it."""
+    places = []
+    values = []
+    below = []
+    above = []
+    for entry in result.rates:
+        places.append(entry.rate * (1 + 0.02 * place))
+        values.append(100 * entry.identified)
+        # An interval from resamples may lie wholly on one side of the value, and matplotlib takes no negative bars.
+        low = min(entry.identified, entry.identified_interval.low)
+        high = max(entry.identified, entry.identified_interval.high)
+        below.append(100 * (entry.identified - low))
+        above.append(100 * (high - entry.identified))
+    axis.errorbar(
+        places,
+        values,
+        yerr=[below, above],
+        color=_DIRECTION_COLOURS[place],
+        marker=_DIRECTION_MARKERS[place],
+        ms=5,
+        capsize=2,
+        label=f"{result.queries} in {result.gallery}, {result.gallery_images:.0f} images of {result.gallery_persons} persons",
+    )
 
 
 def _panels(figure: Figure, count: int) -> list[Axes]:
@@ -192,7 +204,9 @@ def _visible(rates: tuple[float, ...]) -> list[float]:
 
 def _leftmost(pairs: Mapping[str, PairCalibration]) -> float:
     """Where the axis of false-match rates begins: a step below the smallest rate."""
-    rates = [entry.rate for pair in pairs.values() for entry in pair.thresholds]
+    rates: list[float] = []
+    for pair in pairs.values():
+        rates += [entry.rate for entry in pair.thresholds]
     return max(_SMALLEST, min(rates) / 10)
 
 

@@ -22,12 +22,15 @@ def camera_matrix(pairs: CameraPairs) -> Figure:
     axis = figure.subplots()
     percent = 100 * pairs.mean_ap
     known = ~np.isnan(percent)
-    highest = float(percent[known].max()) if known.any() else 1.0
+    highest = 1.0  # of a matrix without any value, whose colours mean nothing
+    if known.any():
+        highest = float(percent[known].max())
     image = axis.imshow(np.ma.masked_invalid(percent), cmap="Blues", vmin=0, vmax=highest)
     for row in range(count):
         for column in range(count):
+            value = percent[row, column]
             if known[row, column]:
-                _write(axis, row, column, percent[row, column], dark=percent[row, column] > _DARK * highest)
+                _write(axis, row, column, value, dark=value > _DARK * highest)
     _name_cameras(axis, pairs)
     axis.set_facecolor(_NOTHING)
     axis.set_title("mAP by camera, in percent; grey: not scored", fontsize=10)
@@ -40,16 +43,24 @@ def camera_matrix(pairs: CameraPairs) -> Figure:
 
 
 def _write(axis: Axes, row: int, column: int, percent: float, *, dark: bool) -> None:
-    axis.text(column, row, f"{percent:.1f}", ha="center", va="center", fontsize=9, color="white" if dark else "black")
+    # matplotlib takes x before y, so the column comes first.
+    colour = "white" if dark else "black"
+    axis.text(column, row, f"{percent:.1f}", ha="center", va="center", fontsize=9, color=colour)
 
 
 def _name_cameras(axis: Axes, pairs: CameraPairs) -> None:
     """Numbers with the modality beneath, so that colour is not the only sign."""
     names = []
+    colours = []
     for camera, infrared in zip(pairs.cameras, pairs.infrared, strict=True):
-        names.append(f"{camera}\n{'IR' if infrared else 'RGB'}")
+        if infrared:
+            names.append(f"{camera}\nIR")
+            colours.append(INFRARED)
+        else:
+            names.append(f"{camera}\nRGB")
+            colours.append(VISIBLE)
     axis.set_xticks(range(len(names)), names, fontsize=8)
     axis.set_yticks(range(len(names)), names, fontsize=8)
     for labels in (axis.get_xticklabels(), axis.get_yticklabels()):
-        for label, infrared in zip(labels, pairs.infrared, strict=True):
-            label.set_color(INFRARED if infrared else VISIBLE)
+        for label, colour in zip(labels, colours, strict=True):
+            label.set_color(colour)

@@ -27,13 +27,15 @@ def cmc_curves(results: Mapping[str, Sequence[RetrievalResult]], title: str) -> 
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
+    # All curves end at the last rank that every gallery has.
     ranks = MOST_RANKS
     for by_seed in results.values():
         for result in by_seed:
             ranks = min(ranks, result.cmc.shape[1])
     places = np.arange(1, ranks + 1)
     for number, (label, by_seed) in enumerate(results.items()):
-        curves = np.stack([100 * result.cmc[:, :ranks].mean(axis=0) for result in by_seed])  # (seeds, ranks)
+        over_trials = [100 * result.cmc[:, :ranks].mean(axis=0) for result in by_seed]
+        curves = np.stack(over_trials)  # (seeds, ranks)
         colour, dashes = series_style(number)
         axis.plot(places, curves.mean(axis=0), dashes, color=colour, lw=1.5, label=for_figure(label))
         if len(curves) > 1:
@@ -43,14 +45,16 @@ def cmc_curves(results: Mapping[str, Sequence[RetrievalResult]], title: str) -> 
     axis.plot(list(chance), list(chance.values()), ":", marker=".", color=NEUTRAL, lw=1, label="chance")
     step = 1 if ranks <= _FEW else 5
     axis.set_xticks([1, *range(max(2, step), ranks + 1, step)])
-    axis.set_xlim(1, max(ranks, 2))
+    axis.set_xlim(1, max(ranks, 2))  # an axis from 1 to 1 would have no width
     axis.set_ylim(0, 101)
     axis.set_xlabel("rank k", fontsize=9)
     axis.set_ylabel("probes found by rank k, percent", fontsize=9)
     axis.set_title(for_figure(title), fontsize=9)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25)
-    columns = 1 if len(results) <= len(SERIES) else 2
+    columns = 1
+    if len(results) > len(SERIES):
+        columns = 2
     axis.legend(fontsize=7, frameon=False, ncols=columns, loc="lower right")
     return figure
 

@@ -61,17 +61,19 @@ class Panel:
 def comparison_chart(panels: Sequence[Panel]) -> Figure:
     """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right if any, in percent."""
     heights = [panel.height for panel in panels]
-    columns = 2 if any(panel.others for panel in panels) else 1
-    figure = Figure(figsize=(5.5 * columns, 1.05 * len(panels) + 0.35 * sum(heights)), layout="constrained")
+    columns = 1
+    if any(panel.others for panel in panels):
+        columns = 2
+    inches = 1.05 * len(panels) + 0.35 * sum(heights)  # of each panel its titles and axis, and its rows
+    figure = Figure(figsize=(5.5 * columns, inches), layout="constrained")
     axes = figure.subplots(len(panels), columns, squeeze=False, sharex="row", height_ratios=heights)
     for panel, sides in zip(panels, axes, strict=True):
         _draw_plain(sides[0], panel)
         if columns > 1:
             _draw_others(sides[1], panel)
+    explanation = "Rank-1 in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance"
     for axis in axes[-1]:
-        axis.set_xlabel(
-            "Rank-1 in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance", fontsize=8
-        )
+        axis.set_xlabel(explanation, fontsize=8)
     return figure
 
 
@@ -94,7 +96,8 @@ def _draw_points(axis: Axes, points: Sequence[Point], labels: Sequence[str], col
         if point.interval:
             axis.plot(100 * np.array(point.interval), [height, height], color=colour, lw=1.5)
         axis.plot(100 * point.mean, height, "o", color=colour, ms=6)
-        axis.plot(100 * np.array(point.by_seed), [height] * len(point.by_seed), "|", color=NEUTRAL, ms=8)
+        seeds = 100 * np.array(point.by_seed)
+        axis.plot(seeds, [height] * len(seeds), "|", color=NEUTRAL, ms=8)
     axis.set_yticks(heights, labels, fontsize=8)
     axis.set_ylim(-0.6, max(len(points), 1) - 0.4)
     axis.axvline(100 * chance, color=NEUTRAL, ls=":", lw=1)

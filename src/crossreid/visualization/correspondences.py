@@ -58,7 +58,9 @@ def title_of_matches(choice: CorrespondenceConfig, most: int) -> str:
         choice: of the matches.
         most: that a pair has.
     """
-    by = "most probable" if choice.order == "probability" else "most similar"
+    by = "most similar"
+    if choice.order == "probability":
+        by = "most probable"
     direction = choice.direction.replace("_", " ")
     if choice.mutual:
         return f"up to {most} {by} mutual matches of stage {choice.layer}"
@@ -91,13 +93,15 @@ def _draw_matches(axis: Axes, visible: Tensor, infrared: Tensor, matches: Tensor
     """
     height, width = visible.shape[-2:]
     shift = width * (1 + GAP)
+    # One axis holds both images in pixels, y downwards, the infrared one ``shift`` to the right.
     for image, left in ((visible, 0.0), (infrared, shift)):
         axis.imshow(image.permute(1, 2, 0).numpy(), extent=(left, left + width, height, 0))
     axis.set_xlim(0, shift + width)
     axis.set_ylim(height, 0)
-    matches = matches[matches[:, 0] >= 0]
+    matches = matches[matches[:, 0] >= 0]  # rows of -1 stand for no match
     colours = matplotlib.colormaps["turbo"](np.linspace(0.05, 0.95, len(matches)))
-    from_top = matches[:, 0].argsort()  # colours run down the visible image, so that neighbours can be followed
+    # Colours run down the visible image, so that neighbours can be followed.
+    from_top = matches[:, 0].argsort()
     for colour, (visible_cell, infrared_cell) in zip(colours, matches[from_top].tolist(), strict=True):
         start_x, start_y = centre(visible_cell, cells, (height, width))
         end_x, end_y = centre(infrared_cell, cells, (height, width))

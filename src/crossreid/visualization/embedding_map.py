@@ -53,7 +53,10 @@ def _draw(axis: Axes, points: Points, subset: Embeddings, people: npt.NDArray[np
     for marker, pid in zip(MARKERS, people, strict=False):
         for infrared, colour, name in ((False, VISIBLE, "visible"), (True, INFRARED, "infrared")):
             here = points[(subset.pids == pid) & (subset.infrared == infrared)]
-            label = name if pid == people[0] else None  # colours mean the same for every person
+            # Colours mean the same for every person, so the legend has them once.
+            label = None
+            if pid == people[0]:
+                label = name
             axis.scatter(here[:, 0], here[:, 1], marker=marker, s=22, color=colour, alpha=0.75, label=label)
     axis.set_xticks([])
     axis.set_yticks([])
@@ -78,7 +81,7 @@ def _images_of(people: npt.NDArray[np.int64], embeddings: Embeddings) -> npt.NDA
 
 def _tsne(axis: Axes, features: Points, seed: int) -> Points:
     """(n, D) features -> (n, 2) points, near each other where the features are."""
-    # t-SNE looks at three times as many neighbours as its perplexity, and there are only n - 1
+    # t-SNE looks at three times as many neighbours as its perplexity, and there are only n - 1.
     perplexity = min(30.0, max(2.0, (len(features) - 1) / 3))
     axis.set_xlabel("t-SNE: neighbours are alike, distances mean little", fontsize=8)
     tsne = TSNE(2, perplexity=perplexity, init="pca", random_state=seed)
@@ -87,7 +90,7 @@ def _tsne(axis: Axes, features: Points, seed: int) -> Points:
 
 def _pca(axis: Axes, features: Points, seed: int) -> Points:
     """(n, D) features -> (n, 2) points: the principal components."""
-    pca = PCA(2, svd_solver="full")
+    pca = PCA(2, svd_solver="full")  # exact, so that nothing is drawn and ``seed`` has no use
     points = np.asarray(pca.fit_transform(features))
     first, second = 100 * pca.explained_variance_ratio_
     axis.set_xlabel(f"first component, {first:.0f} % of the variance", fontsize=8)

@@ -36,7 +36,9 @@ def heat_pairs(
         pairs: (image (H, W, 3), heat (H, W) in [0, 1]) of the probe and of the gallery's image, and their cosine similarity.
         other: what the gallery's image is.
     """
-    height, width = pairs[0][0][0].shape[:2]
+    first_probe, _, _ = pairs[0]
+    pixels_of_first, _ = first_probe
+    height, width = pixels_of_first.shape[:2]  # all images have the size that the model takes
     figure = Figure(figsize=(4.4, 0.7 + 0.95 * len(pairs) * height / width), layout="constrained")
     figure.suptitle("Grad-CAM of the cosine similarity: bright areas make the two alike", fontsize=8)
     axes = figure.subplots(len(pairs), 4, squeeze=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def learning_curves(losses: Mapping[str, Curve]) -> Figure:
     for name, curve in losses.items():
         player, _, loss = name.rpartition("/")
         players.setdefault(player or "losses", {})[loss] = curve
-    rows = -(-len(players) // _PER_ROW)
+    rows = ceil(len(players) / _PER_ROW)
     columns = min(_PER_ROW, len(players))
     figure = Figure(figsize=(5.4 * columns, 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -49,18 +50,28 @@ def _draw_player(axis: Axes, player: str, curves: Mapping[str, Curve]) -> None:
     for number, (loss, curve) in enumerate(curves.items()):
         points = np.array(curve, dtype=float)
         colour, style = series_style(number)
-        dots = "o" if len(points) < _FEW else ""  # a line of one point cannot be seen
+        dots = ""
+        if len(points) < _FEW:
+            dots = "o"  # a line of one point cannot be seen
         axis.plot(points[:, 0], points[:, 1], style, color=colour, lw=1.3, marker=dots, ms=3, label=for_figure(loss))
     axis.set_title(for_figure(player), fontsize=9)
     axis.set_xlabel("iteration", fontsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-    largest = [max(abs(value) for _, value in curve) for curve in curves.values()]
-    if max(largest) > max(_WIDE * min(largest), 10):
-        axis.set_yscale("symlog", linthresh=1)
+    if _differ_much(curves):
+        axis.set_yscale("symlog", linthresh=1)  # linear below 1: a loss may be 0 or negative
         axis.set_ylabel("value, logarithmic above 1", fontsize=8)
     else:
         axis.set_ylabel("value", fontsize=8)
     axis.tick_params(labelsize=8)
     axis.grid(alpha=0.25)
-    # beside the chart: there are up to a dozen curves, anywhere in it
+    # The legend stands beside the chart: there are up to a dozen curves, anywhere in it.
     axis.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+
+
+def _differ_much(curves: Mapping[str, Curve]) -> bool:
+    """Some curve would be flat beside another one, which reaches beyond 10."""
+    peaks = []
+    for curve in curves.values():
+        sizes = [abs(value) for _, value in curve]
+        peaks.append(max(sizes))
+    return max(peaks) > max(_WIDE * min(peaks), 10)

@@ -32,6 +32,7 @@ def picture_grid(rows: Mapping[str, Tensor], per_person: int) -> Figure:
     first = next(iter(rows.values()))
     count, _, height, width = first.shape
     total_width = _INCHES * count
+    # An image is _INCHES wide, and as high as its shape asks for; the rest is room for the numbers above.
     total_height = total_width * height * len(rows) / (width * count) + 0.3
     figure = Figure(figsize=(total_width, total_height))
     axes = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
@@ -54,7 +55,9 @@ def _draw_row(axis: Axes, name: str, images: Tensor) -> None:
 
 def _number_persons(axis: Axes, count: int, per_person: int, width: int) -> None:
     """A number from 1 over the middle of each person's columns."""
-    label = "person " if per_person > 1 else ""  # there is no room for the word over a single image
+    label = ""  # there is no room for a word over a single image
+    if per_person > 1:
+        label = "person "
     for number, column in enumerate(range(0, count, per_person), start=1):
         columns = min(per_person, count - column)  # the last person may have fewer
         middle = (column + columns / 2) * (width + 1)  # one pixel of padding an image

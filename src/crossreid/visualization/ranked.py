@@ -42,7 +42,7 @@ def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: Pixels) -
     image_height = _IMAGE_WIDTH * height / width
     row_height = _CAPTION + image_height + _ROW_GAP
     figure = Figure(figsize=(_left(k), _HEADER + n * row_height))
-    # one axis in inches from the top left: an axis for each image would take most of the time
+    # One axis in inches from the top left: an axis for each image would take most of the time.
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.text(0, _HEADER / 2, "probe", fontsize=8, va="center")
@@ -50,7 +50,8 @@ def ranked_gallery(lists: RankedLists, embeddings: Embeddings, images: Pixels) -
     for row in range(n):
         top = _HEADER + row * row_height + _CAPTION
         probe = int(lists.queries[row])
-        _draw_image(axis, (0, top), images[embeddings.rows[probe]], NEUTRAL, _who(embeddings, probe))
+        pixels = images[embeddings.rows[probe]]
+        _draw_image(axis, (0, top), pixels, NEUTRAL, _who(embeddings, probe))
         _draw_list(axis, top, lists, row, embeddings, images)
     axis.set_aspect("auto")
     axis.set_xlim(0, _left(k))
@@ -78,7 +79,8 @@ def _draw_list(axis: Axes, top: float, lists: RankedLists, row: int, embeddings:
         if index < 0:  # past the end of the list
             continue
         mark, colour = _judged(lists, row, place, known=embeddings.pids[index] >= 0)
-        caption = f"{mark} {lists.similarity[row, place]:.3f}\n{_where(embeddings, index)}".strip()
+        similarity = lists.similarity[row, place]
+        caption = f"{mark} {similarity:.3f}\n{_where(embeddings, index)}".strip()
         _draw_image(axis, (_left(place), top), images[embeddings.rows[index]], colour, caption)
 
 
@@ -86,7 +88,9 @@ def _judged(lists: RankedLists, row: int, place: int, *, known: bool) -> tuple[s
     """Mark and colour of an image of a list; none where nobody knows whom it shows."""
     if not known:
         return "", NEUTRAL
-    return ("✓", RIGHT) if lists.correct[row, place] else ("✗", WRONG)
+    if lists.correct[row, place]:
+        return "✓", RIGHT
+    return "✗", WRONG
 
 
 def _who(embeddings: Embeddings, image: int) -> str:

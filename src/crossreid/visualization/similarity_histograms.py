@@ -21,8 +21,13 @@ def similarity_histograms(panels: Mapping[str, tuple[Similarities, Similarities]
     Args:
         panels: title -> cosine similarities of pairs of one person (n,), and of two persons (m,).
     """
-    every = np.concatenate([similarities for both in panels.values() for similarities in both])
-    edges = np.linspace(every.min(), max(every.max(), every.min() + 1e-6), _BINS + 1)
+    similarities_of_all: list[Similarities] = []
+    for both in panels.values():
+        similarities_of_all += both
+    every = np.concatenate(similarities_of_all)
+    lowest = every.min()
+    highest = max(every.max(), lowest + 1e-6)  # bins have a width where all similarities are one number
+    edges = np.linspace(lowest, highest, _BINS + 1)
     figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axis, (title, (one_person, two_persons)) in zip(axes, panels.items(), strict=True):
@@ -30,7 +35,8 @@ def similarity_histograms(panels: Mapping[str, tuple[Similarities, Similarities]
             (two_persons, INFRARED, "two persons"),
             (one_person, VISIBLE, "one person"),
         ):
-            share = 100 * np.histogram(similarities, edges)[0] / max(len(similarities), 1)
+            counts, _ = np.histogram(similarities, edges)
+            share = 100 * counts / max(len(similarities), 1)
             axis.stairs(share, edges, color=colour, fill=True, alpha=0.45, label=_label(label, similarities))
             if len(similarities):
                 axis.axvline(float(similarities.mean()), color=colour, ls="--", lw=1)

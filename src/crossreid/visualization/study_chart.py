@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,7 +42,7 @@ class StudyPanel:
 def study_chart(panels: Sequence[StudyPanel]) -> Figure:
     """A chart each: lines are means over seeds, dots are seeds, dotted lines chance; in percent."""
     columns = min(_PER_ROW, len(panels))
-    rows = -(-len(panels) // columns)
+    rows = ceil(len(panels) / columns)
     figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, panel in zip(axes, panels, strict=False):
@@ -70,14 +71,18 @@ def _draw(axis: Axes, panel: StudyPanel) -> None:
 
 def _places(axis: Axes, values: Sequence[float]) -> list[float]:
     """Where the values stand: on a line, or where they span much on a logarithmic one, with 0 a step before the others."""
+    names = [f"{value:g}" for value in values]
     positive = [value for value in values if value > 0]
     if min(values) < 0 or len(positive) < 2 or max(positive) / min(positive) < _WIDE:
-        axis.set_xticks(list(values), [f"{value:g}" for value in values])
+        axis.set_xticks(list(values), names)
         return list(values)
+    # The geometric mean of the ratios between neighbours; 0 has no place of its own on a logarithmic axis.
     step = (max(positive) / min(positive)) ** (1 / (len(positive) - 1))
-    places = [value if value > 0 else min(positive) / step for value in values]
+    place_of_zero = min(positive) / step
+    places = [value if value > 0 else place_of_zero for value in values]
     axis.set_xscale("log")
-    axis.set_xticks(places, [f"{value:g}" for value in values])
+    axis.set_xticks(places, names)
+    # Without its own minor ticks, which are none of the values.
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_minor_formatter(NullFormatter())
     return places

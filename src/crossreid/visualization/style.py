@@ -22,7 +22,10 @@ _DASHES = ("-", "--", ":", "-.")
 
 def series_style(number: int) -> tuple[str, str]:
     """Colour and dashes of a line by its number from 0; dashes tell apart what has one colour again."""
-    return SERIES[number % len(SERIES)], _DASHES[number // len(SERIES) % len(_DASHES)]
+    colour = SERIES[number % len(SERIES)]
+    rounds = number // len(SERIES)  # how often all colours have been used
+    dashes = _DASHES[rounds % len(_DASHES)]
+    return colour, dashes
 
 
 def as_png(figure: Figure) -> bytes:

@@ -123,8 +123,15 @@ def make_application(
         docs_url=None,  # FastAPI's own load scripts from elsewhere
         redoc_url=None,
     )
-    templates = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined)
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    _answer_errors(app, service)
+    _add_pages(app, service)
+    _add_facts(app, service)
+    _add_questions(app, service, largest_list)
+    return Limits(app, hosts=hosts, largest=upload_bytes, working=working, waiting=waiting)
+
+
+def _answer_errors(app: FastAPI, service: SearchService) -> None:
+    """Every refusal is one sentence as JSON, which shows no file of this machine."""
 
     @app.exception_handler(RequestValidationError)
     def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -138,14 +145,26 @@ def make_application(
     def explain(_: Request, error: CrossReIDError) -> JSONResponse:
         return JSONResponse({"error": service.anonymous(str(error))}, 400)
 
+
+def _add_pages(app: FastAPI, service: SearchService) -> None:
+    """What people look at: the search page, and the reference of the endpoint."""
+    templates = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined)
+    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+
     @app.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
-        return HTMLResponse(templates.get_template("page.html.jinja").render(about=service.about()))
+        template = templates.get_template("page.html.jinja")
+        return HTMLResponse(template.render(about=service.about()))
 
     @app.get("/api", include_in_schema=False)
     def reference() -> HTMLResponse:
-        schema = json.dumps(app.openapi(), indent=2)
-        return HTMLResponse(templates.get_template("reference.html.jinja").render(api=app.openapi(), schema=schema))
+        api = app.openapi()
+        template = templates.get_template("reference.html.jinja")
+        return HTMLResponse(template.render(api=api, schema=json.dumps(api, indent=2)))
+
+
+def _add_facts(app: FastAPI, service: SearchService) -> None:
+    """What is there: the gallery and its model, pictures to pick from, pictures that an answer named."""
 
     @app.get("/api/about", summary="the gallery, its model, and what can be asked for")
     def about() -> dict[str, Any]:
@@ -161,6 +180,13 @@ def make_application(
         if known is None:
             return JSONResponse({"error": "There is no such picture: search again."}, 404)
         return Response(service.pictures.jpeg(known), media_type="image/jpeg")
+
+
+def _add_questions(app: FastAPI, service: SearchService, largest_list: int) -> None:
+    """What is worked out for a picture: a search, heat maps, translations.
+
+    Functions without ``async``, which FastAPI runs in threads: a model at work does not hold up the other requests.
+    """
 
     @app.post("/api/search", summary="the images most like a picture")
     def search(asked: SearchRequest) -> SearchAnswer:
@@ -185,10 +211,10 @@ def make_application(
 
     @app.post("/api/translation", summary="what the method makes of a picture in the other modality")
     def translation(asked: TranslationRequest) -> dict[str, str]:
-        other = None if asked.other is None else service.sample(asked.other, "auto")
+        other = None
+        if asked.other is not None:
+            other = service.sample(asked.other, "auto")
         return _with_picture(service, asked, lambda query: service.translated(query, other))
-
-    return Limits(app, hosts=hosts, largest=upload_bytes, working=working, waiting=waiting)
 
 
 def _with_picture(
@@ -207,6 +233,7 @@ def _with_picture(
         raise DataError("Send one picture: image in base64, or the token of one as picture.")
     if asked.picture is not None:
         query = service.sample(asked.picture, asked.modality)
+        # What is said of a picture to pick from wins over what its list says.
         if camera is not None:
             query = replace(query, camera=camera)
         if time is not None:
@@ -220,5 +247,6 @@ def _with_picture(
 def _sentence(error: RequestValidationError) -> str:
     """What is wrong with a request, without repeating what was sent."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "body")
-    return f"{place or 'The request'}: {first['msg']}."
+    names = [str(part) for part in first["loc"] if part != "body"]
+    place = ".".join(names) or "The request"
+    return f"{place}: {first['msg']}."

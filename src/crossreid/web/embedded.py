@@ -28,14 +28,17 @@ def embedded_service(config: DemoConfig) -> SearchService:
     Raises:
         ConfigError: no model is there yet.
     """
-    run = DEMO_RUN if config.checkpoint is None else config.checkpoint
+    run = config.checkpoint
+    if run is None:
+        run = DEMO_RUN
     if config.checkpoint is None and not Path(DEMO_RUN).is_dir():
         raise ConfigError(
             f"There is no model at {DEMO_RUN} yet: `make demo` trains one in minutes, and "
             f"`python -m crossreid.train model=aligngan scale=smoke run_dir={DEMO_RUN}` a poor one in seconds."
         )
     path = checkpoint_at(run)
-    dataset = open_source(run_of(read_checkpoint(path), path).data).read()
+    trained = run_of(read_checkpoint(path), path)
+    dataset = open_source(trained.data).read()
     extractor = make_extractor(path, config)
     gallery = Gallery.open(model=extractor)
     day = _images(dataset, "visible")
@@ -43,7 +46,7 @@ def embedded_service(config: DemoConfig) -> SearchService:
     embedded = extractor(day.paths, modality="visible")
     gallery.add(replace(embedded, columns={**embedded.columns, **day.columns}))
     extractor.progress = False
-    extractor.workers = 0
+    extractor.workers = 0  # from here on it embeds one picture at a time
     return SearchService(
         extractor,
         gallery,
@@ -58,9 +61,15 @@ def embedded_service(config: DemoConfig) -> SearchService:
 
 def _images(dataset: ReIDDataset, modality: Modality) -> ImageList:
     """The test images of a modality, with their cameras and persons."""
-    records = [dataset.records[row] for row in dataset.rows("test")]
-    chosen = [record for record in records if record.modality == modality]
-    count = len(chosen)
-    columns = {"camera": [record.camid for record in chosen], "person": [record.pid for record in chosen]}
-    paths = tuple(record.path for record in chosen)
-    return ImageList(paths, (modality,) * count, columns, (None,) * count, (None,) * count)
+    paths = []
+    cameras = []
+    persons = []
+    for row in dataset.rows("test"):
+        record = dataset.records[row]
+        if record.modality == modality:
+            paths.append(record.path)
+            cameras.append(record.camid)
+            persons.append(record.pid)
+    modalities = (modality,) * len(paths)
+    nothing = (None,) * len(paths)  # no boxes, and no frames of videos
+    return ImageList(tuple(paths), modalities, {"camera": cameras, "person": persons}, nothing, nothing)

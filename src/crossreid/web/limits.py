@@ -65,6 +65,7 @@ class Limits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
         if scope["type"] != "http":
+            # The application's start and end are let through; WebSockets, the only other kind, are not.
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
@@ -87,7 +88,9 @@ class Limits:
             return 421, "This server is called by another name: restart it with names=[...] if the name is yours."
         if _from_elsewhere(scope, headers, host):
             return 403, "Requests from other pages are not answered."
-        if scope["method"] == "POST" and headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
+        # A page elsewhere can make a browser send a form or plain text, but no JSON, without asking this server first.
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if scope["method"] == "POST" and kind != _JSON:
             return 415, f"Send JSON, with the header Content-Type: {_JSON}."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.largest:
@@ -112,6 +115,7 @@ class Limits:
                 return await receive()  # waits for the client to leave
             left = deadline - asyncio.get_running_loop().time()
             try:
+                # One deadline for the whole body: a client that sends a byte now and then does not put it off.
                 message = await asyncio.wait_for(receive(), max(left, 0.001))
             except TimeoutError:
                 refusal = 408, f"The request did not arrive within {self.seconds:g} seconds."
@@ -124,10 +128,11 @@ class Limits:
             return message
 
         async def protected_send(message: Message) -> None:
-            if refusal is not None:  # what the application makes of it is not what is wrong
+            # The application answers the missing body with an error of its own, which is not what is wrong.
+            if refusal is not None:
                 return
             if message["type"] == "http.response.start":
-                own = {name for name, _ in message["headers"]}
+                own = {name for name, _ in message["headers"]}  # what it has set itself stays
                 message["headers"] = [*message["headers"], *_protection(own)]
             await send(message)
 
@@ -163,7 +168,12 @@ def _name_of(host: str) -> str:
 
 
 def _protection(own: Collection[bytes]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in _HEADERS.items() if name.encode() not in own]
+    """The headers of every answer, but for those that it has already."""
+    headers = []
+    for name, value in _HEADERS.items():
+        if name.encode() not in own:
+            headers.append((name.encode(), value.encode()))
+    return headers
 
 
 async def _answer(send: Send, code: int, sentence: str) -> None:

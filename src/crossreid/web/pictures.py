@@ -61,8 +61,11 @@ class PictureBook:
 
     def token(self, picture: KnownPicture) -> str:
         """The token of a picture, the same each time."""
-        spot = None if picture.box is None else tuple(picture.box)
-        text = f"{picture.modality} {spot} {picture.frame} {picture.path}".encode(errors="surrogateescape")
+        box = None
+        if picture.box is not None:
+            box = tuple(picture.box)
+        # Keyed by a secret of this process: nobody can work out the token of a file that they only know by name.
+        text = f"{picture.modality} {box} {picture.frame} {picture.path}".encode(errors="surrogateescape")
         token = hmac.new(self._secret, text, hashlib.sha256).hexdigest()[:32]
         with self._lock:
             self._known[token] = picture
@@ -104,4 +107,5 @@ def as_data_url(pixels: npt.NDArray[np.uint8]) -> str:
     """RGB (H, W, 3) as a PNG inside an address, which a page shows without another request."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    encoded = base64.b64encode(stream.getvalue()).decode()
+    return f"data:image/png;base64,{encoded}"

@@ -38,8 +38,11 @@ def make_service(config: WebConfig, gallery: str | Gallery, checkpoint: str | Pa
         samples = samples_at(config.queries, config.queries_modality)
     extractor = make_extractor(checkpoint, config)
     extractor.progress = False
-    extractor.workers = 0
-    opened = gallery if isinstance(gallery, Gallery) else Gallery.open(gallery, model=extractor)
+    extractor.workers = 0  # it embeds one picture at a time
+    if isinstance(gallery, Gallery):
+        opened = gallery
+    else:
+        opened = Gallery.open(gallery, model=extractor)
     return SearchService(
         extractor,
         opened,
@@ -63,7 +66,7 @@ def run_server(service: SearchService, config: WebConfig, *, browser: bool = Fal
     from crossreid.web.application import make_application  # noqa: PLC0415
 
     listening = _listening(config.host, config.port)
-    port = listening.getsockname()[1]
+    port = listening.getsockname()[1]  # that the system has chosen where port=0
     app = make_application(
         service,
         hosts=allowed_hosts(config),
@@ -72,8 +75,10 @@ def run_server(service: SearchService, config: WebConfig, *, browser: bool = Fal
         working=config.working,
         waiting=config.waiting,
     )
-    shown = f"[{config.host}]" if ":" in config.host else config.host
-    address = f"http://{shown}:{port}"
+    host = config.host
+    if ":" in host:  # an address of IPv6 stands in brackets, which tell it from the port
+        host = f"[{host}]"
+    address = f"http://{host}:{port}"
     notice(f"The page: {address}  For programs: {address}/api  Ctrl-C ends it.")
     if config.host not in LOOPBACK:
         notice("Whoever reaches this address can search and see the pictures that are found.")
@@ -101,9 +106,12 @@ def allowed_hosts(config: WebConfig) -> set[str]:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    """A socket that is bound to an address, so that a taken one is told before anything starts."""
+    family = socket.AF_INET
+    if ":" in host:
+        family = socket.AF_INET6
     listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server can start again at once
     try:
         listening.bind((host, port))
     except OSError as error:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import os
-import re
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
@@ -34,6 +32,7 @@ from crossreid.galleries import Gallery
 from crossreid.galleries.entries import ID, OWN_COLUMNS
 from crossreid.galleries.filters import parse_filter
 from crossreid.web.pictures import KnownPicture, PictureBook, as_data_url
+from crossreid.web.spellings import HiddenPlace
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 """Kinds of files that are taken, whatever they are called."""
@@ -105,7 +104,7 @@ class SearchService:
         self._show_names = show_names
         self._upload_pixels = upload_pixels
         self._lock = threading.Lock()  # of the gallery; the extractor has one of the model
-        self._places = _place_patterns(place)
+        self._hidden = HiddenPlace(place)
         self.pictures = PictureBook(Decoder(extractor.decoding))
         self._samples = _spread(samples)
         self.translations = self._translations()
@@ -129,8 +128,9 @@ class SearchService:
         """Columns to filter by: ``text`` or ``numbers``."""
         with self._lock:
             columns: Mapping[str, str] = self._gallery.info()["columns"]
-        hidden = () if self._show_names else _NAMING_COLUMNS
-        return {name: kind for name, kind in columns.items() if name not in hidden}
+        if self._show_names:
+            return dict(columns)
+        return {name: kind for name, kind in columns.items() if name not in _NAMING_COLUMNS}
 
     def samples(self) -> list[dict[str, Any]]:
         """Pictures to pick from, by their tokens."""
@@ -159,14 +159,21 @@ class SearchService:
         Raises:
             DataError: nobody was given this token, or long ago.
         """
+        query = self._named(token)
+        if modality == "auto":
+            return query
+        return replace(query, modality=modality)
+
+    def _named(self, token: str) -> Query:
+        """The picture of a token, with the modality that is known of it."""
+        # Of the pictures to pick from more is known than of others: where and when they were taken.
         for query in self._samples:
             if self.pictures.token(query.picture) == token:
-                return replace(query, modality=query.modality if modality == "auto" else modality)
+                return query
         known = self.pictures.known(token)
         if known is None:
             raise DataError("There is no such picture: search again.")
-        said = known.modality if modality == "auto" else modality
-        return Query(known.path, said, box=known.box, frame=known.frame)
+        return Query(known.path, known.modality, box=known.box, frame=known.frame)
 
     def upload(self, text: str, folder: Path) -> Path:
         """A picture that was sent, in base64, as a file of its own in a folder that is removed.
@@ -202,10 +209,7 @@ class SearchService:
             CrossReIDError: in one sentence without names of files, what cannot be.
         """
         try:
-            condition = conditions.get("filter")
-            if condition is not None:  # paths must not be guessed by comparing with them
-                kinds = {name: str if kind == "text" else float for name, kind in self.columns().items()}
-                parse_filter(condition, kinds)
+            self._check_filter(conditions.get("filter"))
             embedded = self._embedded(query)
             with self._lock:
                 hits = self._gallery.search(
@@ -222,6 +226,15 @@ class SearchService:
             "nobody": hits.nobody(0),
             "hits": answers,
         }
+
+    def _check_filter(self, condition: str | None) -> None:
+        """Refuse columns that are not shown: paths must not be guessed by comparing with them."""
+        if condition is None:
+            return
+        kinds: dict[str, type] = {}
+        for name, kind in self.columns().items():
+            kinds[name] = str if kind == "text" else float
+        parse_filter(condition, kinds)
 
     def _embedded(self, query: Query) -> Embeddings:
         """The query as a manifest with one line would give it."""
@@ -266,11 +279,12 @@ class SearchService:
         modalities = {"query": self._modality(query, pictures["query"]), "other": _as_modality(other.modality)}
         vectors = {}
         for name, pixels in pictures.items():
-            vectors[name] = self._extractor(pixels[None], modality=modalities[name]).features["main"][0]
-        for name, pixels in pictures.items():
-            opposite = vectors["other" if name == "query" else "query"]
+            embedded = self._extractor(pixels[None], modality=modalities[name])
+            vectors[name] = embedded.features["main"][0]
+        for name, opposite in (("query", "other"), ("other", "query")):
+            pixels = pictures[name]
             with self._extractor.lock:
-                heat = similarity_heat(self._extractor.module, pixels, modalities[name], opposite)
+                heat = similarity_heat(self._extractor.module, pixels, modalities[name], vectors[opposite])
             if heat is None:
                 raise ConfigError("This method has no feature maps to show.")
             shown[name] = as_data_url(laid_over(pixels, heat))
@@ -282,11 +296,21 @@ class SearchService:
             return {}
         pixels = self._pixels(query)
         modality = self._modality(query, pixels)
-        partner = pixels if other is None or other.modality == modality else self._pixels(other)
+        # Methods translate pairs: where there is no picture of the other modality, this one stands on both sides.
+        partner = pixels
+        if other is not None and other.modality != modality:
+            partner = self._pixels(other)
         pair = {"visible": partner, "infrared": partner, modality: pixels}
         rows = self._rows(pair["visible"], pair["infrared"])
-        own = "fake visible" if modality == "infrared" else "fake infrared"
-        return {name: as_data_url(row) for name, row in rows.items() if name == own or "fake" not in name}
+        # Of both fakes only that of the picture, which has the other modality, and not that of its partner.
+        own = "fake infrared"
+        if modality == "infrared":
+            own = "fake visible"
+        shown = {}
+        for name, row in rows.items():
+            if name == own or "fake" not in name:
+                shown[name] = as_data_url(row)
+        return shown
 
     def _translations(self) -> list[str]:
         """Names of what the method makes of images; none of an exported program."""
@@ -304,7 +328,8 @@ class SearchService:
         method = self._extractor.module
         batches = []
         for pixels in (visible, infrared):
-            batch = torch.from_numpy(np.stack([pixels, pixels])).permute(0, 3, 1, 2)  # some show pairs
+            # Each twice, as some methods show pairs; (2, H, W, 3) -> (2, 3, H, W).
+            batch = torch.from_numpy(np.stack([pixels, pixels])).permute(0, 3, 1, 2)
             batches.append(to_float(batch.to(method.device)))
         with torch.inference_mode(), self._extractor.lock:
             rows = method.translate(*batches)
@@ -323,7 +348,8 @@ class SearchService:
             image = self.pictures.decoded(query.picture)
         except UnreadableImageError as error:
             raise DataError(f"The picture cannot be read ({error.reason}).") from None
-        return resized(image, self._extractor.size, self._extractor.decoding.resize).copy()  # torch wants it writable
+        pixels = resized(image, self._extractor.size, self._extractor.decoding.resize)
+        return pixels.copy()  # torch wants it writable
 
     def _modality(self, query: Query, pixels: Pixels) -> Modality:
         if query.modality in MODALITIES:
@@ -332,13 +358,12 @@ class SearchService:
 
     def _anonymous(self, error: CrossReIDError, query: Query) -> CrossReIDError:
         """The sentence without names of files of this machine."""
-        return type(error)(self.anonymous(str(error).replace(str(query.path), "the picture")))
+        sentence = str(error).replace(str(query.path), "the picture")
+        return type(error)(self.anonymous(sentence))
 
     def anonymous(self, sentence: str) -> str:
         """A sentence without the gallery's place, however it is spelt there."""
-        for pattern, shown in self._places:
-            sentence = pattern.sub(shown, sentence)
-        return sentence
+        return self._hidden.out_of(sentence)
 
 
 def samples_at(source: str, modality: str | None) -> ImageList:
@@ -360,42 +385,22 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 def _as_modality(name: str) -> Modality:
     """A modality by its name; what is not known is decoded as infrared, which only deep, grey files are."""
-    return "visible" if name == "visible" else "infrared"
+    if name == "visible":
+        return "visible"
+    return "infrared"
 
 
 def _spread(images: ImageList | None) -> list[Query]:
     """At most some images of a list, from all of it."""
     if images is None:
         return []
-    step = max(1, -(-len(images) // _MOST_SAMPLES))
-    cameras = images.columns.get("camera", (None,) * len(images))
-    times = images.columns.get("time", (None,) * len(images))
+    step = max(1, ceil(len(images) / _MOST_SAMPLES))
+    unknown = (None,) * len(images)
+    cameras = images.columns.get("camera", unknown)
+    times = images.columns.get("time", unknown)
     chosen = []
     for row in range(0, len(images), step):
         modality = images.modalities[row] or "auto"
         query = Query(images.paths[row], modality, cameras[row], times[row], images.boxes[row], images.frames[row])
         chosen.append(query)
     return chosen
-
-
-def _place_patterns(place: str) -> list[tuple[re.Pattern[str], str]]:
-    """How sentences may name a gallery's place and files in it, and what is shown instead."""
-    whole = {place}
-    if "://" in place:
-        unquoted = {urlsplit(place).netloc}
-    else:
-        path = Path(place)
-        unquoted = {os.path.normpath(path.absolute()), str(path.absolute()), str(path.resolve())}
-        whole |= {str(path), os.path.normpath(place), *unquoted}
-    patterns = []
-    for spelling in sorted(whole, key=len, reverse=True):
-        quoted = re.escape(spelling)
-        patterns.append((re.compile(f" '{quoted}'"), ""))  # the gallery 'x' is empty
-        patterns.append((re.compile(f"'{quoted}(?:[/\\\\][^']*)?'"), "the gallery"))
-    for spelling in sorted(unquoted - {os.sep, ""}, key=len, reverse=True):
-        inner = spelling.removeprefix(os.sep)
-        absolute = re.escape(spelling)
-        if os.sep in inner:  # LanceDB leaves the first sign out; a single word may be any
-            absolute = f"(?:{absolute}|{re.escape(inner)})"
-        patterns.append((re.compile(f"{absolute}(?:[/\\\\][^\\s'\"(),;]*)?"), "the gallery"))
-    return patterns

@@ -122,12 +122,18 @@ class ReIDDataset:
 
 def as_records(images: Iterable[FoundImage]) -> tuple[ImageRecord, ...]:
     """Records in the order camera, identity, modality, file; frames count a person's images in a camera and modality."""
-    order = sorted(images, key=lambda i: (i.camid, i.pid, MODALITIES.index(i.modality), str(i.path)))
-    frames: dict[tuple[int, int, Modality], int] = {}
+
+    def place(image: FoundImage) -> tuple[int, int, int, str]:
+        # by all that an image is, so that records do not depend on the order in which a reader found them
+        return image.camid, image.pid, MODALITIES.index(image.modality), str(image.path)
+
+    order = sorted(images, key=place)
+    frames: dict[tuple[int, int, Modality], int] = {}  # how many there have been
     records = []
     for row, image in enumerate(order):
         person = (image.camid, image.pid, image.modality)
-        frame = frames[person] = frames.get(person, -1) + 1
+        frame = frames.get(person, 0)
+        frames[person] = frame + 1
         records.append(ImageRecord(image.path, image.pid, image.camid, image.modality, frame, row, image.role))
     return tuple(records)
 

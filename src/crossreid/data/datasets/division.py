@@ -27,9 +27,15 @@ def divide_persons(
     Returns:
         Identity -> ``train``, ``calibration`` or ``test``; a part with a share has a person where there are enough.
     """
+
+    def digest_of_name(pid: int) -> str:
+        return hashlib.sha256(f"{seed}/{names[pid]}".encode()).hexdigest()
+
+    with_both = [pid for pid in names if pid in paired]
+    with_one = [pid for pid in names if pid not in paired]
     parts: dict[int, str] = {}
-    for group in ([pid for pid in names if pid in paired], [pid for pid in names if pid not in paired]):
-        order = sorted(group, key=lambda pid: hashlib.sha256(f"{seed}/{names[pid]}".encode()).hexdigest())
+    for group in (with_both, with_one):
+        order = sorted(group, key=digest_of_name)
         start = 0
         for part, size in zip(PARTS, _sizes(len(order), shares), strict=True):
             for pid in order[start : start + size]:
@@ -40,8 +46,9 @@ def divide_persons(
 
 def _sizes(count: int, shares: Sequence[float]) -> list[int]:
     """Whole numbers in these proportions that sum to ``count``, at least one for each share where there are enough."""
-    filled = [int(share > 0) for share in shares]
-    sizes = filled if sum(filled) <= count else [0] * len(shares)
+    sizes = [int(share > 0) for share in shares]
+    if sum(sizes) > count:
+        sizes = [0] * len(shares)
     while sum(sizes) < count:  # the next to the part that lacks most of its share
         lacking = [count * share - size for share, size in zip(shares, sizes, strict=True)]
         sizes[lacking.index(max(lacking))] += 1

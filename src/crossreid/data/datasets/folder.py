@@ -100,34 +100,46 @@ def read_folder(
 
     modalities = [_modality_of(image, modality, infrared_cameras) for image in images]
     cameras, notes = _cameras(images, modalities)
-    found = []
-    for image, pid, camera, image_modality in zip(images, pids, cameras, modalities, strict=True):
-        role = image.place.role
-        if image.distractor:
-            role = "distractor"
-        found.append(FoundImage(image.path, pid, camera, image_modality, role))
+    found = _found_images(images, pids, cameras, modalities)
     records = as_records(found)
 
     split_of: dict[int, str] = {}
     if divide is not None:
         split_of = _divided(root, found, images, pids, divide, divide_seed)
         notes = [*notes, _note_on_division(split_of, divide, divide_seed)]
-    image_of = {image.path: image for image in images}
+    image_of = {image.path: image for image in images}  # records have an order of their own
     rows_of_split: dict[str, list[int]] = {}
     rows_of_pattern: dict[str, list[int]] = {}
     for record in records:
         image = image_of[record.path]
-        rows_of_split.setdefault(split_of.get(record.pid, image.place.split), []).append(record.row)
+        split = split_of.get(record.pid, image.place.split)
+        rows_of_split.setdefault(split, []).append(record.row)
         rows_of_pattern.setdefault(image.reading.pattern.name, []).append(record.row)
+    splits = {}
+    for split in SPLITS:  # in this order, whichever images come first
+        if split in rows_of_split:
+            splits[split] = _as_rows(rows_of_split[split])
     return ReIDDataset(
         name=name,
         root=root,
         records=records,
-        splits={split: _as_rows(rows_of_split[split]) for split in SPLITS if split in rows_of_split},
+        splits=splits,
         names={pattern: _as_rows(rows) for pattern, rows in rows_of_pattern.items()},
         skipped=skipped.by_reason(),
         notes=(*notes, *_notes_on_people(images)),
     )
+
+
+def _found_images(
+    images: Sequence[FolderImage], pids: Sequence[int], cameras: Sequence[int], modalities: Sequence[Modality]
+) -> list[FoundImage]:
+    found = []
+    for image, pid, camera, modality in zip(images, pids, cameras, modalities, strict=True):
+        role = image.place.role
+        if image.distractor:
+            role = "distractor"
+        found.append(FoundImage(image.path, pid, camera, modality, role))
+    return found
 
 
 def _divided(
@@ -144,7 +156,7 @@ def _divided(
             f"The folders in '{root}' say who is for training and who for the test: leave data.divide out."
         )
     names: dict[int, str] = {}
-    modalities: dict[int, set[Modality]] = {}
+    modalities: dict[int, set[Modality]] = {}  # in which a person is seen
     for image, pid, seen in zip(images, pids, found, strict=True):
         if not image.distractor:
             names.setdefault(pid, image.person)
@@ -154,11 +166,12 @@ def _divided(
 
 
 def _note_on_division(split_of: Mapping[int, str], shares: Sequence[float], seed: int) -> str:
-    counts = [sum(split == part for split in split_of.values()) for part in PARTS]
+    splits = list(split_of.values())
+    trained, kept, tested = (splits.count(part) for part in PARTS)
     listed = ",".join(f"{share:g}" for share in shares)
     return (
-        f"No folder says who is for what: of the {len(split_of)} persons {counts[0]} are trained on, {counts[1]} are kept for "
-        f"calibration and {counts[2]} for the test (data.divide=[{listed}] data.divide_seed={seed})."
+        f"No folder says who is for what: of the {len(split_of)} persons {trained} are trained on, {kept} are kept for "
+        f"calibration and {tested} for the test (data.divide=[{listed}] data.divide_seed={seed})."
     )
 
 
@@ -216,7 +229,9 @@ def _modality_of(image: FolderImage, modality: Modality | None, infrared_cameras
     said = image.place.modality or modality
     if said is not None:
         return said
-    return MODALITIES[image.reading.camera in (infrared_cameras or ())]
+    if infrared_cameras and image.reading.camera in infrared_cameras:
+        return "infrared"
+    return "visible"
 
 
 def _cameras(images: Sequence[FolderImage], modalities: Sequence[Modality]) -> tuple[list[int], list[str]]:
@@ -231,13 +246,13 @@ def _cameras(images: Sequence[FolderImage], modalities: Sequence[Modality]) -> t
             numbers[modality].add(image.reading.camera)
     shared = sorted(numbers["visible"] & numbers["infrared"])
     highest = max(numbers["visible"] | numbers["infrared"], default=0)
-    start = 100
+    start = 100  # behind all numbers that there are
     while start <= highest:
         start *= 10
     cameras = []
     for image, modality in zip(images, modalities, strict=True):
         camera = image.reading.camera
-        if camera is None:
+        if camera is None:  # then no name has one: a set with both is refused before
             camera = 1 + MODALITIES.index(modality)
         elif shared and modality == "infrared":
             camera += start
@@ -277,8 +292,7 @@ def _numbers_of(people: Sequence[str]) -> dict[str, int]:
     if not all(map(str.isdecimal, people)):
         return {person: place for place, person in enumerate(people, start=1)}
     numbers = {person: int(person) for person in people}
-    too_long = [number for number in numbers.values() if as_number(str(number)) is None]
-    if not too_long:
+    if all(as_number(str(number)) is not None for number in numbers.values()):
         return numbers
     in_order = sorted(set(numbers.values()))  # 7 and 007 are one person
     places = {number: place for place, number in enumerate(in_order, start=1)}

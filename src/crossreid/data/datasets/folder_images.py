@@ -183,7 +183,7 @@ def _images_of_person(folder: Path, place: _Place, skipped: Skipped) -> list[Fol
         raise DataError(
             f"'{folder}' should be a person's folder and holds no images: put the images directly into it, or remove it."
         )
-    person = unicodedata.normalize("NFC", folder.name)
+    person = unicodedata.normalize("NFC", folder.name)  # an accent may be a sign of its own or not
     return [FolderImage(path, place, person, read_name(path)) for path in paths]
 
 

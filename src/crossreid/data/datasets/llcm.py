@@ -139,6 +139,7 @@ def read_llcm(
             "restore the images, or the list that came with them."
         )
     records = as_records([*train, *test])
+    # a person is in one part alone only where the lists are right; an image always is
     test_paths = {image.path for image in test}
     is_test = np.array([record.path in test_paths for record in records], dtype=np.bool_)
     splits = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
@@ -181,7 +182,7 @@ def _test_images(root: Path, modality: Modality, ids: frozenset[int], skipped: S
     images = []
     for camera in list_entries(cameras):
         number = camera.name.removeprefix("cam")
-        if number == camera.name:
+        if number == camera.name:  # no camera's folder
             continue
         if not (number.isascii() and number.isdecimal()):
             raise DataError(f"'{camera}' should be a camera's folder, cam1, cam2 and so on; rename or remove it.")

@@ -96,7 +96,7 @@ def read_regdb(
     if split not in REGDB_SPLITS:
         raise ConfigError(f"RegDB has the splits 1 to 10, not {split!r}.")
     require_folders(root, (*FOLDERS.values(), "idx"), REQUEST, complain)
-    images: dict[str, FoundImage] = {}
+    images: dict[str, FoundImage] = {}  # of all splits, by the path that lists give them
     lists: dict[int, _Lists] = {}
     for number in REGDB_SPLITS:
         # a complete copy has all ten; of another one, those that it has lists of
@@ -134,7 +134,7 @@ def _read_split(root: Path, split: int, images: dict[str, FoundImage], complain:
         thermal_list = _list_path(root, part, "infrared", split)
         visible = _read_list(root, visible_list, "visible", images, complain)
         thermal = _read_list(root, thermal_list, "infrared", images, complain)
-        in_one_only = sorted(_people(visible) ^ _people(thermal))
+        in_one_only = sorted(_people(visible) ^ _people(thermal))  # the symmetric difference
         if in_one_only:
             complain(
                 f"'{visible_list}' and '{thermal_list.name}' name different identities ({some(in_one_only)} stand in one of "

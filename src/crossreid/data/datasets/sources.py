@@ -100,7 +100,8 @@ def open_source(config: DataConfig) -> DataSource[Any]:
     place, _, name = config.source.partition(":")
     if not name:
         raise ConfigError(f"The settings of {config.name} do not say what reads them (package.module:Class).")
-    source: DataSource[Any] = getattr(import_module(place), name)(config)
+    source_class = getattr(import_module(place), name)  # settings name it as text, since they import nothing of this
+    source: DataSource[Any] = source_class(config)
     return source
 
 
@@ -125,7 +126,9 @@ class SysuMM01Source(DataSource[SysuMM01Config]):
 
     def expected(self) -> SplitCounts | None:
         """The published numbers, unless the set is one's own."""
-        return SYSU_MM01_COUNTS if self.config.counts == "official" else None
+        if self.config.counts == "official":
+            return SYSU_MM01_COUNTS
+        return None
 
     def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`read_sysu_mm01`."""
@@ -161,7 +164,9 @@ class RegDBSource(_RegDBSplitSource[RegDBConfig]):
 
     def expected(self) -> SplitCounts | None:
         """The published numbers, unless the set is one's own."""
-        return REGDB_COUNTS if self.config.counts == "official" else None
+        if self.config.counts == "official":
+            return REGDB_COUNTS
+        return None
 
 
 class LLCMSource(DataSource[LLCMConfig]):
@@ -169,7 +174,9 @@ class LLCMSource(DataSource[LLCMConfig]):
 
     def expected(self) -> SplitCounts | None:
         """The published numbers, unless the set is one's own."""
-        return LLCM_COUNTS if self.config.counts == "official" else None
+        if self.config.counts == "official":
+            return LLCM_COUNTS
+        return None
 
     def list_records(self, counts: SplitCounts | None, complain: Complain) -> ReIDDataset:
         """See :func:`read_llcm`."""

@@ -101,7 +101,8 @@ def read_sysu_mm01(
     require_folders(root, [*folders, "exp"], REQUEST, complain)
     ids = _read_splits(root, complain)
     skipped = Skipped()
-    records = _list_records(root, frozenset().union(*ids.values()), skipped)
+    of_any_split: frozenset[int] = frozenset().union(*ids.values())
+    records = _list_records(root, of_any_split, skipped)
     splits = {}
     for split, pids in ids.items():
         rows = [record.row for record in records if record.pid in pids]
@@ -122,6 +123,7 @@ def _read_splits(root: Path, complain: Complain) -> dict[str, frozenset[int]]:
     ids = {}
     for split in SPLITS:
         ids[split] = read_ids(root / "exp" / f"{split}_id.txt") & available
+    # somebody in two splits would be trained on and tested
     for first, second in combinations(SPLITS, 2):
         shared = sorted(ids[first] & ids[second])
         if shared:

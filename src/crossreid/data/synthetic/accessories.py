@@ -14,6 +14,8 @@ from crossreid.data.synthetic.wearer import PROPS, Wearer
 
 # Lower edge of the hair: height in the head (0 chin, 1 crown) at a depth (0 back, 1 tip of the nose).
 _HAIRLINE = ((0.0, 0.3, 0.48, 0.58, 0.72, 1.0), (0.16, 0.24, 0.44, 0.52, 0.76, 0.84))
+# How far kinds of hair reach below that edge, in head heights.
+_LOWER_EDGE = {"short": 0.0, "full": 0.04, "bob": 0.06, "long": 0.05}
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,11 @@ class Head:
 
 def make_head(wearer: Wearer) -> Head:
     """Measure a head."""
-    model, points = body_model(), wearer.mesh.points
+    model = body_model()
+    points = wearer.mesh.points
     own = model.parts == model.index("head")
-    low, high = points[own].min(0), points[own].max(0)
+    low = points[own].min(0)
+    high = points[own].max(0)
     place = (points - low) / (high - low)
     return Head(low, high, np.where(own[:, None], place, -1).astype(np.float32))
 
@@ -71,14 +75,17 @@ def _scalp(head: Head, lower: float) -> FloatArray:
 def _hair(wearer: Wearer, head: Head, outfit: Outfit) -> list[Mesh]:
     if outfit.hair == "bald" or outfit.headwear == "hood":
         return []
-    field = _scalp(head, {"short": 0.0, "full": 0.04, "bob": 0.06, "long": 0.05}.get(outfit.hair, 0.02))
-    volume = 0.006 + 0.012 * outfit.hair_volume + (0.014 if outfit.hair in ("full", "bob") else 0.0)
-    if outfit.headwear != "none":
+    field = _scalp(head, _LOWER_EDGE.get(outfit.hair, 0.02))
+    volume = 0.006 + 0.012 * outfit.hair_volume
+    if outfit.hair in ("full", "bob"):
+        volume += 0.014
+    if outfit.headwear != "none":  # pressed flat
         volume = 0.006
     meshes = [_head_shell(wearer, field, volume * np.clip(field / 0.1, 0.25, 1), Surface.HAIR)]
-    if outfit.hair in ("bob", "long"):
-        length = 0.10 + 0.05 * outfit.hair_length if outfit.hair == "bob" else 0.24 + 0.22 * outfit.hair_length
-        meshes.append(_curtain(wearer, head, length, volume))
+    if outfit.hair == "bob":
+        meshes.append(_curtain(wearer, head, 0.10 + 0.05 * outfit.hair_length, volume))
+    if outfit.hair == "long":
+        meshes.append(_curtain(wearer, head, 0.24 + 0.22 * outfit.hair_length, volume))
     back = np.array([0, head.low[1] + 0.62 * head.size[1], head.low[2] - 0.015], dtype=np.float32)
     if outfit.hair == "bun":
         knot = back + np.array([0, 0.05, 0])
@@ -95,7 +102,8 @@ def _curtain(wearer: Wearer, head: Head, length: float, volume: float) -> Mesh:
     """Hair that falls around the back of the head over the shoulders."""
     angles = np.linspace(np.radians(72), np.radians(288), 17)
     drop = np.linspace(0, 1, 9)[:, None]
-    half_x, half_z = head.size[0] / 2 + 0.8 * volume, head.size[2] * 0.44 + 0.8 * volume
+    half_x = head.size[0] / 2 + 0.8 * volume
+    half_z = head.size[2] * 0.44 + 0.8 * volume
     start = head.low[1] + 0.62 * head.size[1]
     heights = start - drop * length
     on_shoulders = np.clip((wearer.neck + 0.02 - heights) / 0.12, 0, 1)
@@ -110,7 +118,8 @@ def _curtain(wearer: Wearer, head: Head, length: float, volume: float) -> Mesh:
 
 
 def _headwear(wearer: Wearer, head: Head, outfit: Outfit) -> list[Mesh]:
-    kind, height = outfit.headwear, head.place[:, 1]
+    kind = outfit.headwear
+    height = head.place[:, 1]
     if kind == "none":
         return []
     if kind == "hood":
@@ -120,7 +129,8 @@ def _headwear(wearer: Wearer, head: Head, outfit: Outfit) -> list[Mesh]:
     tilt = 0.16 * (head.place[:, 2] - 0.5)
     edge = {"cap": 0.70, "beanie": 0.62, "brim": 0.72}[kind]
     field = np.where(height < 0, -1, height - edge - tilt)
-    room = 0.016 + (0.022 if kind == "beanie" else 0.012) * np.clip(field / 0.2, 0, 1)
+    top = 0.022 if kind == "beanie" else 0.012  # metres of air above the crown
+    room = 0.016 + top * np.clip(field / 0.2, 0, 1)
     meshes = [_head_shell(wearer, field, room, Surface.HAT)]
     if kind != "beanie":
         meshes.append(_brim(wearer, head, edge, around=kind == "brim"))
@@ -128,24 +138,26 @@ def _headwear(wearer: Wearer, head: Head, outfit: Outfit) -> list[Mesh]:
 
 
 def _brim(wearer: Wearer, head: Head, edge: float, *, around: bool) -> Mesh:
-    reach = 0.065 if around else 0.075
-    angles = np.linspace(-np.pi, np.pi, 25) if around else np.linspace(-1.05, 1.05, 13)
-    half_x, half_z = head.size[0] / 2 + 0.012, head.size[2] / 2 + 0.004
-    y = head.low[1] + edge * head.size[1]
+    shape: FloatArray | float
+    if around:
+        reach = 0.065
+        angles = np.linspace(-np.pi, np.pi, 25)
+        shape = 1.0
+    else:  # the visor of a cap
+        reach = 0.075
+        angles = np.linspace(-1.05, 1.05, 13)
+        shape = np.cos(angles * 1.2)
+    half_x = head.size[0] / 2 + 0.012
+    half_z = head.size[2] / 2 + 0.004
+    level = head.low[1] + edge * head.size[1]
+    depth = np.cos(angles)
     rows = []
-    for out in (0.0, 1.0):
-        away = out * reach * (1.0 if around else np.cos(angles * 1.2))
-        depth = np.cos(angles)
-        rows.append(
-            np.stack(
-                [
-                    (half_x + away) * np.sin(angles),
-                    y + 0.16 * head.size[1] * 0.5 * depth - 0.012 * out,
-                    head.centre[2] + (half_z + away) * depth,
-                ],
-                -1,
-            )
-        )
+    for out in (0.0, 1.0):  # from the head to the rim
+        away = out * reach * shape
+        x = (half_x + away) * np.sin(angles)
+        y = level + 0.16 * head.size[1] * 0.5 * depth - 0.012 * out
+        z = head.centre[2] + (half_z + away) * depth
+        rows.append(np.stack([x, y, z], -1))
     points = np.stack(rows)
     weights = np.broadcast_to(wearer.bone("head"), (*points.shape[:2], len(wearer.bone("head"))))
     return grid(points, weights, Surface.HAT, closed=False)
@@ -165,7 +177,8 @@ def back_of_chest(wearer: Wearer) -> float:
 
 
 def _bag(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
-    size, side = outfit.bag_size, outfit.side
+    size = outfit.bag_size
+    side = outfit.side
     thick = outfit.upper.thickness
     if outfit.bag == "backpack":
         half = (0.13 + 0.03 * size, 0.17 + 0.07 * size, 0.06 + 0.04 * size)
@@ -191,7 +204,8 @@ def _bag(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
 def hand_grip(wearer: Wearer, side: int) -> FloatArray:
     """Where a hand holds things, (3,) in the rest pose."""
     name = "L" if side > 0 else "R"
-    wrist, elbow = wearer.joint(f"hand.{name}"), wearer.joint(f"forearm.{name}")
+    wrist = wearer.joint(f"hand.{name}")
+    elbow = wearer.joint(f"forearm.{name}")
     grip: FloatArray = wrist + 0.09 * (wrist - elbow) / np.linalg.norm(wrist - elbow)
     return grip.astype(np.float32)
 
@@ -199,12 +213,15 @@ def hand_grip(wearer: Wearer, side: int) -> FloatArray:
 def prop_weights(wearer: Wearer, side: int) -> FloatArray:
     """Ties a thing to the upright bone of a hand, (B,)."""
     row = np.zeros(wearer.mesh.weights.shape[1], dtype=np.float32)
-    row[-PROPS + (0 if side > 0 else 1)] = 1
+    left = -PROPS
+    row[left if side > 0 else left + 1] = 1
     return row
 
 
 def _thing(wearer: Wearer, outfit: Outfit) -> Mesh:
     """A phone, a cup or a paper in the hand that carries no bag."""
     centre = hand_grip(wearer, -outfit.side) + np.array([0, 0.03, 0.02], dtype=np.float32)
-    half = (0.035, 0.07, 0.012) if outfit.bag_size < 0.6 else (0.033, 0.055, 0.033)
+    half = (0.033, 0.055, 0.033)
+    if outfit.bag_size < 0.6:  # flat, such as a phone
+        half = (0.035, 0.07, 0.012)
     return solid(centre, half, prop_weights(wearer, -outfit.side), Surface.THING, boxy=0.4)

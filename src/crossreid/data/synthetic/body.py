@@ -89,6 +89,7 @@ def make_shape(sliders: dict[str, float]) -> Shape:
     """The body of six sliders, each in [0, 1] of its range (see ``SLIDERS``)."""
     model = body_model()
     scaled = 2 * np.array([sliders[name] for name in SLIDERS], dtype=np.float32) - 1
+    # 1, the six sliders and their 21 products of two: the 28 terms of a quadratic
     first, second = np.triu_indices(len(scaled))
     basis = np.concatenate([np.ones(1, dtype=np.float32), scaled, scaled[first] * scaled[second]])
     points = np.tensordot(basis, model.vertex_modes, 1).astype(np.float32)

@@ -61,7 +61,10 @@ class Camera:
         return self.spectrum != "visible"
 
 
-_FRONT, _BACK, _RIGHT, _LEFT = 0.0, math.pi, math.pi / 2, -math.pi / 2
+_FRONT = 0.0
+_BACK = math.pi
+_RIGHT = math.pi / 2
+_LEFT = -math.pi / 2
 _HERE = (0.0, 0.0, 1.0)  # the lamp beside an infrared camera
 _WHITE = (1.0, 1.0, 1.0)
 
@@ -119,18 +122,22 @@ def project(camera: Camera, points: FloatArray) -> tuple[FloatArray, FloatArray]
     Returns:
         (V, 2) x to the right, y down; depth along the line of sight (V,), metres.
     """
-    c, s = math.cos(camera.pitch), math.sin(camera.pitch)
+    c = math.cos(camera.pitch)
+    s = math.sin(camera.pitch)
     up = points[:, 1] - camera.height
     depth = -s * up - c * points[:, 2]
     rise = c * up - s * points[:, 2]
     scale = camera.focal * FRAME[0] / np.maximum(depth, 0.2)
-    screen = np.stack([FRAME[1] / 2 + points[:, 0] * scale, FRAME[0] / 2 - rise * scale], axis=1)
+    x = FRAME[1] / 2 + points[:, 0] * scale
+    y = FRAME[0] / 2 - rise * scale
+    screen = np.stack([x, y], axis=1)
     return screen.astype(np.float32), depth.astype(np.float32)
 
 
 def sample_window(screen: FloatArray, size: tuple[int, int], rng: np.random.Generator) -> Window:
     """A detection's box around projected points, of the shape of the image ``size`` (height, width)."""
-    low, high = screen.min(0), screen.max(0)
+    low = screen.min(0)
+    high = screen.max(0)
     height = float(high[1] - low[1]) / rng.uniform(*FILL)
     left = float(low[0] + high[0]) / 2 + height * rng.normal(0, 0.018)
     top = float(low[1] + high[1]) / 2 - height / 2 + height * rng.normal(0, 0.012)

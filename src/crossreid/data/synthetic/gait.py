@@ -55,21 +55,28 @@ def sample_pose(gait: Gait, shape: Shape, girth: float, rng: np.random.Generator
     """Joint angles of one moment. ``girth`` spreads the arms: radians that clothes and build add."""
     standing = rng.random() < STANDING_SHARE
     phase = float(rng.uniform(0, 2 * math.pi))
-    effort = 0.06 if standing else float(rng.uniform(0.85, 1.1))
+    effort = 0.06  # standing still is a stride of almost no size
+    if not standing:
+        effort = float(rng.uniform(0.85, 1.1))
     sway = effort * math.cos(phase)
+    nod = float(rng.normal(-0.4 * gait.stoop, 0.08))  # the head is held up against the stoop of the neck
+    glance = float(rng.normal(-0.08 * sway, 0.22))
     pose: Rotations = {
         "pelvis": turn("y", -0.12 * sway) @ turn("z", 0.03 * effort * math.sin(phase)),
         "spine": turn("x", gait.lean) @ turn("y", 0.10 * sway),
         "chest": turn("x", 0.4 * gait.stoop) @ turn("y", 0.12 * sway),
         "neck": turn("x", 0.5 * gait.stoop),
-        "head": turn("x", float(rng.normal(-0.4 * gait.stoop, 0.08)))
-        @ turn("y", float(rng.normal(-0.08 * sway, 0.22))),
+        "head": turn("x", nod) @ turn("y", glance),
     }
     lowered = lowered_arms(shape, gait.away + girth)
     for side, sign in SIDES:
-        own = phase if sign > 0 else phase + math.pi
+        own = phase
+        if sign < 0:  # the right leg is half a stride behind the left one
+            own += math.pi
         pose |= _leg(side, sign, own, effort, gait)
-        pose |= _arm(side, sign, own + math.pi, effort, gait, lowered[side], float(rng.normal(0, 0.06)))
+        chance = float(rng.normal(0, 0.06))
+        # arms swing against the legs
+        pose |= _arm(side, sign, own + math.pi, effort, gait, lowered[side], chance)
     return pose
 
 
@@ -78,6 +85,7 @@ def _leg(side: str, sign: int, phase: float, effort: float, gait: Gait) -> Rotat
     bent = 0.06 + effort * 2.3 * gait.stride * max(0.0, -math.sin(phase - 0.25)) ** 1.5
     lifted = effort * (0.75 * max(0.0, -math.cos(phase - 0.5)) ** 2 - 0.35 * max(0.0, math.cos(phase)) ** 4)
     level = forward - bent  # what the foot would be tilted by
+    # mostly turned back to the ground, with the heel lifted behind and the toes in front
     tilt = level * 0.85 + lifted * 0.6
     return {
         f"thigh.{side}": turn("x", -forward) @ turn("z", sign * gait.base) @ turn("y", sign * gait.toes),
@@ -99,17 +107,28 @@ def _arm(
     swing = effort * gait.swing * math.cos(phase) + chance
     elbow = gait.elbow + 0.5 * max(0.0, swing)
     inward = 0.0
-    if hold == "carry":
-        swing, elbow = 0.25 * swing, 0.5 * gait.elbow
-    elif hold == "strap":
-        swing, elbow, inward = -0.15 + 0.15 * swing, 2.25, 0.5
-    elif hold == "phone":
-        swing, elbow, inward = 0.35 + 0.1 * swing, 1.75 + chance, 0.45
-    elif hold == "front":
-        swing, elbow, inward = 0.1 + 0.1 * swing, 1.25 + chance, 0.75
+    match hold:
+        case "carry":
+            swing *= 0.25
+            elbow = 0.5 * gait.elbow
+        case "strap":
+            swing = -0.15 + 0.15 * swing
+            elbow = 2.25
+            inward = 0.5
+        case "phone":
+            swing = 0.35 + 0.1 * swing
+            elbow = 1.75 + chance
+            inward = 0.45
+        case "front":
+            swing = 0.1 + 0.1 * swing
+            elbow = 1.25 + chance
+            inward = 0.75
     upper, forearm = lowered
     bend = turn("y", -sign * inward) @ turn("x", -elbow)
-    wrist = turn("x", -0.12) if hold == "free" else np.eye(3, dtype=np.float32)
+    wrist: FloatArray = np.eye(3, dtype=np.float32)
+    if hold == "free":
+        wrist = turn("x", -0.12)
+    # each bend in the axes of the arm that hangs straight
     return {
         f"upperarm.{side}": turn("x", -swing) @ upper,
         f"forearm.{side}": upper.T @ bend @ forearm,

@@ -21,7 +21,8 @@ _BELOW = -1.0  # of a field: not part of the garment
 
 def dressed(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
     """Skin and clothes from the inside out."""
-    upper, lower = outfit.upper, outfit.lower
+    upper = outfit.upper
+    lower = outfit.lower
     fields = [_upper_field(wearer, wearer.mesh, upper), shoe_field(wearer, wearer.mesh, outfit.boot)]
     meshes = shoes(wearer, outfit)
     if upper.opened:
@@ -36,7 +37,8 @@ def dressed(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
         fields.append(_lower_field(wearer, wearer.mesh, lower))
         meshes.append(_trousers(wearer, lower))
     meshes += _upper_meshes(wearer, upper)
-    return [cut(wearer.mesh, OVERLAP - np.max(fields, axis=0)), *meshes]
+    skin = cut(wearer.mesh, OVERLAP - np.max(fields, axis=0))  # what no garment covers
+    return [skin, *meshes]
 
 
 def _upper_meshes(wearer: Wearer, upper: Upper) -> list[Mesh]:
@@ -61,17 +63,23 @@ def _opened(wearer: Wearer, mesh: Mesh) -> Mesh:
 
 def _upper_field(wearer: Wearer, mesh: Mesh, upper: Upper) -> FloatArray:
     """At least 0 where the garment covers a mesh on the body's vertices, in metres from its hems, (V,)."""
-    height, arm = mesh.cloth[:, 1], mesh.arm > 0.5
+    height = mesh.cloth[:, 1]
+    arm = mesh.arm > 0.5
     sleeve_end = wearer.shoulder - upper.sleeve * (wearer.shoulder - wearer.wrist) - 0.015
-    bottom = max(wearer.hip - 0.04, 0.0 if upper.skirted else upper.hem * wearer.shape.height)
+    bottom = wearer.hip - 0.04  # the shell ends at the hips: what hangs lower is a skirt
+    if not upper.skirted:
+        bottom = max(bottom, upper.hem * wearer.shape.height)
     front = np.clip((mesh.points[:, 2] - wearer.joint("neck")[2]) / 0.1, 0, 1)
-    neckline = wearer.neck + 0.035 - (0.02 if upper.collar else 0.055) * front
+    dip = 0.02 if upper.collar else 0.055  # of the neckline in front, metres
+    neckline = wearer.neck + 0.035 - dip * front
     trunk = np.minimum(height - bottom, neckline - height)
     return np.where(arm, height - sleeve_end, trunk).astype(np.float32)
 
 
 def _lower_field(wearer: Wearer, mesh: Mesh, lower: Lower) -> FloatArray:
-    bottom = wearer.hip - lower.length * (wearer.hip - wearer.ankle) - (0.02 if lower.length == 1 else 0.0)
+    bottom = wearer.hip - lower.length * (wearer.hip - wearer.ankle)
+    if lower.length == 1:  # long trousers end below the ankle
+        bottom -= 0.02
     inside = np.minimum(wearer.waist + 0.03 - mesh.points[:, 1], mesh.points[:, 1] - bottom)
     return np.where(mesh.arm > 0.5, _BELOW, inside).astype(np.float32)
 
@@ -83,19 +91,23 @@ def _shell(wearer: Wearer, upper: Upper, surface: Surface) -> Mesh:
     points = straight_trunk(wearer, points, upper.loose)
     for side, _ in SIDES:
         bones = (f"upperarm.{side}", f"forearm.{side}", f"hand.{side}")
-        points = widened(wearer, points, bones, (0.058 + thickness, 0.052 + thickness, 0.036 + thickness))
+        radii = (0.058 + thickness, 0.052 + thickness, 0.036 + thickness)
+        points = widened(wearer, points, bones, radii)
     mesh = tailored(wearer, pushed_out(wearer, smoothed(points, 1), thickness), surface)
     return cut(mesh, _upper_field(wearer, mesh, upper))
 
 
 def _trousers(wearer: Wearer, lower: Lower) -> Mesh:
-    tight = lower.kind == "leggings"
-    thickness = 0.004 if tight else 0.009
-    points = pushed_out(wearer, smoothed(wearer.mesh.points, 2 if tight else 8), thickness)
-    if not tight:
+    if lower.kind == "leggings":
+        thickness = 0.004
+        points = pushed_out(wearer, smoothed(wearer.mesh.points, 2), thickness)
+    else:
+        thickness = 0.009
+        points = pushed_out(wearer, smoothed(wearer.mesh.points, 8), thickness)
+        radii = (0.09, 0.07 + 0.025 * lower.width, 0.058 + 0.045 * lower.width)
         for side, _ in SIDES:
             bones = (f"thigh.{side}", f"shin.{side}", f"foot.{side}")
-            points = widened(wearer, points, bones, (0.09, 0.07 + 0.025 * lower.width, 0.058 + 0.045 * lower.width))
+            points = widened(wearer, points, bones, radii)
     mesh = tailored(wearer, pushed_out(wearer, smoothed(points, 1), thickness), Surface.LOWER)
     return cut(mesh, _lower_field(wearer, mesh, lower))
 
@@ -107,14 +119,12 @@ def _collar(wearer: Wearer, upper: Upper) -> Mesh:
     centre = neck.mean(0)
     half = np.array([np.abs(neck[:, 0]).max(), np.abs(neck[:, 2] - centre[2]).max()]) + 0.012 + 0.3 * upper.thickness
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    rows = [(-0.035, 0.02), (0.0, 0.008), (0.03, 0.006)]
-    points = np.stack(
-        [
-            np.stack(
-                [(half[0] + out) * np.sin(angles), np.full(16, wearer.neck + 0.03 + up) - 0.02 * np.cos(angles),
-                 centre[2] + (half[1] + out) * np.cos(angles)], -1)
-            for up, out in rows
-        ]
-    )  # fmt: skip
+    rings = []
+    for up, out in ((-0.035, 0.02), (0.0, 0.008), (0.03, 0.006)):  # metres above and away from the neck
+        x = (half[0] + out) * np.sin(angles)
+        y = np.full(16, wearer.neck + 0.03 + up) - 0.02 * np.cos(angles)  # lower in front
+        z = centre[2] + (half[1] + out) * np.cos(angles)
+        rings.append(np.stack([x, y, z], -1))
+    points = np.stack(rings)
     weights = 0.6 * wearer.bone("neck") + 0.4 * wearer.bone("chest")
     return grid(points, np.broadcast_to(weights, (*points.shape[:2], len(weights))), Surface.UPPER, closed=True)

@@ -77,7 +77,8 @@ class SysuLayout:
             lists[split] = [entry.pid for entry in roster if entry.split == split]
         (folder / "exp").mkdir(exist_ok=True)
         for name, pids in lists.items():
-            (folder / "exp" / f"{name}_id.txt").write_text(",".join(map(str, pids)) + "\n", encoding="utf-8")
+            line = ",".join(map(str, pids)) + "\n"
+            (folder / "exp" / f"{name}_id.txt").write_text(line, encoding="utf-8")
         write_permutations(folder / "exp" / "rand_perm_cam.mat", roster, self.people)
 
     def write_person(self, folder: Path, pid: int) -> None:

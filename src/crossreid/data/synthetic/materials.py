@@ -40,6 +40,7 @@ _DYES: tuple[tuple[float, tuple[float, float], tuple[float, float], tuple[float,
     (0.5, (0.75, 0.95), (0.25, 0.55), (0.45, 0.85)),  # violet, pink
     (0.4, (0.44, 0.52), (0.35, 0.7), (0.45, 0.8)),  # teal
 )
+_ODDS = tuple(dye[0] for dye in _DYES)
 _TROUSER_ODDS = (3.0, 3.5, 1.6, 0.6, 1.4, 0.8, 0.6, 0.3, 0.5, 0.1, 0.1, 0.1)
 
 
@@ -60,7 +61,8 @@ class Wardrobe:
         """What a camera of this spectrum sees of each surface and dye, (S, 2, C)."""
         if spectrum == "visible":
             return self.visible
-        return (self.infrared if spectrum == "near_infrared" else self.warmth)[..., None]
+        grey = self.infrared if spectrum == "near_infrared" else self.warmth
+        return grey[..., None]
 
 
 def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
@@ -69,7 +71,9 @@ def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
     infrared = np.zeros((SURFACES, 2), dtype=np.float32)
     warmth = np.zeros((SURFACES, 2), dtype=np.float32)
     for surface in Surface:
-        odds = _TROUSER_ODDS if surface in (Surface.LOWER, Surface.SHOE) else tuple(dye[0] for dye in _DYES)
+        odds = _ODDS
+        if surface in (Surface.LOWER, Surface.SHOE):
+            odds = _TROUSER_ODDS
         first, second = _dyes(odds, rng)
         visible[surface] = first, second
         infrared[surface] = _reflectances(float(first @ _LUMINANCE), float(second @ _LUMINANCE), rng)
@@ -87,13 +91,15 @@ def sample_wardrobe(rng: np.random.Generator) -> Wardrobe:
 
 def _dyes(odds: tuple[float, ...], rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     first = second = _dye(odds, rng)
+    # compared as they are seen: the root of linear light
     while np.linalg.norm(np.sqrt(first) - np.sqrt(second)) < VISIBLE_CONTRAST:
-        second = _dye(tuple(dye[0] for dye in _DYES), rng)
+        second = _dye(_ODDS, rng)
     return first, second
 
 
 def _dye(odds: tuple[float, ...], rng: np.random.Generator) -> FloatArray:
-    _, hue, saturation, value = _DYES[int(rng.choice(len(_DYES), p=np.array(odds) / sum(odds)))]
+    chosen = int(rng.choice(len(_DYES), p=np.array(odds) / sum(odds)))
+    _, hue, saturation, value = _DYES[chosen]
     colour = colorsys.hsv_to_rgb(rng.uniform(*hue) % 1, rng.uniform(*saturation), rng.uniform(*value))
     return np.array(colour, dtype=np.float32) ** 2
 
@@ -103,18 +109,21 @@ def _reflectances(first: float, second: float, rng: np.random.Generator) -> tupl
     base = _reflectance(first, rng)
     if rng.random() >= PATTERN_KEPT:
         return base, float(np.clip(base + rng.uniform(-0.05, 0.05), 0.05, 0.95))
-    sign = (1 if second > first else -1) * (1 if rng.random() < SIGN_KEPT else -1)
+    sign = 1 if second > first else -1
+    if rng.random() >= SIGN_KEPT:
+        sign = -sign
     other = _reflectance(second, rng)
     for _ in range(20):
         if sign * (other - base) >= KEPT_CONTRAST:
             return base, other
         other = _reflectance(second, rng)
-    sign = 1 if base < 0.5 else -1  # no draw is far enough on that side
+    # no draw is far enough on that side: take the side that has room
+    sign = 1 if base < 0.5 else -1
     return base, float(base + sign * rng.uniform(KEPT_CONTRAST, 0.4))
 
 
 def _reflectance(luminance: float, rng: np.random.Generator) -> float:
-    material = float(rng.beta(0.7, 0.7))
+    material = float(rng.beta(0.7, 0.7))  # mostly near 0 or near 1
     return 0.04 + 0.9 * float(DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
 
 
@@ -126,7 +135,10 @@ def _skin(rng: np.random.Generator) -> tuple[Colour, Colour]:
 
 def _hair(rng: np.random.Generator) -> tuple[Colour, Colour]:
     value = float(rng.choice([0.13, 0.2, 0.32, 0.55, 0.7], p=[0.35, 0.3, 0.18, 0.1, 0.07]))
-    grey = value == 0.7
-    colour = colorsys.hsv_to_rgb(rng.uniform(0.05, 0.1), 0.08 if grey else rng.uniform(0.25, 0.6), value)
+    hue = rng.uniform(0.05, 0.1)
+    saturation = 0.08
+    if value != 0.7:  # the lightest is grey
+        saturation = rng.uniform(0.25, 0.6)
+    colour = colorsys.hsv_to_rgb(hue, saturation, value)
     linear = (colour[0] ** 2, colour[1] ** 2, colour[2] ** 2)
     return linear, linear

@@ -35,13 +35,16 @@ class Mesh:
 def joined(meshes: list[Mesh]) -> Mesh:
     """All of them as one."""
     starts = np.cumsum([0] + [len(mesh.points) for mesh in meshes[:-1]])
+    faces = []  # corners are counted on over all meshes
+    for mesh, start in zip(meshes, starts, strict=True):
+        faces.append(mesh.faces + start)
     return Mesh(
         points=np.concatenate([mesh.points for mesh in meshes]),
         normals=np.concatenate([mesh.normals for mesh in meshes]),
         weights=np.concatenate([mesh.weights for mesh in meshes]),
         cloth=np.concatenate([mesh.cloth for mesh in meshes]),
         arm=np.concatenate([mesh.arm for mesh in meshes]),
-        faces=np.concatenate([mesh.faces + start for mesh, start in zip(meshes, starts, strict=True)]),
+        faces=np.concatenate(faces),
         surface=np.concatenate([mesh.surface for mesh in meshes]),
         two_sided=np.concatenate([mesh.two_sided for mesh in meshes]),
     )
@@ -50,27 +53,35 @@ def joined(meshes: list[Mesh]) -> Mesh:
 def cut(mesh: Mesh, field: FloatArray) -> Mesh:
     """The part where ``field`` (V,), linear on each triangle, is at least 0; triangles are cut along the level."""
     kept = field >= 0
-    number = kept[mesh.faces].sum(1)
-    faces, parents = [mesh.faces[number == 3]], [np.flatnonzero(number == 3)]
-    new: list[tuple[IntArray, IntArray]] = []  # the two ends of each cut edge
+    number = kept[mesh.faces].sum(1)  # corners of each face that stay
+    whole = np.flatnonzero(number == 3)
+    faces = [mesh.faces[whole]]
+    parents = [whole]  # of each new face the old one, whose surface it has
+    # the two ends of each cut edge; the new vertices, one an edge, stand behind the old ones
+    starts: list[IntArray] = []
+    ends: list[IntArray] = []
     count = len(mesh.points)
     for wanted in (1, 2):
         chosen = np.flatnonzero(number == wanted)
-        corners, inside = mesh.faces[chosen], kept[mesh.faces[chosen]]
-        lone = (inside if wanted == 1 else ~inside).argmax(1)  # the corner that differs from the two others
+        corners = mesh.faces[chosen]
+        differs = kept[corners] if wanted == 1 else ~kept[corners]
+        lone = differs.argmax(1)  # the corner that differs from the two others
+        # the corners in their order, which keeps the outside outside, from the lone one on
         a, b, c = (np.take_along_axis(corners, ((lone + k) % 3)[:, None], 1)[:, 0] for k in range(3))
         ab = count + np.arange(len(chosen))
         ac = ab + len(chosen)
         count += 2 * len(chosen)
-        new += [(a, b), (a, c)]
-        if wanted == 1:
+        starts += [a, a]
+        ends += [b, c]
+        if wanted == 1:  # the tip at the lone corner stays
             faces.append(np.stack([a, ab, ac], axis=1))
             parents.append(chosen)
-        else:
+        else:  # the tip goes, and four corners stay: two triangles
             faces += [np.stack([ab, b, c], axis=1), np.stack([ab, c, ac], axis=1)]
             parents += [chosen, chosen]
-    start = np.concatenate([ends[0] for ends in new])
-    end = np.concatenate([ends[1] for ends in new])
+    start = np.concatenate(starts)
+    end = np.concatenate(ends)
+    # where the field is 0 on the way from start to end
     share = (field[start] / (field[start] - field[end])).astype(np.float32)
     parent = np.concatenate(parents)
 
@@ -97,8 +108,11 @@ def _without_strays(mesh: Mesh) -> Mesh:
 def normals_of(points: FloatArray, faces: IntArray) -> FloatArray:
     """Unit normals of the vertices, weighted by the area of the faces around, (V, 3)."""
     corners = points[faces]
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.stack([np.bincount(faces.ravel(), np.repeat(flat[:, k], 3), len(points)) for k in range(3)], axis=1)
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])  # its length is twice the area
+    sums = []
+    for axis in range(3):
+        sums.append(np.bincount(faces.ravel(), np.repeat(flat[:, axis], 3), len(points)))
+    total = np.stack(sums, axis=1)
     length = np.linalg.norm(total, axis=1, keepdims=True)
     unit: FloatArray = (total / np.maximum(length, 1e-12)).astype(np.float32)
     return unit
@@ -106,8 +120,9 @@ def normals_of(points: FloatArray, faces: IntArray) -> FloatArray:
 
 def neighbour_means(faces: IntArray, count: int) -> csr_array:
     """The matrix that replaces each vertex by the mean of its neighbours, (V, V)."""
-    rows = np.concatenate([faces[:, i] for i in range(3) for _ in range(2)])
-    columns = np.concatenate([faces[:, j] for i in range(3) for j in range(3) if j != i])
+    ends = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]  # each corner of a face with the two others
+    rows = np.concatenate([faces[:, one] for one, _ in ends])
+    columns = np.concatenate([faces[:, other] for _, other in ends])
     links = coo_array((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(count, count)).tocsr()
     links.data[:] = 1  # an edge belongs to two faces
     degree = np.maximum(np.asarray(links.sum(1)).ravel(), 1)
@@ -120,11 +135,17 @@ def grid(points: FloatArray, weights: FloatArray, surface: int, *, closed: bool,
     Seen from outside, columns run to the right and rows run down.
     """
     rows, columns = points.shape[:2]
-    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
+    cells = columns if closed else columns - 1  # in a row
+    row, column = np.meshgrid(np.arange(rows - 1), np.arange(cells), indexing="ij")
     following = (column + 1) % columns
-    a, b = row * columns + column, row * columns + following
-    c, d = a + columns, b + columns
-    faces = np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)])
+    # the corners of a cell: a and b above, c and d below them
+    a = row * columns + column
+    b = row * columns + following
+    c = a + columns
+    d = b + columns
+    upper = np.stack([a, c, b], -1).reshape(-1, 3)
+    lower = np.stack([b, c, d], -1).reshape(-1, 3)
+    faces = np.concatenate([upper, lower])
     flat = points.reshape(-1, 3).astype(np.float32)
     return Mesh(
         points=flat,
@@ -152,5 +173,6 @@ def solid(
     points = (centre + ball * np.array(half)).astype(np.float32)
     ties = np.broadcast_to(weights, (*down.shape, len(weights)))
     mesh = grid(points, ties, surface, closed=True, two_sided=False)
-    flat = (ball / np.array(half)).reshape(-1, 3)  # normals of an ellipsoid, kept round so that edges look soft
-    return replace(mesh, normals=(flat / np.linalg.norm(flat, axis=1, keepdims=True)).astype(np.float32))
+    outward = (ball / np.array(half)).reshape(-1, 3)  # normals of an ellipsoid, kept round so that edges look soft
+    unit = outward / np.linalg.norm(outward, axis=1, keepdims=True)
+    return replace(mesh, normals=unit.astype(np.float32))

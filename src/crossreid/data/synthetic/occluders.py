@@ -16,28 +16,40 @@ def fixed_occluder(image: FloatArray, infrared: bool, rng: np.random.Generator) 
     """The image (H, W, C), linear light, with a thing before it."""
     height, width = image.shape[:2]
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
-    rows, columns = rows / height, columns / width
+    rows = rows / height
+    columns = columns / width
     if rng.random() < PILLAR_SHARE:
-        reach, leaning = rng.uniform(0.15, 0.36), rng.normal(0, 0.02)
+        leafy = False
+        reach = rng.uniform(0.15, 0.36)
+        leaning = rng.normal(0, 0.02)
         across = columns + leaning * (rows - 0.5)
         mask = across < reach
         light = 0.55 + 0.45 * np.sin(np.pi * np.clip(across / reach, 0, 1) * 0.6 + 0.5)
-        if rng.random() < 0.5:
-            mask, light = mask[:, ::-1], light[:, ::-1]
-        leafy = False
+        if rng.random() < 0.5:  # at the right side
+            mask = mask[:, ::-1]
+            light = light[:, ::-1]
     else:
-        top, left, wide = rng.uniform(0.66, 0.85), rng.uniform(-0.2, 0.6), rng.uniform(0.4, 0.8)
+        top = rng.uniform(0.66, 0.85)
+        left = rng.uniform(-0.2, 0.6)
+        wide = rng.uniform(0.4, 0.8)
         leafy = rng.random() < 0.4
-        edge = 0.04 * _blobs(height, width, rng) if leafy else 0.0
+        edge: FloatArray | float = 0.0
+        if leafy:  # a plant has a ragged outline
+            edge = 0.04 * _blobs(height, width, rng)
         mask = (rows + edge > top) & (columns + edge > left) & (columns - edge < left + wide)
         light = 0.6 + 0.4 * np.clip((columns - left) / wide, 0, 1)
     grey = rng.uniform(0.05, 0.5)
-    colour = np.array([0.07, 0.14, 0.04]) if leafy else grey * (1 + rng.uniform(-0.25, 0.25, 3))
+    if leafy:
+        colour = np.array([0.07, 0.14, 0.04])
+        roughness = 0.45
+    else:
+        colour = grey * (1 + rng.uniform(-0.25, 0.25, 3))
+        roughness = 0.08
     if infrared:
         colour = np.array([rng.uniform(0.1, 0.6)])
-    spots = 1 + (0.45 if leafy else 0.08) * _blobs(height, width, rng)
+    spots = 1 + roughness * _blobs(height, width, rng)
     thing = (light * spots)[..., None] * colour.astype(np.float32)
-    alpha = gaussian_filter(mask.astype(np.float32), height / 220)[..., None]
+    alpha = gaussian_filter(mask.astype(np.float32), height / 220)[..., None]  # with soft edges
     return np.asarray(image * (1 - alpha) + np.maximum(thing, 0) * alpha, dtype=np.float32)
 
 

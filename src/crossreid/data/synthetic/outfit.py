@@ -136,9 +136,11 @@ def sample_outfit(gender: float, rng: np.random.Generator) -> Outfit:
     upper = _sample_upper(female, rng)
     headwear = _pick(_HEADWEAR, rng)
     hair = dict(_HAIR)
+    long_odds = 1.8 if female else 0.3
     for kind in ("bob", "long", "ponytail", "bun"):
-        hair[kind] *= 1.8 if female else 0.3
+        hair[kind] *= long_odds
     hair["bald"] *= 0.1 if female else 1.5
+    # drawn in the order in which the fields stand here: another order would be other people
     return Outfit(
         upper=upper,
         lower=_sample_lower(female, upper, rng),
@@ -171,15 +173,26 @@ def _sample_upper(female: bool, rng: np.random.Generator) -> Upper:
     sleeve = 1.0
     if kind in {"dress", "shirt"} and rng.random() < _SHORT_SLEEVES:
         sleeve = float(rng.uniform(0.22, 0.45))
-    hem = rng.uniform(0.24, 0.40) if kind in ("dress", "coat", "open_coat") else rng.uniform(0.455, 0.53)
+    hem_range = (0.455, 0.53)
+    if kind in ("dress", "coat", "open_coat"):
+        hem_range = (0.24, 0.40)
+    if outdoor:
+        thickness_range = (0.022, 0.04)
+        least_loose = 0.75
+        collar_share = 0.7
+    else:
+        thickness_range = (0.010, 0.022)
+        least_loose = 0.45
+        collar_share = 0.25
+    # drawn in the order in which the fields stand here: another order would be other people
     return Upper(
         kind=kind,
         sleeve=sleeve,
-        hem=float(hem),
-        thickness=float(rng.uniform(0.022, 0.04) if outdoor else rng.uniform(0.010, 0.022)),
-        loose=float(rng.uniform(0.75, 1.0) if outdoor else rng.uniform(0.45, 1.0)),
+        hem=float(rng.uniform(*hem_range)),
+        thickness=float(rng.uniform(*thickness_range)),
+        loose=float(rng.uniform(least_loose, 1.0)),
         hood=bool(kind in ("pullover", "jacket", "open_jacket", "coat") and rng.random() < 0.4),
-        collar=bool(rng.random() < (0.7 if outdoor else 0.25)),
+        collar=bool(rng.random() < collar_share),
         flare=float(rng.uniform(0.0, 0.12)),
         pattern=_pick(_UPPER_PATTERNS, rng),
         period=float(rng.uniform(0.035, 0.10)),
@@ -195,11 +208,15 @@ def _sample_lower(female: bool, upper: Upper, rng: np.random.Generator) -> Lower
     weights = dict(_LOWERS)
     weights["skirt"] *= 1.3 if female and upper.kind != "dress" else 0.0
     weights["leggings"] *= 1.5 if female else 0.0
-    weights["shorts"] *= 0.4 if upper.skirted else 1.0
+    if upper.skirted:
+        weights["shorts"] *= 0.4
     kind = _pick(weights, rng)
     if upper.kind == "dress" and kind == "trousers" and rng.random() < 0.7:
         kind = "leggings" if rng.random() < 0.4 else "shorts"
-    length = {"trousers": 1.0, "leggings": 0.95, "shorts": rng.uniform(0.3, 0.55), "skirt": rng.uniform(0.3, 0.8)}[kind]
+    # both are drawn whatever the kind is, which keeps the draws behind them in their places
+    length_of_shorts = rng.uniform(0.3, 0.55)
+    length_of_skirt = rng.uniform(0.3, 0.8)
+    length = {"trousers": 1.0, "leggings": 0.95, "shorts": length_of_shorts, "skirt": length_of_skirt}[kind]
     if upper.kind == "dress" and kind == "shorts":
         length = 0.2  # hidden under the dress
     return Lower(

@@ -33,10 +33,12 @@ def render_pair(
     """The visible and the thermal image of one moment, (height, width, 3) each; thermal has three equal channels."""
     rng = np.random.default_rng((seed, _STREAM, pid, frame))
     view = sample_view(VISIBLE, rng)
-    view = replace(view, yaw=view.yaw + (math.pi if looks_away(seed, pid) else 0.0))
+    if looks_away(seed, pid):
+        view = replace(view, yaw=view.yaw + math.pi)
     points, normals = placed(figure, view, rng)
     visible = take(figure, VISIBLE, view, points, normals, size, rng)
     beside = np.array([BASELINE, 0, 0], dtype=np.float32)
+    # the thermal camera hangs to the right, so that the person stands further to its left
     moved = View(view.yaw, view.aside - BASELINE, view.distance)
     thermal = take(figure, THERMAL, moved, points - beside, normals, size, rng)
     return visible, thermal

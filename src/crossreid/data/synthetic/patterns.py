@@ -30,7 +30,8 @@ def second_dye(
     on = surface == Surface.SKIN
     tone[on] = _face(head, outfit, cloth[on])
     on = surface == Surface.SHOE
-    tone[on] = cloth[on, 1] < (0.022 if outfit.sole > 0.02 else 0.008)
+    sole = 0.022 if outfit.sole > 0.02 else 0.008
+    tone[on] = cloth[on, 1] < sole
     if outfit.bag_flap:
         on = surface == Surface.BAG
         tone[on] = _flap(wearer, outfit, cloth[on])
@@ -41,7 +42,9 @@ def second_dye(
 
 def strap(wearer: Wearer, outfit: Outfit, cloth: FloatArray, arm: FloatArray) -> Mask:
     """True where the strap of a bag lies on the trunk, (P,)."""
-    x, y, front = cloth[:, 0], cloth[:, 1], cloth[:, 2] > wearer.centre
+    x = cloth[:, 0]
+    y = cloth[:, 1]
+    front = cloth[:, 2] > wearer.centre
     trunk = (arm < 0.5) & (y > wearer.hip) & (y < wearer.neck + 0.04)
     if outfit.bag == "backpack":
         trunk &= front & (np.abs(np.abs(x) - 0.115) < 0.024) & (y > wearer.chest - 0.02)
@@ -56,10 +59,15 @@ def strap(wearer: Wearer, outfit: Outfit, cloth: FloatArray, arm: FloatArray) ->
 
 def _upper(wearer: Wearer, upper: Upper, cloth: FloatArray, arm: Mask) -> Mask:
     size = wearer.shape.height
-    x, down = cloth[:, 0] / size, (wearer.neck - cloth[:, 1]) / size  # body heights
-    front, trunk = cloth[:, 2] > wearer.centre, ~arm
+    # in body heights, from the neck down and around the trunk
+    x = cloth[:, 0] / size
+    down = (wearer.neck - cloth[:, 1]) / size
     around = np.where(arm, x, np.arctan2(cloth[:, 0], cloth[:, 2] - wearer.centre) * 0.1)
-    rows, columns = down / upper.period % 1, around / upper.period % 1
+    front = cloth[:, 2] > wearer.centre
+    trunk = ~arm
+    # place within a period, [0, 1)
+    rows = down / upper.period % 1
+    columns = around / upper.period % 1
     mask = np.zeros(len(x), dtype=np.bool_)
     match upper.pattern:
         case "hstripes":
@@ -102,7 +110,8 @@ def _motif(upper: Upper, x: FloatArray, down: FloatArray) -> Mask:
 
 def _lower(wearer: Wearer, lower: Lower, cloth: FloatArray) -> Mask:
     size = wearer.shape.height
-    x, down = cloth[:, 0] / size, (wearer.waist - cloth[:, 1]) / size
+    x = cloth[:, 0] / size
+    down = (wearer.waist - cloth[:, 1]) / size
     mask = np.zeros(len(x), dtype=np.bool_)
     match lower.pattern:
         case "side_stripe":
@@ -123,7 +132,8 @@ def _lower(wearer: Wearer, lower: Lower, cloth: FloatArray) -> Mask:
 def _face(head: Head, outfit: Outfit, cloth: FloatArray) -> Mask:
     """Eyes, brows and mouth; glasses; a beard."""
     place = (cloth - head.low) / head.size
-    x, y = np.abs(place[:, 0] - 0.5), place[:, 1]
+    x = np.abs(place[:, 0] - 0.5)
+    y = place[:, 1]
     front = (place[:, 2] > 0.6) & (y > 0)
     eyes = (np.abs(y - 0.515) < 0.022) & (np.abs(x - 0.2) < 0.08)
     brows = (np.abs(y - 0.595) < 0.016) & (np.abs(x - 0.2) < 0.11)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from crossreid.data.synthetic.accessories import Head, accessories, hand_grip, make_head
-from crossreid.data.synthetic.body import SLIDERS, FloatArray, Shape, body_model, make_shape
+from crossreid.data.synthetic.body import SIDES, SLIDERS, FloatArray, Shape, body_model, make_shape
 from crossreid.data.synthetic.gait import Gait, Hold, sample_gait
 from crossreid.data.synthetic.garments import dressed
 from crossreid.data.synthetic.materials import Wardrobe, sample_wardrobe
@@ -49,22 +49,30 @@ def sample_person(seed: int, pid: int) -> Person:
     """The identity ``pid`` of the world ``seed``."""
     rng = np.random.default_rng((seed, _STREAM, pid))
     sliders = {name: float(rng.random()) for name in SLIDERS}
+    # these three are drawn again, from distributions of their own
     sliders["gender"] = float(rng.choice([rng.uniform(0, 0.2), rng.uniform(0.8, 1)]))
     sliders["height"] = float(np.clip(rng.normal(0.5, 0.2), 0, 1))
     sliders["weight"] = float(rng.beta(1.2, 1.4))
     outfit = sample_outfit(sliders["gender"], rng)
-    return Person(sliders, _holding(sample_gait(rng), outfit, rng), outfit, sample_wardrobe(rng))
+    gait = _holding(sample_gait(rng), outfit, rng)
+    wardrobe = sample_wardrobe(rng)
+    return Person(sliders, gait, outfit, wardrobe)
 
 
 def _holding(gait: Gait, outfit: Outfit, rng: np.random.Generator) -> Gait:
-    side, other = ("L", "R") if outfit.side > 0 else ("R", "L")
+    if outfit.side > 0:  # of the bag
+        side, other = "L", "R"
+    else:
+        side, other = "R", "L"
     hold: dict[str, Hold] = {"L": "free", "R": "free"}
     if outfit.bag in ("hand", "tote"):
         hold[side] = "carry"
     elif outfit.bag in ("backpack", "shoulder") and rng.random() < 0.2:
         hold[side] = "strap"
-    if outfit.thing:
-        hold[other] = "phone" if rng.random() < 0.6 else "carry"
+    if outfit.thing and rng.random() < 0.6:
+        hold[other] = "phone"
+    elif outfit.thing:
+        hold[other] = "carry"
     return replace(gait, hold=hold)
 
 
@@ -78,14 +86,16 @@ def make_figure(person: Person) -> Figure:
 
 def posed(figure: Figure, pose: Rotations) -> tuple[FloatArray, FloatArray]:
     """Points and unit normals of the figure in a pose, (V, 3) each, with the soles on y = 0."""
-    motion = transforms(figure.shape, pose)
+    motion = transforms(figure.shape, pose)  # (B, 3, 4)
+    upright = motion[0, :, :3]  # carried things turn with the pelvis alone
     props = []
-    for name, side in (("hand.L", 1), ("hand.R", -1)):
-        hand = motion[body_model().index(name)]
-        grip = hand_grip(figure.wearer, side)
-        upright = motion[0, :, :3]
-        props.append(np.concatenate([upright, (hand[:, :3] @ grip + hand[:, 3] - upright @ grip)[:, None]], axis=1))
-    points, rotations = skin(figure.mesh.points, figure.mesh.weights, np.concatenate([motion, np.stack(props)]))
+    for side, sign in SIDES:
+        hand = motion[body_model().index(f"hand.{side}")]
+        grip = hand_grip(figure.wearer, sign)
+        moved = hand[:, :3] @ grip + hand[:, 3] - upright @ grip  # takes the grip to where the hand is
+        props.append(np.concatenate([upright, moved[:, None]], axis=1))
+    motion = np.concatenate([motion, np.stack(props)])
+    points, rotations = skin(figure.mesh.points, figure.mesh.weights, motion)
     normals = np.einsum("vij,vj->vi", rotations, figure.mesh.normals)
     points[:, 1] -= points[:, 1].min()
     return points, normals / np.linalg.norm(normals, axis=1, keepdims=True)

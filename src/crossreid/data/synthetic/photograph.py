@@ -57,7 +57,8 @@ def creased(samples: Samples, rng: np.random.Generator) -> FloatArray:
     along = (samples.cloth[:, 1] * 300 + shift[1]).astype(np.int64) % 256
     strength = np.full(len(Surface), 0.12, dtype=np.float32)
     strength[list(_CLOTH)] = 0.26
-    strength[Surface.SKIN], strength[Surface.HAIR] = 0.03, 0.3
+    strength[Surface.SKIN] = 0.03
+    strength[Surface.HAIR] = 0.3
     slopes = _wrinkles()[along, across] * strength[samples.surface, None]
     normal = samples.normal.copy()
     normal[:, :2] += slopes
@@ -73,10 +74,11 @@ def shade(samples: Samples, camera: Camera, view: View, size: tuple[int, int], r
         return np.asarray(samples.albedo * (0.8 + 0.2 * normal[:, 2] * open_sky)[:, None])
     if camera.infrared:
         return _lamp_lit(samples, normal, open_sky, camera, view, rng)
-    sun = np.asarray(camera.sun) + rng.normal(0, 0.12, 3)
+    sun = np.asarray(camera.sun) + rng.normal(0, 0.12, 3)  # a little elsewhere in each image
     sun = (sun / np.linalg.norm(sun)).astype(np.float32)
     direct = np.clip((normal @ sun + 0.15) / 1.15, 0, None) * np.float32(rng.uniform(*camera.key))
     around = camera.ambient * (0.72 + 0.28 * normal[:, 1]) * open_sky
+    # Blinn and Phong's highlight: around the direction half way between light and camera
     half = sun + np.array([0, 0, 1], dtype=np.float32)
     half /= np.linalg.norm(half)
     gloss = np.full(len(Surface), 0.015, dtype=np.float32)
@@ -90,6 +92,7 @@ def _lamp_lit(
     samples: Samples, normal: FloatArray, open_sky: FloatArray, camera: Camera, view: View, rng: np.random.Generator
 ) -> FloatArray:
     facing = np.clip(normal[:, 2], 0, 1) ** 0.8
+    # the lamp's light falls with the square of the distance; at the person's own it is 1
     reach = (view.distance / samples.depth) ** 2 * np.float32(rng.uniform(*camera.key))
     light: FloatArray = (
         samples.albedo * ((0.9 * facing + 0.06) * reach * (0.5 + 0.5 * open_sky) + camera.ambient)[:, None]
@@ -114,7 +117,8 @@ def cover(samples: Samples, light: FloatArray, size: tuple[int, int]) -> tuple[F
     canvas[samples.pixel, :channels] = light
     canvas[samples.pixel, channels] = 1
     step = SUPERSAMPLING
-    means = canvas.reshape(size[0] // step, step, size[1] // step, step, channels + 1).mean((1, 3))
+    blocks = canvas.reshape(size[0] // step, step, size[1] // step, step, channels + 1)
+    means = blocks.mean((1, 3))
     return means[..., :channels], means[..., channels:]
 
 
@@ -125,12 +129,14 @@ def backdrop(picture: FloatArray, window: Window, size: tuple[int, int], mirrore
     left = min(max(window.left, 0.0), FRAME[1] - width)
     top = min(max(window.top, 0.0), FRAME[0] - height)
     box = (left, top, left + width, top + height)
-    layers = [
-        np.asarray(Image.fromarray(layer).resize((size[1], size[0]), Image.Resampling.BILINEAR, box))
-        for layer in np.moveaxis(picture, -1, 0)
-    ]
+    layers = []
+    for layer in np.moveaxis(picture, -1, 0):  # Pillow resizes floats one channel at a time
+        resized = Image.fromarray(layer).resize((size[1], size[0]), Image.Resampling.BILINEAR, box)
+        layers.append(np.asarray(resized))
     image = np.stack(layers, -1)
-    return image[:, ::-1] if mirrored else image
+    if mirrored:
+        return image[:, ::-1]
+    return image
 
 
 def ground_shadow(size: tuple[int, int], feet: FloatArray, spread: float, strength: float) -> FloatArray:
@@ -144,10 +150,15 @@ def develop(light: FloatArray, camera: Camera, rng: np.random.Generator) -> NDAr
     """Lens and sensor: white balance, exposure, vignetting, blur, gamma, noise; (H, W, C) light to (H, W, 3) bytes."""
     height, width = light.shape[:2]
     gain = np.float32(rng.uniform(*camera.exposure))
-    tint = np.asarray(camera.tint) * rng.normal(1.0, 0.03, 3) if not camera.infrared else np.ones(1)
+    if camera.infrared:  # one channel
+        tint = np.ones(1)
+        falloff = 0.9
+    else:
+        tint = np.asarray(camera.tint) * rng.normal(1.0, 0.03, 3)
+        falloff = 0.25
     rows = (np.arange(height) / height - rng.uniform(0.35, 0.55))[:, None, None]
     columns = (np.arange(width) / width - rng.uniform(0.35, 0.65))[None, :, None]
-    vignette = 1 - (0.9 if camera.infrared else 0.25) * (rows**2 + 0.5 * columns**2)
+    vignette = 1 - falloff * (rows**2 + 0.5 * columns**2)
     shot = light * (gain * tint * vignette).astype(np.float32)
     sigma = rng.uniform(*camera.blur) * height / 128
     shot = gaussian_filter(shot, (sigma, sigma, 0))

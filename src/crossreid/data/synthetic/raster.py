@@ -50,9 +50,12 @@ def rasterise(
     """
     height, width = size
     corners = screen[faces]  # (F, 3, 2)
-    first, second, third = corners[:, 0], corners[:, 1], corners[:, 2]
-    edge_1, edge_2 = second - first, third - first
-    area = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0]
+    first = corners[:, 0]
+    second = corners[:, 1]
+    third = corners[:, 2]
+    edge_1 = second - first
+    edge_2 = third - first
+    area = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0]  # twice the signed area
     # of three arrays numpy finds the smallest ten times faster than along an axis of three
     low = np.ceil(np.minimum(np.minimum(first, second), third) - 0.5).astype(np.int32)
     high = np.floor(np.maximum(np.maximum(first, second), third) - 0.5).astype(np.int32)
@@ -95,12 +98,14 @@ def _try_boxes(low: ShortArray, extent: ShortArray, table: FloatArray, width: in
         low: smallest column and row of a box, (F, 2). extent: its columns and rows, (F, 2). table: as of
             :func:`_edge_functions`. width: of the image.
     """
-    columns, rows = extent[:, 0], extent[:, 1]
+    columns = extent[:, 0]
+    rows = extent[:, 1]
     face_of_row = np.repeat(np.arange(len(rows), dtype=np.int32), rows)
     y = _count_up(rows) + low[:, 1][face_of_row]
     length = columns[face_of_row]
     x = _count_up(length) + np.repeat(low[:, 0][face_of_row], length)
-    centre_x, centre_y = x.astype(np.float32) + 0.5, y.astype(np.float32) + 0.5
+    centre_x = x.astype(np.float32) + 0.5
+    centre_y = y.astype(np.float32) + 0.5
 
     def share(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
         """A x + b y + c; b y is the same along a row."""
@@ -120,13 +125,17 @@ def _try_boxes(low: ShortArray, extent: ShortArray, table: FloatArray, width: in
 def _count_up(lengths: ShortArray) -> ShortArray:
     """0, 1, 2, ... for each of the lengths, one after the other."""
     ends = np.cumsum(lengths, dtype=np.int32)
-    total = int(ends[-1]) if len(ends) else 0
+    total = 0
+    if len(ends):
+        total = int(ends[-1])
     return np.arange(total, dtype=np.int32) - np.repeat(ends - lengths, lengths)
 
 
 def _edge_functions(corners: FloatArray, area: FloatArray) -> FloatArray:
     """Coefficients of the second and third barycentric coordinate as a x + b y + c, (F, 6)."""
-    (ax, ay), (bx, by), (cx, cy) = (corners[:, k].T for k in range(3))
+    ax, ay = corners[:, 0].T
+    bx, by = corners[:, 1].T
+    cx, cy = corners[:, 2].T
     second = np.stack([cy - ay, -(cx - ax), -(cy - ay) * ax + (cx - ax) * ay])
     third = np.stack([-(by - ay), bx - ax, (by - ay) * ax - (bx - ax) * ay])
     table: FloatArray = (np.concatenate([second, third]) / area).T.astype(np.float32)

@@ -34,7 +34,9 @@ class RegDBLayout:
 
     def manifest(self) -> dict[str, Any]:
         """Settings, version and counts."""
-        counts = {folder: {"ids": self.people.ids, "images": n} for folder, n in self.folders().items()}
+        counts = {}
+        for folder, images in self.folders().items():
+            counts[folder] = {"ids": self.people.ids, "images": images}
         return {
             "dataset": self.title,
             "version": self.people.VERSION,

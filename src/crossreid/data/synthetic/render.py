@@ -41,7 +41,8 @@ def render(figure: Figure, pid: int, camid: int, frame: int, people: SyntheticPe
         (height, width, 3) RGB; infrared has three equal channels.
     """
     rng = np.random.default_rng((people.seed, _STREAM, pid, camid, frame))
-    camera, size = CAMERA[camid], (people.height, people.width)
+    camera = CAMERA[camid]
+    size = (people.height, people.width)
     view = sample_view(camera, rng)
     points, normals = placed(figure, view, rng)
     hidden = partial(_occluded, view=view, camera=camera, size=size, seed=people.seed, rng=rng)
@@ -62,7 +63,7 @@ def take(
     screen, depth = project(camera, points)
     window = sample_window(screen, size, rng)
     image = backdrop(scene(camera), window, size, mirrored=bool(rng.random() < 0.5))
-    if camera.spectrum != "thermal":
+    if camera.spectrum != "thermal":  # there is no shadow in what things send out
         foot = np.array([[view.aside, 0, -view.distance]], dtype=np.float32)
         feet = on_image(project(camera, foot)[0], window, size)[0]
         spread = 0.42 * camera.focal * FRAME[0] / view.distance * size[1] / window.width
@@ -77,7 +78,8 @@ def take(
 
 def placed(figure: Figure, view: View, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Points and normals of the figure, walking, in the camera's axes, (V, 3) each."""
-    points, normals = posed(figure, sample_pose(figure.person.gait, figure.shape, figure.girth, rng))
+    pose = sample_pose(figure.person.gait, figure.shape, figure.girth, rng)
+    points, normals = posed(figure, pose)
     # Somebody beside the line of sight is seen from there: yaw is meant as seen by the camera.
     around = turn("y", view.yaw + float(np.arctan2(view.aside, view.distance))).T
     at = np.array([view.aside, 0, -view.distance], dtype=np.float32)
@@ -100,12 +102,16 @@ def visible_samples(
     size: tuple[int, int],
 ) -> Samples:
     """What the window sees of a figure at these frame pixels."""
-    mesh, person = figure.mesh, figure.person
+    mesh = figure.mesh
+    person = figure.person
     fine = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
     fragments = rasterise(on_image(screen, window, fine), depth, mesh.faces, fine, mesh.two_sided)
-    values = fragments.interpolate(np.concatenate([normals, mesh.cloth, mesh.arm[:, None]], axis=1), mesh.faces)
-    normal, cloth, arm = values[:, :3], values[:, 3:6], values[:, 6]
-    normal = normal * np.where(normal[:, 2:] < 0, -1, 1)
+    of_vertices = np.concatenate([normals, mesh.cloth, mesh.arm[:, None]], axis=1)  # (V, 7), interpolated at once
+    values = fragments.interpolate(of_vertices, mesh.faces)
+    normal = values[:, :3]
+    cloth = values[:, 3:6]
+    arm = values[:, 6]
+    normal = normal * np.where(normal[:, 2:] < 0, -1, 1)  # an inside that is seen faces the camera too
     surface = mesh.surface[fragments.face]
     second = second_dye(figure.wearer, figure.head, person.outfit, surface, cloth, arm)
     table = person.wardrobe.seen_by(camera.spectrum)
@@ -120,7 +126,8 @@ def over(image: FloatArray, samples: Samples, camera: Camera, view: View, rng: n
     if not len(samples.pixel):
         return image
     fine = (image.shape[0] * SUPERSAMPLING, image.shape[1] * SUPERSAMPLING)
-    light, coverage = cover(samples, shade(samples, camera, view, fine, rng), fine)
+    shaded = shade(samples, camera, view, fine, rng)
+    light, coverage = cover(samples, shaded, fine)
     return image * (1 - coverage) + light
 
 
@@ -144,10 +151,13 @@ def _occluded(
         figure = _stranger(seed, int(rng.integers(_STRANGERS)))
         near = max(2.2, view.distance - float(rng.uniform(0.5, 1.2)))
         side = float(rng.choice([-1, 1]) * rng.uniform(0.38, 0.6))
-        other = View(float(rng.uniform(-np.pi, np.pi)), view.aside * near / view.distance + side, near)
+        yaw = float(rng.uniform(-np.pi, np.pi))
+        in_front = view.aside * near / view.distance  # on the line of sight to the person
+        other = View(yaw, in_front + side, near)
         points, normals = placed(figure, other, rng)
         screen, depth = project(camera, points)
-        image = over(image, visible_samples(figure, camera, screen, depth, normals, window, size), camera, other, rng)
+        samples = visible_samples(figure, camera, screen, depth, normals, window, size)
+        image = over(image, samples, camera, other, rng)
     if rng.random() < FIXED_SHARE:
         image = fixed_occluder(image, camera.infrared, rng)
     return image

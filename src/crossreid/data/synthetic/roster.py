@@ -37,6 +37,7 @@ def make_roster(people: SyntheticPeople) -> list[RosterEntry]:
     for split, size in zip(SPLITS, (people.train_ids, people.val_ids, people.test_ids), strict=True):
         splits += [split] * size
     order = rng.permutation(len(splits))
+    # exactly that share of the test people, in a random order
     indoor = iter(rng.permutation(people.test_ids) < round(_INDOOR_SHARE * people.test_ids))
     roster = []
     for pid, place in enumerate(order, start=1):
@@ -48,7 +49,10 @@ def make_roster(people: SyntheticPeople) -> list[RosterEntry]:
 def _cameras(split: Split, indoor: Iterator[np.bool_], rng: np.random.Generator) -> tuple[int, ...]:
     """The cameras that one person passes; ``indoor`` says it of one test person after the other."""
     if split == "train":
-        cameras = {camera for camera in CAMERAS if rng.random() < _TRAIN_SHARE[camera]}
+        cameras = set()
+        for camera in CAMERAS:  # each is drawn, in this order
+            if rng.random() < _TRAIN_SHARE[camera]:
+                cameras.add(camera)
         if not cameras & INFRARED_CAMERAS:  # both modalities, or nobody could be trained on
             cameras.add(3)
         if not cameras - INFRARED_CAMERAS:
@@ -61,7 +65,7 @@ def _cameras(split: Split, indoor: Iterator[np.bool_], rng: np.random.Generator)
         cameras = {3, 4, 5, 6}
         if next(indoor):
             cameras |= {1, 2}
-        if rng.random() < 3 * _GAP:
+        if rng.random() < 3 * _GAP:  # any one of the four
             cameras.remove(int(rng.integers(3, 7)))
     return tuple(sorted(cameras))
 
@@ -75,5 +79,7 @@ def count_images(roster: list[RosterEntry], frames: int) -> dict[str, dict[str, 
             if entry.split == split:
                 for camera in entry.cameras:
                     ids[camera] += 1
-        counts[split] = {str(camera): {"ids": n, "images": n * frames} for camera, n in ids.items()}
+        counts[split] = {}
+        for camera, number in ids.items():
+            counts[split][str(camera)] = {"ids": number, "images": number * frames}
     return counts

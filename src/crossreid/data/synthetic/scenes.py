@@ -26,8 +26,9 @@ def scene(camera: Camera) -> FloatArray:
     points = origin + rays * distance[:, None]
     albedo = _albedo(place, stuff, points, axis, camera.infrared)
     light: FloatArray
-    if camera.spectrum == "thermal":
-        albedo, light = 0.08 + 0.2 * albedo, np.ones_like(distance)
+    if camera.spectrum == "thermal":  # all cool, and of little contrast
+        albedo = 0.08 + 0.2 * albedo
+        light = np.ones_like(distance)
     elif camera.infrared:
         facing = np.abs(np.take_along_axis(rays, axis[:, None], 1)[:, 0])
         light = 0.04 + 0.8 * facing * np.minimum(1.0, _LAMP_REACH / distance) ** 2
@@ -42,34 +43,43 @@ def _rays(camera: Camera) -> FloatArray:
     rows, columns = np.mgrid[: FRAME[0], : FRAME[1]]
     right = (columns.ravel() + 0.5 - FRAME[1] / 2) / (camera.focal * FRAME[0])
     up = -(rows.ravel() + 0.5 - FRAME[0] / 2) / (camera.focal * FRAME[0])
-    c, s = math.cos(camera.pitch), math.sin(camera.pitch)
+    c = math.cos(camera.pitch)
+    s = math.sin(camera.pitch)
     rays = np.stack([right, c * up - s, -s * up - c], axis=1)
-    ch, sh = math.cos(camera.heading), math.sin(camera.heading)
-    rays = rays @ np.array([[ch, 0, -sh], [0, 1, 0], [sh, 0, ch]])
+    c = math.cos(camera.heading)
+    s = math.sin(camera.heading)
+    rays = rays @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
     unit: FloatArray = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
     return unit
 
 
 def _first_hits(place: Place, origin: FloatArray, rays: FloatArray) -> tuple[IntArray, FloatArray, IntArray]:
     """Of every ray: what it meets (0 floor, 1 wall, 2 top, 3... boxes), how far, and across which axis; (N,) each."""
-    low, high = np.array([-place.half_width, 0, place.back]), np.array([place.half_width, place.ceiling, place.front])
+    low = np.array([-place.half_width, 0, place.back])
+    high = np.array([place.half_width, place.ceiling, place.front])
     inverse = 1 / np.where(np.abs(rays) < 1e-6, 1e-6, rays)
+    # from inside the shell: of the planes ahead, one an axis, the nearest is met
     leaving = np.maximum((low - origin) * inverse, (high - origin) * inverse)
     axis = leaving.argmin(1)
     distance = leaving.min(1)
     met = np.where(axis == 1, np.where(rays[:, 1] < 0, 0, 2), 1)
     for number, box in enumerate(place.boxes, start=3):
+        # only rays within the cone around the box's corners are tried
         corners = np.array(np.meshgrid(*zip(box.low, box.high, strict=True))).reshape(3, 8).T - origin
         toward = corners / np.linalg.norm(corners, axis=1, keepdims=True)
         middle = toward.mean(0) / np.linalg.norm(toward.mean(0))
-        tried = np.flatnonzero(rays @ middle >= (toward @ middle).min() - 1e-3)  # the others pass by
+        tried = np.flatnonzero(rays @ middle >= (toward @ middle).min() - 1e-3)
+        # a ray is inside the box from where it has entered all three slabs to where it leaves the first
         one = (np.array(box.low) - origin) * inverse[tried]
         other = (np.array(box.high) - origin) * inverse[tried]
-        enter, leave = np.minimum(one, other), np.maximum(one, other)
+        enter = np.minimum(one, other)
+        leave = np.maximum(one, other)
         near = enter.max(1)
         hit = (near < leave.min(1)) & (near > 0.05) & (near < distance[tried])
         chosen = tried[hit]
-        distance[chosen], met[chosen], axis[chosen] = near[hit], number, enter[hit].argmax(1)
+        distance[chosen] = near[hit]
+        met[chosen] = number
+        axis[chosen] = enter[hit].argmax(1)
     return met, distance, axis
 
 
@@ -85,11 +95,18 @@ def _spots() -> FloatArray:
 
 
 def _albedo(place: Place, met: IntArray, points: FloatArray, axis: IntArray, infrared: bool) -> FloatArray:
-    stuffs = [place.floor, place.wall, place.top, *(box.stuff for box in place.boxes)]
-    table = np.array([(s.infrared,) if infrared else s.colour for s in stuffs])
-    rough, grain, tile, joint = (
-        np.array([getattr(s, n) for s in stuffs])[met] for n in ("rough", "grain", "tile", "joint")
-    )
+    stuffs = [place.floor, place.wall, place.top]  # numbered as in :func:`_first_hits`
+    for box in place.boxes:
+        stuffs.append(box.stuff)
+    if infrared:
+        table = np.array([[stuff.infrared] for stuff in stuffs])
+    else:
+        table = np.array([stuff.colour for stuff in stuffs])
+    rough = np.array([stuff.rough for stuff in stuffs])[met]
+    grain = np.array([stuff.grain for stuff in stuffs])[met]
+    tile = np.array([stuff.tile for stuff in stuffs])[met]
+    joint = np.array([stuff.joint for stuff in stuffs])[met]
+    # u, v: place on the surface that is met, metres
     u = np.where(axis == 0, points[:, 2], points[:, 0])
     v = np.where(axis == 1, points[:, 2], points[:, 1])
     step = 16 / grain

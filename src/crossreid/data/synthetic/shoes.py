@@ -28,25 +28,31 @@ def shoes(wearer: Wearer, outfit: Outfit) -> list[Mesh]:
     meshes = [_shoe(wearer, side, outfit.sole) for side, _ in SIDES]
     if outfit.boot:
         thickness = 0.007 if outfit.lower.width > BOOT_OUTSIDE else 0.02
-        mesh = tailored(wearer, pushed_out(wearer, smoothed(wearer.mesh.points, 3), thickness), Surface.SHOE)
-        meshes.append(cut(mesh, np.minimum(shoe_field(wearer, mesh, outfit.boot), mesh.points[:, 1] - 0.03)))
+        points = pushed_out(wearer, smoothed(wearer.mesh.points, 3), thickness)
+        mesh = tailored(wearer, points, Surface.SHOE)
+        below_end = shoe_field(wearer, mesh, outfit.boot)
+        above_shoe = mesh.points[:, 1] - 0.03
+        meshes.append(cut(mesh, np.minimum(below_end, above_shoe)))
     return meshes
 
 
 def _shoe(wearer: Wearer, side: str, sole: float) -> Mesh:
     model = body_model()
-    foot = wearer.mesh.points[(model.parts == model.index(f"foot.{side}")) & (wearer.mesh.points[:, 1] < wearer.ankle)]
+    of_foot = (model.parts == model.index(f"foot.{side}")) & (wearer.mesh.points[:, 1] < wearer.ankle)
+    foot = wearer.mesh.points[of_foot]
     rear, front = np.quantile(foot[:, 2], (0.2, 0.8))
     ahead = (foot[foot[:, 2] > front].mean(0) - foot[foot[:, 2] < rear].mean(0)) * [1, 0, 1]
     ahead /= np.linalg.norm(ahead)
     aside = np.array([ahead[2], 0, -ahead[0]])
-    along, across = foot @ ahead, foot @ aside
-    length, width = (np.ptp(along) / 2 + 0.008), np.ptp(across) / 2 + 0.004
+    along = foot @ ahead
+    across = foot @ aside
+    length = np.ptp(along) / 2 + 0.008
+    width = np.ptp(across) / 2 + 0.004
     centre = ahead * (along.max() + along.min()) / 2 + aside * (across.max() + across.min()) / 2
     bone = wearer.bone(f"foot.{side}")
     ball = solid(np.zeros(3, np.float32), (1.0, 1.0, 1.0), bone, Surface.SHOE, boxy=0.62)
     x, y, z = ball.points.T
-    narrow = 1 - 0.22 * np.clip(-z, 0, 1)
+    narrow = 1 - 0.22 * np.clip(-z, 0, 1)  # towards the heel
     top = 0.055 + (wearer.ankle - 0.055) * np.clip(0.25 - z, 0, 1) ** 0.8
     height = np.where(y > 0, top * y, 0.0) + np.where(y <= 0, y * sole, 0.0)
     points = centre + np.outer(x * narrow * width, aside) + np.outer(z * length, ahead) + np.outer(height, [0, 1, 0])

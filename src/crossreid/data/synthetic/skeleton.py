@@ -15,7 +15,8 @@ Rotations = dict[str, FloatArray]  # local rotation of some bones, (3, 3) in the
 
 def turn(axis: str, angle: float) -> FloatArray:
     """Right-handed rotation about ``x``, ``y`` or ``z``, (3, 3)."""
-    c, s = math.cos(angle), math.sin(angle)
+    c = math.cos(angle)
+    s = math.sin(angle)
     rows = {
         "x": [[1, 0, 0], [0, c, -s], [0, s, c]],
         "y": [[c, 0, s], [0, 1, 0], [-s, 0, c]],
@@ -32,12 +33,13 @@ def transforms(shape: Shape, rotations: Rotations) -> FloatArray:
         joint = shape.joints[bone]
         local = rotations.get(name, np.eye(3, dtype=np.float32))
         if parent < 0:
-            turned, moved = local, joint
+            turned = local
+            moved = joint
         else:
             turned = result[parent, :, :3] @ local
             moved = result[parent, :, :3] @ joint + result[parent, :, 3]
         result[bone, :, :3] = turned
-        result[bone, :, 3] = moved - turned @ joint
+        result[bone, :, 3] = moved - turned @ joint  # so that the joint of the rest pose lands where it has moved to
     return result
 
 
@@ -53,9 +55,9 @@ def lowered_arms(shape: Shape, away: float = HANG) -> dict[str, tuple[FloatArray
     model = body_model()
     result: dict[str, tuple[FloatArray, FloatArray]] = {}
     for side, sign in SIDES:
-        shoulder, elbow, wrist = (
-            shape.joints[model.index(f"{bone}.{side}")] for bone in ("upperarm", "forearm", "hand")
-        )
+        shoulder = shape.joints[model.index(f"upperarm.{side}")]
+        elbow = shape.joints[model.index(f"forearm.{side}")]
+        wrist = shape.joints[model.index(f"hand.{side}")]
         target = np.array([sign * math.sin(away), -math.cos(away), 0.0], dtype=np.float32)
         upper = _onto(elbow - shoulder, target)
         result[side] = (upper, _onto(upper @ (wrist - elbow), target) @ upper)
@@ -74,6 +76,7 @@ def _onto(direction: FloatArray, target: FloatArray) -> FloatArray:
     """The smallest rotation that takes a direction onto a unit vector, (3, 3)."""
     start = direction / np.linalg.norm(direction)
     x, y, z = np.cross(start, target)
+    # Rodrigues' formula, I + K + K K / (1 + cos), K being the matrix of the cross product
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=np.float32)
     matrix: FloatArray = np.eye(3, dtype=np.float32) + cross + cross @ cross / (1 + float(start @ target))
     return matrix

@@ -53,11 +53,16 @@ def straight_trunk(wearer: Wearer, points: FloatArray, loose: float) -> FloatArr
     """Cloth that falls from chest and shoulder blades instead of following the waist; ``loose`` in [0, 1]."""
     trunk = (wearer.mesh.arm < 0.5) & (points[:, 1] < wearer.neck) & (points[:, 1] > wearer.hip - 0.1)
     offset = points[trunk] - np.array([0, 0, wearer.centre], dtype=np.float32)
-    radius, angle = np.hypot(offset[:, 0], offset[:, 2]), np.arctan2(offset[:, 0], offset[:, 2])
+    radius = np.hypot(offset[:, 0], offset[:, 2])
+    angle = np.arctan2(offset[:, 0], offset[:, 2])
+    # how far chest and shoulder blades reach out, in each of 16 directions, smoothed around
     bust = np.abs(offset[:, 1] - (wearer.chest + wearer.shoulder) / 2) < 0.12
     bins = np.linspace(-np.pi, np.pi, 17)
     place = np.clip(np.digitize(angle, bins) - 1, 0, 15)
-    reach = np.array([radius[bust & (place == k)].max(initial=0.1) for k in range(16)])
+    farthest = []
+    for sector in range(16):
+        farthest.append(radius[bust & (place == sector)].max(initial=0.1))
+    reach = np.array(farthest)
     reach = (np.roll(reach, 1) + 2 * reach + np.roll(reach, -1)) / 4
     middle = (bins[:-1] + bins[1:]) / 2
     straight = np.interp(angle, middle, reach, period=2 * np.pi) * (0.8 + 0.2 * loose)
@@ -74,9 +79,12 @@ def widened(
 ) -> FloatArray:
     """At least so far from the line through three joints, where those bones rule; metres at each joint."""
     model = body_model()
-    a, b, c = (wearer.joint(name) for name in bones)
+    a = wearer.joint(bones[0])
+    b = wearer.joint(bones[1])
+    c = wearer.joint(bones[2])
     own = np.isin(model.parts, [model.index(name) for name in bones[:2]])
     chosen = points[own]
+    # how far along each of the two bones a vertex lies, [0, 1]: their sum runs over the three joints
     share_1 = np.clip((chosen - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
     share_2 = np.clip((chosen - b) @ (c - b) / ((c - b) @ (c - b)), 0, 1)
     axis = a + share_1[:, None] * (b - a) + share_2[:, None] * (c - b)

@@ -51,7 +51,10 @@ def make_wearer(shape: Shape) -> Wearer:
     model = body_model()
     hung = hanging(shape)
     cloth, _ = skin(shape.points, model.weights, hung)
-    arms = [model.index(f"{bone}.{side}") for bone in ("upperarm", "forearm", "hand") for side, _ in SIDES]
+    arms = []
+    for side, _ in SIDES:
+        for bone in ("upperarm", "forearm", "hand"):
+            arms.append(model.index(f"{bone}.{side}"))
     mesh = Mesh(
         points=shape.points,
         normals=normals_of(shape.points, model.faces),

@@ -36,6 +36,7 @@ class AGW(RecognitionModule[AGWConfig]):
         cfg = self.config
         self.network = TwoStreamNetwork(cfg.backbone, num_identities, "bnneck", generalised_mean)
         stage_1_to_3 = self.network.encoder.middle
+        # Places 1 and 2 of it are stages 2 and 3, where the authors' code has its blocks.
         for place, count in zip((1, 2), cfg.non_local, strict=True):
             stage_1_to_3[place] = add_non_local(stage_1_to_3[place], count, cfg.non_local_width)
 

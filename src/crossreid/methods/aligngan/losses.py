@@ -20,6 +20,7 @@ Discriminator = Callable[[Tensor, Tensor], Tensor]
 def acceptance(discriminator: Discriminator, pairs: Iterable[ImageMapPair]) -> Tensor:
     """Eq. 9 and 10: how far the discriminator is from accepting generated pairs; mean over the union of the pairs."""
     each_kind = [least_squares(discriminator(pair.images, pair.maps), 1.0) for pair in pairs]
+    # Kinds have as many pairs each, so that the mean of their means is the mean over the union.
     return torch.stack(each_kind).mean()
 
 
@@ -49,8 +50,8 @@ def joint_rejection(
     fake = fake.detach()
     of_other_identities = real.images.roll(-images_per_identity, dims=0)  # the next one's, as in the authors' code
     fake_kinds = [
-        ImageMapPair(of_other_identities, real.maps),
-        ImageMapPair(real.images, fake.maps),
+        ImageMapPair(of_other_identities, real.maps),  # the second set of Eq. 8: both real, two persons
+        ImageMapPair(real.images, fake.maps),  # the first set: one person, and at least one of the two fake
         ImageMapPair(fake.images, real.maps),
         fake,
     ]
@@ -58,6 +59,7 @@ def joint_rejection(
     for pair in fake_kinds:
         logits = discriminator(pair.images, pair.maps)
         fake_terms.append(least_squares(logits, 0.0))
+    # The mean, not the sum: four kinds of fakes together weigh as much as the real pairs.
     fake_term = torch.stack(fake_terms).mean()
     real_term = least_squares(discriminator(real.images, real.maps), 1.0)
     return 0.5 * (real_term + fake_term)
@@ -74,5 +76,6 @@ def shuffle_within_identity(maps: Tensor, images_per_identity: int) -> Tensor:
         As ``maps``; rows shifted inside each group of K by a random number of places, never 0.
     """
     groups = maps.reshape(-1, images_per_identity, *maps.shape[1:])  # (P, K, ...)
+    # Drawn on the CPU, from the generator that is seeded anew in every iteration.
     (shift,) = torch.randint(1, images_per_identity, (1,)).tolist()
     return groups.roll(shift, dims=1).reshape(maps.shape)

@@ -72,6 +72,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         disc = self.config.discriminators
         self.to_infrared = self._make_generator(grey=self.config.generator.grey)  # Gp
         self.to_visible = self._make_generator(grey=False)  # Gp'
+        # D_rgb and Dj exist from the start, so that players and their optimizers are the same in all phases.
         self.discriminator_visible = PatchDiscriminator(disc.channels, disc.patch_layers)  # D_rgb
         # Discriminators of the pixel warm-up, which judge images alone: the joint phase has others.
         self.warmup_visible = PatchDiscriminator(disc.channels, disc.patch_layers)
@@ -117,6 +118,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         optimizers: dict[str, Optimizer] = {}
         if self.config.pixel_alignment:
             optimizers["pixel"] = self._adam("to_infrared", "to_visible")
+            # Discriminators of both phases share an Adam: those that a phase does not use get no gradient and no step.
             optimizers["visible_discriminator"] = self._adam("discriminator_visible", "warmup_visible")
         optimizers["joint_discriminator"] = self._adam(
             "discriminator_joint", "discriminator_infrared", "discriminator_feature", "warmup_infrared"
@@ -141,6 +143,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
 
     def begin_phase(self, phase: str) -> None:
         """The joint phase has discriminators of its own, fresh unless D_rgb is to be carried over."""
+        # No earlier phase trains `discriminator_visible`: without a copy it is fresh.
         if phase == "joint" and self.config.pixel_alignment and not self.config.reinitialise_discriminators:
             self.discriminator_visible.load_state_dict(self.warmup_visible.state_dict())
 
@@ -156,9 +159,10 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         elif self.phase == "pixel":
             outputs = self._pixel_turn(batch["gan"])
             self._warmup_discriminator_turns(batch["gan"], outputs)
-        elif self.config.pixel_alignment:  # the joint phase
+        elif self.config.pixel_alignment:  # the joint phase, in the order of the authors' code
             self._feature_turn(batch["identity"])
-            outputs = self._pixel_turn(batch["gan"])
+            outputs = self._pixel_turn(batch["gan"])  # maps of the Gf that has just moved
+            # Discriminators are last: they judge what the pixel turn made before Gp and Gp' moved.
             self._visible_discriminator_turn(batch["gan"], outputs)
             self._joint_discriminator_turn(outputs)
         else:  # FeatAlign
@@ -170,6 +174,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         with self.turn("feature") as losses:
             real = self._real_features(batch.infrared)
             losses.add("id_real", identity_loss(real.logits, batch.pids))
+            # Anchors and candidates are the same images here: there is no fake set before Gp is trained.
             triplet = hardest_triplet(real.embedding, real.embedding, batch.pids, batch.pids, self.config.margin)
             losses.add("triplet_real", triplet)
 
@@ -178,8 +183,10 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         weights = self.config.feature
         with self.turn("feature") as losses:
             fake_images = self._fake_infrared(batch.visible)  # constants here: Gp has its own turn
+            # Two forwards: batch norms normalise fake and real images apart.
             fake = self.feature(fake_images)
             real = self._real_features(batch.infrared)
+            # Row b of both modalities is one person, so the labels serve fakes and real images alike.
             losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 5
             losses.add("id_real", identity_loss(real.logits, batch.pids), weights.id)
             self._add_triplets(losses, fake, real, batch.pids, weights.triplet)  # Eq. 5
@@ -191,7 +198,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         """Eq. 10: Gf makes the discriminator accept the maps of fake images."""
         if self.config.discriminator != "joint":  # AlignGAN- and FeatAlign judge maps alone
             return least_squares(self.discriminator_feature(fake_maps), 1.0)
-        # Named (image, feature map), as in Eq. 10.
+        # Named (image, feature map), as in Eq. 10. Images are constants here: Gf is reached through the maps.
         pairs = {
             "real_fake": ImageMapPair(real_images, fake_maps),
             "fake_fake": ImageMapPair(fake_images, fake_maps),
@@ -201,6 +208,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     def _pixel_turn(self, batch: PairedBatch) -> PixelOutputs:
         """Eq. 4: Gp and Gp' fool the discriminators, invert each other, and keep the identity."""
         weights = self.config.pixel
+        # Gf is not stepped here, and its batch-norm averages stay those of feature turns, unless they are wanted otherwise.
         frozen_norms = frozen_running_statistics(self.feature, not self.config.update_norms_in_pixel_step)
         with self.turn("pixel") as losses, frozen_norms:
             fake_infrared = self.to_infrared(batch.visible)
@@ -208,6 +216,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             with torch.no_grad():  # nothing here leads to a generator
                 real = self._real_features(batch.infrared)
             fake = self.feature(fake_infrared)  # gradients pass through Gf, which stays as it is
+            # Each map stands with the image that it was made of; mixed pairs of one person are put together by row.
             real_pair = ImageMapPair(batch.infrared, real.map)
             fake_pair = ImageMapPair(fake_infrared, fake.map)
             outputs = PixelOutputs(fake_visible, real_pair, fake_pair)
@@ -220,7 +229,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
                 same_infrared = pixel_l1(self.to_infrared(batch.infrared), batch.infrared)
                 losses.add("identity_mapping", same_visible + same_infrared, weights.identity_mapping)
             losses.add("id_fake", identity_loss(fake.logits, batch.pids), weights.id)  # Eq. 2
-            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)  # Eq. 2
+            self._add_triplets(losses, fake, real, batch.pids, weights.triplet)  # Eq. 2, whose half is in the weight
         return outputs.detach()
 
     def _add_pixel_gan(self, losses: Losses, outputs: PixelOutputs, weight: float) -> None:
@@ -231,13 +240,14 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             logits_infrared = self.warmup_infrared(outputs.fake.images)
             losses.add("gan_infrared", least_squares(logits_infrared, 1.0), weight)
             return
+        # D_rgb looks at images alone in every row: Gf never sees fake visible images, so they have no maps.
         logits_visible = self.discriminator_visible(outputs.fake_visible)
         losses.add("gan_visible", least_squares(logits_visible, 1.0), weight)
-        if self.config.discriminator == "separate":
+        if self.config.discriminator == "separate":  # AlignGAN-: images and maps are judged apart
             logits_infrared = self.discriminator_infrared(outputs.fake.images)
             losses.add("gan_infrared", least_squares(logits_infrared, 1.0), weight)
             return
-        # Named (image, feature map), as in Eq. 9.
+        # Named (image, feature map), as in Eq. 9. The map of the fake is not detached: Gp learns through Gf too.
         pairs = {
             "fake_real": ImageMapPair(outputs.fake.images, outputs.real.maps.detach()),
             "fake_fake": outputs.fake,
@@ -275,6 +285,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
             if self.config.discriminator == "joint":
                 losses.add("joint", self._joint_rejection(outputs))
                 return
+            # Fig. 2a and 2b: maps by a discriminator of their own
             real_maps = self.discriminator_feature(outputs.real.maps)
             fake_maps = self.discriminator_feature(outputs.fake.maps)
             losses.add("feature", rejection(real_maps, fake_maps))
@@ -288,6 +299,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         images_per_identity = self.config.streams["gan"].images
         real = outputs.real
         if self.config.real_pairs == "same_identity":
+            # If real pairs were always of one photo, Dj could reject mixed pairs for showing two.
             real = ImageMapPair(real.images, shuffle_within_identity(real.maps, images_per_identity))
         return joint_rejection(self.discriminator_joint, real, outputs.fake, images_per_identity)
 
@@ -324,7 +336,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
         if modality == "visible":
             infrared = self._fake_infrared(images)
         with averages_of(self.feature, modality):
-            if self.config.flip_test:
+            if self.config.flip_test:  # the fake is mirrored, not the visible image: one translation is enough
                 vectors = mirrored_sum(self.feature.vectors, infrared)
             else:
                 vectors = self.feature.vectors(infrared)

@@ -29,6 +29,7 @@ class FeatureDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
+        # Reduction and resizing come first, as in Dj, so that both see maps in the same way.
         self.reduce = MapReduction(map_channels, reduced)
         self.body = ConvStack(reduced, channels, layers, bare_first=False)
         self.out = nn.Conv2d(self.body.out_channels, 1, 3, padding=1, bias=False)

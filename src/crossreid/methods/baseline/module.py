@@ -54,11 +54,13 @@ class Baseline(CrossModalityModule[BaselineConfig]):
         stream = batch["identity"]
         pids = stream.pids
         with self.turn("feature") as losses:
+            # Two forwards, as AlignGAN has of fake and real infrared: batch norms normalise each modality by itself.
             visible = self.feature(stream.visible)
             with averages_of(self.feature, "infrared"):
                 infrared = self.feature(stream.infrared)
             losses.add("id_visible", identity_loss(visible.logits, pids), cfg.lambda_id)
             losses.add("id_infrared", identity_loss(infrared.logits, pids), cfg.lambda_id)
+            # Both directions of Eq. 5: anchors of one modality, positives and negatives of the other.
             to_infrared = hardest_triplet(visible.embedding, infrared.embedding, pids, pids, cfg.margin)
             losses.add("triplet_visible", to_infrared, cfg.lambda_triplet)
             to_visible = hardest_triplet(infrared.embedding, visible.embedding, pids, pids, cfg.margin)

@@ -49,7 +49,7 @@ class BDTR(RecognitionModule[BDTRConfig]):
         cfg = self.config
         output = self.describe(views.images)
         losses.add("id", identity_loss(output.logits, views.labels, cfg.label_smoothing))
-        visible, infrared = views.split(output.feature)
+        visible, infrared = views.split(output.feature)  # behind the neck; the losses bring them to unit length
         pids = views.pids
         from_visible = (visible, infrared, pids["visible"], pids["infrared"])
         from_infrared = (infrared, visible, pids["infrared"], pids["visible"])
@@ -58,7 +58,7 @@ class BDTR(RecognitionModule[BDTRConfig]):
             back = across_ranking(*from_infrared, cfg.margin)
             losses.add("cross", there + back, cfg.w_cross)
         if cfg.w_intra:
-            if cfg.intra_positive == "bound":
+            if cfg.intra_positive == "bound":  # the authors' code, which compares with a constant and with no positive
                 there = bound_ranking(*from_visible, cfg.margin_intra)
                 back = bound_ranking(*from_infrared, cfg.margin_intra)
             else:

@@ -66,7 +66,7 @@ class Best(RecognitionModule[BestConfig]):
     def training_step(self, batch: TrainingBatch) -> None:
         """One step on all losses together; the average follows."""
         super().training_step(batch)
-        if self.averaged is not None:
+        if self.averaged is not None:  # after the step, whose weights it takes in
             self.averaged.follow(self.network, self.config.weight_average, self.iteration)
 
     def describe(self, images: Mapping[Modality, Tensor]) -> BlockOutput:
@@ -91,16 +91,22 @@ class Best(RecognitionModule[BestConfig]):
             output: BlockOutput = network(torch.cat(list(shown.values())))
             return output
         if self.config.norms == "neck":
-            vectors = network.pooled(network.encoder.prepare(torch.cat(list(shown.values()))))
+            # The encoder's batch norms see both modalities as one batch, the neck each by itself.
+            prepared = network.encoder.prepare(torch.cat(list(shown.values())))
+            vectors = network.pooled(prepared)
             sizes = [own.size(0) for own in shown.values()]
-            return _by_modality(network.block, dict(zip(shown, torch.split(vectors, sizes), strict=True)))
+            of_modality = dict(zip(shown, torch.split(vectors, sizes), strict=True))
+            return _by_modality(network.block, of_modality)
         return _by_modality(network, shown)
 
 
 def _by_modality(part: nn.Module, inputs: Mapping[Modality, Tensor]) -> BlockOutput:
     """Each modality through a part by itself, with its own averages; rows in the order given."""
-    outputs = []
+    outputs: list[BlockOutput] = []
     for modality, own in inputs.items():
         with averages_of(part, modality):
             outputs.append(part(own))
-    return BlockOutput(*(torch.cat(parts) for parts in zip(*outputs, strict=True)))
+    vectors = torch.cat([output.vector for output in outputs])
+    features = torch.cat([output.feature for output in outputs])
+    logits = torch.cat([output.logits for output in outputs])
+    return BlockOutput(vectors, features, logits)

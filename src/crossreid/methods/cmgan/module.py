@@ -68,6 +68,7 @@ class CMGAN(RecognitionModule[CMGANConfig]):
             output = self.describe(views.images)
             self._add_feature_losses(losses, output, views)
             visible, infrared = views.split(output.feature)
+            # The discriminator is fixed in this turn: gradients pass through it to the features.
             visible_logits = self.discriminator(visible)
             infrared_logits = self.discriminator(infrared)
             if cfg.modality_generator == "minimax":
@@ -76,6 +77,7 @@ class CMGAN(RecognitionModule[CMGANConfig]):
                 losses.add("modality", modality_doubt(visible_logits, infrared_logits), cfg.modality)
         if (self.iteration + 1) % cfg.generator_steps:
             return
+        # Min and max are apart, each with its optimizer: public re-implementations step one optimizer on both, and diverge.
         visible, infrared = views.split(output.feature.detach())
         for _ in range(cfg.discriminator_steps):
             with self.turn("discriminator") as losses:

@@ -37,6 +37,7 @@ def keep_largest(block: Tensor, k: int) -> Tensor:
     What is kept stays differentiable, the choice does not.
     """
     neighbours = min(k, block.shape[1])
+    # By rows and in each block alone, so that every image has k neighbours in its own modality and k in the other.
     columns = block.detach().topk(neighbours, dim=1).indices  # (N, k)
     mask = torch.zeros_like(block).scatter_(1, columns, 1.0)  # 1 at the neighbours of each row
     return block * mask
@@ -65,6 +66,7 @@ def dense_affinities(visible: tuple[Tensor, Tensor], infrared: tuple[Tensor, Ten
 
 def propagate(affinities: Tensor, projected: Tensor) -> Tensor:
     """Eq. 10 before the ReLU: ``D^-1/2 A D^-1/2 (Z W)`` with D the row sums of A; (N, N) and (N, D) -> (N, D)."""
+    # Row sums on both sides, as printed, though A is not symmetric after Eq. 8.
     degrees = affinities.sum(1, keepdim=True)  # d_ii, (N, 1); above 0, since every image is its own neighbour
     scale = degrees.rsqrt()  # the diagonal of D^-1/2: a factor for each row
     neighbour_sum = affinities @ (scale * projected)  # A D^-1/2 Z W
@@ -150,7 +152,8 @@ def nearest(rows: Tensor, columns: Tensor, k: int, *, same: bool = False, chunk:
     neighbours = min(k, len(columns))
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk]
-        affinities = unit_affinities(part, columns, itself_at=start if same else None)
+        itself_at = start if same else None  # row i of this part is the image of column start + i
+        affinities = unit_affinities(part, columns, itself_at=itself_at)
         largest = affinities.topk(neighbours, dim=1)
         indices.append(largest.indices)
         values.append(largest.values)
@@ -196,6 +199,7 @@ class GroupGraph:
         balance = max(1.0, k / len(queries.shared))
         self.query_rows = GraphRows(among_queries.scaled(balance), queries_to_gallery)
         self.gallery_rows = GraphRows(gallery_to_queries.scaled(balance), within_gallery)
+        # Of the scaled rows, for queries and gallery both: Eq. 22 normalises the graph of each group anew.
         self.query_scale = self.query_rows.degrees().rsqrt()  # diagonal of D^-1/2, (n,)
         self.gallery_scale = self.gallery_rows.degrees().rsqrt()  # (G,)
         self.projected_queries = queries.projected  # (n, D')

@@ -148,6 +148,7 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
     def training_step(self, batch: TrainingBatch) -> None:
         """Eq. 21: the network's turn, then the adversaries' on the network's features."""
         images = self._augment(batch["identity"])
+        # The network first. The adversaries answer to the features that it had before its step: no second forward.
         with self.turn("network") as losses:
             features = self._features(images)
             self._add_feature_losses(losses, features, images.pids)
@@ -171,11 +172,13 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
 
     def _features(self, batch: PairedBatch) -> CMSSFTFeatures:
         """Eq. 1: H by one block for both modalities, P by a block of each."""
+        # Kept as the network sees them, erased areas included: decoders are to rebuild that (Eq. 17).
         images: ByModality = {
             "visible": self.extractor.normalise(batch.visible),
             "infrared": self.extractor.normalise(batch.infrared),
         }
         maps = self.extractor(images["visible"], images["infrared"])
+        # Pooling and feature blocks in float32, whatever the training precision.
         visible_vectors = pool(maps["visible"].shared.float())  # (N, C)
         infrared_vectors = pool(maps["infrared"].shared.float())
         # One call: the block's batch norm sees both modalities as one batch.
@@ -218,6 +221,7 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         """T of each modality (Eq. 5 to 11), on the graph of the batch."""
         shared = features.shared
         specific = features.specific
+        # Behind the batch norm, and not detached: SSTN trains the extractor through affinities and features.
         visible = (shared["visible"].feature, specific["visible"].feature)
         infrared = (shared["infrared"].feature, specific["infrared"].feature)
         return _by_modality(self.transfer({"visible": visible, "infrared": infrared}))
@@ -238,10 +242,11 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         """
         cfg = self.config
         shared = _features_of(features.shared)
+        # In the network's turn the adversaries' parameters ask for no gradient: they are fixed, as Eq. 21 says.
         if cfg.modality:
             visible_logits = self.discriminator(shared["visible"])
             infrared_logits = self.discriminator(shared["infrared"])
-            if cfg.modality_generator == "minimax":
+            if cfg.modality_generator == "minimax":  # as printed; the other choice has a lower bound
                 losses.add("modality", modality_loss(visible_logits, infrared_logits), -cfg.modality)
             else:
                 losses.add("modality", modality_doubt(visible_logits, infrared_logits), cfg.modality)
@@ -249,12 +254,14 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
             bounds = cfg.projection_bounds
             # The error must grow by P turning away from H, and not by H becoming another feature.
             targets = _detach(shared) if bounds.detach_shared else shared
+            # Clipped here alone: an image that is wrong enough is not pushed on, while Theta learns from all.
             error = self._projection_error(_features_of(features.specific), targets, clip=bounds.clip)
             losses.add("projection", error, -cfg.projection)
 
     def _discriminators_turn(self, features: CMSSFTFeatures) -> None:
         """Eq. 21, second line: D and Theta minimise their losses on detached features."""
         cfg = self.config
+        # Detached: the network gets no gradient here, and its graph is gone after its own turn.
         shared = _detach(_features_of(features.shared))
         with self.turn("discriminators") as losses:
             if cfg.modality:
@@ -341,6 +348,7 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
         """Images of one modality from parts of their maps, (N, 3, h, w) of the images' size and about [0, 1]."""
         maps = self.extractor.maps(self.extractor.normalise(images), modality)
         assert maps.specific is not None
+        # A decoder takes both maps side by side: the one left out is filled with zeros.
         zeros = torch.zeros_like(maps.shared)
         sources = {
             "shared only": Maps(maps.shared, zeros),

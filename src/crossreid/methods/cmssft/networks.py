@@ -53,7 +53,7 @@ class TwoStreamExtractor(PretrainedParts):
         visible_low = deepcopy(low)
         infrared_low = deepcopy(low)
         self.low = nn.ModuleDict({"visible": visible_low, "infrared": infrared_low})  # Conv1^R, Conv1^I
-        self.shared = high  # Conv2^S
+        self.shared = high  # Conv2^S: the original; the others are copies with weights of their own
         high_copies = [high]
         if specific:
             visible_high = deepcopy(high)
@@ -178,9 +178,11 @@ class CMSSFTDecoder(nn.Module):
         if reduced:
             layers.append(nn.Conv2d(channels, width, 1))
             channels = width
+        # Four steps of x2, from a sixteenth to the image; shuffling turns 4 x width channels into width at twice the size.
         for _ in range(4):
             layers += [nn.Conv2d(channels, 4 * width, 3, padding=1), nn.PixelShuffle(2), nn.ReLU()]
             channels = width
+        # No activation at the end: what is rebuilt is normalised, and has values of both signs.
         self.body = nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
 
     def forward(self, shared: Tensor, specific: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ class Transfer:
         if group is not None and group < 1:
             raise ValueError(f"a group holds at least one query, not {group}")
         self.device = torch.device(device)
+        # In float64: rounding in float32 may let two candidates for the k-th neighbour change places.
         self.network = copy.deepcopy(network).to(self.device, torch.float64).eval().requires_grad_(False)
         self.group = group
         self.most_pairs = most_pairs
@@ -147,6 +148,7 @@ class Transfer:
         projected = []
         for start in range(0, len(images), self.chunk):
             rows = slice(start, start + self.chunk)
+            # Affinities compare unit vectors (Eq. 7); what is propagated has the lengths that training knew.
             full_shared = shared[rows] * lengths[rows, :1]
             full_specific = specific[rows] * lengths[rows, 1:]
             projected.append(self.network.project(full_shared.to(self.device), full_specific.to(self.device), modality))
@@ -157,6 +159,7 @@ class Transfer:
         size = count if self.group is None else min(self.group, count)
         order = torch.arange(count)
         if size < count:
+            # The rows of the gallery are part of the seed: each trial has groups of its own.
             shuffle = numpy_generator(self.seed, f"groups of {size}", *gallery.rows.tolist())
             order = torch.from_numpy(shuffle.permutation(count))
         batches = []

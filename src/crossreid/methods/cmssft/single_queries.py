@@ -85,7 +85,9 @@ class SingleQueries:
         # A query is its own only neighbour among the queries, with affinity 1; the factor k evens that out (Eq. 22).
         query_scale = (self.k + nearest.values.sum(1)).rsqrt()
         within = self.within_gallery.values.sum(1)  # (G,)
+        # The column A^Gq is whole, without a choice of neighbours: there is one query only (Eq. 22).
         scale = (within + self.k * across).rsqrt()
+        # In place, the last use of the affinities: (m, G) is the largest tensor here.
         weights = across.mul_(self.k).mul_(query_scale[:, None])
         return _Graphs(weights, scale, AffinityRows(nearest.indices, nearest.values), query_scale)
 
@@ -116,6 +118,7 @@ class SingleQueries:
 
     def _sums(self, graphs: _Graphs, queries: slice, gallery: Tensor, own: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """``relu(z)`` of b queries and r gallery images, (r, b, D') float32, and which images, a part at a time."""
+        # Parts in parts: weights (p, b, k) are small beside the sums (r, b, D'), so more of them are made at once.
         at_once = max(1, self.memory // own.numel())
         for start in range(0, len(gallery), _WEIGHTS):
             part = slice(start, min(start + _WEIGHTS, len(gallery)))
@@ -126,6 +129,7 @@ class SingleQueries:
             for first in range(0, len(weights), at_once):
                 images = slice(first, first + at_once)
                 of_query = own_weights[images] * own  # (r, b, D')
+                # z of the formula above: (r, b, k) @ (r, k, D'), added to what the query brings.
                 summed = of_query.baddbmm_(weights[images], gallery[columns[images]])
                 rows = slice(start + first, start + first + len(summed))
                 yield rows, summed.relu_()
@@ -204,6 +208,7 @@ def _features_of(block: FeatureBlock) -> _Features:
     if isinstance(neck, BatchNormNeck):
         assert neck.running_mean is not None
         assert neck.running_var is not None
+        # The neck has no shift of its own: a (y - mean) is all there is.
         a = neck.weight * torch.rsqrt(neck.running_var + neck.eps)
         return _Affine(a, -neck.running_mean * a)
     if isinstance(neck, torch.nn.Identity):

@@ -72,6 +72,7 @@ class DDAG(RecognitionModule[DDAGConfig]):
         if cfg.graph:
             part_loss = torch.stack(list(terms.values())).sum().detach().clone()  # L_P
             self._note(self.trainer.strategy.reduce(part_loss, reduce_op="mean"))
+            # Training alone has labels for edges: retrieval goes without the graph.
             nodes = vectors if cfg.graph_input == "vector" else output.feature
             graph_loss = identity_loss(self.graph(nodes, labels), labels)  # L_g
             losses.add("graph", graph_loss, self.graph_weight())
@@ -86,6 +87,7 @@ class DDAG(RecognitionModule[DDAGConfig]):
 
     def graph_weight(self) -> Tensor:
         """``1 / (1 + E)``, a scalar; in the first epoch E is the mean so far, this iteration included, or the weight is 0."""
+        # By `where` and not by `if`: nothing here waits for the device.
         previous_epoch, this_epoch = self.part_losses.double()
         first_is_over = previous_epoch[1] > 0
         total, count = torch.where(first_is_over, previous_epoch, this_epoch)

@@ -44,7 +44,7 @@ class PartAttention(nn.Module):
         self.query = nn.Linear(channels, inner, bias=False)
         self.key = nn.Linear(channels, inner, bias=False)
         self.value = nn.Linear(channels, channels, bias=False)
-        self.weights = nn.Parameter(torch.full((parts,), 1 / parts))
+        self.weights = nn.Parameter(torch.full((parts,), 1 / parts))  # starts as the mean of the parts
         self.norm = BatchNormNeck(channels)
 
     def stripes(self, feature_map: Tensor) -> Tensor:
@@ -139,6 +139,7 @@ class DDAGNetwork(nn.Module):
         """``visible`` and ``infrared`` images (N, 3, h, w), or one of them; rows in the order given."""
         feature_map = self.encoder(images).layer4
         whole: BlockOutput = self.block(pool(feature_map))
+        # The authors' code classifies whole and parts by one classifier.
         classifier = self.block.classifier if self.shared_classifier else self.classifier
         with torch.autocast(feature_map.device.type, enabled=False):
             feature = self.norm(whole.feature + self.parts(feature_map))
@@ -184,6 +185,7 @@ class GraphAttention(nn.Module):
         """Projected nodes (N, heads, dim) -> weights of node j for node i (heads, N, N), 0 where they are no neighbours."""
         one = (projected * self.one).sum(2).T  # (heads, N)
         other = (projected * self.other).sum(2).T
+        # a . [h_i, h_j] of GAT is a sum of two products, so that no pair (i, j) of vectors is ever made
         scores = F.leaky_relu(one[:, :, None] + other[:, None, :], SLOPE)
         return scores.masked_fill(~adjacency, -torch.inf).softmax(2)
 

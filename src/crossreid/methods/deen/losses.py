@@ -39,6 +39,7 @@ def person_centres(vectors: Tensor, labels: Tensor, persons: Tensor) -> Tensor:
     Returns:
         (P, D).
     """
+    # By labels, where the authors' code needs batches sorted by person with equal counts.
     membership = (persons[:, None] == labels[None, :]).to(vectors.dtype)  # (P, N)
     with torch.autocast(vectors.device.type, enabled=False):
         return membership @ vectors / membership.sum(dim=1, keepdim=True)
@@ -141,5 +142,6 @@ def orthogonal_loss(new: Sequence[Tensor]) -> Tensor:
     for place, one in enumerate(new):
         for other in new[place + 1 :]:
             total = total + (one * other).sum()
+    # The authors' code divides by all rows of a batch, own embeddings included.
     embeddings = 1 + len(new)
     return total / (embeddings * len(new[0]))

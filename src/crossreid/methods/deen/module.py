@@ -72,6 +72,7 @@ class DEEN(RecognitionModule[DEENConfig]):
         """``L_id + L_triplet + lambda_1 L_cpm + lambda_2 L_orthogonal``."""
         cfg = self.config
         output = self.describe(views.images)
+        # Rows: images as they are, then all of them again for each branch. Every embedding is classified and mined alike.
         labels = views.labels.repeat(cfg.embeddings)
         losses.add("id", identity_loss(output.logits, labels, cfg.label_smoothing))
         losses.add("triplet", euclidean_triplet(output.vector, output.vector, labels, labels, cfg.margin))
@@ -90,7 +91,7 @@ class DEEN(RecognitionModule[DEENConfig]):
         for vectors in new:
             new_centres = _centres(vectors, views, persons)
             of_branches.append(mining(own_centres, new_centres, persons, self.config.cpm_margin))
-        return torch.stack(of_branches).sum()
+        return torch.stack(of_branches).sum()  # over the branches, not their mean: lambda_1 is meant for the sum
 
     def features(self, images: Tensor, modality: Modality) -> Tensor:
         """All embeddings before and behind the neck, unit vectors, one behind the other: (N, 2 E D).
@@ -100,6 +101,7 @@ class DEEN(RecognitionModule[DEENConfig]):
         """
         output = self.describe({modality: images})
         share = self.config.pool_share
+        # Roots, since each share appears in both of the vectors that are multiplied.
         before_neck = share**0.5 * F.normalize(output.vector, dim=1)
         behind_neck = (1 - share) ** 0.5 * F.normalize(output.feature, dim=1)
         both = torch.cat([before_neck, behind_neck], dim=1)  # (E N, 2 D)

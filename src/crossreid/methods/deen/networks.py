@@ -32,6 +32,7 @@ class DilatedBranch(nn.Module):
         self.dilated = nn.ModuleList()
         for dilation in DILATIONS:
             convolution = nn.Conv2d(channels, inner, 3, padding=dilation, dilation=dilation, bias=False)
+            # Padding follows the dilation: all three give maps of one size, which can be averaged.
             nn.init.kaiming_normal_(convolution.weight, mode="fan_in")
             self.dilated.append(convolution)
         self.merge = nn.Conv2d(inner, channels, 1)
@@ -63,6 +64,7 @@ class DiverseEmbeddingExpansion(nn.Module):
         expanded = [feature_map]
         for branch in self.branches:
             expanded.append(branch(feature_map))
+        # Along the batch, so that the stages behind treat embeddings as further images.
         kept: Tensor = self.dropout(torch.cat(expanded))
         return kept
 
@@ -92,7 +94,7 @@ class ChannelAggregation(nn.Module):
     def forward(self, high_map: Tensor, low_map: Tensor) -> Tensor:
         """H (N, h, y, x) and L (N, l, s y, s x) -> Z (N, h, y, x); what is added in float32 whatever the precision."""
         queries = self.theta(high_map).flatten(2)  # (N, l, y x)
-        keys = self.phi(low_map).flatten(2)  # (N, l, y x)
+        keys = self.phi(low_map).flatten(2)  # (N, l, y x): strided, or positions of the two maps would not meet
         values = self.g(low_map).flatten(2)  # (N, l, s y s x)
         with torch.autocast(high_map.device.type, enabled=False):
             products = at_least_float32(queries) @ at_least_float32(keys).transpose(1, 2)  # (N, l, l)
@@ -180,6 +182,7 @@ class MultistageFeatureAggregation(nn.Module):
 
     def forward(self, high_map: Tensor, low_map: Tensor) -> Tensor:
         """Output H (N, h, y, x) and input L (N, l, s y, s x) of a stage -> (N, h, y, x)."""
+        # Channels first: the positions' queries are made of Z, which the channels' part gives.
         output: Tensor = self.spatial(self.channel(high_map, low_map), low_map)
         return output
 
@@ -200,7 +203,7 @@ class DEENEncoder(nn.Module):
         super().__init__()
         self.resnet = TwoStreamResNet(config.backbone)
         widths = _widths(self.resnet)
-        if config.last_stage == 3:
+        if config.last_stage == 3:  # the authors' network for RegDB
             self.resnet.leave_out_last_stage()
         self.stages = config.last_stage
         self.channels = widths[config.last_stage]
@@ -225,6 +228,7 @@ class DEENEncoder(nn.Module):
         for stage in range(1, self.stages + 1):
             low_map = maps
             maps = residual_stages[stage - 1](low_map)
+            # MFA before DEE: where both stand behind one stage, the branches see the aggregated map.
             if str(stage) in self.aggregations:
                 maps = self.aggregations[str(stage)](maps, low_map)
             maps = self._expanded(maps, stage)

@@ -25,6 +25,7 @@ class StyleEncoder(nn.Module):
         super().__init__()
         channels = config.style_channels
         layers: list[nn.Module] = [_convolution(3, channels, 7), nn.ReLU()]
+        # Widths double up to four times the first one, as in the authors' code: 32, 64, 128, 128, 128.
         for _ in range(config.style_halvings):
             wider = min(2 * channels, 4 * config.style_channels)
             layers += [_convolution(channels, wider, 4, 2), nn.ReLU()]
@@ -61,6 +62,7 @@ class AdaptiveBlock(nn.Module):
 
     def forward(self, x: Tensor, parameters: Tensor) -> Tensor:
         """(B, C, h, w) and (B, 4, C): bias and gain of the first norm, bias and gain of the second."""
+        # Bias before gain, as the authors' code cuts what the style's layers give.
         bias1, gain1, bias2, gain2 = parameters.unbind(1)
         hidden = F.relu(adaptive_instance_norm(self.first(x), bias1, gain1))
         return x + adaptive_instance_norm(self.second(hidden), bias2, gain2)
@@ -104,7 +106,7 @@ class StyledDecoder(nn.Module):
             nn.ReLU(),
             nn.Linear(config.hidden, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, config.blocks * 4 * channels),
+            nn.Linear(config.hidden, config.blocks * 4 * channels),  # two norms a block, a bias and a gain each
         )
         steps: list[nn.Module] = []
         for _ in range(config.upsamplings):
@@ -153,6 +155,7 @@ class MultiScaleDiscriminator(nn.Module):
         logits = []
         for scale in self.scales:
             logits.append(scale(scaled))
+            # What is padded does not count, so that borders keep their brightness.
             scaled = F.avg_pool2d(scaled, 3, stride=2, padding=1, count_include_pad=False)
         return logits
 
@@ -233,7 +236,7 @@ class GenerationModule(nn.Module):
         styles = self.styles(images)  # Eq. 1
         reconstructions = self.decode(contents, styles)  # the images of Eq. 4
         fakes = self.fakes(contents, styles)  # Eq. 3
-        fake_contents = encode(fakes)
+        fake_contents = encode(fakes)  # E_i of Eq. 6, which prints it with subscripts though it is one network
         cycle_styles = styles
         if self.reencoded:
             cycle_styles = self.styles(fakes)
@@ -286,6 +289,7 @@ class VariationModule(nn.Module):
         self.encoder = nn.Sequential(*down)
         self.to_mean = nn.Conv2d(width, config.latent, 1)
         self.to_deviation = nn.Conv2d(width, config.latent, 1)
+        # M comes out of a ReLU (stage 1 of the ResNet), so what V makes of it may not be negative either.
         self.decoder = nn.Sequential(*up, nn.Conv2d(width, channels, 3, padding=1), nn.ReLU())
 
     def encode(self, maps: Tensor) -> Latent:

@@ -46,6 +46,7 @@ def image_terms(
     mean_images = Pair(_mean_image(images.visible), _mean_image(images.infrared))
     losses.add("mean_image", _pixel_l1_of_both(mean_images, images), 0.0)  # what ignoring the input would get
     of_visible, of_infrared = discriminators
+    # Eq. 8 prints the cycle's weight for the GAN too; here it has one of its own.
     losses.add("gan_visible", jsia_losses.acceptance(of_visible(outputs.fakes.visible)), weights.gan)  # Eq. 7
     losses.add("gan_infrared", jsia_losses.acceptance(of_infrared(outputs.fakes.infrared)), weights.gan)
     return losses
@@ -70,6 +71,7 @@ def variation_terms(variation: VariationModule, contents: Pair, config: Variatio
     """
     if config.detach:
         contents = contents.detach()
+    # V is one network for both modalities: contents are to be free of what tells them apart.
     maps = torch.cat(contents)  # M, (2 B, C, h, w)
     latent = variation.encode(maps)
     reconstruction = variation.decode(latent.sample())  # Eq. 9

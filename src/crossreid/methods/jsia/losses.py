@@ -62,6 +62,7 @@ def guarded_divergence(first: Tensor, second: Tensor) -> Tensor:
     """
     p = first.float().softmax(1)
     q = second.float().softmax(1)
+    # In float32: half precision rounds 1e-8 to 0.
     ratio = p / (q + GUARD)
     return (p * (GUARD + ratio).log()).sum(1).mean()
 
@@ -85,6 +86,7 @@ def alignment(real: Sequence[Sequence[Tensor]], pairs: Sequence[Sequence[Tensor]
     """
     real_visible, real_infrared = real
     paired_visible, paired_infrared = pairs
+    # Which member is the real one changes from line to line, and with it which one is held fast.
     first_line = []  # (x1, x2) in (X_ir, X_ir2rgb)
     for infrared, visible in zip(real_infrared, paired_visible, strict=True):
         first_line.append(pair_divergence(infrared.detach(), visible, kind))

@@ -77,8 +77,9 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         cfg = self.config
         self.set_level = SetLevelEncoder(cfg.backbone, cfg.encoder)
         channels = self.set_level.channels
-        if cfg.set_level != "shared":
+        if cfg.set_level != "shared":  # rows 1, 3 and 7 of Table 3: disentangling trains E_i, and E_sl not
             self.own_content = SetLevelEncoder(cfg.backbone, cfg.encoder)
+        # Without LR there are no stripes' classifiers, which nothing would train.
         parts = 0 if cfg.local_regions == "none" else cfg.parts
         self.instance = InstanceEncoder(cfg.backbone, num_identities, parts)
         self.generation = GenerationModule(channels, cfg.generator, cfg.cycle_style == "reencoded")
@@ -119,6 +120,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         reid = self.config.reid_optimizer
         gan = self.config.gan_optimizer
         optimizers: dict[str, Optimizer] = {
+            # E_i of its own belongs to this player too: the generation losses reach it, the re-ID losses E_sl.
             "set_level": self._adam(reid, "set_level", "own_content"),
             "instance": self._adam(reid, "instance"),
             "generator": self._adam(gan, "generation"),
@@ -157,6 +159,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def _generation_step(self, batch: PairedBatch) -> None:
         """Pre-training of the generation module: E_i stays as it is, gradients pass through it."""
         images = Pair(batch.visible, batch.infrared)
+        # Only the parameters of E_i are frozen: fakes are encoded again (Eq. 6), and decoders learn through that.
         fixed_norms = evaluating(self.content, self.config.norms_in_generation == "eval")
         with frozen_parameters(self.content), fixed_norms:
             outputs = self.generation(self._contents, images)
@@ -174,14 +177,15 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         images = Pair(gan.visible, gan.infrared)
         with self._norms_of_gan_batches():
             outputs = self.generation(self._contents, images)
-        mixing = self._draw_mixing(gan)
-        yield from self._generation_moves(images, outputs, encoder=["set_level"])
-        outputs = outputs.detach()
+        mixing = self._draw_mixing(gan)  # before V's noise, which comes from the same generator
+        yield from self._generation_moves(images, outputs, encoder=["set_level"])  # L_g and L_v of Eq. 16
+        outputs = outputs.detach()  # IL, LR and UI train no generator (authors' code, of IL)
         with self._norms_of_gan_batches():
             alignment = self._alignment_terms(gan, outputs, mixing)
+        # Last of the forwards: with averages of all of them, those of the re-ID images weigh most at test time.
         maps = self._by_modality(self.set_level, Pair(identity.visible, identity.infrared))
         recognition = self._identity_terms(maps, identity.pids)
-        if self.iteration % self.log_every == 0:
+        if self.iteration % self.log_every == 0:  # before the moves, after which the graph is gone
             self._log_gradient_ratios(recognition, alignment)
         if self.config.set_level == "adversarial":
             yield Move(self._modality_rejection(maps), ["discriminator"])
@@ -198,10 +202,12 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         weights = self.config.generation
         feature_losses = feature_terms(self.generation, outputs, weights)
         if feature_losses.terms:
+            # E_i is left out as an owner, and not detached: decoders learn through E_i of the fakes.
             yield Move(feature_losses, ["generator"], keep_graph=True)
         discriminators = (self.discriminator_visible, self.discriminator_infrared)
         image_losses = image_terms(discriminators, images, outputs, weights)
         yield Move(image_losses, [*encoder, "generator"], keep_graph=variation_reaches_encoder)
+        # The same fakes: nobody has moved yet, so the discriminators see what the generator's loss saw.
         yield Move(rejection(discriminators, images, outputs.fakes.detach()), ["discriminator"])
         if self.config.unseen_ids:
             owners = ["variation"]
@@ -221,15 +227,17 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         id_visible = identity_loss(visible.logits, pids, cfg.smoothing)
         id_infrared = identity_loss(infrared.logits, pids, cfg.smoothing)
         losses.add("id", torch.stack([id_visible, id_infrared]).mean())
+        # Eq. 13 prints the triplet for any two images; as in the authors' code, candidates are of the other modality.
         triplet_visible = euclidean_triplet(visible.vector, infrared.vector, pids, pids, cfg.margin)
         triplet_infrared = euclidean_triplet(infrared.vector, visible.vector, pids, pids, cfg.margin)
         losses.add("triplet", torch.stack([triplet_visible, triplet_infrared]).mean())
         if cfg.local_regions != "none":
+            # Eq. 12 alone would be met by stripes' classifiers that always say the same.
             local_id = []
             for stripe_logits in [*visible.local, *infrared.local]:
                 local_id.append(identity_loss(stripe_logits, pids, cfg.smoothing))
             losses.add("local_id", torch.stack(local_id).mean(), cfg.local_id)
-        if cfg.set_level == "adversarial":
+        if cfg.set_level == "adversarial":  # Table 3, row 7: what E_sl wants of the modality discriminator
             logits_visible = self.discriminator_modality(maps.visible)
             logits_infrared = self.discriminator_modality(maps.infrared)
             confusion = jsia_losses.modality_confusion(logits_visible, logits_infrared)
@@ -248,6 +256,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         """Eq. 11, 12 and 15: IL and LR on paired images, UI on mixed ones; ``outputs`` are without gradients."""
         cfg = self.config
         losses = Losses()
+        # Real images need gradients in degraded LR alone, fakes a forward in IL and LR alone.
         paired = cfg.instance_level or cfg.local_regions == "paired"
         unpaired = cfg.local_regions == "unpaired"
         if not (paired or unpaired or cfg.unseen_ids):
@@ -307,6 +316,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         targets = []
         for recognition in real:
             probabilities = self._target_probabilities(recognition, batch.pids)  # p_1; p_2 is that of the other person
+            # The shift and the ratios of `mix`: the target is of the two persons who are in the image.
             targets.append(jsia_losses.mix(probabilities, probabilities.roll(shift, 0), ratio))
         add_unseen_divergence(losses, self.config, [mixed_visible.logits, mixed_infrared.logits], targets)
 
@@ -325,6 +335,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
         self, real: Pair, fakes: Pair, real_learns: bool
     ) -> tuple[tuple[Recognition, Recognition], tuple[Recognition, Recognition]]:
         """Real visible, fake infrared, real infrared, fake visible -> real ones and fakes, visible first in each."""
+        # The order of the authors' code: averages of batch norms keep more of what comes later.
         with torch.set_grad_enabled(real_learns):
             real_visible = self._recognise(real.visible, "visible")
         fake_infrared = self._recognise(fakes.infrared, "infrared")

@@ -55,6 +55,7 @@ class SetLevelEncoder(PretrainedParts):
         """Images (B, 3, h, w) in [0, 1] -> M (B, C, H/4, W/4)."""
         pixels = self.prepare(images)
         if self.gray:
+            # Of normalised channels, and not normalised again (authors' code).
             grey = (pixels * self.luma).sum(1, keepdim=True)  # (B, 1, H, W)
             pixels = grey.expand(-1, 3, -1, -1)  # the first convolution wants three channels
         maps: Tensor = self.body(pixels)

@@ -107,6 +107,7 @@ def co_attention(anchors: Tensor, targets: Tensor, matching: Tensor) -> Tensor:
 
     No gradient: as the weight of a loss it could be lowered by matching less.
     """
+    # Both masks at the anchor's places: the target's is warped as its features are in Eq. 4.
     warped_masks = warp(matching.detach(), person_masks(targets))
     intersection = person_masks(anchors) * warped_masks
     return min_max(intersection)
@@ -129,6 +130,7 @@ def draw_partners(labels: Tensor, infrared: Tensor, generator: torch.Generator) 
     rows_of = _rows_by_identity(labels, infrared)
     positive = torch.zeros(len(labels), dtype=torch.long)
     negative = torch.zeros(len(labels), dtype=torch.long)
+    # Drawn identity by identity, so that its images get positives and strangers without repetition where there are enough.
     for (identity, is_infrared), anchors in rows_of.items():
         other_modality = not is_infrared
         other_identities = _other_identities(rows_of, identity, other_modality)

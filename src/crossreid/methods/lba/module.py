@@ -74,6 +74,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
         images = batch["identity"]
         labels = torch.cat([images.pids, images.pids])  # (N,) with N = 2 B: visible, then infrared rows
         with self.turn("network") as losses:
+            # CMAlign taps the maps of this one forward: identity losses and alignment see the same features.
             maps = self.network.maps(images.visible, images.infrared)
             vectors = generalised_mean(maps.layer4)  # phi(f), (N, C)
             losses.add("id", identity_loss(self.network.classify(vectors), labels))
@@ -81,6 +82,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
             triplet = euclidean_triplet(vectors, vectors, labels, labels, self.config.margin)
             losses.add("triplet", triplet)
             if self.config.w_ic or self.config.w_dt:
+                # Terms of both stages are added up, without a mean (authors' code).
                 for layer in self.config.layers:
                     self._add_alignment(losses, layer, maps, labels)
 
@@ -98,6 +100,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
             id_consistency = self._id_consistency(positive_alignment.reconstruction, layer, labels)
             losses.add(f"ic_layer{layer}", id_consistency, cfg.w_ic)  # lambda_IC of Eq. 8
         if cfg.w_dt:
+            # Reconstructions from strangers are compared, and never classified (sec. 3.3).
             negative_alignment = align(anchors, anchors[partners.negative], cfg.beta)
             dense = dense_triplet(
                 anchors,
@@ -133,7 +136,7 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
         if self.config.coattention == "none":
             return anchors.new_ones(1, 1, 1, 1)
         attention = co_attention(anchors, positives, alignment.matching)
-        if self.config.coattention == "batch_mean":
+        if self.config.coattention == "batch_mean":  # what the authors' code comes to, by broadcasting
             return attention.mean(dim=0, keepdim=True)
         return attention
 

@@ -23,6 +23,7 @@ def separation_loss(masks: Tensor) -> Tensor:
         products = flat @ flat.transpose(1, 2)  # (N, P, P)
     images, patterns, _ = products.shape
     pairs = patterns * (patterns - 1) / 2
+    # Above the diagonal: each pair once, and no mask with itself.
     return products.triu(diagonal=1).sum() / (images * pairs)
 
 
@@ -65,4 +66,5 @@ def mutual_loss(logits: Tensor, mean_logits: Tensor) -> Tensor:
     """
     own = logits.float().log_softmax(dim=1)
     mean = mean_logits.float().log_softmax(dim=1)
+    # kl_div(input, target) is KL(target || input): the mean classifier's prediction comes first.
     return F.kl_div(mean, own, reduction="batchmean", log_target=True)

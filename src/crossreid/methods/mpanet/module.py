@@ -61,6 +61,7 @@ class MPANet(RecognitionModule[MPANetConfig]):
 
     def training_step(self, batch: TrainingBatch) -> None:
         """The mean classifiers follow, where they are learned from, then one step on all losses together."""
+        # Before the step, so that mean classifiers follow those of the last one; the authors' order is not known.
         if self.classifiers is not None and self.config.w_mutual:
             epoch = self.iteration // self.config.known_epoch()
             self.classifiers.follow(self.config.mean_rate * min(1.0, FULL_RATE_EPOCHS / (epoch + 1)))
@@ -69,6 +70,7 @@ class MPANet(RecognitionModule[MPANetConfig]):
     def add_losses(self, losses: Losses, views: Views) -> None:
         """Identity, centre cluster, separation of patterns, identity by modality, mutual mean learning."""
         cfg = self.config
+        # One batch for both modalities, which share all of the network and its batch norms.
         output, masks = self.network(torch.cat(list(views.images.values())))
         losses.add("id", identity_loss(output.logits, views.labels, cfg.label_smoothing))
         if cfg.w_centre:
@@ -86,6 +88,7 @@ class MPANet(RecognitionModule[MPANetConfig]):
         visible, infrared = views.split(features)
         with torch.autocast(features.device.type, enabled=False):
             logits = torch.cat([classifiers.own["visible"](visible), classifiers.own["infrared"](infrared)])
+            # Crossed: what the classifier of infrared images would say of visible ones, and the reverse.
             with torch.no_grad():
                 of_other = torch.cat([classifiers.mean["infrared"](visible), classifiers.mean["visible"](infrared)])
         losses.add("modality_id", identity_loss(logits, views.labels, cfg.label_smoothing), cfg.w_modality_identity)

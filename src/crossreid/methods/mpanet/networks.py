@@ -33,7 +33,8 @@ class ModalityAlleviation(nn.Module):
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C, h, w)."""
-        mask = torch.sigmoid(self.excite(F.relu(self.squeeze(pool(feature_map)))))[:, :, None, None]  # (N, C, 1, 1)
+        hidden = F.relu(self.squeeze(pool(feature_map)))
+        mask = torch.sigmoid(self.excite(hidden))[:, :, None, None]  # (N, C, 1, 1)
         normalised = F.instance_norm(feature_map)
         return mask * feature_map + (1 - mask) * normalised
 
@@ -102,6 +103,7 @@ class MPANetNetwork(nn.Module):
         """(N, 3, h, w) in [0, 1] -> vectors, features, logits, masks."""
         maps = self.encoder(images)
         masks = self._masks(maps)
+        # Means of m x over all places, not over those of the mask: a small pattern has a short vector.
         places = maps.shape[2] * maps.shape[3]
         of_patterns = masks.flatten(2) @ maps.flatten(2).transpose(1, 2) / places  # (N, P, C)
         vectors = torch.cat([of_patterns.flatten(1), pool(maps)], dim=1)
@@ -125,7 +127,7 @@ class ModalityClassifiers(nn.Module):
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.own = nn.ModuleDict({modality: _classifier(width, classes) for modality in MODALITIES})
-        self.mean = deepcopy(self.own)
+        self.mean = deepcopy(self.own)  # starts as the classifiers do; no optimizer moves it
         self.mean.requires_grad_(False)
 
     @torch.no_grad()

@@ -41,8 +41,9 @@ def joint_rejection(loss: GanLoss, discriminator: Discriminator, real: ImageMapP
     real = real.detach()
     fake = fake.detach()
     fake_terms = [loss(discriminator(pair.images, pair.maps), 0.0) for pair in fake_pairs(real, fake)]
+    # Eq. 4: every kind has as many pairs, so that the mean of the means is that over M.
     fake_term = torch.stack(fake_terms).mean()
-    real_term = loss(discriminator(real.images, real.maps), 1.0)
+    real_term = loss(discriminator(real.images, real.maps), 1.0)  # Eq. 3
     return real_term + fake_term
 
 
@@ -52,6 +53,7 @@ def joint_acceptance(loss: GanLoss, discriminator: Discriminator, real: ImageMap
     Returns:
         The mean loss over M.
     """
+    # The student learns by its maps alone: fakes are the generators' to change, in their own turn.
     real = ImageMapPair(real.images.detach(), real.maps)
     fake = ImageMapPair(fake.images.detach(), fake.maps)
     terms = [loss(discriminator(pair.images, pair.maps), 1.0) for pair in fake_pairs(real, fake)]
@@ -70,10 +72,11 @@ def teaching_distance(student: Tensor, teacher: Tensor, reduction: str) -> Tenso
     Returns:
         A scalar >= 0 in float32.
     """
+    # In float32: in half precision such sums would round away what single elements add.
     squared = (student.float() - teacher.detach().float()).square()
     if reduction == "mean":
         return squared.mean()
-    each_position = squared.sum(1)
+    each_position = squared.sum(1)  # (N, h, w)
     if reduction == "channel_sum":
         return each_position.mean()
     return each_position.sum((1, 2)).mean()

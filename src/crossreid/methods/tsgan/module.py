@@ -71,7 +71,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
             self.student = ReIDNetwork(cfg.backbone, num_identities, cfg.neck)
         if cfg.generates:
             self._add_generation()
-        if cfg.has_teacher and cfg.has_student:
+        if cfg.has_teacher and cfg.has_student:  # a report scores the teacher as well (Table III)
             self.feature_names = ("main", "teacher")
 
     def _add_generation(self) -> None:
@@ -79,6 +79,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         disc = cfg.discriminators
         self.to_infrared = self._make_generator(grey=cfg.generator.grey)  # G_I
         self.to_visible = self._make_generator(grey=False)  # G_R
+        # The paper shows no losses of G_R and D_R; here they play CycleGAN's part.
         self.discriminator_visible = self._make_patch_discriminator()  # D_R
         if cfg.discriminator == "ordinary" or cfg.epochs["gan"]:
             self.discriminator_infrared = self._make_patch_discriminator()  # D_I, ordinary
@@ -86,12 +87,14 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
             channels = self.student.channels
             if cfg.map_for_d == "layer3":  # the former encoder's map has half as many
                 channels //= 2
+            # Four strided layers lead the image branch to a sixteenth of the image, where the maps are: none after joining.
             self.discriminator_joint = JointDiscriminator(  # D_I
                 channels, disc.channels, disc.image_layers, 0, disc.feature_channels
             )
 
     def _make_generator(self, *, grey: bool) -> ResNetGenerator:
         config = self.config.generator
+        # CycleGAN's, with instance norms that keep no averages: images are the same in train and eval mode.
         return ResNetGenerator(
             config.channels, config.blocks, kernel=3, padding="reflect", upsampling=config.upsampling, grey=grey
         )
@@ -120,6 +123,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         if cfg.generates:
             names = ("discriminator_visible", "discriminator_infrared", "discriminator_joint")
             discriminators = [getattr(self, name) for name in names if hasattr(self, name)]
+            # Algorithm 1 names no optimizer for G_R and D_R: they go with G_I and D_I.
             generators = parameters_of(self.to_infrared, self.to_visible)
             optimizers["generator"] = make_adam(cfg.gan_optimizer, generators)
             optimizers["discriminator"] = make_adam(cfg.gan_optimizer, parameters_of(*discriminators))
@@ -131,6 +135,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         shares = {"teacher": cfg.teacher_schedule.share, "student": cfg.schedule.share}
         schedules = {}
         for name, optimizer in optimizers.items():
+            # Rates of the GAN stay whole in its warm-up: their schedule counts iterations of the joint phase.
             phase = "teacher" if name == "teacher" else "joint"
             share = shares.get(name, cfg.gan_optimizer.share)
             schedules[name] = self._schedule(share, optimizer, phase)
@@ -144,6 +149,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
     def train(self, mode: bool = True) -> Self:
         """As always, but the teacher stays frozen and in eval mode once its own phase is over."""
         super().train(mode)
+        # Here and not only where the phase ends: a trainer may put whole modules back into train mode.
         if self.config.has_teacher:
             learns = self._teacher_learns
             self.teacher.train(mode and learns)
@@ -171,6 +177,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         if self.phase == "teacher":
             self._teacher_turn(stream)
             return
+        # Generators first, since the student learns from their fakes; D_I last, since it judges the student's maps.
         fakes = self._generator_turn(stream) if self.config.generates else None
         pairs = self._student_turn(stream, fakes) if self.phase == "joint" else None
         if fakes is not None:
@@ -196,6 +203,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
             fake_infrared = self.to_infrared(batch.visible)
             fake_visible = self.to_visible(batch.infrared)
             if self._judges_pairs:
+                # The maps are constants here: G_I learns through the images alone.
                 logits_infrared = self.discriminator_joint(fake_infrared, self._settled_maps(fake_infrared))
             else:
                 logits_infrared = self.discriminator_infrared(fake_infrared)
@@ -215,9 +223,12 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         pairs = None
         teaching_gradient = None
         with self.turn("student") as losses:
+            # One forward for all: batch norms see visible, infrared and fake images as one batch of 3 B.
             outputs = self.student(torch.cat(list(images.values())))
+            # Row b of each kind is the same person, and a fake has the label of its visible image.
             self._add_identification(losses, outputs, batch.pids.repeat(len(images)), self.config.reid)
             if self._judges_pairs:
+                # M of Eq. 5 has no visible images
                 _, infrared_maps, fake_maps = self._judged(outputs).chunk(3)
                 pairs = JudgedPairs(
                     ImageMapPair(images["infrared"], infrared_maps), ImageMapPair(images["fake"], fake_maps)
@@ -227,6 +238,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
             if self.config.teaching.losses:
                 teaching_gradient = self._add_teaching(losses, images, outputs.middle)
                 outputs.middle.retain_grad()  # not before: the gradient taken for `teaching_gradient` would be kept too
+        # L_ReID's share is what L_TS leaves of the whole gradient: no further backward pass is needed.
         if teaching_gradient is not None:
             assert outputs.middle.grad is not None
             self.losses["student/ts_gradient"] = teaching_gradient.norm()
@@ -239,6 +251,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         """Eq. 9 to 11: classification with label smoothing, batch-hard triplets over all images."""
         cfg = self.config
         losses.add("id", identity_loss(outputs.logits, pids, cfg.label_smoothing), weights.id)
+        # On V before the neck; anchors and candidates are the same images, of all kinds.
         triplet = euclidean_triplet(outputs.vector, outputs.vector, pids, pids, cfg.margin)
         losses.add("triplet", triplet, weights.triplet)
 
@@ -256,6 +269,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
             The gradient of L_TS at the student's maps, as ``middle``.
         """
         teaching = self.config.teaching
+        # L_ReID of Eq. 8, before the terms of Eq. 16 join it.
         reid_terms = [weight * value.detach() for value, weight in losses.terms.values()]
         reid_total = torch.stack(reid_terms).sum()
         student_maps = dict(zip(images, middle.chunk(len(images)), strict=True))
@@ -263,18 +277,21 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
         terms = []
         for name in teaching.losses:
             to_student, to_teacher = SHOWN[name]
-            if to_teacher not in teacher_maps:
+            if to_teacher not in teacher_maps:  # Eq. 14 and 15 look at the same map of the fakes
                 teacher_maps[to_teacher] = self._teacher_maps(images[to_teacher])
+            # Position by position: a fake shows the same scene as its visible image (Eq. 15).
             distance = teaching_distance(student_maps[to_student], teacher_maps[to_teacher], teaching.reduction)
             losses.add(name, distance, teaching.weight(name))
             terms.append(teaching.weight(name) * distance)
         total = torch.stack(terms).sum()
         losses.add("ts_ratio", total.detach() / reid_total, 0.0)
+        # The graph is needed again: the turn's own backward pass leads through it.
         return torch.autograd.grad(total, middle, retain_graph=True)[0]
 
     def _discriminator_turn(self, batch: PairedBatch, fakes: Fakes, pairs: JudgedPairs | None) -> None:
         """Steps 5 to 7: Eq. 2 on the pairs of the student's turn, or on images alone; D_R always on images alone."""
         with self.turn("discriminator") as losses:
+            # Images and maps are those of the turns before, made ahead of the steps of generators and student.
             losses.add("visible", self._rejection(self.discriminator_visible, batch.visible, fakes.visible))
             if pairs is None:
                 infrared = self._rejection(self.discriminator_infrared, batch.infrared, fakes.infrared)

@@ -49,11 +49,12 @@ class ReIDNetwork(PretrainedParts):
         encoder = ResNetEncoder(backbone)
         self.channels = encoder.channels
         self.prepare = encoder.prepare
-        self.former = encoder.body[:-1]
-        self.latter = encoder.body[-1]
+        self.former = encoder.body[:-1]  # FE: stem and stages 1 to 3
+        self.latter = encoder.body[-1]  # LE: the last stage
         self.neck: nn.Module = nn.Identity()
         if neck == "bnneck":
             self.neck = BatchNormNeck(self.channels)
+        # Small weights, as in BoT: at first every identity is about as likely.
         self.classifier = nn.Linear(self.channels, classes, bias=False)
         nn.init.normal_(self.classifier.weight, 0.0, 0.001)
         self.backbone = encoder.backbone

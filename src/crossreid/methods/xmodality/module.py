@@ -76,6 +76,7 @@ class XModality(RecognitionModule[XModalityConfig]):
         infrared_pids = views.pids["infrared"]
         prepare = self.network.encoder.prepare
         x = self._prepared_x(visible)
+        # One batch of all three, as the authors have it; an X image has the label of its visible one.
         output = self.network.prepared(torch.cat([prepare(visible), x, prepare(infrared)]))
         labels = torch.cat([visible_pids, visible_pids, infrared_pids])
         losses.add("id", identity_loss(output.logits, labels, cfg.label_smoothing), cfg.w_id)
@@ -86,14 +87,13 @@ class XModality(RecognitionModule[XModalityConfig]):
             infrared_centres = centres_of(infrared_vectors, infrared_pids, persons)
             to_x = centre_gap(infrared_centres, centres_of(x_vectors, visible_pids, persons), cfg.margin)
             to_visible = centre_gap(infrared_centres, centres_of(visible_vectors, visible_pids, persons), cfg.margin)
-            losses.add(
-                "gap", 2 * (to_x + to_visible), cfg.w_gap
-            )  # the code adds both orders of a pair, which are equal
+            both_orders = 2 * (to_x + to_visible)  # the code adds both orders of a pair, which are equal
+            losses.add("gap", both_orders, cfg.w_gap)
         elif cfg.w_gap:
             there = euclidean_triplet(x_vectors, infrared_vectors, visible_pids, infrared_pids, cfg.margin)
             back = euclidean_triplet(infrared_vectors, x_vectors, infrared_pids, visible_pids, cfg.margin)
             losses.add("gap", (there + back) / 2, cfg.w_gap)
-        if cfg.w_respective:
+        if cfg.w_respective:  # MRG: triplets inside each of the three modalities
             terms = []
             for vectors, pids in (
                 (visible_vectors, visible_pids),

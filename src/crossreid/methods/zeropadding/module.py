@@ -51,6 +51,7 @@ class ZeroPadding(RecognitionModule[ZeroPaddingConfig]):
         """
         channel = CHANNEL[modality]
         grey = self.network.encoder.prepare(to_grey(images))
+        # Padded after normalising, so that an empty channel is 0 where the first convolution sees it.
         padded = torch.zeros_like(grey)
         padded[:, channel] = grey[:, channel]
         return padded

@@ -62,7 +62,7 @@ def calibrate_embeddings(
             f"{embeddings.about.get('method')} compares images through a transfer that sees the whole gallery, so its "
             "similarities in one gallery say nothing of those in another: it cannot be calibrated."
         )
-    known = embeddings.select(embeddings.pids >= 0)
+    known = embeddings.select(embeddings.pids >= 0)  # negative where nobody knows the person
     chosen, sentence = _at_most(known, settings)
     groups = {}
     for one, other in ((False, False), (False, True), (True, True)):
@@ -101,34 +101,49 @@ def calibrate_pairs(
     calibrated: dict[str, PairCalibration] = {}
     left_out: list[str] = []
     for name, pairs in groups.items():
-        if not _wanted(name, settings):
-            continue
-        if not len(pairs.genuine) or not len(pairs.impostor):
-            if len(pairs):
-                left_out.append(f"{name}: no pairs of one person, or none of two.")
-            continue
-        _require_persons(pairs)
-        rates = _rates(pairs, settings, name)
-        if not rates:
-            left_out.append(f"{name}: {len(pairs.impostor)} pairs of two persons, fewer than {LEAST_PAIRS}.")
-            continue
-        calibrated[name] = _calibrate(name, pairs, rates, settings, cameras or {}, left_out)
+        if _wanted(name, settings):
+            calibration = _calibrate_if_possible(name, pairs, settings, cameras or {}, left_out)
+            if calibration is not None:
+                calibrated[name] = calibration
     if not calibrated:
         raise DataError(
             f"Nothing can be calibrated: {LEAST_PAIRS} pairs of two persons in different cameras are needed, and pairs of one "
             "person; add persons, images or cameras, or count pairs of one camera by same_camera=true."
         )
-    model, method = about.get("model"), about.get("method")
-    preprocessing = about.get("preprocessing", {})
+    preprocessing = about.get("preprocessing")
     return Calibration(
-        model=model if isinstance(model, str) else None,
-        method=method if isinstance(method, str) else None,
+        model=_text_or_none(about.get("model")),
+        method=_text_or_none(about.get("method")),
         preprocessing=preprocessing if isinstance(preprocessing, dict) else {},
         source=dict(source),
+        # Of a command's settings only those of the calibration itself, whose class they extend.
         settings={entry.name: getattr(settings, entry.name) for entry in fields(CalibrationSettings)},
         pairs=calibrated,
         left_out=tuple(left_out),
     )
+
+
+def _text_or_none(value: object) -> str | None:
+    """A text as it is; None in the place of anything else, as embeddings may come from anybody's file."""
+    if isinstance(value, str):
+        return value
+    return None
+
+
+def _calibrate_if_possible(
+    name: str, pairs: Pairs, settings: CalibrationSettings, cameras: Mapping[int, Cell], left_out: list[str]
+) -> PairCalibration | None:
+    """The calibration of two modalities; None, with the reason in ``left_out``, where there are too few pairs for one."""
+    if not len(pairs.genuine) or not len(pairs.impostor):
+        if len(pairs):  # of modalities that nobody has there is nothing to say
+            left_out.append(f"{name}: no pairs of one person, or none of two.")
+        return None
+    _require_persons(pairs)
+    rates = _rates(pairs, settings, name)
+    if not rates:
+        left_out.append(f"{name}: {len(pairs.impostor)} pairs of two persons, fewer than {LEAST_PAIRS}.")
+        return None
+    return _calibrate(name, pairs, rates, settings, cameras, left_out)
 
 
 def _wanted(name: str, settings: CalibrationSettings) -> bool:
@@ -144,11 +159,18 @@ def _cameras(embeddings: Embeddings) -> dict[int, Cell]:
     camids = embeddings.camids.tolist()
     cells = embeddings.columns.get("camera")
     if cells is None:
-        return {} if "person" in embeddings.columns else {camid: camid for camid in camids}
+        if "person" in embeddings.columns:
+            return {}
+        return {camid: camid for camid in camids}
     called: dict[int, set[Cell]] = {}
     for camid, cell in zip(camids, cells, strict=True):
         called.setdefault(camid, set()).add(cell)
-    return {camid: names.pop() for camid, names in called.items() if len(names) == 1 and None not in names}
+    # A number that goes by several names, or by none, gets no thresholds of its own.
+    names: dict[int, Cell] = {}
+    for camid, names_of_camera in called.items():
+        if len(names_of_camera) == 1 and None not in names_of_camera:
+            names[camid] = names_of_camera.pop()
+    return names
 
 
 def _by_cameras(pairs: Pairs, cameras: Mapping[int, Cell]) -> Iterator[tuple[str, Pairs]]:
@@ -157,10 +179,12 @@ def _by_cameras(pairs: Pairs, cameras: Mapping[int, Cell]) -> Iterator[tuple[str
         return
     known = np.isin(pairs.cameras, list(cameras))  # (M, 2)
     chosen = pairs.select(np.asarray(known.all(axis=1)))
+    # Numbers of cameras give way to places of their names; sorted in each pair, since (one, other) is (other, one).
     names = list(dict.fromkeys(cameras.values()))
-    camids, place = np.unique(chosen.cameras, return_inverse=True)
-    places = np.array([names.index(cameras[camid]) for camid in camids.tolist()], dtype=np.int64)
-    named = replace(chosen, cameras=np.sort(places[place.reshape(-1, 2)], axis=1))
+    camids, camid_of_image = np.unique(chosen.cameras, return_inverse=True)
+    places_of_camids = [names.index(cameras[camid]) for camid in camids.tolist()]
+    places = np.array(places_of_camids, dtype=np.int64)[camid_of_image.reshape(-1, 2)]  # (M, 2)
+    named = replace(chosen, cameras=np.sort(places, axis=1))
     for (one, other), of_cameras in named.by_cameras():
         yield camera_pair(names[one], names[other]), of_cameras
 
@@ -170,7 +194,8 @@ def _at_most(embeddings: Embeddings, settings: CalibrationSettings) -> tuple[Emb
     if len(embeddings) <= settings.most_images:
         return embeddings, []
     generator = numpy_generator(settings.seed, "images to calibrate on")
-    rows = np.sort(generator.choice(len(embeddings), settings.most_images, replace=False))
+    drawn = generator.choice(len(embeddings), settings.most_images, replace=False)
+    rows = np.sort(drawn)  # in their own order
     sentence = f"{settings.most_images} of {len(embeddings)} images were drawn at random (most_images)."
     return embeddings.select(rows), [sentence]
 
@@ -200,6 +225,7 @@ def _calibrate(
     left_out: list[str],
 ) -> PairCalibration:
     """Thresholds, probabilities and curves of two modalities; what cannot be had goes to ``left_out``."""
+    # One set of resamples for all thresholds, so that their intervals differ by the pairs alone.
     draws = draw_persons(pairs.persons, settings.bootstrap, settings.seed)
     by_cameras = {}
     lacking = 0
@@ -234,20 +260,25 @@ def _held_out(pairs: Pairs, settings: CalibrationSettings) -> Reliability | None
     order = numpy_generator(settings.seed, "persons that probabilities are checked on").permutation(pairs.persons)
     checked_on = np.zeros(pairs.persons, dtype=bool)
     checked_on[order[: pairs.persons // 2]] = True
-    learned, checked = pairs.among(~checked_on), pairs.among(checked_on)
-    if not all(len(scores) for part in (learned, checked) for scores in (part.genuine, part.impostor)):
-        return None
+    # Pairs of a person of either half are left out: no person is on both sides.
+    learned = pairs.among(~checked_on)
+    checked = pairs.among(checked_on)
+    for part in (learned, checked):
+        if not len(part.genuine) or not len(part.impostor):
+            return None
     curve = fit_probability(settings.probability, learned.genuine, learned.impostor, settings.prior)
     return reliability_of(curve, checked.genuine, checked.impostor, int(checked_on.sum()))
 
 
 def _histogram(pairs: Pairs) -> ScoreHistogram:
-    low, high = float(pairs.scores.min()), float(pairs.scores.max())
-    edges = np.linspace(low, max(high, low + 1e-6), _BARS + 1)
+    low = float(pairs.scores.min())
+    high = max(float(pairs.scores.max()), low + 1e-6)  # bars have a width where all scores are one number
+    edges = np.linspace(low, high, _BARS + 1)
 
     def shares(scores: Array) -> tuple[float, ...]:
         counts, _ = np.histogram(scores, edges)
-        return tuple((counts / max(counts.sum(), 1)).tolist())
+        of_all = counts / max(counts.sum(), 1)
+        return tuple(of_all.tolist())
 
     return ScoreHistogram(tuple(edges.tolist()), shares(pairs.genuine), shares(pairs.impostor))
 
@@ -256,34 +287,36 @@ def _open_set(
     embeddings: Embeddings, settings: CalibrationSettings, calibration: Calibration
 ) -> tuple[tuple[OpenSetResult, ...], list[str]]:
     """Open-set search in both directions of every two modalities that are calibrated, and what could not be had."""
-    results, left_out = [], []
+    results = []
+    left_out: list[str] = []
     persons = len(np.unique(embeddings.pids))
     draws = draw_persons(persons, settings.bootstrap, settings.seed)
-    for queries in (True, False):
-        for gallery in (False, True):
-            if modality_pair(queries, gallery) not in calibration.pairs:
-                continue
-            direction = f"{MODALITIES[int(queries)]} probes in {MODALITIES[int(gallery)]} images"
+    # True is infrared; infrared probes come first, and in visible images first.
+    for queries, gallery in ((True, False), (True, True), (False, False), (False, True)):
+        if modality_pair(queries, gallery) not in calibration.pairs:
+            continue
+        query_modality = MODALITIES[int(queries)]
+        gallery_modality = MODALITIES[int(gallery)]
+        direction = f"{query_modality} probes in {gallery_modality} images"
+        try:
+            search = search_open_set(embeddings, queries, gallery, same_camera=settings.same_camera)
+        except DataError as error:
+            left_out.append(f"{direction}: {error}")
+            continue
+        rates = []
+        for rate in ALARM_RATES:
             try:
-                search = search_open_set(embeddings, queries, gallery, same_camera=settings.same_camera)
+                rates.append(open_set_rate(search, rate, draws))
             except DataError as error:
                 left_out.append(f"{direction}: {error}")
-                continue
-            rates = []
-            for rate in ALARM_RATES:
-                try:
-                    rates.append(open_set_rate(search, rate, draws))
-                except DataError as error:
-                    left_out.append(f"{direction}: {error}")
-            if rates:
-                results.append(
-                    OpenSetResult(
-                        MODALITIES[int(queries)],
-                        MODALITIES[int(gallery)],
-                        len(search.own),
-                        search.gallery_images,
-                        search.gallery_persons,
-                        tuple(rates),
-                    )
-                )
+        if rates:
+            result = OpenSetResult(
+                query_modality,
+                gallery_modality,
+                len(search.own),
+                search.gallery_images,
+                search.gallery_persons,
+                tuple(rates),
+            )
+            results.append(result)
     return tuple(results), left_out

@@ -54,9 +54,10 @@ def calibrate(
     given = dict(settings)
     if checkpoint is not None:
         given["checkpoint"] = str(checkpoint)
-    in_memory = isinstance(embeddings, Embeddings)
-    if embeddings is not None:
-        given["embeddings"] = "in memory" if in_memory else str(embeddings)
+    if isinstance(embeddings, Embeddings):
+        given["embeddings"] = "in memory"  # a word in their place: settings are text
+    elif embeddings is not None:
+        given["embeddings"] = str(embeddings)
     config = typed(CalibrateConfig, compose("calibrate", as_overrides(given)))
     if isinstance(embeddings, Embeddings):
         calibration = calibrate_embeddings(embeddings, config, {"kind": "embeddings"})
@@ -115,18 +116,22 @@ def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
     """On persons of a dataset: that of training, or another one."""
     restored = restore(path, config.data, config.protocol, config.trainer)
     checkpoint = read_checkpoint(path)
-    trained = run_of(checkpoint, path) if has_run(checkpoint) else None
     dataset = restored.data.dataset
+    own = False  # the model was trained on this dataset
+    validated = False  # and the validation persons were held out
+    if has_run(checkpoint):
+        trained = run_of(checkpoint, path)
+        own = trained.data.folder.absolute() == dataset.root.absolute()
+        validated = trained.selection.name == "validation"
     imported = imported_of(checkpoint, path)
-    own = trained is not None and trained.data.folder.absolute() == dataset.root.absolute()
-    if imported is not None:  # public codes train on training and validation persons together
-        own = imported.dataset == dataset.name
-    validated = trained is not None and trained.selection.name == "validation"
+    if imported is not None:
+        own = imported.dataset == dataset.name  # public codes train on training and validation persons together
     split = _split(dataset, config.split, own=own, held_out=not own or validated)
     if own and split == "test":
         notice(
             "These are the run's test persons: its scores on them and this calibration are no independent estimates."
         )
+    # embed_dataset takes the test persons: here these are the ones.
     restored.data.test_splits = (split,)
     restored.data.decoding = with_grey_range(restored.data.decoding, config.range_of_grey())
     embeddings = embed_dataset(restored.trainer, restored.module, restored.data)

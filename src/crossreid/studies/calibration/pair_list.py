@@ -56,21 +56,24 @@ def read_pairs(path: Path) -> LabelledPairs:
     if not lines or not set(COLUMNS) <= set(lines[0]):
         raise DataError(f"'{path}' needs the columns {', '.join(COLUMNS)} and a line for each pair.")
     places: dict[Path, int] = {}
-    first, second, same = [], [], []
-    for number, line in enumerate(lines, start=2):
-        images = [_image(line["first"], path), _image(line["second"], path)]
+    first: list[int] = []
+    second: list[int] = []
+    same: list[bool] = []
+    for number, line in enumerate(lines, start=2):  # line 1 holds the columns' names
+        one = _image(line["first"], path)
+        other = _image(line["second"], path)
         word = (line["same"] or "").strip().lower()
-        if None in images or word not in (*_YES, *_NO) or images[0] == images[1]:
+        if one is None or other is None or one == other or word not in (*_YES, *_NO):
             raise DataError(
                 f"Line {number} of '{path}' is no pair: two different images, and yes or no in the column same."
             )
-        one, other = (places.setdefault(image, len(places)) for image in images if image is not None)
-        first.append(one)
-        second.append(other)
+        # An image that was seen before keeps its place, a new one comes last.
+        first.append(places.setdefault(one, len(places)))
+        second.append(places.setdefault(other, len(places)))
         same.append(word in _YES)
     persons = _joined(len(places), first, second, same)
-    for number, (one, other, is_same) in enumerate(zip(first, second, same, strict=True), start=2):
-        if not is_same and persons[one] == persons[other]:
+    for number, (place, other_place, is_same) in enumerate(zip(first, second, same, strict=True), start=2):
+        if not is_same and persons[place] == persons[other_place]:
             raise DataError(
                 f"Line {number} of '{path}' says that two images show two persons, and other lines that they show one: correct "
                 "one of them."
@@ -86,18 +89,20 @@ def _image(cell: str | None, path: Path) -> Path | None:
 
 def _joined(count: int, first: Sequence[int], second: Sequence[int], same: Sequence[bool]) -> Array:
     """Persons (N,) from 1, by joining the images of genuine pairs."""
+    # Union-find: images of one person point, step by step, to one of them, their leader.
     leader = list(range(count))
 
     def leader_of(image: int) -> int:
         while leader[image] != image:
-            leader[image] = leader[leader[image]]
+            leader[image] = leader[leader[image]]  # each second step is left out the next time
             image = leader[image]
         return image
 
     for one, other, is_same in zip(first, second, same, strict=True):
         if is_same:
             leader[leader_of(one)] = leader_of(other)
-    _, persons = np.unique([leader_of(image) for image in range(count)], return_inverse=True)
+    leaders = [leader_of(image) for image in range(count)]
+    _, persons = np.unique(leaders, return_inverse=True)
     return np.asarray(persons + 1)
 
 
@@ -106,7 +111,9 @@ def scored_pairs(embeddings: Embeddings, labelled: LabelledPairs) -> dict[str, P
     vectors = normalised(embeddings.features["main"])
     scores = (vectors[labelled.first] * vectors[labelled.second]).sum(axis=1).astype(np.float32)
     person = labelled.persons - 1
-    kinds = embeddings.infrared[labelled.first].astype(int) + embeddings.infrared[labelled.second].astype(int)
+    # How many of a pair's images are infrared says its two modalities.
+    infrared = embeddings.infrared.astype(int)
+    kinds = infrared[labelled.first] + infrared[labelled.second]
     groups = {}
     for kind, (one, other) in enumerate(((False, False), (False, True), (True, True))):
         chosen = kinds == kind
@@ -115,6 +122,6 @@ def scored_pairs(embeddings: Embeddings, labelled: LabelledPairs) -> dict[str, P
             person[labelled.first[chosen]],
             person[labelled.second[chosen]],
             int(labelled.persons.max()),
-            np.empty((0, 2), np.int64),
+            np.empty((0, 2), np.int64),  # the list says no cameras
         )
     return groups

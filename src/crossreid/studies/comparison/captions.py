@@ -55,11 +55,15 @@ def _reproduction(table: ComparisonTable) -> list[str]:
     """How margins come about, over how many splits a mean is, and why a row has no margin; none without printed numbers."""
     lines = []
     reasons: dict[str, list[str]] = {}
+    reproduces = False
     for row in table.rows:
-        for one in reproductions(row)[:1]:
-            if isinstance(one.margin, str):
-                reasons.setdefault(one.margin, []).append(row.label)
-    if any(reproductions(row) for row in table.rows):
+        found = reproductions(row)
+        if found:
+            reproduces = True
+            margin = found[0].margin  # of Rank-1, which comes first
+            if isinstance(margin, str):
+                reasons.setdefault(margin, []).append(row.label)
+    if reproduces:
         lines.append(
             "Margin, in points: how far noise alone may bring ours from a published number (95 %). Narrow: between trainings "
             "and between drawn galleries, on the same persons; wide: with other persons in the test too. Within: yes "
@@ -79,11 +83,13 @@ def _reproduction(table: ComparisonTable) -> list[str]:
 
 def _verdicts(table: ComparisonTable) -> list[str]:
     """Which rows are within the margin of a published Rank-1, and which are not, where there is no room for the columns."""
+    # Verdict -> rows, each once: a row may have several printed numbers, and ours be as far from two of them.
     rows: dict[str, dict[str, None]] = {}
     for row in table.rows:
         for one in reproductions(row):
             if one.metric == "rank1" and one.verdict:
-                rows.setdefault(one.verdict, {})[f"{row.label} ({100 * one.difference:+.1f})"] = None
+                named = f"{row.label} ({100 * one.difference:+.1f})"
+                rows.setdefault(one.verdict, {})[named] = None
     lines = []
     for verdict, sentence in _VERDICTS.items():
         if verdict in rows:

@@ -41,7 +41,7 @@ def importance(table: ComparisonTable, settings: TableSettings) -> list[str]:
     if reproduces(table):
         first = ["method", "seeds", *means[:2], "published R1 / mAP", DIFFERENCE, WITHIN_MARGIN]
     order = [*first, *means, *intervals, *headings(table, settings)]
-    return list(dict.fromkeys(order))
+    return list(dict.fromkeys(order))  # each once, at its first place
 
 
 def score_cells(table: ComparisonTable, row: Row) -> list[str]:
@@ -68,14 +68,18 @@ def training_cells(row: Row) -> list[str]:
 
 def chance_cells(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """The row of a random ranking."""
-    blank = len(LEFT_OF_METRICS) - 1
-    cells = ["chance", *[""] * blank]
+    blank = [""] * (len(LEFT_OF_METRICS) - 1)
+    cells = ["chance", *blank]
     for metric in settings.metrics:
         chance = table.result.chance.get(metric, float("nan"))
-        cells.append("-" if isnan(chance) else _percent(chance))
+        if isnan(chance):  # of metrics without a chance level
+            cells.append("-")
+        else:
+            cells.append(_percent(chance))
         if metric in INTERVALS:
             cells.append("")
-    return [*cells, *[""] * (len(headings(table, settings)) - len(cells))]
+    missing = len(headings(table, settings)) - len(cells)
+    return [*cells, *[""] * missing]
 
 
 def _by_seed(row: Row) -> str:
@@ -106,15 +110,17 @@ def _reproduction(row: Row) -> list[str]:
     found = reproductions(row)
     if not found:
         return ["-"] * len(REPRODUCTION)
-    rank1 = [one for one in found if one.metric == "rank1"]
-    mean_ap = [one for one in found if one.metric == "mAP"]
+    of_rank1 = [one for one in found if one.metric == "rank1"]
+    of_mean_ap = [one for one in found if one.metric == "mAP"]
     differences = []
     verdicts = []
-    for pair in zip(rank1, mean_ap, strict=True):
-        differences.append(" / ".join(f"{100 * one.difference:+.1f}" for one in pair))
-        verdicts.append(" / ".join(dict.fromkeys(one.verdict or "unknown" for one in pair)))
-    margins = [_margin(one.margin) for one in (rank1[0], mean_ap[0])]
-    return ["; ".join(differences), " / ".join(margins), "; ".join(verdicts)]
+    for rank1, mean_ap in zip(of_rank1, of_mean_ap, strict=True):  # of one printed pair of numbers
+        differences.append(f"{100 * rank1.difference:+.1f} / {100 * mean_ap.difference:+.1f}")
+        both = [rank1.verdict or "unknown", mean_ap.verdict or "unknown"]
+        verdicts.append(" / ".join(dict.fromkeys(both)))  # one word where both have the same
+    # A margin is of the row, the same beside all printed numbers.
+    margins = f"{_margin(of_rank1[0].margin)} / {_margin(of_mean_ap[0].margin)}"
+    return ["; ".join(differences), margins, "; ".join(verdicts)]
 
 
 def _margin(margin: Margin | str) -> str:

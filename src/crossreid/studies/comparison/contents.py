@@ -31,7 +31,7 @@ def table_json(table: ComparisonTable) -> dict[str, Any]:
     labels = result.labels
     chance: dict[str, float | None] = {}
     for metric, value in result.chance.items():
-        chance[metric] = None if isnan(value) else float(value)
+        chance[metric] = None if isnan(value) else float(value)  # JSON knows no NaN
     return {
         "dataset": table.dataset,
         "protocol": table.protocol,

@@ -51,11 +51,13 @@ class Expectations:
             if plan.covers(runs):
                 planned.update(dict.fromkeys(plan.rows))
                 seeds.update(plan.seeds)
+        # The runs of a varied row have other names than its plan, so that none would ever be found under that one.
         for variation in self.variations:
             if variation.dataset == dataset:
                 planned.pop(variation.name, None)
-        planned = _by_preset(planned, {run.name for run in runs})
-        others = {run.name for run in runs}.difference(planned)
+        names_of_runs = {run.name for run in runs}
+        planned = _by_preset(planned, names_of_runs)
+        others = names_of_runs.difference(planned)
         names = [*planned, *sorted(others, key=in_printed_order)]
         if self.rows is not None:
             names = list(dict.fromkeys(self.rows))

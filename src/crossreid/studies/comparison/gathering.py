@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from crossreid.errors import ConfigError
 from crossreid.files import write_atomically
@@ -57,15 +58,18 @@ def compare_runs(config: ComparisonConfig, folders: Sequence[Path]) -> Compariso
         ConfigError: there are none, or none that can be compared.
     """
     runs, unreadable = find_runs(folders)
+    # Before runs are chosen: several settings under one name are several rows, and none of them would be used.
     runs, variations = told_apart(runs)
     usable, unused = choose_runs(runs)
     plans, unreadable_plans = find_plans(folders)
     problems = [*unreadable, *unreadable_plans, *unused]
     if not usable:
         raise ConfigError(f"No run can be compared: {'; '.join(problem_lines(problems))}")
+    # A mean over splits stands beside its splits, as a run of a dataset of its own.
     means, without_mean = split_means(usable)
     problems += without_mean
     settings = TableSettings(tuple(config.metrics), config.bootstrap, config.seed)
+    # Of all runs, failed ones too: a row whose runs all failed is missing, and has to be named.
     expectations = Expectations([*runs, *means], plans, variations, config.rows, config.seeds)
     tables, missing = make_tables([*usable, *means], settings, expectations, untrained=config.untrained)
     return Comparison(tables, [*problems, *missing], usable, settings, studies_of(tables, variations))
@@ -96,6 +100,7 @@ def write_report(config: ComparisonConfig) -> Written:
         ConfigError: there is nothing to compare, the report would overwrite something else, or figures' packages are missing.
         WriteError: its place takes no files.
     """
+    # All that can be refused is refused before the work.
     folders = config.folders()
     check_figures(config.figure)
     inputs = {"runs": folders}
@@ -126,28 +131,11 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
     write_atomically(output / "comparison.md", lambda stream: stream.write(text.encode()))
     lines = csv_lines(comparison.tables, settings)
     write_atomically(output / "comparison.csv", lambda stream: stream.write(lines.encode()))
-    content = {
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command_line(),
-        "git": git_revision(),
-        "versions": package_versions(),
-        "metrics": list(settings.metrics),
-        "bootstrap": {"resamples": settings.resamples, "seed": settings.seed, "level": 0.95},
-        "tables": list(map(table_json, comparison.tables)),
-        "studies": list(map(study_json, comparison.studies)),
-        "not_in_tables": list(map(Problem.to_json, comparison.problems)),
-        "runs": list(map(run_json, comparison.runs)),
-    }
-    write_json(output / "comparison.json", content)
-    charts = []
+    write_json(output / "comparison.json", _content(comparison))
+    charts: list[Picture] = []
     if figure:
-        _draw(output / "comparison.png", comparison.tables)
-        charts.append(replace(picture_at(output / "comparison.png"), title="Rank-1 of every row, by protocol"))
-        if comparison.studies:
-            _draw_studies(output / "studies.png", comparison.studies)
-            charts.append(replace(picture_at(output / "studies.png"), title="Scores by the value of a setting"))
-        charts += _cmc_curves(comparison.tables)
-        charts += _learning_curves(comparison.runs)
+        charts = _charts(comparison, output)
+    # The page comes last, as it holds the charts.
     page = html_page(
         comparison.tables,
         comparison.problems,
@@ -159,16 +147,51 @@ def keep(comparison: Comparison, output: Path, *, figure: bool) -> None:
     write_atomically(output / "comparison.html", lambda stream: stream.write(page.encode()))
 
 
+def _content(comparison: Comparison) -> dict[str, Any]:
+    """The tables as plain values, and how they came about."""
+    settings = comparison.settings
+    return {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": command_line(),
+        "git": git_revision(),
+        "versions": package_versions(),
+        "metrics": list(settings.metrics),
+        "bootstrap": {"resamples": settings.resamples, "seed": settings.seed, "level": 0.95},
+        "tables": list(map(table_json, comparison.tables)),
+        "studies": list(map(study_json, comparison.studies)),
+        "not_in_tables": list(map(Problem.to_json, comparison.problems)),
+        "runs": list(map(run_json, comparison.runs)),
+    }
+
+
+def _charts(comparison: Comparison, output: Path) -> list[Picture]:
+    """Draw the charts for the page, those of the rows and the studies as files beside it too."""
+    charts = []
+    of_rows = output / "comparison.png"
+    _draw(of_rows, comparison.tables)
+    charts.append(replace(picture_at(of_rows), title="Rank-1 of every row, by protocol"))
+    if comparison.studies:
+        of_studies = output / "studies.png"
+        _draw_studies(of_studies, comparison.studies)
+        charts.append(replace(picture_at(of_studies), title="Scores by the value of a setting"))
+    charts += _cmc_curves(comparison.tables)
+    charts += _learning_curves(comparison.runs)
+    return charts
+
+
 def _cmc_curves(tables: Sequence[ComparisonTable]) -> list[Picture]:
     """Those of the plain rows of each table."""
     from crossreid.visualization import as_png, cmc_curves  # noqa: PLC0415 - extra `viz`
 
     charts = []
     for table in tables:
-        results = {row.label: list(row.results.values()) for row in table.plain if row.results}
+        results = {}
+        for row in table.plain:
+            if row.results:
+                results[row.label] = list(row.results.values())
         if results:
-            title = f"{table.dataset}: {table.protocol}"
-            charts.append(picture_of(as_png(cmc_curves(results, title)), f"Found by rank k, {table.protocol}"))
+            figure = cmc_curves(results, f"{table.dataset}: {table.protocol}")
+            charts.append(picture_of(as_png(figure), f"Found by rank k, {table.protocol}"))
     return charts
 
 
@@ -198,9 +221,9 @@ def _draw(path: Path, tables: Sequence[ComparisonTable]) -> None:
         points = []
         for row in table.rows:
             mean = row.mean("rank1").value
-            interval = row.intervals.get("rank1")
             if mean is None:
                 continue
+            interval = row.intervals.get("rank1")
             if isinstance(interval, str):  # why there is none
                 interval = None
             point = Point(

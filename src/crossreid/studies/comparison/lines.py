@@ -73,7 +73,8 @@ def _cells(table: ComparisonTable, row: Row, settings: TableSettings) -> list[ob
     for metric in PRINTED_METRICS:
         cells += _reproduction(row, metric)
     recipe = row.recipe()
-    cells += [recipe.get(column, "") for column in (*INFERENCE, *TRAINING)]
+    for column in (*INFERENCE, *TRAINING):
+        cells.append(recipe.get(column, ""))
     return cells
 
 
@@ -83,10 +84,11 @@ def _reproduction(row: Row, metric: str) -> list[object]:
     if not found:
         return [""] * 4
     differences = _listed(_percent(one.difference) for one in found)
-    margin = found[0].margin
+    margin = found[0].margin  # of the row, the same beside all printed numbers
     if isinstance(margin, str):  # why there is none, which the caption says
         return [differences, "", "", ""]
-    return [differences, _percent(margin.narrow), _percent(margin.wide), _listed(one.verdict for one in found)]
+    verdicts = _listed(one.verdict for one in found)
+    return [differences, _percent(margin.narrow), _percent(margin.wide), verdicts]
 
 
 def _ends(row: Row, metric: str) -> list[object]:

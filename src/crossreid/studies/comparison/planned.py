@@ -65,7 +65,7 @@ def _read_plan(file: Path) -> Plan:
         raise DataError("hydra.overrides.task is no list of texts.")
     of_sweep_file = [f"{key}={value}" for key, value in parameters.items()]
     values = _override_values([*of_sweep_file, *command_line])  # the command line comes last, and wins
-    rows = [row for row in values.get("experiment", []) if row != "null"]
+    rows = [row for row in values.get("experiment", []) if row != "null"]  # null: no published row
     seeds = map(int, values.get("seed", []))
     return Plan(file.parent, tuple(rows), tuple(seeds))
 
@@ -84,7 +84,9 @@ def _override_values(overrides: Sequence[str]) -> dict[str, list[str]]:
     parser = OverridesParser.create()
     values = {}
     for word in overrides:
-        if word.partition("=")[0].lstrip("+") not in ("experiment", "seed"):
+        # Only these two are parsed: another one that Hydra cannot read here does not matter to the plan.
+        key = word.partition("=")[0].lstrip("+")
+        if key not in ("experiment", "seed"):
             continue
         try:
             (override,) = parser.parse_overrides([word])

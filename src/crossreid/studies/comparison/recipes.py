@@ -37,7 +37,9 @@ _SCORERS = {
 
 def inference_recipe(config: Mapping[str, Any], inference: str) -> dict[str, str]:
     """The columns :data:`INFERENCE`; what the scorer looked at comes from its label alone."""
-    flip = "yes" if config["model"].get("flip_test") else "no"
+    flip = "no"
+    if config["model"].get("flip_test"):
+        flip = "yes"
     scorer = _SCORERS.get(inference)
     if scorer is None:  # undeclared, or a new kind: it stands there as it is
         label = f"? ({inference.strip() or 'undeclared'})"
@@ -53,9 +55,11 @@ def training_recipe(runs: Sequence[Run]) -> dict[str, str]:
     identities = _recorded(runs, "training_identities")
     if iterations == "0":
         identities = "0"
+    # Methods have one of these two settings, or neither.
+    test_norm = str(model.get("test_norm") or model.get("norms") or "-")
     columns = {
         "pooling": pooling(config),
-        "test norm": str(model.get("test_norm") or model.get("norms") or "-").replace("_", " "),
+        "test norm": test_norm.replace("_", " "),
         "augmentation": augmentation(model),
         "training ids": f"{identities}, {config['selection']['name']} weights",
         "iterations": iterations,
@@ -70,7 +74,8 @@ def pooling(config: Mapping[str, Any]) -> str:
     if "pooling" in model:
         return str(model["pooling"])
     try:
-        return str(method_class(method_settings(config["choices"]["method"])).pooling)
+        settings = method_settings(config["choices"]["method"])
+        return str(method_class(settings).pooling)
     except ConfigError:  # a method that is not installed here
         return UNKNOWN
 
@@ -121,7 +126,10 @@ def _recorded(runs: Sequence[Run], key: str) -> str:
     values = set()
     for run in runs:
         value = run.trained.get(key)
-        values.add(UNKNOWN if value is None else str(value))
+        if value is None:
+            values.add(UNKNOWN)
+        else:
+            values.add(str(value))
     return ", ".join(sorted(values))
 
 

@@ -38,8 +38,10 @@ def rich_tables(table: ComparisonTable, settings: TableSettings) -> list[Table]:
     """For a terminal: scores, and the same of rows that are not comparable; columns as far as they fit, by importance."""
     title = f"{table.dataset}: {table.protocol}"
     head = headings(table, settings)
-    plain = [chance_cells(table, settings), *(score_cells(table, row) for row in table.plain)]
+    plain = [chance_cells(table, settings)]
+    plain += [score_cells(table, row) for row in table.plain]
     others = [score_cells(table, row) for row in table.others]
+    # Both tables have the same columns, those that fit in both.
     shown = _fitting(head, [*plain, *others], importance(table, settings))
     tables = [_rich_table(title, *_columns(shown, head, plain))]
     if others:
@@ -55,8 +57,11 @@ def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequenc
     places: list[int] = []
     for name in wanted:
         place = head.index(name)
-        width = max(len(line) for row in [head, *rows] for line in row[place].split("\n")) + 3  # with blanks and a rule
-        if width > left and places:
+        lines: list[str] = []
+        for row in [head, *rows]:
+            lines += row[place].split("\n")
+        width = max(map(len, lines)) + 3  # with a blank on either side and a rule
+        if width > left and places:  # a narrower column may fit all the same
             continue
         left -= width
         places.append(place)
@@ -66,7 +71,9 @@ def _fitting(head: Sequence[str], rows: Sequence[Sequence[str]], wanted: Sequenc
 def _columns(
     places: Sequence[int], head: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> tuple[list[str], list[list[str]]]:
-    chosen = [[row[place] for place in places] for row in rows]
+    chosen = []
+    for row in rows:
+        chosen.append([row[place] for place in places])
     return [head[place] for place in places], chosen
 
 
@@ -95,11 +102,14 @@ def _section(table: ComparisonTable, settings: TableSettings) -> list[str]:
     """One table in Markdown, with its caption."""
     head = [*headings(table, settings), *TRAINING]
     chance = [*chance_cells(table, settings), *[""] * len(TRAINING)]
-    lines = [f"## {for_markdown(f'{table.dataset}: {table.protocol}')}", ""]
-    lines += _markdown_table(head, [chance, *(_cells(table, row) for row in table.plain)])
-    if table.others:
+    title = for_markdown(f"{table.dataset}: {table.protocol}")
+    plain = [_cells(table, row) for row in table.plain]
+    others = [_cells(table, row) for row in table.others]
+    lines = [f"## {title}", ""]
+    lines += _markdown_table(head, [chance, *plain])
+    if others:
         lines += [f"### {NOT_COMPARABLE}", ""]
-        lines += _markdown_table(head, (_cells(table, row) for row in table.others))
+        lines += _markdown_table(head, others)
     return [*lines, *_bullets(caption(table, settings)), ""]
 
 

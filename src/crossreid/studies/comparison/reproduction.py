@@ -99,7 +99,9 @@ class Reproduction:
             return WITHIN
         if distance <= self.margin.wide:
             return WITH_PERSONS
-        return ABOVE if self.difference > 0 else BELOW
+        if self.difference > 0:
+            return ABOVE
+        return BELOW
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, in [0, 1]."""
@@ -129,8 +131,11 @@ def reproductions(row: Row) -> list[Reproduction]:
         assert mean is not None
         margin = margin_of(row, metric)
         for entry in entries:
-            printed = entry.rank1 if metric == "rank1" else entry.mean_ap
-            found.append(Reproduction(metric, entry, mean - printed / 100, margin))
+            printed = entry.mean_ap
+            if metric == "rank1":
+                printed = entry.rank1
+            difference = mean - printed / 100  # papers print percent
+            found.append(Reproduction(metric, entry, difference, margin))
     return found
 
 
@@ -151,19 +156,27 @@ def margin_of(row: Row, metric: str) -> Margin | str:
     interval = row.intervals[metric]
     if isinstance(interval, str):
         return interval
+    # t(0.975, S - 1) * s * sqrt(1 + 1 / S): one more training beside the mean of S.
     training = _quantile(seeds) * deviation * sqrt(1 + 1 / seeds)
-    return Margin(training, _draws(results, metric), (interval[1] - interval[0]) / 2)
+    low, high = interval
+    persons = (high - low) / 2
+    return Margin(training, _draws(results, metric), persons)
 
 
 def _over_splits(results: Sequence[RetrievalResult], metric: str) -> Margin | str:
     """Of means over splits; several seeds are averaged in each split."""
     splits = min(result.trials for result in results)
-    if splits < 2 or any(result.trials != splits for result in results):
-        return _ONE_SPLIT if splits < 2 else "the seeds have different splits"
-    by_split = np.mean([_per_trial(result, metric) for result in results], axis=0)
+    if splits < 2:
+        return _ONE_SPLIT
+    if any(result.trials != splits for result in results):
+        return "the seeds have different splits"
+    by_seed = [_per_trial(result, metric) for result in results]
+    by_split = np.mean(by_seed, axis=0)  # (n,)
     deviation = sample_deviation(by_split)
     assert deviation is not None
-    return Margin(_quantile(splits) * deviation * sqrt(1 / splits + 1 / SPLITS_OF_REGDB), 0.0, 0.0)
+    # t(0.975, n - 1) * d * sqrt(1 / n + 1 / 10): the mean over n splits beside a printed one over all ten.
+    margin = _quantile(splits) * deviation * sqrt(1 / splits + 1 / SPLITS_OF_REGDB)
+    return Margin(margin, draws=0.0, persons=0.0)
 
 
 def _draws(results: Sequence[RetrievalResult], metric: str) -> float:
@@ -171,13 +184,18 @@ def _draws(results: Sequence[RetrievalResult], metric: str) -> float:
     trials = results[0].trials
     if trials < 2:
         return 0.0
-    variance = float(np.mean([np.var(_per_trial(result, metric), ddof=1) for result in results]))
+    # d^2: the mean over the seeds of the variance over their T trials.
+    variances = [np.var(_per_trial(result, metric), ddof=1) for result in results]
+    variance = float(np.mean(variances))
+    # t(0.975, T - 1) * d * sqrt(2 / T): the means over two times T draws.
     return _quantile(trials) * sqrt(variance) * sqrt(2 / trials)
 
 
 def _per_trial(result: RetrievalResult, metric: str) -> Any:
     """(T,) values in [0, 1]."""
-    return result.rank(1) if metric == "rank1" else result.mean_ap
+    if metric == "rank1":
+        return result.rank(1)
+    return result.mean_ap
 
 
 def _quantile(observations: int) -> float:
@@ -186,6 +204,7 @@ def _quantile(observations: int) -> float:
 
 
 def _dataset(row: Row) -> str:
+    """Of any run: a row's runs are all on one."""
     return next(iter(row.runs.values())).data
 
 

@@ -58,7 +58,9 @@ class RowKind:
     @property
     def label(self) -> str:
         """Name in tables."""
-        return f"{self.name}/{self.variant}" if self.variant else self.name
+        if self.variant:
+            return f"{self.name}/{self.variant}"
+        return self.name
 
     @property
     def plain(self) -> bool:

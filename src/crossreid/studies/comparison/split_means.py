@@ -44,18 +44,20 @@ def _kind(run: Run) -> tuple[str, str, int]:
 def _mean(runs: Sequence[Run]) -> Run:
     """Of runs that differ in the split alone."""
     first = runs[0]
-    config = {**first.config, "data": {**first.config["data"], "split": None}}
+    data = {**first.config["data"], "split": None}
+    config = {**first.config, "data": data}
     results: dict[str, Mapping[str, RetrievalResult]] = {}
     for row, by_key in first.results.items():
         results[row] = _means_of_row(runs, row, list(by_key))
     folder = Path(os.path.commonpath([run.folder for run in runs]))
+    trained = {**first.trained, "training_seconds": _mean_seconds(runs)}
     return replace(
         first,
         folder=folder,
-        dataset=fingerprint_of_data(config),
+        dataset=fingerprint_of_data(config),  # one of its own: the mean is beside no single split in a table
         config=config,
         results=results,
-        trained={**first.trained, "training_seconds": _mean_seconds(runs)},
+        trained=trained,
     )
 
 
@@ -63,7 +65,10 @@ def _means_of_row(runs: Sequence[Run], row: str, keys: Sequence[str]) -> dict[st
     """Protocol key -> mean of the runs that have it."""
     means = {}
     for key in keys:
-        results = [run.results[row][key] for run in runs if key in run.results.get(row, {})]
+        results = []
+        for run in runs:
+            if key in run.results.get(row, {}):
+                results.append(run.results[row][key])
         means[key] = average_splits(results)
     return means
 

@@ -46,8 +46,10 @@ def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation
             if len(rows) < 2:
                 continue
             scores = {}
+            chance = {}
             for metric in STUDIED:
                 scores[metric] = [row.values(metric) for row in rows.values()]
+                chance[metric] = table.result.chance[metric]
             studies.append(
                 WeightStudy(
                     name=variation.name,
@@ -56,7 +58,7 @@ def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation
                     setting=variation.label,
                     values=list(rows),
                     scores=scores,
-                    chance={metric: table.result.chance[metric] for metric in STUDIED},
+                    chance=chance,
                 )
             )
     return studies
@@ -64,13 +66,16 @@ def studies_of(tables: Iterable[ComparisonTable], variations: Iterable[Variation
 
 def study_json(study: WeightStudy) -> dict[str, Any]:
     """As plain values."""
+    scores = {}
+    for metric, by_value in study.scores.items():
+        scores[metric] = [list(seeds) for seeds in by_value]
     return {
         "row": study.name,
         "dataset": study.dataset,
         "protocol": study.protocol,
         "setting": study.setting,
         "values": list(study.values),
-        "scores": {metric: [list(seeds) for seeds in by_value] for metric, by_value in study.scores.items()},
+        "scores": scores,
         "chance": dict(study.chance),
     }
 
@@ -79,7 +84,8 @@ def _rows_by_value(table: ComparisonTable, variation: Variation, numbers: Mappin
     """Value -> the method's own row of the runs on the variation's dataset that were trained with it, values ascending."""
     rows = {}
     for row in table.rows:
+        name = row.kind.name
         on_dataset = any(run.dataset == variation.dataset for run in row.runs.values())
-        if on_dataset and not row.kind.variant and row.kind.name in numbers:
-            rows[numbers[row.kind.name]] = row
+        if on_dataset and not row.kind.variant and name in numbers:
+            rows[numbers[name]] = row
     return dict(sorted(rows.items()))

@@ -13,7 +13,7 @@ from crossreid.runs.reading import Problem, Run
 from crossreid.studies.comparison.expected import Expectations, Expected
 from crossreid.studies.comparison.grouping import group_by
 from crossreid.studies.comparison.rows import Row, RowKind, TableSettings
-from crossreid.studies.comparison.scores import Score, scores_of
+from crossreid.studies.comparison.scores import Score, TableKind, scores_of
 
 MEAN_OVER_SPLITS = "mean over splits"
 """Of a dataset's name in tables."""
@@ -69,8 +69,12 @@ def make_tables(
     names = dataset_names(runs)
     scores_by_table = group_by(scores_of(runs, untrained=untrained), lambda score: score.table)
     order = _protocol_order(runs)
+
+    def place(kind: TableKind) -> tuple[str, int, TableKind]:
+        return (names[kind.dataset], order[kind.protocol], kind)
+
     tables = []
-    for kind in sorted(scores_by_table, key=lambda kind: (names[kind.dataset], order[kind.protocol], kind)):
+    for kind in sorted(scores_by_table, key=place):
         of_table = scores_by_table[kind]
         expected = expectations.on(kind.dataset)
         rows = _in_order(_rows(of_table, settings, expected), expected.names)
@@ -107,8 +111,9 @@ def _dataset_name(run: Run) -> str:
     split = run.config["data"].get("split")
     of_regdb = run.config["choices"]["protocol"] == "regdb"
     if split is not None:
-        of_how_many = f" of {SPLITS_OF_REGDB}" if of_regdb else ""
-        name += f", split {split}{of_how_many}"
+        name += f", split {split}"
+        if of_regdb:
+            name += f" of {SPLITS_OF_REGDB}"
     elif of_regdb:
         name += f", {MEAN_OVER_SPLITS}"
     return name
@@ -156,8 +161,8 @@ def _missing(tables: Iterable[ComparisonTable]) -> list[Problem]:
         for row in table.rows:
             if row.missing:
                 seeds = ", ".join(map(str, row.missing))
-                what = f"{row.label}, seed {seeds}"
-                protocols.setdefault((what, row.kind.inference, table.dataset), []).append(table.protocol)
+                lacking = (f"{row.label}, seed {seeds}", row.kind.inference, table.dataset)
+                protocols.setdefault(lacking, []).append(table.protocol)
     problems = []
     for (what, _, dataset), keys in protocols.items():
         problems.append(Problem("missing", what, f"no result on {dataset}: {', '.join(keys)}."))

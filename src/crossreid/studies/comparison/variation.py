@@ -59,7 +59,7 @@ def told_apart(runs: Sequence[Run]) -> tuple[list[Run], list[Variation]]:
     Runs that differ in more than three settings besides keep their name.
     """
     runs = _presets_told_apart(runs)
-    named: dict[int, Run] = {}
+    named: dict[int, Run] = {}  # by the identity of the run that it stands for, so that runs keep their order
     variations = []
     for (name, dataset), of_row in group_by(runs, lambda run: (run.name, run.dataset)).items():
         variation = _variation(name, dataset, of_row)
@@ -67,14 +67,15 @@ def told_apart(runs: Sequence[Run]) -> tuple[list[Run], list[Variation]]:
             continue
         variations.append(variation)
         for run in of_row:
-            full_name = _full_name(name, variation.settings, _values(run, variation.settings))
-            named[id(run)] = _renamed(run, full_name)
+            values = _values(run, variation.settings)
+            named[id(run)] = _renamed(run, _full_name(name, variation.settings, values))
     return [named.get(id(run), run) for run in runs], variations
 
 
 def _presets_told_apart(runs: Sequence[Run]) -> list[Run]:
     """The runs, those of a row of several presets under a name that says theirs."""
     named: dict[int, Run] = {}
+    # All splits together: where a row has two presets on one of them, its runs on all splits say theirs.
     for of_row in group_by(runs, lambda run: (run.name, fingerprint_of_data(_any_split(run)))).values():
         presets = {_preset(run) for run in of_row}
         if len(presets) > 1:
@@ -84,7 +85,8 @@ def _presets_told_apart(runs: Sequence[Run]) -> list[Run]:
 
 
 def _any_split(run: Run) -> dict[str, Any]:
-    return {**run.config, "data": {**run.config["data"], "split": None}}
+    data = {**run.config["data"], "split": None}
+    return {**run.config, "data": data}
 
 
 def _preset(run: Run) -> str:
@@ -99,7 +101,8 @@ def _variation(name: str, dataset: str, runs: Sequence[Run]) -> Variation | None
         keys.update(settings)
     differing = []
     for key in sorted(keys):
-        if len({settings.get(key, "") for settings in all_settings}) > 1:
+        values_of_key = {settings.get(key, "") for settings in all_settings}
+        if len(values_of_key) > 1:
             differing.append(key)
     if not 0 < len(differing) <= _MOST_SETTINGS:
         return None

@@ -48,9 +48,10 @@ class TrainedGenerator(nn.Module):
 
 def _move(optimizer: Adam, losses: dict[str, Tensor], weights: dict[str, float]) -> dict[str, float]:
     """One optimizer step on a weighted sum (weight 1 where none is given); the losses' values."""
-    optimizer.zero_grad(set_to_none=True)
     summands = [weights.get(name, 1.0) * value for name, value in losses.items()]
-    torch.autograd.backward(torch.stack(summands).sum())
+    loss = torch.stack(summands).sum()
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
     optimizer.step()
     return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -72,8 +73,12 @@ class CycleGAN(TrainedGenerator):
         visible = self.to_visible(real.infrared)
         infrared = self.to_infrared(real.visible)
         gan = self._judge(visible, infrared, 1.0)
-        cycle = pixel_l1(self.to_visible(infrared), real.visible) + pixel_l1(self.to_infrared(visible), real.infrared)
-        values = _move(self.generator, {"gan": gan, "cycle": cycle}, {"cycle": 10.0})
+        # Translated there and back an image is to be itself again.
+        cycle_visible = pixel_l1(self.to_visible(infrared), real.visible)
+        cycle_infrared = pixel_l1(self.to_infrared(visible), real.infrared)
+        losses = {"gan": gan, "cycle": cycle_visible + cycle_infrared}
+        values = _move(self.generator, losses, {"cycle": 10.0})
+        # Detached: the discriminators' step has no use of gradients in the generators.
         loss_fake = self._judge(visible.detach(), infrared.detach(), 0.0)
         loss_real = self._judge(real.visible, real.infrared, 1.0)
         return values | _move(self.discriminator, {"discriminator": 0.5 * (loss_fake + loss_real)}, {})
@@ -120,8 +125,7 @@ class StarGAN(TrainedGenerator):
         self.discriminator = _adam(sizes, [self.judge])
 
     def _translate(self, images: Tensor, labels: Tensor) -> Tensor:
-        label_map = labels.to(images.dtype).view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
-        fakes: Tensor = self.network(torch.cat([images, label_map], dim=1))
+        fakes: Tensor = self.network(_with_label_map(images, labels))
         return fakes
 
     def step(self, real: ImagePair) -> dict[str, float]:
@@ -136,8 +140,10 @@ class StarGAN(TrainedGenerator):
             "reconstruction": pixel_l1(self._translate(fakes, labels), images),
         }
         values = _move(self.generator, losses, {"reconstruction": 10.0})
+        # The discriminator learns the modality from real images alone, as in StarGAN: the fakes' is what the generator claims.
         patch_logits, modality_logits = self.judge(images)
-        loss_fake = least_squares(self.judge(fakes.detach())[0], 0.0)
+        fake_logits, _ = self.judge(fakes.detach())
+        loss_fake = least_squares(fake_logits, 0.0)
         loss_real = least_squares(patch_logits, 1.0)
         losses = {
             "discriminator": 0.5 * (loss_real + loss_fake),
@@ -168,11 +174,13 @@ class ConditionalVAE(TrainedGenerator):
     def __init__(self, sizes: GeneratorSizes, height: int, width: int) -> None:
         super().__init__()
         depth = sizes.layers
-        self.encoder = ConvStack(4, sizes.channels, depth)
+        self.encoder = ConvStack(4, sizes.channels, depth)  # three colours and the label map
+        # Each layer halves height and width.
         self.grid = (self.encoder.out_channels, height >> depth, width >> depth)
         numbers = self.grid[0] * self.grid[1] * self.grid[2]
         self.to_latent = nn.Linear(numbers, 2 * sizes.latent)
         self.from_latent = nn.Linear(sizes.latent + 1, numbers)
+        # The encoder the other way round: each layer doubles height and width and halves the channels, down to an image.
         up: list[nn.Module] = []
         channels = self.grid[0]
         for _ in range(depth - 1):
@@ -185,8 +193,7 @@ class ConditionalVAE(TrainedGenerator):
 
     def encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) in [0, 1] and labels (B,) -> mean and log-variance, (B, L)."""
-        label_map = labels.to(images.dtype).view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
-        maps = self.encoder(to_gan_range(torch.cat([images, label_map], dim=1)))
+        maps = self.encoder(to_gan_range(_with_label_map(images, labels)))
         mean, log_variance = self.to_latent(maps.flatten(1)).chunk(2, dim=1)
         return mean, log_variance
 
@@ -201,11 +208,13 @@ class ConditionalVAE(TrainedGenerator):
         labels = _labels(real)
         mean, log_variance = self.encode(images, labels)
         deviation = (0.5 * log_variance).exp()
+        # A draw from N(mean, variance) in which mean and variance are written, so that gradients reach the encoder.
         latent = mean + deviation * torch.randn_like(mean)
-        # KL of N(mean, variance) to N(0, 1), summed over the latent's numbers
+        # KL of N(mean, variance) to N(0, 1), summed over the latent's numbers.
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
         reconstruction = pixel_l1(self.decode(latent, labels), images)
         losses = {"reconstruction": reconstruction, "divergence": divergence}
+        # The bound sums both over an image; pixel_l1 is a mean over its numbers, so the divergence is divided by them too.
         return _move(self.optimizer, losses, {"divergence": 1 / images[0].numel()})
 
     @torch.no_grad()
@@ -225,6 +234,12 @@ class ConditionalVAE(TrainedGenerator):
         latent, _ = self.encode(real.visible, visible_label)
         mixture = mix(latent, latent.roll(shift, 0), ratio)
         return ImagePair(self.decode(mixture, visible_label), self.decode(mixture, infrared_label))
+
+
+def _with_label_map(images: Tensor, labels: Tensor) -> Tensor:
+    """Images (B, 3, H, W) and a fourth channel that has an image's label everywhere, (B, 4, H, W)."""
+    label_map = labels.to(images.dtype).view(-1, 1, 1, 1).expand(-1, 1, *images.shape[2:])
+    return torch.cat([images, label_map], dim=1)
 
 
 def _labels(real: ImagePair) -> Tensor:

@@ -31,7 +31,8 @@ class FixedFeatures(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] -> (B, D), in batches."""
-        return torch.cat([self.embed(part) for part in torch.split(images, BATCH)])
+        features = [self.embed(part) for part in torch.split(images, BATCH)]
+        return torch.cat(features)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def distribution_distance(features: FixedFeatures | int, real: ImagePair, fake: 
     """
     values = []
     for real_images, fake_images in zip(real, fake, strict=True):  # of one modality
+        # normalize: images are in [0, 1], and not bytes.
         metric = FrechetInceptionDistance(feature=features, normalize=True).to(real_images.device)
         for part in torch.split(real_images, BATCH):
             metric.update(part, real=True)

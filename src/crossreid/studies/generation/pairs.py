@@ -55,8 +55,10 @@ def make_images(
         persons: of one batch.
     """
     starts = list(range(0, len(ratio), images * persons))
-    if len(starts) > 1 and len(ratio) - starts[-1] == images:
-        starts.pop()
+    if len(starts) > 1:
+        rows_of_last = len(ratio) - starts[-1]
+        if rows_of_last == images:  # one person alone
+            starts.pop()
     fakes: list[ImagePair] = []
     imagined: list[ImagePair] = []
     for start, end in pairwise([*starts, len(ratio)]):
@@ -102,6 +104,7 @@ class JSIAGenerator:
         def mix_rows(rows: Tensor) -> Tensor:
             return mix(rows, rows.roll(shift, 0), ratio)
 
+        # The mean of the latent's distribution, and no draw from it.
         latent = variation.encode(self.module.picture_content(real.visible)).mean
         maps = variation.decode(mix_rows(latent))
         styles = generation.styles(Pair(real.visible, real.infrared))

@@ -102,9 +102,11 @@ class Study:
         size = self.settings.streams["gan"].size
         generators: dict[str, PairGenerator] = {}
         for name in self.config.baselines:
+            # Each has a seed of its own: its weights do not depend on which others are trained.
             torch.manual_seed(derive_seed(self.config.seed, f"image quality/{name}"))
             generator = _make_baseline(name, self.config.generator, size).to(self.device)
 
+            # By a default, which is fixed here: the loop gives the name ``generator`` to the next one.
             def step(batch: PairedBatch, trained: TrainedGenerator = generator) -> None:
                 trained.step(ImagePair(batch.visible, batch.infrared))
 
@@ -136,6 +138,7 @@ class Study:
         def embed(images: Tensor) -> Tensor:
             return module.embed(images, "infrared")["main"]
 
+        # FID wants to know the width of the feature, which any image shows.
         width = embed(torch.rand(1, 3, 64, 32, device=self.device)).shape[1]
         origin = f"of {path} (method {module.config.name}; images of both modalities go through its infrared path)"
         return Judge(FixedFeatures(embed, width), origin)
@@ -159,6 +162,7 @@ class Study:
             visible = network(batch.visible)
             infrared = network(batch.infrared)
             loss = identity_loss(visible.logits, pids) + identity_loss(infrared.logits, pids)
+            # Across modalities in both directions, as fakes are compared with real images of the other one.
             loss = loss + hardest_triplet(visible.embedding, infrared.embedding, pids, pids)
             loss = loss + hardest_triplet(infrared.embedding, visible.embedding, pids, pids)
             optimizer.zero_grad(set_to_none=True)
@@ -184,7 +188,9 @@ class Study:
 
     def make(self, generator: PairGenerator, real: ImagePair) -> GeneratedImages:
         """The images that are scored and drawn."""
-        ratio = torch.rand(len(real.visible), generator=torch_generator(self.config.seed, "image quality/ratios"))
+        # Drawn anew from the seed each time: all generators mix with the same ratios.
+        generator_of_ratios = torch_generator(self.config.seed, "image quality/ratios")
+        ratio = torch.rand(len(real.visible), generator=generator_of_ratios)
         return make_images(generator, real, ratio.to(self.device), images=self.config.images, persons=self.persons)
 
     def score(self, images: GeneratedImages, judge: Judge, real: ImagePair) -> Consistency:
@@ -215,10 +221,11 @@ class Study:
         """Augmented training batches of one stream, on the device."""
         loader = self.data.train_dataloader()
         done = 0
-        while True:
+        while True:  # an epoch after the other
             for raw in loader:
                 if done == iterations:
                     return
+                # What Lightning does in a training: to the device, and there the augmentations.
                 fields = [_to(field, self.device) for field in raw[stream]]
                 batch: Any = self.data.on_after_batch_transfer({stream: PairedBatch(*fields)}, 0)
                 yield batch[stream]
@@ -242,16 +249,20 @@ def _same_weights(one: CrossModalityModule[Any], two: CrossModalityModule[Any]) 
 
 
 def _make_baseline(name: str, sizes: GeneratorSizes, size: tuple[int, int]) -> TrainedGenerator:
-    if any(side % 4 or side >> sizes.layers < 2 for side in size):
-        raise ConfigError(
-            f"Images of {size[0]}x{size[1]} are too small or odd for generator.layers={sizes.layers}: lower it."
-        )
-    if name == "vae":
-        if any(side % (1 << sizes.layers) for side in size):
+    height, width = size
+    for side in size:
+        # ResNetGenerator halves its images twice, and instance norm needs a last map of more than one pixel.
+        if side % 4 or side >> sizes.layers < 2:
             raise ConfigError(
-                f"The VAE halves images of {size[0]}x{size[1]} {sizes.layers} times: lower generator.layers."
+                f"Images of {height}x{width} are too small or odd for generator.layers={sizes.layers}: lower it."
             )
-        return ConditionalVAE(sizes, *size)
+    if name == "vae":
+        for side in size:
+            if side % 2**sizes.layers:
+                raise ConfigError(
+                    f"The VAE halves images of {height}x{width} {sizes.layers} times: lower generator.layers."
+                )
+        return ConditionalVAE(sizes, height, width)
     if name == "cyclegan":
         return CycleGAN(sizes)
     return StarGAN(sizes)

@@ -48,7 +48,8 @@ class GeneratorTable:
         for name, (fakes, _) in self.images.items():
             rows[f"{name} infrared"] = fakes.infrared
             rows[f"{name} visible"] = fakes.visible
-        return {name: images[: persons * per_person].cpu() for name, images in rows.items()}
+        count = persons * per_person
+        return {name: images[:count].cpu() for name, images in rows.items()}
 
 
 def check_packages(config: ImageQualityConfig) -> None:
@@ -77,6 +78,7 @@ def compare_generators(config: ImageQualityConfig) -> GeneratorTable:
     for name, generator in study.generators().items():
         images[name] = study.make(generator, real)
         rows[name] = study.score(images[name], judge, real)
+    # The yardstick: how far apart real images of one person are.
     rows[REAL] = Consistency(identity_real=identity_distance(judge.features, real.visible, real.infrared))
     return GeneratorTable(rows, _notes(config, study, judge, len(real.visible)), images, real)
 
@@ -115,7 +117,10 @@ def show(generators: GeneratorTable) -> None:
         cells = []
         for key in COLUMNS:
             value = getattr(row, key)
-            cells.append("-" if value is None else f"{value:.3f}")
+            if value is None:
+                cells.append("-")
+            else:
+                cells.append(f"{value:.3f}")
         table.add_row(name, *cells)
     console.print(table)
     for note in generators.notes:

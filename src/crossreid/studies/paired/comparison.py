@@ -14,6 +14,7 @@ from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import PairedDifference, identity_interval, paired_difference
 from crossreid.evaluation.building import build_scorers
 from crossreid.evaluation.foreign import Reading
+from crossreid.evaluation.results import IdentityScores
 from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
 from crossreid.settings.foreign import CompareEmbeddingsConfig
@@ -49,9 +50,22 @@ class Method:
         """Of all runs in one setting."""
         return [of_run[key] for of_run in self.scores]
 
+    def identities(self, key: ScoreKey) -> list[IdentityScores]:
+        """What each person contributes to the results of all runs in one setting."""
+        return [result.identities for result in self.results(key)]
+
     def mean(self, key: ScoreKey, metric: str) -> float:
         """Over runs, of the mean over trials."""
-        return float(np.mean([result.metrics()[metric]["mean"] for result in self.results(key)]))
+        means = [result.metrics()[metric]["mean"] for result in self.results(key)]
+        return float(np.mean(means))
+
+
+def setting_name(setting: ScoreKey) -> str:
+    """Protocol, after the variant where there is one."""
+    variant, protocol = setting
+    if variant:
+        return f"{variant}/{protocol}"
+    return protocol
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class PairedTest:
     @property
     def setting(self) -> str:
         """Protocol, after the variant where there is one."""
-        return f"{self.variant}/{self.protocol}" if self.variant else self.protocol
+        return setting_name((self.variant, self.protocol))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,16 +165,21 @@ def compare_sources(
     protocol = _protocol(config, [*first, *second])
     reading = Reading.of(config)
     sources = [read_source(place, reading) for place in (*first, *second)]
-    _check_seeds(sources[: len(first)])
-    _check_seeds(sources[len(first) :])
+    n_first = len(first)  # the sources of the second method stand behind those of the first
+    _check_seeds(sources[:n_first])
+    _check_seeds(sources[n_first:])
+    # What is paired wrongly is refused before anything is scored, which may take long.
     tasks = [tasks_of(source, protocol) for source in sources]
     common, left_out = check_paired(sources, tasks)
-    labels = _labels(config, sources, len(first))
+    labels = _labels(config, sources, n_first)
     scores = [_scores(source, protocol, config) for source in sources]
-    methods = [_method(labels[0], sources[: len(first)], scores[: len(first)])]
+    methods = [_method(labels[0], sources[:n_first], scores[:n_first])]
     if second:
-        methods.append(_method(labels[1], sources[len(first) :], scores[len(first) :]))
+        methods.append(_method(labels[1], sources[n_first:], scores[n_first:]))
     settings = _settings(scores, common)
+    scored_by: dict[str, Any] = {}
+    if protocol is not None:
+        scored_by = {"name": protocol.name, **protocol.plain()}
     return PairedComparison(
         methods=tuple(methods),
         settings=settings,
@@ -169,14 +188,16 @@ def compare_sources(
         left_out=tuple(left_out),
         resamples=config.bootstrap,
         seed=config.seed,
-        protocol={} if protocol is None else {"name": protocol.name, **protocol.plain()},
+        protocol=scored_by,
     )
 
 
 def _protocol(config: CompareEmbeddingsConfig, places: Sequence[Place]) -> ProtocolConfig | None:
     """How embeddings are scored; None where all are runs, which are scored already."""
     to_score = [place for place in places if not is_run(place)]
-    named = config.protocol if isinstance(config.protocol, ProtocolConfig) else None
+    named = None
+    if isinstance(config.protocol, ProtocolConfig):
+        named = config.protocol
     if to_score and named is None:
         raise ConfigError(f"{shown(to_score[0])}: {NO_PROTOCOL}")
     if named is not None and not to_score:
@@ -216,9 +237,12 @@ def _labels(config: CompareEmbeddingsConfig, sources: Sequence[PairedSource], n_
     """Names of both methods in tables: those given, else the first run's, told apart where they are the same."""
     if config.names is not None:
         return config.names
-    labels = [of_side[0].label for of_side in (sources[:n_first], sources[n_first:]) if of_side]
-    if len(set(labels)) < len(labels):
-        return [f"{label} ({side})" for label, side in zip(labels, ("first", "second"), strict=True)]
+    labels = []
+    for of_side in (sources[:n_first], sources[n_first:]):
+        if of_side:
+            labels.append(of_side[0].label)
+    if len(set(labels)) < len(labels):  # both are called the same
+        return [f"{labels[0]} (first)", f"{labels[1]} (second)"]
     return labels
 
 
@@ -246,7 +270,8 @@ def _scores(
 def _method(
     label: str, sources: Sequence[PairedSource], scores: Sequence[Mapping[ScoreKey, RetrievalResult]]
 ) -> Method:
-    return Method(label, tuple(source.name for source in sources), tuple(scores))
+    names = tuple(source.name for source in sources)
+    return Method(label, names, tuple(scores))
 
 
 def _settings(scores: Sequence[Mapping[ScoreKey, RetrievalResult]], common: Sequence[str]) -> tuple[ScoreKey, ...]:
@@ -268,16 +293,16 @@ def _tests(
     first, second = methods
     tests = []
     for setting in settings:
-        one = [result.identities for result in first.results(setting)]
-        other = [result.identities for result in second.results(setting)]
+        one = first.identities(setting)
+        other = second.identities(setting)
         for metric in config.metrics:
             try:
                 difference = paired_difference(one, other, metric, resamples=config.bootstrap, seed=config.seed)
             except DataError as error:
                 raise DataError(f"{setting[1]}: {error}") from error
-            tests.append(
-                PairedTest(*setting, metric, first.mean(setting, metric), second.mean(setting, metric), difference)
-            )
+            mean_first = first.mean(setting, metric)
+            mean_second = second.mean(setting, metric)
+            tests.append(PairedTest(*setting, metric, mean_first, mean_second, difference))
     return tuple(tests)
 
 
@@ -288,7 +313,7 @@ def _intervals(
     intervals = {}
     for place, method in enumerate(methods):
         for setting in settings:
-            scores = [result.identities for result in method.results(setting)]
+            scores = method.identities(setting)
             for metric in config.metrics:
                 intervals[place, setting, metric] = identity_interval(
                     scores, metric, resamples=config.bootstrap, seed=config.seed
@@ -301,7 +326,9 @@ def tell_left_out(comparison: PairedComparison) -> None:
     for key in comparison.left_out:
         notice(f"Left out: {key}, which not all of what is compared was scored by.")
     for setting in comparison.settings:
-        labels = {result.labels.inference for method in comparison.methods for result in method.results(setting)}
-        if len(labels) > 1 or labels != {PLAIN}:
+        labels: set[str] = set()
+        for method in comparison.methods:
+            labels.update(result.labels.inference for result in method.results(setting))
+        if labels != {PLAIN}:
             listing = " and ".join(sorted(labels))
             notice(f"{setting[1]}: scored as {listing}, which is not comparable with plain numbers of others.")

@@ -16,9 +16,9 @@ from crossreid.runs.outputs import Outputs, check_outputs, origin_of, output_pat
 from crossreid.settings.compose import compose, typed
 from crossreid.settings.foreign import CompareEmbeddingsConfig, sources_of
 from crossreid.settings.overrides import as_overrides
-from crossreid.studies.paired.comparison import PairedComparison, compare_sources
+from crossreid.studies.paired.comparison import Method, PairedComparison, compare_sources
 from crossreid.studies.paired.rendering import difference_lines, markdown, score_lines, statements
-from crossreid.studies.paired.sources import Place
+from crossreid.studies.paired.sources import Place, ScoreKey
 
 _JSON = "comparison.json"
 
@@ -53,7 +53,10 @@ def compare_embeddings(
         >>> crossreid.compare_embeddings("ours.npz", "theirs.mat", protocol="sysu_mm01")  # doctest: +SKIP
         >>> crossreid.compare_embeddings(["a/seed0", "a/seed1"], ["b/seed0", "b/seed1"])  # doctest: +SKIP
     """
-    places = {"first": _as_list(first), "second": [] if second is None else _as_list(second)}
+    places = {"first": _as_list(first), "second": []}
+    if second is not None:
+        places["second"] = _as_list(second)
+    # Settings are text, as on a command line; embeddings in memory stand there under a word.
     given = dict(settings)
     for key, of_side in places.items():
         if of_side:
@@ -63,10 +66,11 @@ def compare_embeddings(
     if output is not None:
         given["output"] = str(output)
     config = typed(CompareEmbeddingsConfig, compose("compare_embeddings", as_overrides(given)))
-    outputs = None if output is None else outputs_of(config)
+    if output is None:
+        return compare_sources(config, places["first"], places["second"])
+    outputs = outputs_of(config)  # before the work, so that a place that takes no files costs none
     comparison = compare_sources(config, places["first"], places["second"])
-    if outputs is not None:
-        keep(comparison, outputs)
+    keep(comparison, outputs)
     return comparison
 
 
@@ -85,8 +89,10 @@ def _word(key: str, number: int, place: Place) -> str:
 
 def comparison_of(config: CompareEmbeddingsConfig) -> PairedComparison:
     """The comparison that a command's settings ask for; raises as :func:`compare_embeddings`."""
-    second = [] if config.second is None else sources_of("second", config.second)
-    return compare_sources(config, sources_of("first", config.first), second)
+    first = sources_of("first", config.first)
+    if config.second is None:
+        return compare_sources(config, first)
+    return compare_sources(config, first, sources_of("second", config.second))
 
 
 def outputs_of(config: CompareEmbeddingsConfig) -> Outputs:
@@ -96,23 +102,32 @@ def outputs_of(config: CompareEmbeddingsConfig) -> Outputs:
         ConfigError: something else is there, or an input.
         WriteError: the place takes no files.
     """
-    inputs = {}
-    for key in ("first", "second"):
-        value = getattr(config, key)
-        if value is not None:
-            inputs[key] = [file for name in sources_of(key, value) for file in foreign_files(Path(name))]
-    for key in ("test_ids", "protocol.permutations"):
-        owner = config if key == "test_ids" else config.protocol
-        named = getattr(owner, key.rpartition(".")[2], None)
-        if named:
-            inputs[key] = [Path(named)]
+    inputs = _inputs_of(config)
     origin = origin_of("compare_embeddings", config, inputs)
-    beside = Path(sources_of("first", config.first)[0])
-    folder = output_path(config.output, beside.with_name(f"{beside.stem}_compared"), origin, within=_JSON)
+    first = Path(sources_of("first", config.first)[0])
+    beside = first.with_name(f"{first.stem}_compared")
+    folder = output_path(config.output, beside, origin, within=_JSON)
     names = [_JSON, "comparison.md", "scores.csv"]
     if config.second is not None:
         names.append("differences.csv")
     return check_outputs("compare_embeddings", config, {"output": [folder / name for name in names]}, inputs)
+
+
+def _inputs_of(config: CompareEmbeddingsConfig) -> dict[str, list[Path]]:
+    """Setting -> the files that it names, none of which may be written over."""
+    inputs: dict[str, list[Path]] = {}
+    for key in ("first", "second"):
+        value = getattr(config, key)
+        if value is not None:
+            inputs[key] = []
+            for name in sources_of(key, value):
+                inputs[key] += foreign_files(Path(name))
+    if config.test_ids:
+        inputs["test_ids"] = [Path(config.test_ids)]
+    permutations = getattr(config.protocol, "permutations", None)  # which only some protocols have
+    if permutations:
+        inputs["protocol.permutations"] = [Path(permutations)]
+    return inputs
 
 
 def keep(comparison: PairedComparison, outputs: Outputs) -> Path:
@@ -136,17 +151,15 @@ def to_json(comparison: PairedComparison) -> dict[str, Any]:
     """Everything as plain values: scores with what was counted, tests, and how they came about."""
     methods = []
     for place, method in enumerate(comparison.methods):
-        runs = []
-        for name, scores in zip(method.runs, method.scores, strict=True):
-            results = []
-            for variant, key in comparison.settings:
-                results.append({"variant": variant, **scores[variant, key].to_json()})
-            runs.append({"name": name, "results": results})
         intervals = []
         for (of_method, (variant, key), metric), (low, high) in comparison.intervals.items():
             if of_method == place:
                 intervals.append({"variant": variant, "protocol": key, "metric": metric, "low": low, "high": high})
+        runs = _runs_json(method, comparison.settings)
         methods.append({"label": method.label, "runs": runs, "intervals": intervals})
+    said = []
+    if comparison.tests:
+        said = statements(comparison)
     return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line(),
@@ -156,6 +169,17 @@ def to_json(comparison: PairedComparison) -> dict[str, Any]:
         "protocol": dict(comparison.protocol),
         "methods": methods,
         "tests": comparison.to_records(),
-        "statements": statements(comparison) if comparison.tests else [],
+        "statements": said,
         "left_out": list(comparison.left_out),
     }
+
+
+def _runs_json(method: Method, settings: Sequence[ScoreKey]) -> list[dict[str, Any]]:
+    """A method's runs, each with its results in every setting."""
+    runs = []
+    for name, scores in zip(method.runs, method.scores, strict=True):
+        results = []
+        for variant, key in settings:
+            results.append({"variant": variant, **scores[variant, key].to_json()})
+        runs.append({"name": name, "results": results})
+    return runs

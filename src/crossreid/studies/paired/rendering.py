@@ -13,7 +13,7 @@ from crossreid.console import unshortened
 from crossreid.escaping import for_csv, for_markdown, one_line
 from crossreid.evaluation import RetrievalResult, results_table
 from crossreid.evaluation.tables import METRICS
-from crossreid.studies.paired.comparison import Method, PairedComparison, PairedTest
+from crossreid.studies.paired.comparison import Method, PairedComparison, PairedTest, setting_name
 
 _DECIMALS = 4
 
@@ -29,8 +29,10 @@ def tables(comparison: PairedComparison) -> list[Table]:
             caption="\n".join(map(one_line, statements(comparison))),
             caption_justify="left",
         )
-        for heading in test_headings(comparison):
-            table.add_column(heading, justify="left" if heading == "protocol" else "right", no_wrap=True)
+        protocol, *others = test_headings(comparison)
+        table.add_column(protocol, no_wrap=True)
+        for heading in others:
+            table.add_column(heading, justify="right", no_wrap=True)
         for test in comparison.tests:
             table.add_row(*test_cells(test))
         shown.append(unshortened(table))
@@ -41,9 +43,12 @@ def _rows(comparison: PairedComparison) -> list[tuple[str, RetrievalResult]]:
     """Runs as a table shows them: setting by setting."""
     rows = []
     for setting in comparison.settings:
+        variant, _ = setting
         for method in comparison.methods:
             for name, result in zip(run_names(method), method.results(setting), strict=True):
-                label = f"{name}/{setting[0]}" if setting[0] else name
+                label = name
+                if variant:
+                    label = f"{name}/{variant}"
                 rows.append((label, result))
     return rows
 
@@ -52,7 +57,10 @@ def run_names(method: Method) -> list[str]:
     """Names of a method's runs in tables: the method's own, with the end of its path where there are several."""
     if len(method.runs) == 1:
         return [method.label]
-    return [f"{method.label} [{place}: {Path(run).name}]" for place, run in enumerate(method.runs, start=1)]
+    names = []
+    for place, run in enumerate(method.runs, start=1):  # numbered, as ends of paths may be the same
+        names.append(f"{method.label} [{place}: {Path(run).name}]")
+    return names
 
 
 def test_headings(comparison: PairedComparison) -> list[str]:
@@ -94,6 +102,7 @@ def statements(comparison: PairedComparison) -> list[str]:
                 "seed may turn the sign."
             )
         else:
+            # Drawing n of n runs with replacement, the variance of their mean comes out (n - 1) / n of what it is.
             share = (1 - 1 / runs) ** 0.5
             sentences.append(
                 f"{method.label}: its {runs} runs are drawn too, independently of the other method's; of so few, chance of "
@@ -114,12 +123,14 @@ def markdown(comparison: PairedComparison) -> str:
     lines.append("")
     if comparison.tests:
         lines += ["## Paired tests", ""]
-        lines += _markdown_table(test_headings(comparison), [test_cells(test) for test in comparison.tests])
-        lines += [f"- {for_markdown(sentence)}" for sentence in statements(comparison)]
+        lines += _markdown_table(test_headings(comparison), map(test_cells, comparison.tests))
+        for sentence in statements(comparison):
+            lines.append(f"- {for_markdown(sentence)}")
         lines.append("")
     lines += ["## Scores", ""]
     lines += _markdown_table(["protocol", "run", *METRICS.values()], _score_cells(comparison))
-    lines += [f"- Left out, since not all have it: {for_markdown(key)}" for key in comparison.left_out]
+    for key in comparison.left_out:
+        lines.append(f"- Left out, since not all have it: {for_markdown(key)}")
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -127,7 +138,8 @@ def _score_cells(comparison: PairedComparison) -> list[list[str]]:
     rows = []
     for name, result in _rows(comparison):
         summaries = result.metrics()
-        rows.append([result.protocol, name, *(f"{100 * summaries[metric]['mean']:.2f}" for metric in METRICS)])
+        means = [f"{100 * summaries[metric]['mean']:.2f}" for metric in METRICS]
+        rows.append([result.protocol, name, *means])
     return rows
 
 
@@ -147,22 +159,24 @@ def score_lines(comparison: PairedComparison) -> str:
         head += [f"{metric} of the method, 95 % low", f"{metric} of the method, 95 % high"]
     lines: list[list[object]] = [[*head]]
     for setting in comparison.settings:
+        name = setting_name(setting)
         for place, method in enumerate(comparison.methods):
+            # An interval is of the mean over a method's runs, so that all of their lines have the same.
             ends: list[object] = []
             for metric in metrics:
-                ends += [_percent(end) for end in comparison.intervals[place, setting, metric]]
+                low, high = comparison.intervals[place, setting, metric]
+                ends += [_percent(low), _percent(high)]
             for run, result in zip(method.runs, method.results(setting), strict=True):
                 summaries = result.metrics()
                 means = [_percent(summaries[metric]["mean"]) for metric in METRICS]
-                key = f"{setting[0]}/{setting[1]}" if setting[0] else setting[1]
-                lines.append([key, method.label, run, *means, *ends])
+                lines.append([name, method.label, run, *means, *ends])
     return _csv(lines)
 
 
 def difference_lines(comparison: PairedComparison) -> str:
     """CSV: one line a test; scores and differences in percent."""
     records = comparison.to_records()
-    lines: list[list[object]] = [list(records[0])]
+    lines: list[list[object]] = [list(records[0])]  # all have the same keys
     for record in records:
         for name in ("first", "second", "difference", "low", "high"):
             record[name] = _percent(record[name])

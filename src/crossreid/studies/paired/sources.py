@@ -45,19 +45,24 @@ class PairedSource:
     def scores(self) -> dict[ScoreKey, RetrievalResult]:
         """Those of a run, without the network before training."""
         assert self.run is not None, "embeddings have no scores yet"
-        return {
-            (score.variant, score.result.protocol): score.result for score in scores_of([self.run], untrained=False)
-        }
+        scores = {}
+        for score in scores_of([self.run], untrained=False):
+            scores[score.variant, score.result.protocol] = score.result
+        return scores
 
 
 def is_run(place: Place) -> bool:
     """A folder that a training wrote, with scores."""
-    return not isinstance(place, Embeddings) and (Path(place) / "run.json").is_file()
+    if isinstance(place, Embeddings):
+        return False
+    return (Path(place) / "run.json").is_file()
 
 
 def shown(place: Place) -> str:
     """A place in a message."""
-    return "a set of embeddings" if isinstance(place, Embeddings) else f"'{place}'"
+    if isinstance(place, Embeddings):
+        return "a set of embeddings"
+    return f"'{place}'"
 
 
 def read_source(place: Place, reading: Reading) -> PairedSource:
@@ -111,13 +116,9 @@ def tasks_of(source: PairedSource, protocol: ProtocolConfig | None) -> dict[str,
     Raises:
         DataError: the embeddings cannot be scored so.
     """
-    tasks: dict[str, Task] = {}
     if source.run is not None:
-        for (_, key), result in source.scores().items():
-            pids = np.sort(result.identities.pids)
-            gallery = result.n_gallery.tolist()
-            tasks[key] = Task(rules_of(result.labels), result.n_probes, gallery, pids, dataset=source.run.dataset)
-        return tasks
+        return _tasks_of_run(source, source.run.dataset)
+    tasks: dict[str, Task] = {}
     assert source.embeddings is not None, "what is no run is embeddings"
     assert protocol is not None, "embeddings are scored by a protocol"
     protocols = protocols_for(source.embeddings, protocol)
@@ -125,6 +126,7 @@ def tasks_of(source: PairedSource, protocol: ProtocolConfig | None) -> dict[str,
         try:
             asked.check_matches(source.embeddings)
         except NothingToScoreError:
+            # Settings of an optional set are left out where no probe has a true match.
             if not protocols.optional:
                 raise
             continue
@@ -132,18 +134,37 @@ def tasks_of(source: PairedSource, protocol: ProtocolConfig | None) -> dict[str,
     return tasks
 
 
+def _tasks_of_run(source: PairedSource, dataset: str) -> dict[str, Task]:
+    """By what a run recorded of its scores."""
+    tasks: dict[str, Task] = {}
+    # Variants of a method are scored on the same probes: of each protocol any of them tells the task.
+    for (_, key), result in source.scores().items():
+        tasks[key] = Task(
+            rules=rules_of(result.labels),
+            probes=result.n_probes,
+            gallery=result.n_gallery.tolist(),
+            pids=np.sort(result.identities.pids),
+            dataset=dataset,
+        )
+    return tasks
+
+
 def _task(protocol: RetrievalProtocol, embeddings: Embeddings) -> Task:
     each_image = np.stack([embeddings.pids, embeddings.camids, embeddings.infrared, embeddings.frames], axis=1)
     trials = protocol.tasks(embeddings)
     images = []
+    probes = []
+    galleries = []
     for trial in trials:
         images += [each_image[trial.probes], each_image[trial.gallery]]
-    probes = np.concatenate([trial.probes for trial in trials])
+        probes.append(trial.probes)
+        galleries.append(len(trial.gallery))
+    probes_of_all = np.concatenate(probes)
     return Task(
-        rules=rules_of(protocol.labels(Cosine())),
-        probes=len(trials[0].probes),
-        gallery=[len(trial.gallery) for trial in trials],
-        pids=np.unique(embeddings.pids[probes]),
+        rules=rules_of(protocol.labels(Cosine())),  # of any scorer: the rules do not depend on it
+        probes=len(probes[0]),
+        gallery=galleries,
+        pids=np.unique(embeddings.pids[probes_of_all]),
         images=np.concatenate(images),
     )
 
@@ -161,22 +182,30 @@ def check_paired(sources: Sequence[PairedSource], tasks: Sequence[Mapping[str, T
     Raises:
         DataError: what differs, in one sentence; or they have no protocol in common.
     """
+    # A dictionary's keys: each protocol once, in the order of the sources.
     keys: dict[str, None] = {}
     for of_source in tasks:
         keys |= dict.fromkeys(of_source)
-    common = [key for key in keys if all(key in of_source for of_source in tasks)]
+    common = []
+    left_out = []
+    for key in keys:
+        if all(key in of_source for of_source in tasks):
+            common.append(key)
+        else:
+            left_out.append(key)
     if not common:
-        listing = "; ".join(f"{source.name}: {some(of)}" for source, of in zip(sources, tasks, strict=True))
-        raise DataError(f"What is compared was not scored by one protocol ({listing}).")
-    first, *others = sources
-    for other, of_other in zip(others, tasks[1:], strict=True):
+        names = [f"{source.name}: {some(of_source)}" for source, of_source in zip(sources, tasks, strict=True)]
+        raise DataError(f"What is compared was not scored by one protocol ({'; '.join(names)}).")
+    # Each beside the first: what equals it equals the others too.
+    first = sources[0]
+    for other, of_other in zip(sources[1:], tasks[1:], strict=True):
         for key in common:
             problem = _difference(tasks[0][key], of_other[key])
             if problem:
                 raise DataError(
                     f"{key}: '{first.name}' and '{other.name}' are not scored on the same probes: {problem}."
                 )
-    return common, [key for key in keys if key not in common]
+    return common, left_out
 
 
 def _difference(one: Task, other: Task) -> str:
@@ -185,8 +214,10 @@ def _difference(one: Task, other: Task) -> str:
         if ours != theirs:
             return f"{name} is '{ours}' in the first and '{theirs}' in the second"
     if not np.array_equal(one.pids, other.pids):
-        only_one = sorted(set(one.pids.tolist()) - set(other.pids.tolist()))
-        only_other = sorted(set(other.pids.tolist()) - set(one.pids.tolist()))
+        pids_of_one = set(one.pids.tolist())
+        pids_of_other = set(other.pids.tolist())
+        only_one = sorted(pids_of_one - pids_of_other)
+        only_other = sorted(pids_of_other - pids_of_one)
         return (
             f"{len(one.pids)} persons query in the first and {len(other.pids)} in the second, only there "
             f"{some(only_one) or 'nobody'} and {some(only_other) or 'nobody'}"
@@ -206,8 +237,10 @@ def _difference_of_images(one: Task, other: Task) -> str:
         return "their galleries have different numbers of images"
     if one.images is None or other.images is None or np.array_equal(one.images, other.images):
         return ""
-    place = int(np.argmax((one.images != other.images).any(axis=1)))
-    ours, theirs = _image(one.images[place]), _image(other.images[place])
+    differs = (one.images != other.images).any(axis=1)  # (M,)
+    place = int(np.argmax(differs))  # the first that does
+    ours = _image(one.images[place])
+    theirs = _image(other.images[place])
     return f"an image differs (person, camera, infrared, frame: {ours} in the first and {theirs} in the second)"
 
 

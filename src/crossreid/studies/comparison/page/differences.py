@@ -25,7 +25,8 @@ def differing_settings(runs: Sequence[Run]) -> tuple[list[str], list[tuple[str, 
         keys.update(row)
     rows = []
     for key in sorted(keys):
+        # Of the rows that have it: a setting of a single method is no difference.
         values = [row[key] for row in settings.values() if key in row]
-        if len(values) > 1 and len(set(values)) > 1:
+        if len(set(values)) > 1:
             rows.append((key, [row.get(key, "") for row in settings.values()]))
     return list(settings), rows

@@ -97,14 +97,16 @@ def _page_table(number: int, table: ComparisonTable, settings: TableSettings) ->
     training = []
     for row in table.rows:
         training.append([row.label, *training_cells(row)])
+    plain = [score_cells(table, row) for row in table.plain]
+    others = [score_cells(table, row) for row in table.others]
     return PageTable(
         anchor=f"table{number}",
         title=f"{table.dataset}: {table.protocol}",
         sentences=what_can_be_said(table),
         head=_scores_first(headings(table, settings)),
         chance=_scores_first(chance_cells(table, settings)),
-        plain=[_scores_first(score_cells(table, row)) for row in table.plain],
-        others=[_scores_first(score_cells(table, row)) for row in table.others],
+        plain=list(map(_scores_first, plain)),
+        others=list(map(_scores_first, others)),
         training_head=["method", *TRAINING],
         training=training,
         captions=caption(table, settings),
@@ -113,7 +115,9 @@ def _page_table(number: int, table: ComparisonTable, settings: TableSettings) ->
 
 def _scores_first(cells: list[str]) -> list[str]:
     """Cells with how an image was looked for behind the scores: a screen shows the left of a wide table."""
-    before, after = len(LEFT_OF_METRICS) - len(INFERENCE) - 1, len(LEFT_OF_METRICS)
+    # What stands between the method's name and seeds, and the scores: the feature and the columns of INFERENCE.
+    after = len(LEFT_OF_METRICS)
+    before = after - len(INFERENCE) - 1
     return [*cells[:before], *cells[after:], *cells[before:after]]
 
 
@@ -121,9 +125,14 @@ def _run_cells(run: Run) -> list[str]:
     """A run under :data:`RUN_HEAD`."""
     facts = run.facts
     command = facts.get("command")
-    told = " ".join(map(str, command)) if isinstance(command, list) else str(command or "not recorded")
-    recorded = [facts.get(key) or "not recorded" for key in ("finished", "git", "machine", "training_seconds")]
-    return [run.name, str(run.seed), str(run.folder), *map(str, recorded), _other_seconds(facts), told]
+    if isinstance(command, list):
+        told = " ".join(map(str, command))
+    else:
+        told = str(command or "not recorded")
+    recorded = []
+    for key in ("finished", "git", "machine", "training_seconds"):
+        recorded.append(str(facts.get(key) or "not recorded"))
+    return [run.name, str(run.seed), str(run.folder), *recorded, _other_seconds(facts), told]
 
 
 def _other_seconds(facts: Mapping[str, Any]) -> str:
@@ -131,11 +140,19 @@ def _other_seconds(facts: Mapping[str, Any]) -> str:
     parts = facts.get("seconds")
     if not isinstance(parts, dict):
         return "not recorded"
-    known = {str(name): spent for name, spent in parts.items() if isinstance(spent, int | float) and name != "training"}
-    by_length = sorted(known.items(), key=lambda part: -part[1])
-    return ", ".join(f"{name} {spent:.1f}" for name, spent in by_length if spent >= 0.05) or "none"
+    known: dict[str, float] = {}
+    for name, spent in parts.items():
+        if isinstance(spent, int | float) and name != "training":
+            known[str(name)] = spent
+    told = []
+    for name, spent in sorted(known.items(), key=lambda part: -part[1]):
+        if spent >= 0.05:  # what is shorter would be shown as 0.0
+            told.append(f"{name} {spent:.1f}")
+    return ", ".join(told) or "none"
 
 
 def _printable(value: Any) -> Any:
     """Text without anything that a browser would obey; what the template makes itself stays."""
-    return one_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return one_line(value)
+    return value

@@ -88,6 +88,7 @@ def picture_of(content: bytes, title: str) -> Picture:
         ValueError: it claims to be larger than any figure.
     """
     with Image.open(io.BytesIO(content)) as image:
+        # By what the header claims, before any pixel is read: a small file may claim to be huge.
         if image.width * image.height > _MOST_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels")
         shown = image.convert("RGB")

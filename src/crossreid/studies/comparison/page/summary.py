@@ -16,6 +16,7 @@ def what_was_compared(runs: Sequence[Run], tables: Sequence[ComparisonTable], pr
     """Runs, rows, seeds, datasets, protocols; how much is not in the tables."""
     seeds = sorted({run.seed for run in runs})
     names = {run.name for run in runs}
+    # Each once, in the order of the tables.
     datasets = list(dict.fromkeys(table.dataset for table in tables))
     protocols = list(dict.fromkeys(table.protocol for table in tables))
     sentences = [
@@ -60,10 +61,14 @@ def _leader(ranked: Sequence[Row]) -> str:
     bounds = _interval(first)
     if bounds is None:
         return sentence
+    low, _ = bounds
     close = []
     for row in ranked[1:]:
         other = _interval(row)
-        if other is not None and other[1] >= bounds[0]:
+        if other is None:
+            continue
+        _, high_of_other = other
+        if high_of_other >= low:
             close.append(row.label)
     if not close:
         return f"{sentence} No other row's 95 % interval reaches its own."
@@ -98,14 +103,19 @@ def _percent(row: Row) -> str:
     text = f"{100 * _rank1(row):.1f} %"
     if bounds is None:
         return text
-    return f"{text} (95 % over persons: {100 * bounds[0]:.1f} to {100 * bounds[1]:.1f})"
+    low, high = bounds
+    return f"{text} (95 % over persons: {100 * low:.1f} to {100 * high:.1f})"
 
 
 def _interval(row: Row) -> tuple[float, float] | None:
     assert RANK1 in INTERVALS
     interval = row.intervals.get(RANK1)
-    return None if interval is None or isinstance(interval, str) else interval
+    if isinstance(interval, str):  # why there is none
+        return None
+    return interval
 
 
 def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"1 {thing}"
+    return f"{number} {thing}s"
