@@ -18,7 +18,7 @@ from crossreid.evaluation import Embeddings
 from crossreid.experiment import as_overrides
 from crossreid.methods import LbA, LbAConfig, OneStream, OneStreamConfig
 from crossreid.settings.batches import StreamConfig
-from crossreid.settings.data import SyntheticConfig, SyntheticPeople
+from crossreid.settings.data import SyntheticConfig, SyntheticPeople, SysuMM01Config
 from crossreid.settings.fields import from_plain
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.protocol import SysuProtocolConfig
@@ -117,6 +117,7 @@ def test_a_row_says_its_method_itself() -> None:
         ({"model": LbAConfig(beta=-1.0)}, "model.beta is -1.0: choose above 0"),
         ({"model": "lba", "overrides": {"model.layers": [5]}}, "model.layers"),
         ({"model": "lba", "trainer": "gpux"}, "did you mean trainer=gpu"),
+        ({"model": "lba", "protocol": SysuMM01Config(root="x")}, "There is no protocol="),
     ],
 )
 def test_mistakes_are_said_when_an_experiment_is_made(given: dict[str, Any], message: str) -> None:

@@ -115,9 +115,9 @@ class Experiment:
         # first composed by names, as on a command line; settings that are given take their places behind it
         words = {
             "experiment": row,
-            "model": _name_of(model),
-            "data": _name_of(data),
-            "protocol": _name_of(protocol),
+            "model": model.name if isinstance(model, MethodConfig) else model,
+            "data": data.name if isinstance(data, DataConfig) else data,
+            "protocol": protocol.name if isinstance(protocol, ProtocolConfig) else protocol,
             "scale": scale,
             "preset": preset,
             "seed": seed,
@@ -280,13 +280,6 @@ def score(
     protocols = protocols_for(held, config)
     rows = score_all(name or default_name, held, protocols, build_scorers(config), pairs=pairs)
     return RunResults(rows)
-
-
-def _name_of(part: str | MethodConfig | DataConfig | ProtocolConfig | None) -> str | None:
-    """The name of a part that is given by name or as settings."""
-    if isinstance(part, MethodConfig | DataConfig | ProtocolConfig):
-        return part.name
-    return part
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:

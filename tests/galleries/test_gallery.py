@@ -726,6 +726,33 @@ def test_a_first_add_to_a_server_that_was_cut_off_is_made_anew(
     assert len(Gallery.open(place)) == 20
 
 
+@pytest.mark.parametrize(("dimension", "images"), [(8, 30), (16, 10)])
+def test_of_two_first_adds_to_a_server_at_once_none_undoes_the_other(
+    milvus_server: str, monkeypatch: pytest.MonkeyPatch, dimension: int, images: int
+) -> None:
+    from crossreid.galleries.milvus import MilvusStore
+
+    place = f"{milvus_server}/at_once_{dimension}"
+    first = Gallery.open(place)
+    second = Gallery.open(place)
+    known = MilvusStore.known
+
+    def known_late(*_: object) -> set[str]:
+        """The first one adds just when the second one has looked and found an empty gallery."""
+        monkeypatch.setattr(MilvusStore, "known", known)
+        first.add(make_people(10, dimension=8))
+        return set()
+
+    monkeypatch.setattr(MilvusStore, "known", known_late)
+    others = make_people(20, dimension=dimension, first=100)
+    if dimension == 8:
+        second.add(others)
+    else:
+        with pytest.raises(DataError, match="holds vectors of 8 numbers"):
+            second.add(others)
+    assert len(Gallery.open(place)) == images
+
+
 def test_names_that_are_made_are_not_those_of_files() -> None:
     people = PEOPLE.select(slice(4))
     gallery = Gallery.open()

@@ -90,7 +90,7 @@ class Embeddings:
         columns: dict[str, tuple[Cell, ...]] = {}
         for name, cells in self.columns.items():
             columns[name] = tuple(cells)
-            lengths[f"columns[{name}]"] = len(cells)
+            lengths[f"columns[{name}]"] = len(columns[name])
         object.__setattr__(self, "columns", columns)
         _check_cells(columns)
         if "main" not in features:

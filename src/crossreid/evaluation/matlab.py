@@ -284,7 +284,7 @@ class _Hdf5:
         for name in self._file:
             if name.startswith("#"):  # what cells refer to
                 continue
-            # A soft or external link could lead to any file of this computer.
+            # An external link could lead to any file of this computer, and a soft one to an external one.
             if not isinstance(self._file.get(name, getlink=True), h5py.HardLink):
                 raise DataError(f"'{name}' in {self._path} is a link to somewhere else, which is not followed.")
             variables[name] = self._variable(name, self._file[name])

@@ -23,7 +23,16 @@ from crossreid.errors import ConfigError, CrossReIDError, DataError, reason_of
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.array_files import Array
 from crossreid.galleries.candidates import Candidates
-from crossreid.galleries.entries import ID, OWN_COLUMNS, Header, filterable, type_of, word_of
+from crossreid.galleries.entries import (
+    ID,
+    OWN_COLUMNS,
+    Header,
+    check_columns,
+    check_same,
+    filterable,
+    type_of,
+    word_of,
+)
 from crossreid.galleries.filters import Filter
 from crossreid.galleries.recall import choose_effort
 from crossreid.galleries.store import Store
@@ -154,11 +163,6 @@ class MilvusStore(Store):
 
         The server itself puts an entry in the place of the one that has its name.
         """
-        kinds = dict(self._kinds)
-        for name, cells in filterable(entries).items():
-            kind = type_of(name, cells)
-            if kind is not None:
-                kinds.setdefault(name, kind)
         lengths = [len(str(name).encode()) for name in entries.columns[ID]]  # the server counts bytes
         if max(lengths) > _LONGEST_ID:
             raise DataError(f"The name of an image has more than {_LONGEST_ID} bytes: add a column id of shorter ones.")
@@ -166,7 +170,12 @@ class MilvusStore(Store):
             # Images without their description are taken for somebody else's; a description without images is a first add that
             # was cut off, and the next one goes on.
             self._make_about()
-            self._make_images(header)
+            self._make_images(header, entries)
+        kinds = dict(self._kinds)
+        for name, cells in filterable(entries).items():
+            kind = type_of(name, cells)
+            if kind is not None:
+                kinds.setdefault(name, kind)
         if self._header is None or kinds != self._kinds:
             self._write_about(self._header or header, kinds)
         rows = self._as_rows(entries)
@@ -284,11 +293,19 @@ class MilvusStore(Store):
         parameters.add_index(field_name=_VECTOR, index_name=_VECTOR, metric_type="COSINE", **kind)
         return parameters
 
-    def _make_images(self, header: Header) -> None:
-        """The collection of the images, empty; of an earlier add that was cut off, it is made anew."""
+    def _make_images(self, header: Header, entries: Embeddings) -> None:
+        """The collection of the images, empty; of an earlier add that was cut off, it is made anew.
+
+        One that another process has made and described meanwhile stays, and the entries must fit it.
+        """
         from pymilvus import DataType, MilvusClient  # noqa: PLC0415 - extra `milvus`
 
         if self._has(self.name):
+            self._read_about()  # once more, right before it goes: whoever adds images has described them before
+            if self._header is not None:
+                check_same(self._header, header, self.address)
+                check_columns(self._kinds, filterable(entries), self.address)
+                return
             self._ask(lambda: self._client.drop_collection(self.name))
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=True)
         schema.add_field(ID, DataType.VARCHAR, is_primary=True, max_length=_LONGEST_ID)

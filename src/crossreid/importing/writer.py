@@ -73,8 +73,9 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
                 torch.save(state, folder / layout.file_name(number, mark))
         return target
     (state,) = states
-    beside = {"epoch": _epochs(module)}
-    if left_out is not None:
+    if left_out is None:
+        beside = {"epoch": _epochs(module)}
+    else:
         beside = left_out["beside"]
     write_atomically(target, lambda stream: torch.save({WRAPPER: state, **beside}, stream))
     return target

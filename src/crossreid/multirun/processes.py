@@ -147,7 +147,7 @@ class Crew:
             Stopped: a person or the system asked to stop, and all processes have ended.
         """
         try:
-            # No signal raises in here: the loop looks for them itself, and hands them on.
+            # The first signal does not raise in here: the loop looks for it itself, and hands it on.
             with interruption.put_off():
                 while self.running or self._waiting:
                     if interruption.asked and not self._stopping:

@@ -49,16 +49,13 @@ class ResidualBlock(nn.Module):
         return x + changed
 
 
-# Convolutions have no bias where an instance norm follows, which would take it away.
-
-
 def _halve_map(width: int, kernel: int) -> nn.Module:
-    """(B, width, h, w) -> (B, 2 width, h / 2, w / 2)."""
+    """(B, width, h, w) -> (B, 2 width, h / 2, w / 2); without a bias, which the instance norm behind it would take away."""
     return nn.Conv2d(width, 2 * width, kernel, stride=2, padding=1, bias=False)
 
 
 def _double_map(width: int, kernel: int, padding: Padding, upsampling: str) -> nn.Module:
-    """(B, width, h, w) -> (B, width / 2, 2 h, 2 w)."""
+    """(B, width, h, w) -> (B, width / 2, 2 h, 2 w); without a bias, likewise."""
     if upsampling == "resize":
         enlarge = nn.Upsample(scale_factor=2, mode="nearest")
         convolution = nn.Conv2d(width, width // 2, 3, padding=1, bias=False, padding_mode=padding)

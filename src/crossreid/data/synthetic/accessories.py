@@ -129,7 +129,7 @@ def _headwear(wearer: Wearer, head: Head, outfit: Outfit) -> list[Mesh]:
     tilt = 0.16 * (head.place[:, 2] - 0.5)
     edge = {"cap": 0.70, "beanie": 0.62, "brim": 0.72}[kind]
     field = np.where(height < 0, -1, height - edge - tilt)
-    top = 0.022 if kind == "beanie" else 0.012  # metres of air above the crown
+    top = 0.022 if kind == "beanie" else 0.012  # metres more of air above the crown than at the edge
     room = 0.016 + top * np.clip(field / 0.2, 0, 1)
     meshes = [_head_shell(wearer, field, room, Surface.HAT)]
     if kind != "beanie":

@@ -123,7 +123,7 @@ def _reflectances(first: float, second: float, rng: np.random.Generator) -> tupl
 
 
 def _reflectance(luminance: float, rng: np.random.Generator) -> float:
-    material = float(rng.beta(0.7, 0.7))  # mostly near 0 or near 1
+    material = float(rng.beta(0.7, 0.7))  # rather near 0 or 1 than between
     return 0.04 + 0.9 * float(DYE_SHARE * luminance**0.5 + (1 - DYE_SHARE) * material)
 
 

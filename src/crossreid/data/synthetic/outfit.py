@@ -140,7 +140,7 @@ def sample_outfit(gender: float, rng: np.random.Generator) -> Outfit:
     for kind in ("bob", "long", "ponytail", "bun"):
         hair[kind] *= long_odds
     hair["bald"] *= 0.1 if female else 1.5
-    # drawn in the order in which the fields stand here: another order would be other people
+    # the rest is drawn in the order in which the fields stand here: another order would be other people
     return Outfit(
         upper=upper,
         lower=_sample_lower(female, upper, rng),
@@ -184,7 +184,7 @@ def _sample_upper(female: bool, rng: np.random.Generator) -> Upper:
         thickness_range = (0.010, 0.022)
         least_loose = 0.45
         collar_share = 0.25
-    # drawn in the order in which the fields stand here: another order would be other people
+    # the rest is drawn in the order in which the fields stand here: another order would be other people
     return Upper(
         kind=kind,
         sleeve=sleeve,

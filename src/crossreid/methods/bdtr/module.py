@@ -58,7 +58,8 @@ class BDTR(RecognitionModule[BDTRConfig]):
             back = across_ranking(*from_infrared, cfg.margin)
             losses.add("cross", there + back, cfg.w_cross)
         if cfg.w_intra:
-            if cfg.intra_positive == "bound":  # the authors' code, which compares with a constant and with no positive
+            # as in the authors' code, "bound" compares with a constant, and not with the distance of a positive
+            if cfg.intra_positive == "bound":
                 there = bound_ranking(*from_visible, cfg.margin_intra)
                 back = bound_ranking(*from_infrared, cfg.margin_intra)
             else:
