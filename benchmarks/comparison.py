@@ -5,13 +5,15 @@
 FOLDER holds ``comparison.json`` (``benchmarks/gpu/compare.sh``). Three tables go between lines of PAGE as in
 ``benchmarks/evidence.py``: ``plain``, every method's full row and its own baseline by mAP, each probe scored by itself against
 the gallery; ``other``, what is not comparable with these; and ``known``, what each method gains on persons who are in
-``people=small`` too, on which earlier revisions were tried out, and on all others. Rows between are on the pages of evidence.
+``people=small`` too, on which earlier revisions were tried out, and on all others. The first of them is drawn too, beside PAGE.
+Rows between are on the pages of evidence.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +32,16 @@ from evidence import (
     rows_of_sweep,
     scores,
 )
+from matplotlib.figure import Figure
 
 from crossreid.data.synthetic.roster import make_roster
 from crossreid.evaluation.bootstrap import identity_interval
 from crossreid.settings.data import SyntheticPeople
+from crossreid.visualization import Panel, Point, comparison_chart, save
 
 BEST = "best/full"
+CHANCE = 0.016
+"""mAP of ``people=comparison``, all-search single-shot."""
 PEOPLE = Path(__file__).parents[1] / "conf" / "people"
 PLAIN_HEAD = (
     "| row | seeds | Rank-1 | mAP | mAP, 95 % over persons "
@@ -60,29 +66,75 @@ def whole(values: list[float]) -> str:
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
-def plain(runs: Runs) -> str:
-    """Rows that were scored, the highest mAP first, each beside :data:`BEST` on the seeds that both have."""
-    lines = {}
-    best = of_row(runs, BEST)
+@dataclass(frozen=True)
+class Standing:
+    """A row of the comparison.
+
+    Attributes:
+        row: its name.
+        runs: by their names, one for each seed.
+        rank1: of each run, in [0, 1].
+        mean_ap: of each run, in [0, 1].
+        interval: of the mean of ``mean_ap``, 95 % over persons.
+    """
+
+    row: str
+    runs: Runs
+    rank1: list[float]
+    mean_ap: list[float]
+    interval: tuple[float, float]
+
+    @property
+    def mean(self) -> float:
+        """mAP over the seeds."""
+        return sum(self.mean_ap) / len(self.mean_ap)
+
+
+def standings(runs: Runs) -> list[Standing]:
+    """Rows that were scored, each probe by itself, the highest mAP first."""
+    found = []
     for row in compared_rows():
         own = of_row(runs, row)
-        if not own:
-            continue
-        low, high = identity_interval([identity_scores(run) for run in own.values()], "mAP")
-        mean_ap = scores(own, row, "mAP")
+        if own:
+            interval = identity_interval([identity_scores(run) for run in own.values()], "mAP")
+            found.append(Standing(row, own, scores(own, row, "rank1"), scores(own, row, "mAP"), interval))
+    return sorted(found, key=lambda standing: -standing.mean)
+
+
+def plain(runs: Runs) -> str:
+    """The standings as a table, each beside :data:`BEST` on the seeds that both have."""
+    lines = []
+    best = of_row(runs, BEST)
+    for standing in standings(runs):
+        low, high = standing.interval
         cells = [
-            f"`{row}`",
-            str(len(own)),
-            percent(scores(own, row, "rank1")),
-            percent(mean_ap),
+            f"`{standing.row}`",
+            str(len(standing.runs)),
+            percent(standing.rank1),
+            percent(standing.mean_ap),
             f"{100 * low:.1f} to {100 * high:.1f}",
-            gain(best, own) if best and row != BEST else "",
-            whole([run["iterations"] for run in own.values()]),
-            whole([run["training_seconds"] for run in own.values()]),
+            gain(best, standing.runs) if best and standing.row != BEST else "",
+            whole([run["iterations"] for run in standing.runs.values()]),
+            whole([run["training_seconds"] for run in standing.runs.values()]),
         ]
-        lines["| " + " | ".join(cells) + " |"] = sum(mean_ap) / len(mean_ap)
-    ordered = sorted(lines, key=lambda line: -lines[line])
-    return "\n".join([PLAIN_HEAD, "|---|---|---|---|---|---|---|---|", *ordered]) + "\n"
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([PLAIN_HEAD, "|---|---|---|---|---|---|---|---|", *lines]) + "\n"
+
+
+def chart(runs: Runs) -> Figure:
+    """The standings as a picture; chance is that of ``people=comparison``, all-search single-shot."""
+    points = []
+    for standing in standings(runs):
+        point = Point(
+            label=standing.row,
+            plain=True,
+            inference="plain",
+            mean=standing.mean,
+            interval=standing.interval,
+            by_seed=standing.mean_ap,
+        )
+        points.append(point)
+    return comparison_chart([Panel("embedded people, all-search single-shot", points, CHANCE)], metric="mAP")
 
 
 def not_plain(runs: Runs) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -153,6 +205,7 @@ def main() -> None:
         text = table(runs)
         put(arguments.page, name, text)
         print(text)
+    print(save(chart(runs), arguments.page.with_suffix(".png")))
 
 
 if __name__ == "__main__":

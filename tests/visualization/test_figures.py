@@ -56,6 +56,14 @@ def test_the_chart_keeps_plain_rows_apart_from_others() -> None:
     assert mean_of_agw.get_ydata()[0] == 0
 
 
+def test_the_chart_says_what_its_axis_is() -> None:
+    panels = [Panel("synthetic", [Point("lba/full", True, "plain", 0.5, (0.4, 0.7), [0.5])], 0.02)]
+    (rank1,) = comparison_chart(panels).axes
+    (mean_ap,) = comparison_chart(panels, metric="mAP").axes
+    assert rank1.get_xlabel().startswith("Rank-1 in percent")
+    assert mean_ap.get_xlabel().startswith("mAP in percent")
+
+
 def test_the_curve_is_in_percent_beside_the_level_without_transfer() -> None:
     points = {16: result((0.5, 0.7), (0.3, 0.3)), 1: result((0.2, 0.4), (0.1, 0.1))}
     figure = auxiliary_curve(points, result((0.25,), (0.15,)))

@@ -1,4 +1,4 @@
-"""Methods beside each other: mean Rank-1 and its interval, plain numbers apart from all others."""
+"""Methods beside each other: mean of a metric and its interval, plain numbers apart from all others."""
 
 from __future__ import annotations
 
@@ -58,8 +58,13 @@ class Panel:
         return max(1, len(self.plain), len(self.others))
 
 
-def comparison_chart(panels: Sequence[Panel]) -> Figure:
-    """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right if any, in percent."""
+def comparison_chart(panels: Sequence[Panel], metric: str = "Rank-1") -> Figure:
+    """A panel each: plain rows on the left, transductive, re-ranked and other ones on the right if any, in percent.
+
+    Args:
+        panels: from top to bottom.
+        metric: its name, as the axes show it.
+    """
     heights = [panel.height for panel in panels]
     columns = 1
     if any(panel.others for panel in panels):
@@ -71,7 +76,7 @@ def comparison_chart(panels: Sequence[Panel]) -> Figure:
         _draw_plain(sides[0], panel)
         if columns > 1:
             _draw_others(sides[1], panel)
-    explanation = "Rank-1 in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance"
+    explanation = f"{metric} in percent\ndot: mean; bar: 95 % over identities; tick: a seed; dotted: chance"
     for axis in axes[-1]:
         axis.set_xlabel(explanation, fontsize=8)
     return figure
