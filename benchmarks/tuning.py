@@ -44,6 +44,7 @@ _MIXED = ["model.test_norm=mixed"]
 _PEOPLE = ["model.backbone.weights=people"]
 _SHORTER = [*_PEOPLE, "model.epochs=8", "model.schedule.steps=[6]", "model.optimizer.encoder_lr=3.5e-4"]
 _HALF_THE_RATE = ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"]
+_DRAWN = "model.triplet_partners=random"
 _IN_COLOUR = ["model.generator.grey=false", "model.generator.upsampling=transposed"]
 _TAUGHT_MORE = ["model.teaching.cross_domain=0.006", "model.teaching.same_domain=0.003"]
 
@@ -107,6 +108,11 @@ TRIALS: dict[str, dict[str, Words]] = {
         "as long as best": ["model.epochs=22", "model.schedule.steps=[17]"],
         "from people": _PEOPLE,
         "from people, half as long": _SHORTER,
+    },
+    "cmgan/full": {
+        "from people": _PEOPLE,
+        "from people, drawn triplets": [*_PEOPLE, _DRAWN],
+        "from people, drawn triplets of plain vectors": [*_PEOPLE, _DRAWN, "model.triplet_vectors=plain"],
     },
     "cmssft/full": {
         "as it was": [],

@@ -14,6 +14,7 @@ from crossreid.losses import (
     modality_doubt,
     modality_loss,
     pixel_l1,
+    random_triplet,
     triplet_weights,
     weighted_triplet,
 )
@@ -100,6 +101,29 @@ def test_distance_triplet_equals_its_slow_twin(margin: float) -> None:
     sets = two_sets(4)
     expected = slow_euclidean_triplet(*sets, margin)
     assert euclidean_triplet(*sets, margin).item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_drawn_triplets_are_on_average_those_of_all_pairs() -> None:
+    anchors, others, labels, other_labels = two_sets(7)
+    margin = 0.5
+    expected = []
+    for anchor, label in zip(anchors, labels, strict=True):
+        positives, negatives = measure(anchor, label, others, other_labels, euclidean)
+        losses = [max(0.0, margin + p - n) for p in positives for n in negatives]
+        expected.append(sum(losses) / len(losses))
+    generator = torch.Generator().manual_seed(0)
+    draws = [random_triplet(anchors, others, labels, other_labels, margin, generator).item() for _ in range(4000)]
+    deviation = torch.tensor(draws).std().item()
+    assert deviation > 0.01
+    assert sum(draws) / len(draws) == pytest.approx(sum(expected) / len(expected), abs=4 * deviation / 4000**0.5)
+
+
+def test_drawn_triplets_without_a_choice_are_the_hardest() -> None:
+    anchors, others, labels, other_labels = two_sets(8, 2, 2)
+    generator = torch.Generator().manual_seed(0)
+    drawn = random_triplet(anchors, others, labels, other_labels, 3.0, generator)
+    assert drawn.item() == euclidean_triplet(anchors, others, labels, other_labels, 3.0).item()
+    assert random_triplet(anchors, others, labels, torch.zeros(2, dtype=torch.long), 3.0, generator).isnan()
 
 
 def test_triplet_equals_batch_hard_mining_of_pytorch_metric_learning() -> None:

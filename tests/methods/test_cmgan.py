@@ -79,6 +79,27 @@ def test_the_terms_are_those_of_a_slow_twin_also_with_more_visible_images(make) 
     assert losses["generator/modality"].item() == pytest.approx(float(sum(means)) / 2, rel=1e-4)
 
 
+def triplet_of_a_step(make, *settings: str, iteration: int = 0) -> float:
+    harness = make("model=cmgan", "model.crop_padding=0", *settings)
+    batch = make_batch(harness.module)
+    harness.module.iteration = iteration
+    harness.module.train()
+    torch.manual_seed(0)
+    harness.module.training_step(batch)
+    return harness.module.losses["generator/triplet"].item()
+
+
+def test_triplets_may_be_drawn_and_then_change_with_the_iteration(make) -> None:
+    small = ["model.streams.identity.identities=2", "model.streams.identity.images=1"]
+    hardest = triplet_of_a_step(make, *small)
+    drawn = triplet_of_a_step(make, "model.triplet_partners=random", *small)
+    assert drawn == pytest.approx(hardest, rel=1e-5)  # there is one positive and one negative
+    random = "model.triplet_partners=random"
+    values = [triplet_of_a_step(make, random, iteration=iteration) for iteration in (0, 0, 1)]
+    assert values[0] == values[1] != values[2]
+    assert values[0] < triplet_of_a_step(make)
+
+
 def test_the_discriminator_takes_as_many_steps_as_asked_for(make) -> None:
     for steps in (1, 3):
         harness = make("model=cmgan", f"model.discriminator_steps={steps}")

@@ -100,6 +100,40 @@ def euclidean_triplet(anchors: Tensor, others: Tensor, labels: Tensor, other_lab
     return nan_without_pairs(F.relu(violation).mean(), pairs.complete)
 
 
+def random_triplet(
+    anchors: Tensor,
+    others: Tensor,
+    labels: Tensor,
+    other_labels: Tensor,
+    margin: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Triplet loss on Euclidean distance with a positive and a negative drawn for each anchor, vectors as they are.
+
+    ``mean over anchors of max(0, margin + distance to the positive - distance to the negative)``. Unlike the hardest ones
+    of :func:`euclidean_triplet`, drawn ones leave the loss below ``margin`` as soon as persons are apart on average.
+
+    Args:
+        anchors: (N, D) vectors.
+        others: (M, D) vectors that positives and negatives are drawn from, without the anchors themselves.
+        labels: (N,) identities of the anchors.
+        other_labels: (M,) identities of the others.
+        margin: in distance.
+        generator: of the draws, on the CPU; all positives of an anchor are equally likely, and so are all negatives.
+
+    Returns:
+        A scalar >= 0 in float32; nan where an anchor has no positive or no negative.
+    """
+    distance = _float32_distances(anchors, others)
+    pairs = pairs_by_identity(labels, other_labels)
+    # The largest of independent uniform numbers is any of them with equal chance.
+    lots = torch.rand(distance.shape, generator=generator).to(distance.device, non_blocking=True)
+    positive = lots.masked_fill(~pairs.same, -1.0).argmax(1, keepdim=True)
+    negative = lots.masked_fill(pairs.same, -1.0).argmax(1, keepdim=True)
+    violation = margin + distance.gather(1, positive) - distance.gather(1, negative)
+    return nan_without_pairs(F.relu(violation).mean(), pairs.complete)
+
+
 def weighted_triplet(vectors: Tensor, labels: Tensor, masking: str = "left_out") -> Tensor:
     """Weighted regularised triplet loss (AGW: Ye et al., TPAMI 2021, Eq. 10 and 11), without a margin.
 

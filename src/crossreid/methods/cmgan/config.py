@@ -23,6 +23,11 @@ class CMGANConfig(RankingConfig):
         "what the triplets compare: features scaled to length 1, or as they are (plain)",
         choices=("unit", "plain"),
     )
+    triplet_partners: str = setting(
+        "hardest",
+        "an anchor's positive and negative of the other modality: the hardest of the batch, or any (random)",
+        choices=("hardest", "random"),
+    )
     w_triplet: float = setting(
         1.0, "weight of the triplets across modalities, 0 to leave them out", at_least=0, ceiling=1e6
     )

@@ -9,7 +9,8 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch.optim import Adam, Optimizer
 
 from crossreid.data.batches import TrainingBatch
 from crossreid.data.records import Modality
-from crossreid.losses import euclidean_triplet, identity_loss, modality_doubt, modality_loss
+from crossreid.losses import euclidean_triplet, identity_loss, modality_doubt, modality_loss, random_triplet
 from crossreid.methods.cmgan.config import CMGANConfig
 from crossreid.methods.players import Losses
 from crossreid.methods.recognition import RecognitionModule, Views
@@ -27,6 +28,7 @@ from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.modality_discriminator import ModalityDiscriminator
 from crossreid.nn.optimization import make_feature_optimizer
 from crossreid.nn.recognition import OneStreamNetwork
+from crossreid.randomness import torch_generator
 
 
 class CMGAN(RecognitionModule[CMGANConfig]):
@@ -86,7 +88,7 @@ class CMGAN(RecognitionModule[CMGANConfig]):
                 losses.add("modality", modality_loss(visible_logits, infrared_logits))
 
     def _add_feature_losses(self, losses: Losses, output: BlockOutput, views: Views) -> None:
-        """Classification, and batch-hard triplets with anchors of each modality and the rest of the other."""
+        """Classification, and triplets with anchors of each modality and the rest of the other."""
         losses.add("id", identity_loss(output.logits, views.labels, self.config.label_smoothing))
         if self.config.w_triplet:
             compared = output.feature
@@ -95,7 +97,15 @@ class CMGAN(RecognitionModule[CMGANConfig]):
             visible, infrared = views.split(compared)
             visible_pids = views.pids["visible"]
             infrared_pids = views.pids["infrared"]
-            margin = self.config.margin
-            there = euclidean_triplet(visible, infrared, visible_pids, infrared_pids, margin)
-            back = euclidean_triplet(infrared, visible, infrared_pids, visible_pids, margin)
+            triplet = self._triplet()
+            there = triplet(visible, infrared, visible_pids, infrared_pids)
+            back = triplet(infrared, visible, infrared_pids, visible_pids)
             losses.add("triplet", there + back, self.config.w_triplet)
+
+    def _triplet(self) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
+        """The loss of anchors, others and the labels of both."""
+        margin = self.config.margin
+        if self.config.triplet_partners == "hardest":
+            return partial(euclidean_triplet, margin=margin)
+        generator = torch_generator(self.seed, "triplets/cmgan", self.iteration, self.global_rank)
+        return partial(random_triplet, margin=margin, generator=generator)
