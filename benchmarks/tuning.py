@@ -44,6 +44,7 @@ _MIXED = ["model.test_norm=mixed"]
 _PEOPLE = ["model.backbone.weights=people"]
 _SHORTER = [*_PEOPLE, "model.epochs=8", "model.schedule.steps=[6]", "model.optimizer.encoder_lr=3.5e-4"]
 _HALF_THE_RATE = ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"]
+_TWICE_THE_RATE = ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"]
 _DRAWN = "model.triplet_partners=random"
 _IN_COLOUR = ["model.generator.grey=false", "model.generator.upsampling=transposed"]
 _TAUGHT_MORE = ["model.teaching.cross_domain=0.006", "model.teaching.same_domain=0.003"]
@@ -81,7 +82,7 @@ TRIALS: dict[str, dict[str, Words]] = {
     "lba/baseline": {
         "as it was": [],
         "half the rate": _HALF_THE_RATE,
-        "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
+        "twice the rate": _TWICE_THE_RATE,
     },
     "jsia/full": {
         "as it was": [],
@@ -100,14 +101,22 @@ TRIALS: dict[str, dict[str, Words]] = {
         "grey, norms of each modality": ["model.grey=true", "model.norms=per_modality"],
         "from people": _PEOPLE,
         "from people, half as long": _SHORTER,
+        "from people, grey": [*_PEOPLE, "model.grey=true"],
+        "from people, a neck of each modality": [*_PEOPLE, "model.norms=neck"],
+        "from people, grey, a neck of each modality": [*_PEOPLE, "model.grey=true", "model.norms=neck"],
+    },
+    "agw/caj": {
+        "from people": _PEOPLE,
     },
     "strong/full": {
         "as it was": [],
         "half the rate": _HALF_THE_RATE,
-        "twice the rate": ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"],
+        "twice the rate": _TWICE_THE_RATE,
         "as long as best": ["model.epochs=22", "model.schedule.steps=[17]"],
         "from people": _PEOPLE,
         "from people, half as long": _SHORTER,
+        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
+        "from people, twice the rate": [*_PEOPLE, *_TWICE_THE_RATE],
     },
     "cmgan/full": {
         "from people": _PEOPLE,
