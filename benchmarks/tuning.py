@@ -44,6 +44,7 @@ _MIXED = ["model.test_norm=mixed"]
 _PEOPLE = ["model.backbone.weights=people"]
 _SHORTER = [*_PEOPLE, "model.epochs=8", "model.schedule.steps=[6]", "model.optimizer.encoder_lr=3.5e-4"]
 _HALF_THE_RATE = ["model.optimizer.encoder_lr=3.5e-4", "model.optimizer.head_lr=1e-3"]
+_COLOURS = ["model.grey=false"]
 _TWICE_THE_RATE = ["model.optimizer.encoder_lr=1.4e-3", "model.optimizer.head_lr=4e-3"]
 _DRAWN = "model.triplet_partners=random"
 _IN_COLOUR = ["model.generator.grey=false", "model.generator.upsampling=transposed"]
@@ -95,15 +96,16 @@ TRIALS: dict[str, dict[str, Words]] = {
         "half the rate": ["model.reid_optimizer.lr=3.5e-4"],
     },
     "best/full": {
-        "colours": [],
-        "grey": ["model.grey=true"],
-        "grey, a neck of each modality": ["model.grey=true", "model.norms=neck"],
-        "grey, norms of each modality": ["model.grey=true", "model.norms=per_modality"],
+        "grey": [],
+        "colours": _COLOURS,
+        "colours, norms of each modality": [*_COLOURS, "model.norms=per_modality"],
         "from people": _PEOPLE,
-        "from people, half as long": _SHORTER,
-        "from people, grey": [*_PEOPLE, "model.grey=true"],
+        "from people, colours": [*_PEOPLE, *_COLOURS],
         "from people, a neck of each modality": [*_PEOPLE, "model.norms=neck"],
-        "from people, grey, a neck of each modality": [*_PEOPLE, "model.grey=true", "model.norms=neck"],
+        "from people, colours, a neck of each modality": [*_PEOPLE, *_COLOURS, "model.norms=neck"],
+        "from people, half as long": _SHORTER,
+        "from people, another seed": [*_PEOPLE, "seed=1"],
+        "from people, colours, another seed": [*_PEOPLE, *_COLOURS, "seed=1"],
     },
     "agw/caj": {
         "from people": _PEOPLE,
@@ -136,8 +138,8 @@ TRIALS: dict[str, dict[str, Words]] = {
 }
 """Row -> name of a trial -> what it changes in scale=small."""
 PREFACE = """Settings of scale=small on the drawn persons of people=tuning (152 to train on, 96 to score), whom nothing is
-tested on: seed 0, all-search single-shot, chance 1.0. Bold: the best mAP of a row. Rows of benchmarks/tuning.py that are
-missing here have not been run. Seconds are by the clock and hold whatever else the machine did.
+tested on: seed 0 where a trial names no other, all-search single-shot, chance 1.0. Bold: the best mAP of a row. Rows of
+benchmarks/tuning.py that are missing here have not been run. Seconds are by the clock and hold whatever else the machine did.
 
 """
 
