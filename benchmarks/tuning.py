@@ -107,9 +107,6 @@ TRIALS: dict[str, dict[str, Words]] = {
         "from people, another seed": [*_PEOPLE, "seed=1"],
         "from people, colours, another seed": [*_PEOPLE, *_COLOURS, "seed=1"],
     },
-    "agw/caj": {
-        "from people": _PEOPLE,
-    },
     "strong/full": {
         "as it was": [],
         "half the rate": _HALF_THE_RATE,
@@ -119,11 +116,8 @@ TRIALS: dict[str, dict[str, Words]] = {
         "from people, half as long": _SHORTER,
         "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
         "from people, twice the rate": [*_PEOPLE, *_TWICE_THE_RATE],
-    },
-    "cmgan/full": {
-        "from people": _PEOPLE,
-        "from people, drawn triplets": [*_PEOPLE, _DRAWN],
-        "from people, drawn triplets of plain vectors": [*_PEOPLE, _DRAWN, "model.triplet_vectors=plain"],
+        "from people, another seed": [*_PEOPLE, "seed=1"],
+        "from people, twice the rate, another seed": [*_PEOPLE, *_TWICE_THE_RATE, "seed=1"],
     },
     "cmssft/full": {
         "as it was": [],
@@ -135,8 +129,24 @@ TRIALS: dict[str, dict[str, Words]] = {
         "erasing": ["model.erasing.probability=0.5"],
         "half the rate": ["model.optimizer.lr=3.5e-4"],
     },
+    "agw/caj": {
+        "from people": _PEOPLE,
+    },
+    "agw/full": {
+        "from people": _PEOPLE,
+    },
+    "cmgan/full": {
+        "from people": _PEOPLE,
+        "from people, drawn triplets": [*_PEOPLE, _DRAWN],
+        "from people, drawn triplets of plain vectors": [*_PEOPLE, _DRAWN, "model.triplet_vectors=plain"],
+    },
+    "onestream/full": {
+        "from people": _PEOPLE,
+        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
+        "from people, twice the rate": [*_PEOPLE, *_TWICE_THE_RATE],
+    },
 }
-"""Row -> name of a trial -> what it changes in scale=small."""
+"""Row -> name of a trial -> what it changes in scale=small; a row stands before its baseline, which has as many."""
 PREFACE = """Settings of scale=small on the drawn persons of people=tuning (152 to train on, 96 to score), whom nothing is
 tested on: seed 0 where a trial names no other, all-search single-shot, chance 1.0. Bold: the best mAP of a row. Rows of
 benchmarks/tuning.py that are missing here have not been run. Seconds are by the clock and hold whatever else the machine did.
