@@ -117,7 +117,9 @@ def test_a_row_says_its_method_itself() -> None:
         ({"model": LbAConfig(beta=-1.0)}, "model.beta is -1.0: choose above 0"),
         ({"model": "lba", "overrides": {"model.layers": [5]}}, "model.layers"),
         ({"model": "lba", "trainer": "gpux"}, "did you mean trainer=gpu"),
-        ({"model": "lba", "protocol": SysuMM01Config(root="x")}, "There is no protocol="),
+        ({"model": "lba", "protocol": SysuMM01Config(root="x")}, "protocol was given a SysuMM01Config"),
+        ({"model": "lba", "data": SysuProtocolConfig()}, "data was given a SysuProtocolConfig"),
+        ({"model": BackboneConfig()}, "model was given a BackboneConfig"),
     ],
 )
 def test_mistakes_are_said_when_an_experiment_is_made(given: dict[str, Any], message: str) -> None:

@@ -115,9 +115,9 @@ class Experiment:
         # first composed by names, as on a command line; settings that are given take their places behind it
         words = {
             "experiment": row,
-            "model": model.name if isinstance(model, MethodConfig) else model,
-            "data": data.name if isinstance(data, DataConfig) else data,
-            "protocol": protocol.name if isinstance(protocol, ProtocolConfig) else protocol,
+            "model": _word_of("model", model, MethodConfig),
+            "data": _word_of("data", data, DataConfig),
+            "protocol": _word_of("protocol", protocol, ProtocolConfig),
             "scale": scale,
             "preset": preset,
             "seed": seed,
@@ -280,6 +280,21 @@ def score(
     protocols = protocols_for(held, config)
     rows = score_all(name or default_name, held, protocols, build_scorers(config), pairs=pairs)
     return RunResults(rows)
+
+
+def _word_of(part: str, given: object, kind: type[MethodConfig | DataConfig | ProtocolConfig]) -> Any:
+    """What composes a part: the name of settings of its kind, or what was given.
+
+    Raises:
+        ConfigError: they are settings of something else.
+    """
+    if isinstance(given, kind):
+        return given.name
+    if isinstance(given, Settings):
+        raise ConfigError(
+            f"{part} was given a {type(given).__name__}: give it a name, or a {kind.__name__} of its own."
+        )
+    return given
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:
