@@ -129,6 +129,16 @@ TRIALS: dict[str, dict[str, Words]] = {
         "erasing": ["model.erasing.probability=0.5"],
         "half the rate": ["model.optimizer.lr=3.5e-4"],
     },
+    "deen/full": {
+        "from people": _PEOPLE,
+        "from people, a tenth of the orthogonal loss": [*_PEOPLE, "model.w_orthogonal=0.01"],
+        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
+    },
+    "deen/base": {
+        "from people": _PEOPLE,
+        "from people, twice the rate": [*_PEOPLE, *_TWICE_THE_RATE],
+        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
+    },
     "agw/caj": {
         "from people": _PEOPLE,
     },

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support import ROOT
 
@@ -251,6 +252,8 @@ def test_scripts_and_versions_agree() -> None:
     assert set(project["scripts"]) == {f"crossreid-{command}" for command in commands}
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert project["version"] in changelog
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == project["version"]
 
 
 def test_no_silent_excuses_in_the_source() -> None:

@@ -288,7 +288,7 @@ def test_stripes_see_only_their_rows() -> None:
     assert torch.allclose(before[0], encoder.local[0](maps[:, :, :2].mean(dim=(2, 3))), atol=1e-6)
 
 
-# ---------------------------------------------------------------- who learns from what (specification, B2.3)
+# ---------------------------------------------------------------- who learns from what
 
 GENERATOR = {"set_level", "generation"}
 REID = {"set_level", "instance"}
