@@ -132,12 +132,10 @@ TRIALS: dict[str, dict[str, Words]] = {
     "deen/full": {
         "from people": _PEOPLE,
         "from people, a tenth of the orthogonal loss": [*_PEOPLE, "model.w_orthogonal=0.01"],
-        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
     },
     "deen/base": {
         "from people": _PEOPLE,
         "from people, twice the rate": [*_PEOPLE, *_TWICE_THE_RATE],
-        "from people, half the rate": [*_PEOPLE, *_HALF_THE_RATE],
     },
     "agw/caj": {
         "from people": _PEOPLE,
