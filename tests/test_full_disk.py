@@ -11,7 +11,7 @@ import torch
 
 from crossreid.errors import WriteError
 from crossreid.evaluation import Embeddings
-from crossreid.files import append_whole, check_writable, write_atomically
+from crossreid.files import append_whole, check_writable, folder_in_place, write_atomically
 from crossreid.runs.folder import RunFolder, write_json
 from crossreid.training.checkpoints import AtomicCheckpointIO
 from crossreid.training.loggers import HistoryLogger
@@ -137,3 +137,26 @@ def test_an_error_that_was_handled_before_is_no_cause_of_a_failed_write(tmp_path
         with pytest.raises(ValueError, match="a bug"):
             write_atomically(tmp_path / "x", mistaken)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_replaced_only_by_one_that_has_all_of_its_files(tmp_path: Path) -> None:
+    place = tmp_path / "weights"
+    for content in ("one", "two"):
+        with folder_in_place(place) as folder:
+            (folder / "deep").mkdir()
+            (folder / "deep" / "a.txt").write_text(content)
+        assert (place / "deep" / "a.txt").read_text() == content
+    (place / "deep" / "thesis.txt").write_text("mine")
+    with pytest.raises(WriteError, match=r"holds 'deep/thesis\.txt', which would be lost: choose another place"):
+        with folder_in_place(place) as folder:
+            (folder / "deep").mkdir()
+            (folder / "deep" / "a.txt").write_text("three")
+    assert files_in(tmp_path) == {"weights/deep/a.txt": b"two", "weights/deep/thesis.txt": b"mine"}
+
+
+def test_a_folder_does_not_take_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "thesis").write_text("mine")
+    with pytest.raises(WriteError, match=r"thesis' is to be a folder, and a file is there"):
+        with folder_in_place(tmp_path / "thesis"):
+            pytest.fail("nothing is written")
+    assert files_in(tmp_path) == {"thesis": b"mine"}

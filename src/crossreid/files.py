@@ -53,15 +53,22 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, wait: b
 def folder_in_place(path: Path) -> Iterator[Path]:
     """A new folder to write into, which takes the place of ``path`` when all is written, whole or not at all.
 
+    A folder that is there already gives way only where each of its files has a successor of its name: what somebody else put
+    there is never removed.
+
     Raises:
-        WriteError: the disk is full, or the place takes no files; what was there before is unchanged.
+        WriteError: the disk is full, the place takes no files, or something lies there that would be lost; what was there
+            before is unchanged.
     """
+    if path.exists() and not path.is_dir():
+        raise WriteError(f"'{path}' is to be a folder, and a file is there: choose another place.")
     making = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     before = path.with_name(f".{path.name}.{os.getpid()}.before")
     handled = sys.exception()
     try:
         making.mkdir(parents=True)
         yield making
+        _refuse_loss(path, making)
         if path.exists():  # a folder cannot take the place of one that holds something
             path.rename(before)
         try:
@@ -79,6 +86,22 @@ def folder_in_place(path: Path) -> Iterator[Path]:
         shutil.rmtree(making, ignore_errors=True)
         if path.exists():
             shutil.rmtree(before, ignore_errors=True)
+
+
+def _refuse_loss(path: Path, successor: Path) -> None:
+    """Raise :class:`WriteError` where a folder holds files that its successor does not."""
+    if not path.is_dir():
+        return
+    lost = _files_below(path) - _files_below(successor)
+    if lost:
+        raise WriteError(
+            f"'{path}' holds '{min(lost)}', which would be lost: choose another place, or remove that folder."
+        )
+
+
+def _files_below(folder: Path) -> set[Path]:
+    """Paths of all files in a folder and in those inside it, relative to it."""
+    return {file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()}
 
 
 def append_whole(path: Path, content: bytes) -> None:

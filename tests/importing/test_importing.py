@@ -18,7 +18,7 @@ from torch import Tensor
 import public_forwards as slow
 import public_layouts as published
 from crossreid import Extractor, export_weights, import_weights
-from crossreid.errors import CheckpointError, ConfigError
+from crossreid.errors import CheckpointError, ConfigError, WriteError
 from crossreid.importing.importer import LEFT_OUT, SIDECAR
 from crossreid.importing.layouts import entries_of
 from crossreid.importing.pickled import read_pickled
@@ -30,7 +30,7 @@ from crossreid.settings.importing import LAYOUT_NAMES, ImportedConfig
 from crossreid.settings.registry import method_class
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.imported import trained_on
-from support import ROOT
+from support import ROOT, files_in
 
 MODALITIES = ("visible", "infrared")
 
@@ -699,6 +699,10 @@ def test_the_commands_import_and_write_again(run_here, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "weights" / "jsia" / SIDECAR).read_text())["split"] == 4
     written = run_here("export_weights", "checkpoint=weights/jsia", "output=again")
     assert written.code == 0, written.output
+    before = files_in(tmp_path)
+    with pytest.raises(WriteError, match="which would be lost: choose another place"):
+        export_weights(tmp_path / "weights" / "jsia", tmp_path / "weights" / "jsia")
+    assert files_in(tmp_path) == before
     for path in (tmp_path / "again").iterdir():
         one, two = read_pickled(path), read_pickled(tmp_path / "public" / path.name)
         assert all(torch.equal(one[name], two[name]) for name in two)

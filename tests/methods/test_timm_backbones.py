@@ -140,18 +140,18 @@ def settings_of(method: str, backbone: str) -> MethodConfig:
 @pytest.mark.parametrize("method", choices("model"))
 def test_a_method_takes_any_encoder_or_says_why_it_wants_a_resnet(method: str) -> None:
     config = settings_of(method, "test_vit")
-    if not config.resnet_because:
+    if not config.why_resnet():
         check_files(config)
         make_method(config, 5, 0)
         return
-    with pytest.raises(ConfigError, match=f"^{method} {config.resnet_because} and takes a ResNet alone: set model"):
+    with pytest.raises(ConfigError, match=f"^{method} {config.why_resnet()} and takes a ResNet alone: set model"):
         check_files(config)
     with pytest.raises(ConfigError, match="takes a ResNet alone"):
         make_method(config, 5, 0)
 
 
 def test_who_is_for_any_encoder_is_known() -> None:
-    any_encoder = [name for name in choices("model") if not settings_of(name, "resnet18").resnet_because]
+    any_encoder = [name for name in choices("model") if not settings_of(name, "resnet18").why_resnet()]
     assert any_encoder == [
         "aligngan",
         "baseline",
@@ -171,5 +171,14 @@ def test_the_command_says_it_before_anything_is_drawn(run_here, tmp_path: Path) 
     )
     assert finished.code == 1
     assert "ddag has a stem for each modality and takes a ResNet alone: set model.backbone.name" in finished.output
+    assert "Traceback" not in finished.output
+    assert not (tmp_path / "people").exists()
+
+
+def test_gem_wants_a_resnet_and_says_what_takes_any_encoder(run_here, tmp_path: Path) -> None:
+    words = ["train", "model=best", "scale=smoke", f"data.root={tmp_path / 'people'}", "model.backbone.weights=random"]
+    finished = run_here(*words, "model.backbone.name=test_vit")
+    assert finished.code == 1
+    assert "model.pooling=average takes any encoder" in finished.output
     assert "Traceback" not in finished.output
     assert not (tmp_path / "people").exists()

@@ -166,6 +166,15 @@ def test_another_command_does_not_replace_it(tmp_path: Path) -> None:
         check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "paper"})
 
 
+def test_a_folder_that_was_made_beforehand_is_written_to_while_it_is_empty(tmp_path: Path) -> None:
+    place = tmp_path / "weights"
+    place.mkdir()
+    check_outputs("export", CostConfig(), {}, {}, folders={"output": place})
+    (place / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"nothing says that crossreid\.export wrote it"):
+        check_outputs("export", CostConfig(), {}, {}, folders={"output": place})
+
+
 def test_a_command_that_fails_leaves_no_record_of_what_it_did_not_write(tmp_path: Path) -> None:
     kept, never = tmp_path / "kept.json", tmp_path / "never.json"
     outputs = check_outputs("cost", CostConfig(), {"output": [kept, never]}, {})

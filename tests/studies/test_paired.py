@@ -168,6 +168,17 @@ def test_the_command_takes_every_layout_and_writes_what_it_prints(run_here: Call
     assert "was written from other inputs or settings" in again.output
 
 
+def test_that_the_official_draw_is_missing_is_said_once(run_here: Callable, tmp_path: Path) -> None:
+    save(tmp_path / "ours.npz", world(0.8, 0))
+    save(tmp_path / "theirs.npz", world(1.3, 1))
+    done = run_here(
+        "compare_embeddings", "first=ours.npz", "second=theirs.npz", "protocol=sysu_mm01", *QUICK, "output=to"
+    )
+    assert done.code == 0, done.output
+    assert done.output.count("rand_perm_cam.mat was not found") == 1
+    assert json.loads((tmp_path / "to" / "comparison.json").read_text())["protocol"]["draw"] == "seeded"
+
+
 def test_a_file_of_anybody_becomes_one_of_ours(run_here: Callable, tmp_path: Path) -> None:
     theirs = world(1.3, 1)
     write_cameras(tmp_path / "cameras", theirs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import Any, cast
@@ -221,6 +221,18 @@ def _possible_pairings(scored: Scored, fixed: bool) -> list[str]:
         if both_there and (not fixed or name in scored.fixed_pairings):
             possible.append(name)
     return possible
+
+
+def with_settled_draw(config: ProtocolConfig) -> ProtocolConfig:
+    """Settings for several sets of embeddings: whether the official draw is there is found out, and said, once for all.
+
+    Raises:
+        DataError: the file of the official draw is damaged.
+    """
+    if not isinstance(config, SysuProtocolConfig):
+        return config
+    draw, _ = _find_draw(config, None)
+    return replace(config, draw=draw)
 
 
 def _find_draw(config: SysuProtocolConfig, root: Path | None) -> tuple[str, GalleryPermutations | None]:

@@ -169,6 +169,8 @@ def _refuse_foreign(outputs: Outputs, key: str, path: Path) -> None:
     """What is there already was written by this command, of the same inputs, with the same settings."""
     if not path.exists():
         return
+    if key in outputs.folders and not any(path.iterdir()):  # made beforehand, and empty
+        return
     try:
         origin_there = read_json(origin_file(path))
     except DataError:

@@ -111,6 +111,10 @@ class MethodConfig(Settings):
         """As :meth:`Settings.check`, at ``model``."""
         super().check(place)
 
+    def why_resnet(self) -> str:
+        """:attr:`resnet_because`, or why these settings of a method that takes any encoder want a ResNet."""
+        return self.resnet_because
+
     def check_together(self, place: str) -> None:
         """Streams and parts are the method's, and phases fill whole epochs."""
         if set(self.streams) != set(self.stream_names):

@@ -82,8 +82,8 @@ def check_files(*settings: Any) -> None:
     for part in settings:
         if not is_dataclass(part) or isinstance(part, type):
             continue
-        if isinstance(part, MethodConfig) and part.resnet_because:
-            check_resnet(vars(part)["backbone"], f"{part.name} {part.resnet_because}", PLACE)
+        if isinstance(part, MethodConfig) and part.why_resnet():
+            check_resnet(vars(part)["backbone"], f"{part.name} {part.why_resnet()}", PLACE)
         if isinstance(part, BackboneConfig):
             check_backbone(part, PLACE)
         permutations = getattr(part, "permutations", None)

@@ -57,3 +57,9 @@ class BestConfig(RecognitionConfig):
         at_least=0,
         below=1,
     )
+
+    def why_resnet(self) -> str:
+        """GeM takes roots, so that a map may have no negative values; a ResNet ends in a ReLU."""
+        if self.pooling == "GeM":
+            return "pools by GeM, whose roots need a map without negative values (model.pooling=average takes any encoder),"
+        return ""

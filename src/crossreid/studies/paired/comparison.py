@@ -12,7 +12,7 @@ from crossreid.console import as_text, notice
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import PairedDifference, identity_interval, paired_difference
-from crossreid.evaluation.building import build_scorers
+from crossreid.evaluation.building import build_scorers, with_settled_draw
 from crossreid.evaluation.foreign import Reading
 from crossreid.evaluation.results import IdentityScores
 from crossreid.evaluation.scorers import PLAIN
@@ -205,6 +205,8 @@ def _protocol(config: CompareEmbeddingsConfig, places: Sequence[Place]) -> Proto
             f"protocol={named.name} is for embeddings, and runs are scored already: leave it out, or name their "
             "embeddings.npz."
         )
+    if named is not None:
+        named = with_settled_draw(named)
     return named
 
 
