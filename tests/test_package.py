@@ -29,6 +29,7 @@ FLOORS = (
         "version",
     ),
     ("files", "console", "untrusted"),
+    ("pickled",),
     ("settings",),
     ("help",),
     ("nn", "losses"),

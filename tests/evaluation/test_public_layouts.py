@@ -151,6 +151,32 @@ def test_lists_of_regdb_and_llcm_say_whom_they_show(tmp_path: Path) -> None:
     assert (llcm.camids.tolist(), llcm.infrared.tolist()) == ([3, 9, 3, 1], [False, True, True, False])
 
 
+@pytest.mark.parametrize(
+    ("queries", "gallery"), [([1, 1], [2, 2]), ([3, 6], [3, 6]), ([3, 3], [1, 9]), ([7, 8], [9, 9])]
+)
+def test_cameras_of_other_sets_do_not_tell_infrared_images(
+    queries: list[int], gallery: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "llcm.npz"
+    sides = {"query_f": np.eye(2), "query_label": [4, 5], "gallery_f": np.eye(2), "gallery_label": [5, 4]}
+    np.savez(path, **sides, query_cam=queries, gallery_cam=gallery)
+    with pytest.raises(ConfigError, match="set query_modality to visible or infrared"):
+        load_foreign(path)
+    embeddings = load_foreign(path, Reading(query_modality="infrared"))
+    assert embeddings.infrared.tolist() == [True, True, False, False]
+    np.savez(path, **sides, query_cam=[3, 6], gallery_cam=[1, 4])  # SYSU-MM01's
+    assert load_foreign(path).infrared.tolist() == [True, True, False, False]
+
+
+def test_a_camera_without_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_cameras(tmp_path / "cameras", world())
+    load_foreign(folder)
+    assert "has no file" not in capsys.readouterr().out
+    next(folder.glob("*cam2.mat")).unlink()
+    assert 2 not in load_foreign(folder).camids
+    assert "has no file of camera 2: its images are missing from the scores" in capsys.readouterr().out
+
+
 def test_queries_without_cameras_need_to_be_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "regdb.npz"
     arrays = {"query_f": np.eye(3), "query_label": [4, 4, 5], "gallery_f": np.eye(3), "gallery_label": [5, 4, 5]}

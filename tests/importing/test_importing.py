@@ -21,11 +21,11 @@ from crossreid import Extractor, export_weights, import_weights
 from crossreid.errors import CheckpointError, ConfigError, WriteError
 from crossreid.importing.importer import LEFT_OUT, SIDECAR
 from crossreid.importing.layouts import entries_of
-from crossreid.importing.pickled import read_pickled
 from crossreid.importing.public_files import PublicFiles, check_files, find_files, persons_in, read_files
 from crossreid.importing.sources import LAYOUTS, layout_of_method
 from crossreid.importing.tables import all_tables, rows_of
 from crossreid.methods.base import CrossModalityModule
+from crossreid.pickled import read_pickled
 from crossreid.settings.importing import LAYOUT_NAMES, ImportedConfig
 from crossreid.settings.registry import method_class
 from crossreid.training.checkpoints import read_checkpoint

@@ -1,10 +1,12 @@
 """Pretrained weights: from files of many layouts into all copies of a part, and what is refused."""
 
+import argparse
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -46,8 +48,8 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Back
     contents: dict[str, object] = {}
     load = torch.load
 
-    def read(path: str, **kwargs: object) -> object:
-        return contents[path] if path in contents else load(path, **kwargs)
+    def read(path: Path, **kwargs: object) -> object:
+        return contents[str(path)] if str(path) in contents else load(path, **kwargs)
 
     def save(content: object, name: str = "resnet18") -> BackboneConfig:
         path = tmp_path / f"{len(contents)}.pth"
@@ -218,6 +220,24 @@ def test_files_that_hold_no_network_are_refused_in_one_sentence(tmp_path: Path, 
         with pytest.raises(ConfigError, match="does not hold a state dict of resnet18") as refusal:
             load_pretrained(encoder)
         assert "\n" not in str(refusal.value)
+
+
+def test_scores_beside_the_weights_are_read_and_what_needs_code_is_named(tmp_path: Path, resnet18: State) -> None:
+    beside = tmp_path / "beside.pth"
+    torch.save({"state_dict": resnet18, "mAP": np.float64(0.5), "cmc": np.ones(3)}, beside)
+    assert "120 of 120" in load_pretrained(ResNetEncoder(BackboneConfig("resnet18", str(beside))))[0]
+    torch.save({"state_dict": resnet18, "args": argparse.Namespace(lr=1)}, tmp_path / "args.pth")
+    with pytest.warns(FutureWarning, match="deprecated"):
+        torch.jit.script(nn.Linear(1, 1)).save(tmp_path / "program.pth")
+    (tmp_path / "empty.pth").write_bytes(b"")
+    for name, why in {
+        "args": "it asks for argparse.Namespace besides weights",
+        "program": "it is a program of TorchScript",
+        "empty": "it is damaged, or not what torch.save writes",
+    }.items():
+        with pytest.raises(ConfigError, match=f"{why}.*does not hold a state dict of resnet18") as refusal:
+            load_pretrained(ResNetEncoder(BackboneConfig("resnet18", str(tmp_path / f"{name}.pth"))))
+        assert "weights_only" not in str(refusal.value)
 
 
 def test_a_file_with_other_names_is_refused(saved) -> None:

@@ -168,6 +168,25 @@ def test_the_command_takes_every_layout_and_writes_what_it_prints(run_here: Call
     assert "was written from other inputs or settings" in again.output
 
 
+def test_a_whole_file_is_compared_with_queries_and_gallery(run_here: Callable, tmp_path: Path) -> None:
+    data = world(0.8, 0)
+    whole = save(tmp_path / "whole.npz", data)
+    query = data["infrared"]
+    sides = {}
+    for side, chosen in (("query", query), ("gallery", ~query)):
+        sides |= {
+            f"{side}_f": data["features"][chosen],
+            f"{side}_label": data["pids"][chosen],
+            f"{side}_cam": data["camids"][chosen],
+        }
+    np.savez(tmp_path / "sides.npz", **sides)
+    words = [f"first={whole.name}", "second=sides.npz", "query_modality=infrared", *SEEDED, *QUICK, "output=to"]
+    done = run_here("compare_embeddings", *words)
+    assert done.code == 0, done.output
+    for test in json.loads((tmp_path / "to" / "comparison.json").read_text())["tests"]:
+        assert test["difference"] == 0
+
+
 def test_that_the_official_draw_is_missing_is_said_once(run_here: Callable, tmp_path: Path) -> None:
     save(tmp_path / "ours.npz", world(0.8, 0))
     save(tmp_path / "theirs.npz", world(1.3, 1))

@@ -24,6 +24,7 @@ from crossreid.untrusted import read_json
 Cell = str | int | float | None
 """What a further column holds of an image; None where it is not known."""
 SYSU_INFRARED_CAMERAS = (3, 6)
+SYSU_VISIBLE_CAMERAS = (1, 2, 4, 5)
 _PER_IMAGE: dict[str, type[np.generic]] = {
     "pids": np.int64,
     "camids": np.int64,

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from crossreid.console import notice
 from crossreid.data.datasets.lists import kind_of, list_entries, read_ids, some
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.array_files import Array, concatenated
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, Embeddings
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, SYSU_VISIBLE_CAMERAS, Embeddings
 from crossreid.evaluation.foreign_files import LISTS, named_arrays
 from crossreid.evaluation.matlab import read_matlab
 from crossreid.evaluation.public_layouts import (
@@ -139,11 +140,26 @@ def read_persons(path: Path) -> frozenset[int]:
     return frozenset(_whole_numbers(path, "persons", matrices[0].ravel()).tolist())
 
 
+def takes_query_modality(path: Path) -> bool:
+    """A file has queries and gallery, of which ``query_modality`` says something.
+
+    Raises:
+        ConfigError: it needs a package that is not installed.
+        DataError: it is missing or damaged.
+    """
+    return kind_of(path) != "folder" and is_query_gallery(named_arrays(path))
+
+
 def _arrays_at(path: Path, reading: Reading) -> Mapping[str, Array]:
     """The arrays of a file or folder, whatever its layout."""
     if kind_of(path) == "folder":
         cameras = camera_files(path)
         if cameras:
+            absent = sorted({*SYSU_INFRARED_CAMERAS, *SYSU_VISIBLE_CAMERAS} - set(cameras))
+            if absent:
+                notice(
+                    f"Warning: '{path}' has no file of camera {some(absent)}: its images are missing from the scores."
+                )
             arrays = joined_cameras(cameras)
         else:
             arrays = _joined_files(path)

@@ -20,7 +20,7 @@ from crossreid.data.datasets.regdb import CAMERAS
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.array_files import Array, concatenated
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS
+from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, SYSU_VISIBLE_CAMERAS
 from crossreid.evaluation.matlab import read_matlab
 
 _QUERY_GALLERY = (("query", "gall", "_feat"), ("query", "gallery", "_f"))
@@ -61,7 +61,7 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
         raise DataError(
             f"{path} has queries and gallery, and should hold {', '.join(names)}; it has {', '.join(sorted(arrays))}."
         )
-    if query_modality is None and "_cam" not in endings:
+    if query_modality is None and not _cameras_say_it(arrays.get(f"{query}_cam"), arrays.get(f"{gallery}_cam")):
         raise ConfigError(
             f"Nothing says which images in {path} are infrared: set query_modality to visible or infrared."
         )
@@ -72,6 +72,18 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
         parts.append(_side(path, side, arrays[side + features], arrays[f"{side}_label"], camids, modality))
     _check_widths(path, parts[0]["features"], parts[1]["features"])
     return concatenated(parts)
+
+
+def _cameras_say_it(query: Array | None, gallery: Array | None) -> bool:
+    """Cameras are SYSU-MM01's, all of one modality among the queries and all of the other one in the gallery.
+
+    LLCM's cameras see in both modalities, RegDB's two have numbers of visible ones in SYSU-MM01: by those nothing is known.
+    """
+    if query is None or gallery is None:
+        return False
+    infrared, visible = set(SYSU_INFRARED_CAMERAS), set(SYSU_VISIBLE_CAMERAS)
+    sides = [set(np.unique(camids).tolist()) for camids in (query, gallery)]
+    return (sides[0] <= infrared and sides[1] <= visible) or (sides[0] <= visible and sides[1] <= infrared)
 
 
 _OTHER = {"visible": "infrared", "infrared": "visible"}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from crossreid.errors import CheckpointError
 from crossreid.importing.layouts import Entry, LayoutRow, PublicLayout, Weights, entries_of
-from crossreid.importing.pickled import read_pickled
+from crossreid.pickled import read_pickled
 
 WRAPPER = "net"
 """Under which codes save the weights beside scores and the epoch."""

@@ -15,10 +15,10 @@ from crossreid.errors import CheckpointError, ConfigError
 from crossreid.files import folder_in_place, write_atomically
 from crossreid.importing.importer import LEFT_OUT
 from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights
-from crossreid.importing.pickled import read_pickled
 from crossreid.importing.public_files import WRAPPER
 from crossreid.importing.sources import layout_of, layout_of_method
 from crossreid.methods.base import CrossModalityModule
+from crossreid.pickled import read_pickled
 from crossreid.randomness import torch_generator
 from crossreid.runs.folder import first_three
 from crossreid.settings.run import differences

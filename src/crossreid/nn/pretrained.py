@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
 
-import torch
 import torchvision
 from torch import Tensor, nn
 
-from crossreid.errors import ConfigError, reason_of
+from crossreid.errors import CheckpointError, ConfigError, reason_of
 from crossreid.nn.backbones import PretrainedParts
 from crossreid.nn.normalisation import AVERAGES
 from crossreid.nn.timm_networks import PLACE, of_torchvision, outline_of
 from crossreid.nn.timm_weights import download, has_weights, tagged
+from crossreid.pickled import read_pickled
 from crossreid.settings.networks import BackboneConfig
 
 WRAPPERS = ("state_dict", "net", "model")
@@ -258,7 +258,9 @@ def _read_file(source: Source, reference: Mapping[str, Tensor], network: Pretrai
         content = _content(source.weights)
     except ConfigError:
         raise
-    except Exception as error:  # a damaged file can fail in many ways
+    except CheckpointError as error:
+        raise ConfigError(f"{str(error)[:-1]}: it does not hold a state dict of {source.name}.") from error
+    except Exception as error:  # a damaged .safetensors can fail in many ways
         raise ConfigError(
             f"{source.label} does not hold a state dict of {source.name} ({reason_of(error)})."
         ) from error
@@ -273,14 +275,14 @@ def _read_file(source: Source, reference: Mapping[str, Tensor], network: Pretrai
 
 
 def _content(path: str) -> object:
-    """What a file holds: tensors alone, whatever it is; no code of it is run."""
+    """What a file holds: tensors, and what training codes save beside them; no code of it is run."""
     if path.endswith(SAFETENSORS):
         if find_spec("safetensors") is None:
             raise ConfigError(f"'{path}' needs the package safetensors: pip install 'crossreid[timm]'.")
         from safetensors.torch import load_file  # noqa: PLC0415 - comes with timm
 
         return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return read_pickled(Path(path))
 
 
 def _state_dict_in(content: object, source: Source) -> Mapping[object, object]:

@@ -13,7 +13,6 @@ from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import RetrievalResult
 from crossreid.evaluation.bootstrap import PairedDifference, identity_interval, paired_difference
 from crossreid.evaluation.building import build_scorers, with_settled_draw
-from crossreid.evaluation.foreign import Reading
 from crossreid.evaluation.results import IdentityScores
 from crossreid.evaluation.scorers import PLAIN
 from crossreid.runs.reading import Run
@@ -26,6 +25,7 @@ from crossreid.studies.paired.sources import (
     check_paired,
     is_run,
     read_source,
+    readings_of,
     shown,
     tasks_of,
 )
@@ -163,8 +163,8 @@ def compare_sources(
         DataError: something cannot be read, or is not scored on the same probes.
     """
     protocol = _protocol(config, [*first, *second])
-    reading = Reading.of(config)
-    sources = [read_source(place, reading) for place in (*first, *second)]
+    places = (*first, *second)
+    sources = [read_source(place, reading) for place, reading in zip(places, readings_of(config, places), strict=True)]
     n_first = len(first)  # the sources of the second method stand behind those of the first
     _check_seeds(sources[:n_first])
     _check_seeds(sources[n_first:])

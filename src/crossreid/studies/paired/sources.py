@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ from crossreid.data.datasets.lists import some
 from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation import Cosine, Embeddings, RetrievalProtocol, RetrievalResult, load_foreign
 from crossreid.evaluation.array_files import Array
-from crossreid.evaluation.foreign import Reading
+from crossreid.evaluation.foreign import Reading, takes_query_modality
 from crossreid.runs.reading import Run, read_run
+from crossreid.settings.foreign import ForeignConfig
 from crossreid.settings.protocol import ProtocolConfig
 from crossreid.studies.comparison.scores import rules_of, scores_of
 from crossreid.training.scoring import protocols_for
@@ -63,6 +64,29 @@ def shown(place: Place) -> str:
     if isinstance(place, Embeddings):
         return "a set of embeddings"
     return f"'{place}'"
+
+
+def readings_of(config: ForeignConfig, places: Sequence[Place]) -> list[Reading]:
+    """What settings say of each place: ``query_modality`` of files with queries and gallery alone.
+
+    Raises:
+        ConfigError: it is given, and none of the places is such a file.
+        DataError: a file, or the list of persons, cannot be read.
+    """
+    reading = Reading.of(config)
+    if reading.query_modality is None:
+        return [reading] * len(places)
+    readings = []
+    for place in places:
+        if not isinstance(place, Embeddings) and not is_run(place) and takes_query_modality(Path(place)):
+            readings.append(reading)
+        else:
+            readings.append(replace(reading, query_modality=None))
+    if reading not in readings:
+        raise ConfigError(
+            "query_modality is of files with queries and gallery, and nothing that is compared is one: leave it out."
+        )
+    return readings
 
 
 def read_source(place: Place, reading: Reading) -> PairedSource:
@@ -125,11 +149,13 @@ def tasks_of(source: PairedSource, protocol: ProtocolConfig | None) -> dict[str,
     for asked in protocols.test:
         try:
             asked.check_matches(source.embeddings)
-        except NothingToScoreError:
+        except NothingToScoreError as error:
             # Settings of an optional set are left out where no probe has a true match.
             if not protocols.optional:
-                raise
+                raise NothingToScoreError(f"{source.name}: {error}") from error
             continue
+        except DataError as error:
+            raise DataError(f"{source.name}: {error}") from error
         tasks[asked.key] = _task(asked, source.embeddings)
     return tasks
 

@@ -119,6 +119,7 @@ def read_pickled(path: Path) -> Any:
         raise CheckpointError(f"There is no file '{path}': give the path of the weights.")
     try:
         if zipfile.is_zipfile(path):  # older versions of torch write no archive
+            _refuse_program(path)
             archive_members(path, stored_only=True)
         with torch.serialization.safe_globals(_opened_names()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a damaged file torch talks for programmers, before it fails
@@ -128,6 +129,16 @@ def read_pickled(path: Path) -> Any:
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise CheckpointError(f"'{path}' cannot be read ({_reason(error)}).") from error
     return _plain(content)
+
+
+def _refuse_program(path: Path) -> None:
+    """Raise :class:`DataError` for an archive of TorchScript, which holds code beside its constants."""
+    for member in archive_members(path):
+        if member.name.endswith("/constants.pkl"):
+            raise DataError(
+                f"'{path}' cannot be read (it is a program of TorchScript: load it with torch.jit.load, and save its "
+                "state_dict() with torch.save)."
+            )
 
 
 def _plain(content: Any) -> Any:
