@@ -42,7 +42,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 def run_through(now: list[float], live: bool = True) -> Frame:
     """Three jobs, two at once, one of which fails; a report is written next."""
     frame = Frame(3, Path("multirun/w_dt"), live, report_follows=True)
-    first, second, third = (job(number, f"model.w_dt={value}") for number, value in enumerate((0.1, 0.5, 9.0)))
+    first, second, third = (job(number, f"model.w_dt={value}") for number, value in enumerate((0.1, 0.5, 1.0)))
     frame.add([first, second, third])
     frame.begin(first)
     frame.begin(second)
