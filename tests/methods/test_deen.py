@@ -456,6 +456,19 @@ def test_an_epoch_has_the_codes_number_of_batches(images: int, iterations: int) 
     assert -(-images // (stream.identities * stream.images)) == iterations
 
 
+def test_rows_stay_without_a_loss_whose_weight_the_scale_sets() -> None:
+    full = compose_model("experiment=deen/full", "scale=small")
+    assert (full.w_orthogonal, full.w_cpm, full.has_orthogonal, full.has_pair_mining) == (0.01, 0.8, True, True)
+    mining_only = compose_model("experiment=deen/dee_cpm", "scale=small")
+    assert (mining_only.has_orthogonal, mining_only.has_pair_mining) == (False, True)
+
+
+def test_a_loss_without_weight_needs_no_new_embeddings() -> None:
+    base = compose_model("model=deen", "model.branches=0", "model.w_cpm=0", "model.w_orthogonal=0")
+    assert not base.has_orthogonal
+    assert not base.has_pair_mining
+
+
 def test_other_datasets_have_the_codes_settings_for_them() -> None:
     llcm = compose_model("model=deen", "scale=paper", "data=llcm", "data.root=/data")
     assert (llcm.erasing.area, llcm.last_stage) == ([0.02, 0.4], 4)
@@ -469,8 +482,15 @@ def test_other_datasets_have_the_codes_settings_for_them() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["branches=0"], r"model.w_cpm is of the embeddings that are new, and model.branches is 0: set model.w_cpm=0"),
-        (["branches=1"], r"model.w_orthogonal is of two embeddings that are new, and model.branches is 1"),
+        (
+            ["branches=0"],
+            r"names cpm, which is of the embeddings that are new, and model.branches is 0: set model.losses=\[\]",
+        ),
+        (
+            ["branches=1"],
+            r"names orthogonal, which is of two embeddings that are new, and model.branches is 1: leave it out",
+        ),
+        (["losses=[cpm,centre]"], r"model.losses"),
         (["last_stage=3", "aggregation_stages=[4]"], "names stage 4, and model.last_stage is 3"),
         (["last_stage=3", "expansion_stage=4"], "model.expansion_stage is 4, and model.last_stage is 3"),
         (["backbone.size=[60,36]"], r"one of stage 1 has 15 x 9 positions: change model.backbone.size"),

@@ -12,6 +12,9 @@ from crossreid.settings.method import RankingConfig
 from crossreid.settings.networks import BackboneConfig
 from crossreid.settings.optimization import EpochScheduleConfig
 
+OF_NEW_EMBEDDINGS = ("cpm", "orthogonal")
+"""Losses that only the embeddings of the branches have."""
+
 
 @dataclass
 class DEENConfig(RankingConfig):
@@ -73,6 +76,12 @@ class DEENConfig(RankingConfig):
         choices=("printed", "code"),
     )
     cpm_margin: float = setting(0.2, "of center-guided pair mining, in Euclidean distance", at_least=0, ceiling=1000)
+    losses: list[str] = setting(
+        list(OF_NEW_EMBEDDINGS),
+        "losses on new embeddings: cpm (center-guided pair mining), orthogonal; [] for none",
+        choices=OF_NEW_EMBEDDINGS,
+        distinct=True,
+    )
     w_cpm: float = setting(
         0.8, "weight of center-guided pair mining (lambda_1), 0 to leave it out", at_least=0, ceiling=1e6
     )
@@ -108,14 +117,15 @@ class DEENConfig(RankingConfig):
 
     def _check_losses(self, place: str) -> None:
         """A loss on new embeddings needs some."""
-        if self.w_cpm and self.branches < 1:
+        if self.has_pair_mining and self.branches < 1:
             raise ConfigError(
-                f"{place}.w_cpm is of the embeddings that are new, and {place}.branches is 0: set {place}.w_cpm=0."
+                f"{place}.losses names cpm, which is of the embeddings that are new, and {place}.branches is 0: set "
+                f"{place}.losses=[]."
             )
-        if self.w_orthogonal and self.branches < 2:
+        if self.has_orthogonal and self.branches < 2:
             raise ConfigError(
-                f"{place}.w_orthogonal is of two embeddings that are new, and {place}.branches is {self.branches}: set "
-                f"{place}.w_orthogonal=0."
+                f"{place}.losses names orthogonal, which is of two embeddings that are new, and {place}.branches is "
+                f"{self.branches}: leave it out of {place}.losses."
             )
 
     def _check_halves(self, place: str) -> None:
@@ -145,6 +155,16 @@ class DEENConfig(RankingConfig):
     def stage_strides(self) -> tuple[int, int, int, int]:
         """Of the four residual stages."""
         return 1, 2, 2, self.backbone.last_stride
+
+    @property
+    def has_pair_mining(self) -> bool:
+        """Whether center-guided pair mining trains anything."""
+        return "cpm" in self.losses and self.w_cpm > 0
+
+    @property
+    def has_orthogonal(self) -> bool:
+        """Whether the orthogonal loss trains anything."""
+        return "orthogonal" in self.losses and self.w_orthogonal > 0
 
     @property
     def embeddings(self) -> int:

@@ -77,9 +77,9 @@ class DEEN(RecognitionModule[DEENConfig]):
         losses.add("id", identity_loss(output.logits, labels, cfg.label_smoothing))
         losses.add("triplet", euclidean_triplet(output.vector, output.vector, labels, labels, cfg.margin))
         own, *new = output.vector.chunk(cfg.embeddings)  # (N, D) each
-        if cfg.w_cpm:
+        if cfg.has_pair_mining:
             losses.add("cpm", self._pair_mining(own, new, views), cfg.w_cpm)
-        if cfg.w_orthogonal:
+        if cfg.has_orthogonal:
             losses.add("orthogonal", orthogonal_loss(new), cfg.w_orthogonal)
 
     def _pair_mining(self, own: Tensor, new: Sequence[Tensor], views: Views) -> Tensor:
