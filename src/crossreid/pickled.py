@@ -86,6 +86,11 @@ def _empty_array(*_: object) -> _NumberArray:
     return _NumberArray()
 
 
+def _no_bytes() -> bytes:
+    """Stands for ``bytes``, by which the content of an empty array is written."""
+    return b""
+
+
 def _number(kind: object, content: object) -> Any:
     """Stands for ``scalar``."""
     (value,) = _type_of(kind).numbers(content)
@@ -97,6 +102,8 @@ def _opened_names() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]
         (_NumberType, "numpy.dtype"),
         (_NumberArray, "numpy.ndarray"),
     ]
+    for module in ("__builtin__", "builtins"):  # of Python 2 and 3
+        names.append((_no_bytes, f"{module}.bytes"))
     for module in _MULTIARRAY:
         names.append((_number, f"{module}.scalar"))
         names.append((_empty_array, f"{module}._reconstruct"))

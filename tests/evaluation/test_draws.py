@@ -126,7 +126,9 @@ def test_too_few_trials_are_named(world):
 
 
 def test_files_that_hold_something_else_are_named(tmp_path):
-    with pytest.raises(DataError, match=r"no permutation file .*gone\.mat.*draw=seeded"):
+    with pytest.raises(
+        DataError, match=r"no permutation file .*gone\.mat.*set protocol.permutations .*protocol.draw=seeded"
+    ):
         GalleryPermutations.from_mat(tmp_path / "gone.mat")
     (tmp_path / "text.mat").write_text("nothing of the kind" * 20)
     with pytest.raises(DataError, match="cannot be read as a MATLAB file"):

@@ -406,6 +406,7 @@ SCORES = {
     "count": np.int64(7),
     "flag": np.bool_(True),
     "big": np.arange(3, dtype=">i4"),
+    "empty": np.zeros((0, 4), dtype=np.float32),
     "epoch": 4,
 }
 
@@ -504,6 +505,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "best.t"
     cases: list[tuple[Any, str]] = [
         ([1, 2], "holds no weights but a list"),
+        (torch.zeros(3), "holds no weights but a single tensor without a name"),
         ({"net": {"a": "text"}}, "does not hold weights alone: 'a' is 'text'"),
         ({"net": {"a": torch.zeros(3).to_sparse()}}, "does not hold weights alone: 'a' is a tensor of another kind"),
         ({"net": {"a": torch.zeros(1).expand(10**7)}}, "says that it holds more than it does"),

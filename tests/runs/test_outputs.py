@@ -150,6 +150,23 @@ def test_a_default_place_gives_way_to_what_others_wrote(run_here, tmp_path: Path
     assert output_path(None, tmp_path / "report", origin, within="a.json") == tmp_path / "report_2"
 
 
+def test_of_long_lists_of_files_only_what_differs_is_said(tmp_path: Path) -> None:
+    output = tmp_path / "cost.json"
+    files = [tmp_path / f"{number}.json" for number in range(100)]
+    with check_outputs("cost", CostConfig(), {"output": [output]}, {"runs": files}).written():
+        output.write_text("{}")
+    renamed = [*files[:50], tmp_path / "other.json", *files[51:]]
+    expected = (
+        r"settings\.runs has 100 values there and 100 here, \S*/50.json is only there, \S*/other.json is only here\)"
+    )
+    with pytest.raises(ConfigError, match=expected):
+        check_outputs("cost", CostConfig(), {"output": [output]}, {"runs": renamed})
+    with pytest.raises(ConfigError, match=r"has 100 values there and 99 here, \S*/99.json is only there\)"):
+        check_outputs("cost", CostConfig(), {"output": [output]}, {"runs": files[:99]})
+    with pytest.raises(ConfigError, match=r"has 100 values there and 100 here, in another order or number\)"):
+        check_outputs("cost", CostConfig(), {"output": [output]}, {"runs": files[::-1]})
+
+
 def test_another_command_does_not_replace_it(tmp_path: Path) -> None:
     config, path = CostConfig(), tmp_path / "cost.json"
     outputs = check_outputs("cost", config, {"output": [path]}, {}, also={"scale": "paper"})

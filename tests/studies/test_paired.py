@@ -187,6 +187,12 @@ def test_a_whole_file_is_compared_with_queries_and_gallery(run_here: Callable, t
         assert test["difference"] == 0
 
 
+@pytest.mark.parametrize("first", [np.zeros((3, 4)), [np.zeros((3, 4))], None, 3])
+def test_what_are_no_embeddings_is_refused_in_python(first: object) -> None:
+    with pytest.raises(ConfigError, match=r"compare_embeddings takes the folder of a run, .* is none: features need"):
+        crossreid.compare_embeddings(first, protocol="sysu_mm01")
+
+
 def test_that_the_official_draw_is_missing_is_said_once(run_here: Callable, tmp_path: Path) -> None:
     save(tmp_path / "ours.npz", world(0.8, 0))
     save(tmp_path / "theirs.npz", world(1.3, 1))
@@ -289,7 +295,7 @@ def refusals(folder: Path) -> dict[str, tuple[list[str], str]]:
         "query_modality=visible",
         *SEEDED,
     )
-    add("ids", "The id list 'none.txt' is missing", "first=ours.npz", "test_ids=none.txt", *SEEDED)
+    add("ids", "The id list 'none.txt' is missing; check its path", "first=ours.npz", "test_ids=none.txt", *SEEDED)
     return cases
 
 

@@ -26,7 +26,7 @@ def no_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 MISSING = {
-    "permutations": (["protocol.permutations=gone.mat"], "There is no permutation file gone.mat"),
+    "permutations": (["protocol.permutations=gone.mat"], "There is no permutation file 'gone.mat'"),
     "damaged permutations": (["protocol.permutations=text.mat"], "text.mat cannot be read as a MATLAB file"),
     "weights": (["model.backbone.weights=gone.pth"], "There is no weights file 'gone.pth'"),
     "another method's weights": (

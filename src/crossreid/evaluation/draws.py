@@ -84,7 +84,10 @@ class GalleryPermutations:
         """
         path = Path(path)
         if not path.is_file():
-            raise DataError(f"There is no permutation file {path}: give the path of rand_perm_cam.mat, or draw=seeded.")
+            raise DataError(
+                f"There is no permutation file '{path}': set protocol.permutations to the path of rand_perm_cam.mat, or "
+                "protocol.draw=seeded."
+            )
         content = read_matlab(path)
         if "rand_perm_cam" not in content:
             raise DataError(f"{path} has no variable 'rand_perm_cam', so it is not the gallery draw of SYSU-MM01.")

@@ -56,7 +56,10 @@ class SampledGalleryProtocol(RetrievalProtocol):
         if draw not in ("official", "descending", "seeded"):
             raise ConfigError(f"The gallery draw is 'official', 'descending' or 'seeded', not {draw!r}.")
         if draw != "seeded" and permutations is None:
-            raise ConfigError(f"draw={draw} needs the permutation file (rand_perm_cam.mat): give it, or draw=seeded.")
+            raise ConfigError(
+                f"draw={draw} needs the permutation file: set protocol.permutations to the path of rand_perm_cam.mat, or "
+                "protocol.draw=seeded."
+            )
         self.mode = name.rsplit("/", 1)[-1]
         self.query_cameras = tuple(query_cameras)
         self.gallery_cameras = tuple(gallery_cameras)

@@ -56,7 +56,8 @@ def read_files(layout: PublicLayout, place: Path) -> PublicFiles:
     for path in paths:
         content = read_pickled(path)
         if not isinstance(content, Mapping):
-            raise CheckpointError(f"'{path}' holds no weights but {_in_words(content)}.")
+            whole = "a single tensor without a name" if isinstance(content, Tensor) else _in_words(content)
+            raise CheckpointError(f"'{path}' holds no weights but {whole}.")
         if layout.wrapped and isinstance(content.get(WRAPPER), Mapping):
             beside = {str(key): value for key, value in content.items() if key != WRAPPER}
             content = content[WRAPPER]

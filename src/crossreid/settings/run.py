@@ -272,6 +272,8 @@ NOT_PART_OF_A_RUN = (
 """Settings that do not change what a run computes; of the protocol see :data:`NOT_PART_OF_SELECTION`."""
 NOT_PART_OF_SELECTION = ("modes", "shots", "rerank", "reranking")
 """Of the protocol, what the validation persons are scored without: the rest decides which weights are kept."""
+MOST_LISTED = 8
+"""Values of a list that a sentence on a difference writes out."""
 LEFT_TO_DATASET = ("model.iterations_per_epoch", "data.divide")
 """Settings that the dataset may decide."""
 NOT_PART_OF_TRAINER = (
@@ -349,8 +351,26 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         there = values_there.get(key)
         unknown = key in LEFT_TO_DATASET and None in (here, there)  # one of them has not seen its dataset
         if here != there and not unknown:
-            sentences.append(f"{key} is {there} there and {here} here")
+            sentences.append(_difference(key, here, there))
     return sentences
+
+
+def _difference(key: str, here: Any, there: Any) -> str:
+    """A sentence on two values; of long lists, such as the files of a folder, how many there are and the first that differ."""
+    if not isinstance(here, list) or not isinstance(there, list) or max(len(here), len(there)) <= MOST_LISTED:
+        return f"{key} is {there} there and {here} here"
+    known_here = set(map(str, here))
+    known_there = set(map(str, there))
+    only_there = [value for value in there if str(value) not in known_here]
+    only_here = [value for value in here if str(value) not in known_there]
+    parts = [f"{key} has {len(there)} values there and {len(here)} here"]
+    if only_there:
+        parts.append(f"{only_there[0]} is only there")
+    if only_here:
+        parts.append(f"{only_here[0]} is only here")
+    if len(parts) == 1:
+        parts.append("in another order or number")
+    return ", ".join(parts)
 
 
 def _flat(values: Mapping[str, Any], place: str = "") -> dict[str, Any]:

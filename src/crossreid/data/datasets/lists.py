@@ -189,21 +189,21 @@ def _hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
-def read_text(path: Path, what: str) -> str:
+def read_text(path: Path, what: str, *, of_dataset: bool = False) -> str:
     """The text of a list: UTF-8 with or without a byte order mark, UTF-16 or UTF-32 with one.
 
     Args:
         path: the list.
         what: it is, for messages, such as ``id list``.
+        of_dataset: its folder came with a dataset, which messages name; otherwise a person gave the path.
 
     Raises:
         DataError: it is missing, a folder, must not be read, or is no text.
     """
     kind = kind_of(path)
     if kind == "nothing":
-        raise DataError(
-            f"The {what} '{path}' is missing; restore the {path.parent.name} folder that came with the dataset."
-        )
+        mend = f"restore the {path.parent.name} folder that came with the dataset" if of_dataset else "check its path"
+        raise DataError(f"The {what} '{path}' is missing; {mend}.")
     if kind != "file":
         raise DataError(f"'{path}' is no file where the {what} belongs ({kind}); restore it.")
     try:
@@ -231,14 +231,18 @@ def _encoding_of(content: bytes) -> str:
     return "utf-8"
 
 
-def read_ids(path: Path) -> frozenset[int]:
+def read_ids(path: Path, *, of_dataset: bool = False) -> frozenset[int]:
     """Comma-separated ids of a text file, one line or several; an id that stands there twice is one.
+
+    Args:
+        path: the file.
+        of_dataset: as for :func:`read_text`.
 
     Raises:
         DataError: the file is missing or holds something else.
     """
     ids = set()
-    for line in read_text(path, "id list").splitlines():
+    for line in read_text(path, "id list", of_dataset=of_dataset).splitlines():
         for word in line.split(","):
             if not word.strip():
                 continue
@@ -258,7 +262,7 @@ def read_image_list(path: Path) -> list[str]:
         DataError: the file is missing, a line is something else, or an image stands there twice.
     """
     names: list[str] = []
-    for number, line in enumerate(read_text(path, "image list").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "image list", of_dataset=True).splitlines(), start=1):
         words = line.strip().rsplit(maxsplit=1)
         if words and (len(words) != 2 or not words[1].isdecimal()):
             raise DataError(

@@ -121,7 +121,7 @@ def read_llcm(
     train: list[FoundImage] = []
     for modality in FOLDERS:
         train += _training_images(root, modality, complain)
-    ids = read_ids(root / "idx" / "test_id.txt")
+    ids = read_ids(root / "idx" / "test_id.txt", of_dataset=True)
     skipped = Skipped()
     test: list[FoundImage] = []
     for modality in FOLDERS:

@@ -119,10 +119,10 @@ def read_sysu_mm01(
 
 def _read_splits(root: Path, complain: Complain) -> dict[str, frozenset[int]]:
     """Split -> available ids."""
-    available = read_ids(root / "exp" / "available_id.txt")
+    available = read_ids(root / "exp" / "available_id.txt", of_dataset=True)
     ids = {}
     for split in SPLITS:
-        ids[split] = read_ids(root / "exp" / f"{split}_id.txt") & available
+        ids[split] = read_ids(root / "exp" / f"{split}_id.txt", of_dataset=True) & available
     # somebody in two splits would be trained on and tested
     for first, second in combinations(SPLITS, 2):
         shared = sorted(ids[first] & ids[second])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from crossreid.errors import ConfigError
 from crossreid.evaluation import Embeddings
 from crossreid.evaluation.foreign import foreign_files
 from crossreid.files import write_atomically
@@ -75,9 +76,17 @@ def compare_embeddings(
 
 
 def _as_list(places: Place | Sequence[Place]) -> list[Place]:
-    if isinstance(places, str | Path | Embeddings):
-        return [places]
-    return list(places)
+    if isinstance(places, list | tuple):
+        every = list(places)
+    else:
+        every = [places]
+    for place in every:
+        if not isinstance(place, str | Path | Embeddings):
+            raise ConfigError(
+                "compare_embeddings takes the folder of a run, a file or folder of embeddings, crossreid.evaluation.Embeddings "
+                f"or a list of these; {type(place).__name__} is none: features need persons and cameras beside them."
+            )
+    return every
 
 
 def _word(key: str, number: int, place: Place) -> str:
