@@ -131,7 +131,7 @@ TRIALS: dict[str, dict[str, Words]] = {
     },
     "deen/full": {
         "from people": _PEOPLE,
-        "from people, a tenth of the orthogonal loss": [*_PEOPLE, "model.w_orthogonal=0.01"],
+        "from people, the paper's weight of the orthogonal loss": [*_PEOPLE, "model.w_orthogonal=0.1"],
     },
     "deen/base": {
         "from people": _PEOPLE,

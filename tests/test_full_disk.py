@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from crossreid.errors import WriteError
+from crossreid.errors import DataError, WriteError
 from crossreid.evaluation import Embeddings
 from crossreid.files import append_whole, check_writable, folder_in_place, write_atomically
 from crossreid.runs.folder import RunFolder, write_json
@@ -139,19 +139,93 @@ def test_an_error_that_was_handled_before_is_no_cause_of_a_failed_write(tmp_path
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_is_replaced_only_by_one_that_has_all_of_its_files(tmp_path: Path) -> None:
+def test_a_folder_is_replaced_only_where_it_holds_nothing_of_others(tmp_path: Path) -> None:
     place = tmp_path / "weights"
     for content in ("one", "two"):
-        with folder_in_place(place) as folder:
-            (folder / "deep").mkdir()
-            (folder / "deep" / "a.txt").write_text(content)
-        assert (place / "deep" / "a.txt").read_text() == content
-    (place / "deep" / "thesis.txt").write_text("mine")
-    with pytest.raises(WriteError, match=r"holds 'deep/thesis\.txt', which would be lost: choose another place"):
-        with folder_in_place(place) as folder:
-            (folder / "deep").mkdir()
-            (folder / "deep" / "a.txt").write_text("three")
-    assert files_in(tmp_path) == {"weights/deep/a.txt": b"two", "weights/deep/thesis.txt": b"mine"}
+        with folder_in_place(place, ["a.txt", "b.txt"]) as folder:
+            (folder / f"{content}.txt").write_text(content)
+            (folder / f"{content}.txt").rename(folder / ("a.txt" if content == "one" else "b.txt"))
+    assert files_in(tmp_path) == {"weights/b.txt": b"two"}  # own files go without a successor too
+    (tmp_path / "elsewhere").mkdir()
+    for name, make in {
+        "thesis.txt": lambda entry: entry.write_text("mine"),
+        "a.txt": lambda entry: entry.mkdir(),
+        "c": lambda entry: entry.mkdir(),
+        "link": lambda entry: entry.symlink_to(tmp_path / "elsewhere"),
+    }.items():
+        make(place / name)
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(WriteError, match=rf"holds '{name}', which would be lost: choose another place"):
+            with folder_in_place(place, ["a.txt", "b.txt"]):
+                pytest.fail("nothing is written")
+        assert sorted(tmp_path.rglob("*")) == before
+        (place / name).rename(tmp_path / f"moved {name}")
+
+
+def test_what_somebody_puts_there_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match=r"holds 'thesis\.txt', which would be lost"):
+        with folder_in_place(tmp_path / "weights") as folder:
+            (folder / "a.txt").write_text("one")
+            (tmp_path / "weights").mkdir()
+            (tmp_path / "weights" / "thesis.txt").write_text("mine")
+    assert files_in(tmp_path) == {"weights/thesis.txt": b"mine"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_of_a_link_the_folder_that_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "a.txt").write_text("old")
+    (tmp_path / "link").symlink_to("disk")
+    (tmp_path / "new").symlink_to("later")
+    for name in ("link", "new"):
+        with folder_in_place(tmp_path / name, ["a.txt"]) as folder:
+            (folder / "a.txt").write_text("new")
+        assert (tmp_path / name).is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "link", "later", "new"}
+    assert (tmp_path / "disk" / "a.txt").read_text() == (tmp_path / "later" / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("place", [".", "/", "..", "../here"])
+def test_the_folder_that_one_is_in_is_not_replaced(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(WriteError, match="is the one that you are in, or one around it: name one inside"):
+        with folder_in_place(Path(place)):
+            pytest.fail("nothing is written")
+
+
+def test_stopped_between_two_renames_the_old_folder_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "weights"
+    with folder_in_place(place) as folder:
+        (folder / "a.txt").write_text("old")
+    rename = Path.rename
+
+    def stopped(self: Path, target: Path) -> Path:
+        if self.name.endswith(".tmp"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        with folder_in_place(place, ["a.txt"]) as folder:
+            (folder / "a.txt").write_text("new")
+    assert files_in(tmp_path) == {"weights/a.txt": b"old"}
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_could_not_be_read_is_not_called_unwritable(tmp_path: Path) -> None:
+    def reading(_: Any) -> None:
+        try:
+            (tmp_path / "none").read_bytes()
+        except OSError as error:
+            raise DataError("the image is missing") from error
+
+    with pytest.raises(DataError, match=r"^the image is missing$"):
+        write_atomically(tmp_path / "x", reading)
+    with pytest.raises(DataError, match=r"^the image is missing$"):
+        with folder_in_place(tmp_path / "y"):
+            reading(None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_does_not_take_the_place_of_a_file(tmp_path: Path) -> None:

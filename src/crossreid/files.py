@@ -6,12 +6,12 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from crossreid.errors import WriteError
+from crossreid.errors import CrossReIDError, WriteError
 
 TEMPORARY = ".tmp"
 """How the names of files end that are being written."""
@@ -50,58 +50,70 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, wait: b
 
 
 @contextmanager
-def folder_in_place(path: Path) -> Iterator[Path]:
+def folder_in_place(path: Path, own: Collection[str] = ()) -> Iterator[Path]:
     """A new folder to write into, which takes the place of ``path`` when all is written, whole or not at all.
 
-    A folder that is there already gives way only where each of its files has a successor of its name: what somebody else put
-    there is never removed.
+    A folder that is there already gives way only where it holds nothing else than files of the names in ``own``: what
+    somebody else put there is never removed. Both are looked at before anything is written. Of a link to a folder, the
+    folder that it leads to is replaced.
+
+    Args:
+        path: of the folder.
+        own: names of files in it that the caller wrote before and may write anew.
 
     Raises:
         WriteError: the disk is full, the place takes no files, or something lies there that would be lost; what was there
             before is unchanged.
     """
-    if path.exists() and not path.is_dir():
-        raise WriteError(f"'{path}' is to be a folder, and a file is there: choose another place.")
-    making = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    before = path.with_name(f".{path.name}.{os.getpid()}.before")
+    check_replaceable(path, own)
+    place = path.resolve()
+    making = place.with_name(f".{place.name}.{os.getpid()}{TEMPORARY}")
+    before = place.with_name(f".{place.name}.{os.getpid()}.before")
     handled = sys.exception()
     try:
         making.mkdir(parents=True)
         yield making
-        _refuse_loss(path, making)
-        if path.exists():  # a folder cannot take the place of one that holds something
-            path.rename(before)
-        try:
-            making.rename(path)
-        except OSError:
-            if before.exists():
-                before.rename(path)
-            raise
+        check_replaceable(path, own)  # somebody may have put something there meanwhile
+        if place.exists():  # a folder cannot take the place of one that holds something
+            place.rename(before)
+        making.rename(place)
     except Exception as error:
         cause = _cause(error, handled)
         if cause is None:
             raise
         raise unwritable(path, cause) from error
     finally:
+        if before.exists() and not place.exists():  # stopped between the two
+            before.rename(place)
         shutil.rmtree(making, ignore_errors=True)
-        if path.exists():
-            shutil.rmtree(before, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
 
 
-def _refuse_loss(path: Path, successor: Path) -> None:
-    """Raise :class:`WriteError` where a folder holds files that its successor does not."""
-    if not path.is_dir():
-        return
-    lost = _files_below(path) - _files_below(successor)
-    if lost:
+def check_own_folder(path: Path, key: str = "output") -> None:
+    """Raise :class:`WriteError` where a folder that is to be written as a whole is the one that one is in, or around it."""
+    here = Path.cwd()
+    place = path.resolve()
+    if place == here or place in here.parents:
         raise WriteError(
-            f"'{path}' holds '{min(lost)}', which would be lost: choose another place, or remove that folder."
+            f"{key} is to be a folder of its own, and '{path}' is the one that you are in, or one around it: name one inside."
         )
 
 
-def _files_below(folder: Path) -> set[Path]:
-    """Paths of all files in a folder and in those inside it, relative to it."""
-    return {file.relative_to(folder) for file in folder.rglob("*") if not file.is_dir()}
+def check_replaceable(path: Path, own: Collection[str]) -> None:
+    """Raise :class:`WriteError` where :func:`folder_in_place` would not put a folder; its arguments."""
+    check_own_folder(path)
+    if path.exists() and not path.is_dir():
+        raise WriteError(f"'{path}' is to be a folder, and a file is there: choose another place.")
+    others = []
+    if path.is_dir():
+        for entry in path.iterdir():
+            plain = entry.is_file() and not entry.is_symlink()
+            if not plain or entry.name not in own:
+                others.append(entry.name)
+    if others:
+        raise WriteError(
+            f"'{path}' holds '{min(others)}', which would be lost: choose another place, or remove that folder."
+        )
 
 
 def append_whole(path: Path, content: bytes) -> None:
@@ -176,6 +188,8 @@ def _cause(error: BaseException | None, handled: BaseException | None) -> OSErro
         error: what was raised while writing.
         handled: where to stop: what was being handled before.
     """
+    if isinstance(error, CrossReIDError) and not isinstance(error, WriteError):  # of what was read for it
+        return None
     # what an error was raised from or while handling, back to where this began
     while error is not None and error is not handled:
         if isinstance(error, OSError):

@@ -19,7 +19,7 @@ from crossreid.exporting import exporter
 from crossreid.exporting.parity import ParityError
 from crossreid.extraction import Extractor
 from crossreid.extraction.checkpoint import CheckpointNetwork
-from crossreid.extraction.exported import file_digest, onnx_program
+from crossreid.extraction.exported import FORMAT, file_digest, onnx_program
 from crossreid.galleries import Gallery
 from crossreid.nn.pooling import generalised_mean
 from crossreid.settings.registry import method_names
@@ -199,7 +199,9 @@ def test_a_program_that_differs_is_not_put_in_its_place(
     hog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "before").write_text("kept")
+    (tmp_path / "out" / "before.onnx").write_text("kept")
+    earlier = {"format": FORMAT, "files": {"visible": {"name": "before.onnx"}}}
+    (tmp_path / "out" / "model.json").write_text(json.dumps(earlier))
     before = files_in(tmp_path)
     programs = exporter._programs(CheckpointNetwork(hog, "cpu"), None)
     monkeypatch.setattr(exporter, "_programs", lambda network, axes: programs)  # traced once
@@ -211,6 +213,32 @@ def test_a_program_that_differs_is_not_put_in_its_place(
     monkeypatch.setattr(exporter, "largest_difference", lambda *_: 0.0)
     with disk_of(20_000), pytest.raises(WriteError, match="free some space"):
         crossreid.export(hog, tmp_path / "out", "torch")
+    assert files_in(tmp_path) == before
+
+
+def test_an_export_gives_way_to_another_and_nothing_else_does(hog: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (out / "before").mkdir(parents=True)
+    with pytest.raises(WriteError, match="out' holds 'before', which would be lost"):
+        crossreid.export(hog, out, "torch")
+    (out / "before").rmdir()
+    (out / "model.json").write_text('{"thesis": 1}')
+    with pytest.raises(WriteError, match=r"out' holds 'model\.json', which would be lost"):
+        crossreid.export(hog, out, "torch")
+    (out / "before.onnx").write_text("an export's")
+    (out / "calibration.json").write_text("an export's")
+    earlier = {
+        "format": FORMAT,
+        "files": {"visible": {"name": "before.onnx"}},
+        "calibration": file_digest(out / "calibration.json"),
+    }
+    (out / "model.json").write_text(json.dumps(earlier))
+    crossreid.export(hog, out, "torch")
+    assert sorted(files_in(out)) == ["both.pt2", "model.json"]
+    (out / "calibration.json").write_text("made of the export")
+    before = files_in(tmp_path)
+    with pytest.raises(WriteError, match=r"out' holds 'calibration\.json', which would be lost"):
+        crossreid.export(hog, out, "torch")
     assert files_in(tmp_path) == before
 
 
@@ -273,6 +301,10 @@ def test_the_command_exports_and_replaces_only_its_own(run_here, hog: Path, tmp_
     assert other.code == 1
     assert "nothing says that crossreid.export wrote it" in other.output
     assert (tmp_path / "mine" / "thesis.txt").is_file()
+    for place in (".", "..", "/"):
+        here = run_here("export", f"checkpoint={hog}", f"output={place}", "format=torch")
+        assert here.code == 1
+        assert "is the one that you are in, or one around it: name one inside" in here.output
     missing = run_here("export", "checkpoint=nothing", "output=street")
     assert missing.code == 1
     assert "There is no checkpoint" in missing.output

@@ -150,6 +150,17 @@ def test_a_default_place_gives_way_to_what_others_wrote(run_here, tmp_path: Path
     assert output_path(None, tmp_path / "report", origin, within="a.json") == tmp_path / "report_2"
 
 
+def test_a_folder_made_beforehand_is_nobodys_after_a_failure(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    outputs = check_outputs("cost", CostConfig(), {}, {}, folders={"output": folder})
+    with pytest.raises(RuntimeError, match="stopped"), outputs.written():
+        raise RuntimeError("stopped")
+    (folder / "thesis.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"nothing says that crossreid\.cost wrote it"):
+        check_outputs("cost", CostConfig(), {}, {}, folders={"output": folder})
+
+
 def test_of_long_lists_of_files_only_what_differs_is_said(tmp_path: Path) -> None:
     output = tmp_path / "cost.json"
     files = [tmp_path / f"{number}.json" for number in range(100)]

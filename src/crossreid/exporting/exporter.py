@@ -41,12 +41,13 @@ from crossreid.extraction.exported import (
     VERSION,
     Program,
     file_digest,
+    files_of_export,
     onnx_program,
     torch_program,
 )
 from crossreid.extraction.pixels import Pixels
 from crossreid.extraction.transfer import TRANSFER
-from crossreid.files import folder_in_place
+from crossreid.files import check_replaceable, folder_in_place
 from crossreid.runs.folder import write_json
 from crossreid.settings.exporting import PRECISIONS, check_smaller
 from crossreid.settings.fields import check_choice
@@ -86,7 +87,8 @@ def export(
         checkpoint: a run folder or a ``.ckpt``.
         output: the folder to write: a program for each modality (one for both, where they take the same path) and
             ``model.json`` with inputs, outputs, the model's digest, preprocessing, versions and the licence of the data, if
-            known; and the model's calibration, if there is one. What is there already is replaced, whole or not at all.
+            known; and the model's calibration, if there is one. An export that is there is replaced, whole or not at all;
+            a folder that holds anything else is refused.
         format: ``onnx``, or ``torch`` for programs of ``torch.export`` (.pt2).
         precision: ``float32``, or ``int8`` for weights and activations of ONNX in 8 bits.
         dimensions: numbers of an embedding, by the principal axes of those of ``images``; None for all.
@@ -102,7 +104,7 @@ def export(
         ConfigError: a package is missing, a smaller export has no or too few images, or the method's similarities depend on
             the gallery (cm-SSFT).
         ParityError: a program differs from PyTorch by more than 1e-4; nothing is written.
-        WriteError: the disk is full.
+        WriteError: the disk is full, or something else is in the folder.
 
     Example:
         >>> crossreid.export("outputs/demo", "street.onnx")  # doctest: +SKIP
@@ -112,6 +114,9 @@ def export(
     check_choice("precision", precision, PRECISIONS)
     check_smaller(format, precision, dimensions, images)
     check_packages(format)
+    target = Path(output)
+    replaced = files_of_export(target)
+    check_replaceable(target, replaced)  # before minutes of work
     network = _exportable(checkpoint, grey_range)
     check_dimensions(dimensions, _whole_dimension(network))
     own = None
@@ -123,12 +128,11 @@ def export(
     calibrated_on = None
     if precision == "int8":
         calibrated_on = own
-    target = Path(output)
-    with folder_in_place(target) as folder:
+    with folder_in_place(target, replaced) as folder:
         files = _write_programs(network, folder, format, axes, calibrated_on)
         sidecar = _sidecar(network, checkpoint, format, files, axes)
         if own is None:
-            _keep_calibration(checkpoint, folder)
+            sidecar |= _keep_calibration(checkpoint, folder)
         else:  # a smaller model has other similarities
             sidecar |= _smaller(network, own, files, folder, precision, axes)
         write_json(folder / SIDECAR, sidecar)
@@ -151,11 +155,13 @@ def _exportable(checkpoint: str | Path, grey_range: tuple[float, float] | None) 
     return network
 
 
-def _keep_calibration(checkpoint: str | Path, folder: Path) -> None:
-    """The model's calibration goes along, where there is one."""
+def _keep_calibration(checkpoint: str | Path, folder: Path) -> dict[str, Any]:
+    """The model's calibration goes along, where there is one; what the sidecar says of it."""
     calibration = calibration_beside(checkpoint)
-    if calibration is not None:
-        calibration.save(folder / CALIBRATION_FILE)
+    if calibration is None:
+        return {}
+    calibration.save(folder / CALIBRATION_FILE)
+    return {"calibration": file_digest(folder / CALIBRATION_FILE)}
 
 
 def _write_programs(

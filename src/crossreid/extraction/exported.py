@@ -16,7 +16,8 @@ import numpy as np
 
 from crossreid.data.decoding import DECODER_VERSION
 from crossreid.data.records import MODALITIES, Modality
-from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, reason_of
+from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, DataError, reason_of
+from crossreid.evaluation.calibration import FILE as CALIBRATION_FILE
 from crossreid.extraction.batching import Features
 from crossreid.extraction.network import EmbeddingNetwork
 from crossreid.extraction.origin import with_grey_range
@@ -52,6 +53,28 @@ def exported_folder(place: str | Path) -> Path:
     if path.is_dir():
         return path
     return path.parent
+
+
+def files_of_export(folder: Path) -> set[str]:
+    """Names of the files in a folder that an export wrote; none where it holds no export.
+
+    A calibration counts where it is the one that was exported: one of the export's own is somebody's work.
+    """
+    try:
+        content = read_json(folder / SIDECAR)
+    except DataError:
+        return set()
+    files = content.get("files")
+    if content.get("format") != FORMAT or not isinstance(files, Mapping):
+        return set()
+    names = {SIDECAR}
+    for file in files.values():
+        if isinstance(file, Mapping):
+            names.add(str(file.get("name")))
+    calibration = folder / CALIBRATION_FILE
+    if calibration.is_file() and content.get("calibration") == file_digest(calibration):
+        names.add(CALIBRATION_FILE)
+    return names
 
 
 class ExportedNetwork(EmbeddingNetwork):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from crossreid.console import notice
-from crossreid.errors import ConfigError
-from crossreid.files import folder_in_place
+from crossreid.errors import DataError
+from crossreid.files import check_replaceable, folder_in_place
 from crossreid.importing.layouts import LayoutRow, PublicLayout
 from crossreid.importing.public_files import PublicFiles, check_files, persons_in, read_files
 from crossreid.importing.sources import layout_of
@@ -27,6 +27,7 @@ from crossreid.settings.run import FORMAT
 from crossreid.training.imported import IMPORTED
 from crossreid.training.loading import make_method, method_from
 from crossreid.training.resuming import WITHOUT_OPTIMIZERS
+from crossreid.untrusted import read_json
 from crossreid.version import __version__
 
 SIDECAR = "imported.json"
@@ -57,7 +58,8 @@ def import_weights(
         source: the public code: ``aligngan``, ``jsia``, ``lba``, ``agw``, ``caj``, ``ddag``, ``deen``,
             ``deen_regdb``.
         file: what it wrote; of AlignGAN and JSIA-ReID one of several files, or their folder.
-        output: the folder to write. An import that is there is replaced, whole or not at all.
+        output: the folder to write. An import that is there is replaced, whole or not at all; a folder that holds anything
+            else is refused.
         dataset: what the weights were trained on; None: by the number of persons.
         split: which of RegDB's ten splits; None: as the file's name says it.
 
@@ -66,15 +68,16 @@ def import_weights(
 
     Raises:
         CheckpointError: the files are missing, damaged, ask for more than numbers, or are of another network.
-        ConfigError: a setting cannot be, or something else is in the folder.
-        WriteError: the disk is full.
+        ConfigError: a setting cannot be.
+        WriteError: the disk is full, or something else is in the folder.
 
     Example:
         >>> crossreid.import_weights("agw", "sysu_agw_best.t", "weights/agw")  # doctest: +SKIP
     """
     ImportWeightsConfig(source, str(file), str(output), dataset, split).check()
     target = Path(output)
-    _refuse_other(target)
+    replaced = _files_of_import(target)
+    check_replaceable(target, replaced)
     layout = layout_of(source)
     files = read_files(layout, Path(file))
     settings = layout.settings()
@@ -86,7 +89,7 @@ def import_weights(
     module = _filled(settings, persons, rows, files)
     imported = _origin(layout, files, persons, dataset, split)
     _say(rows, layout, files.beside)
-    with folder_in_place(target) as folder:
+    with folder_in_place(target, replaced) as folder:
         checkpoint = _checkpoint(module, imported)
         torch.save(checkpoint, folder / LAST)
         left_out = {"tensors": _left_out(rows, files), "beside": _numbers(files.beside)}
@@ -96,12 +99,15 @@ def import_weights(
     return target
 
 
-def _refuse_other(target: Path) -> None:
-    """Only an earlier import is replaced."""
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists() and not (target / SIDECAR).is_file():
-        raise ConfigError(f"output '{target}' is there and no import: choose another folder.")
+def _files_of_import(folder: Path) -> set[str]:
+    """Names of the files in a folder that an import wrote; none where it holds no import."""
+    try:
+        content = read_json(folder / SIDECAR)
+    except DataError:
+        return set()
+    if not {"source", "files", "keys"} <= set(content):
+        return set()
+    return {SIDECAR, LAST, LEFT_OUT}
 
 
 def _filled(

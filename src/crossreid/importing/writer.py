@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from crossreid.data.records import MODALITIES
-from crossreid.errors import CheckpointError, ConfigError
-from crossreid.files import folder_in_place, write_atomically
+from crossreid.errors import CheckpointError, ConfigError, WriteError
+from crossreid.files import check_replaceable, folder_in_place, write_atomically
 from crossreid.importing.importer import LEFT_OUT
 from crossreid.importing.layouts import LayoutRow, PublicLayout, Weights
 from crossreid.importing.public_files import WRAPPER
@@ -21,11 +21,14 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.pickled import read_pickled
 from crossreid.randomness import torch_generator
 from crossreid.runs.folder import first_three
+from crossreid.settings.importing import ImportedConfig
 from crossreid.settings.run import differences
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.imported import imported_of
 from crossreid.training.loading import checkpoint_at, make_method, method_from
 
+_OURS = (".ckpt", ".json", ".yaml", ".csv")
+"""How files of a run or an import end, and no public code's."""
 _TOLERANCE = 1e-5
 """Of an embedding's entries, by which the public network and the checkpoint's count as the same."""
 
@@ -38,7 +41,7 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
 
     Args:
         checkpoint: a run folder or a ``.ckpt`` of a method with a public layout, whose network is that of ``preset=official``.
-        output: the file to write; of AlignGAN and JSIA-ReID the folder of several.
+        output: the file to write; of AlignGAN and JSIA-ReID the folder of several, which may hold files of the same names.
         source: the public code; None for the one that the weights came from, or that of the method.
 
     Returns:
@@ -47,7 +50,7 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
         ConfigError: the method has no public layout, or its network is another one.
-        WriteError: the disk is full.
+        WriteError: the disk is full, or something would be lost that is in the folder, or that the checkpoint needs.
 
     Example:
         >>> crossreid.export_weights("outputs/agw", "sysu_agw_ours.t")  # doctest: +SKIP
@@ -57,20 +60,22 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
     imported = imported_of(content, path)
     module = method_from(content, path)
     layout = _chosen_layout(content, path, source)
+    target = Path(output)
+    names = _file_names(layout, module, imported)
+    if layout.pattern:
+        check_replaceable(target, names)
+    else:
+        _refuse_files_beside(path, target)
     _check_network(module, layout)
     rows = layout.rows(module.state_dict())
     left_out = None
     if imported is not None:
         left_out = _kept(path.parent / LEFT_OUT, rows, module.state_dict())
     states = _states(rows, module.state_dict(), left_out, layout)
-    target = Path(output)
     if layout.pattern:
-        mark = str(module.iteration)
-        if imported is not None:
-            mark = imported.mark
-        with folder_in_place(target) as folder:
-            for number, state in enumerate(states):
-                torch.save(state, folder / layout.file_name(number, mark))
+        with folder_in_place(target, names) as folder:
+            for name, state in zip(names, states, strict=True):
+                torch.save(state, folder / name)
         return target
     (state,) = states
     if left_out is None:
@@ -79,6 +84,23 @@ def export_weights(checkpoint: str | Path, output: str | Path, source: str | Non
         beside = left_out["beside"]
     write_atomically(target, lambda stream: torch.save({WRAPPER: state, **beside}, stream))
     return target
+
+
+def _file_names(layout: PublicLayout, module: CrossModalityModule[Any], imported: ImportedConfig | None) -> list[str]:
+    """Of the files that a code saves in a folder; none where it saves one file, which a person names."""
+    if not layout.pattern:
+        return []
+    mark = str(module.iteration)
+    if imported is not None:
+        mark = imported.mark
+    return [layout.file_name(number, mark) for number in range(len(layout.networks))]
+
+
+def _refuse_files_beside(checkpoint: Path, target: Path) -> None:
+    """Raise :class:`WriteError` where a file would be written over the checkpoint, or what a run or import has beside it."""
+    beside = target.exists() and target.resolve().parent == checkpoint.resolve().parent
+    if beside and (target.name == LEFT_OUT or target.suffix in _OURS):
+        raise WriteError(f"'{target}' lies with the checkpoint and would be lost: choose another name.")
 
 
 def layout_for(checkpoint: Path, source: str | None = None) -> PublicLayout:

@@ -6,6 +6,7 @@ same command replaces its own output; everything else is refused.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crossreid.errors import ConfigError, DataError
-from crossreid.files import check_folder, check_writable
+from crossreid.files import check_folder, check_own_folder, check_writable
 from crossreid.runs.folder import first_three, write_json
 from crossreid.settings.data import NOT_PART_OF_DATA
 from crossreid.settings.fields import Settings
@@ -56,8 +57,8 @@ class Outputs:
         try:
             yield
         except BaseException:
-            for _, path in self.each():
-                if not path.exists():
+            for key, path in self.each():
+                if not path.exists() or (key in self.folders and not any(path.iterdir())):
                     origin_file(path).unlink(missing_ok=True)
             raise
 
@@ -97,6 +98,7 @@ def check_outputs(
     _refuse_collisions(outputs, inputs)
     for key, path in outputs.each():
         if key in outputs.folders:
+            check_own_folder(path, key)
             check_folder(path, key)
         else:
             check_writable(path, key)
@@ -132,6 +134,7 @@ def output_path(output: str | None, default: Path, origin: Mapping[str, Any], *,
 
 def origin_file(path: Path) -> Path:
     """Where it stands what wrote an output."""
+    path = Path(os.path.abspath(path))  # "..", too, has a name then; links stay as they are
     return path.with_name(f".{path.name}.origin.json")
 
 
