@@ -121,7 +121,9 @@ def test_checkpoints(refused, smoke_args: list[str], run_here, tmp_path: Path) -
     torch.save(partial, tmp_path / "partial.ckpt")
     for facts in (tmp_path / "run").glob("run.json"):
         facts.unlink()  # so that `refused` can see that nothing new appears
-    assert "damaged or partial" in refused("evaluate", "checkpoint=half.ckpt")
+    assert "it is damaged, or not what torch.save writes; use another one" in refused(
+        "evaluate", "checkpoint=half.ckpt"
+    )
     assert "lacks 1 weights" in refused("evaluate", "checkpoint=partial.ckpt")
 
 

@@ -120,6 +120,11 @@ def test_a_row_says_its_method_itself() -> None:
         ({"model": "lba", "protocol": SysuMM01Config(root="x")}, "protocol was given a SysuMM01Config"),
         ({"model": "lba", "data": SysuProtocolConfig()}, "data was given a SysuProtocolConfig"),
         ({"model": BackboneConfig()}, "model was given a BackboneConfig"),
+        ({"model": LbAConfig}, "model was given the class LbAConfig: give it a name, or a MethodConfig of its own"),
+        ({"model": "lba", "protocol": SysuProtocolConfig}, "protocol was given the class SysuProtocolConfig"),
+        ({"model": "lba", "data": 3}, "data was given a int: give it a name"),
+        ({"model": "lba", "trainer": LbAConfig()}, "trainer was given a LbAConfig: give it a name or a value"),
+        ({"model": "lba", "scale": LbAConfig}, "scale was given the class LbAConfig: give it a name or a value"),
     ],
 )
 def test_mistakes_are_said_when_an_experiment_is_made(given: dict[str, Any], message: str) -> None:

@@ -128,6 +128,7 @@ class Experiment:
             words["init"] = others["init"].path
         given = {key: value for key, value in words.items() if value is not None}
         given |= overrides or {}
+        _refuse_objects(given)
         _refuse_lost(given, {"model": model, "data": data, "protocol": protocol})
         if isinstance(model, MethodConfig):
             given["defaults_for_missing"] = True  # what is composed for the model is replaced
@@ -283,18 +284,30 @@ def score(
 
 
 def _word_of(part: str, given: object, kind: type[MethodConfig | DataConfig | ProtocolConfig]) -> Any:
-    """What composes a part: the name of settings of its kind, or what was given.
+    """What composes a part: the name of settings of its kind, or the name that was given.
 
     Raises:
-        ConfigError: they are settings of something else.
+        ConfigError: it is something else.
     """
     if isinstance(given, kind):
         return given.name
-    if isinstance(given, Settings):
-        raise ConfigError(
-            f"{part} was given a {type(given).__name__}: give it a name, or a {kind.__name__} of its own."
-        )
-    return given
+    if given is None or isinstance(given, str):
+        return given
+    raise ConfigError(f"{part} was given {_kind_of(given)}: give it a name, or a {kind.__name__} of its own.")
+
+
+def _refuse_objects(words: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigError` where a choice by name, or a setting, was given settings or a class."""
+    for key, given in words.items():
+        if isinstance(given, Settings | type):
+            raise ConfigError(f"{key} was given {_kind_of(given)}: give it a name or a value.")
+
+
+def _kind_of(given: object) -> str:
+    """What something is, in a sentence."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    return f"a {type(given).__name__}"
 
 
 def _refuse_lost(given: Mapping[str, Any], parts: Mapping[str, object]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from crossreid.errors import CheckpointError, DataError
+from crossreid.errors import CheckpointError, CrossReIDError, DataError
 from crossreid.untrusted import archive_members
 
 _NUMBERS = re.compile(r"[<>=|]?([?]|[biuf][1248])")
@@ -134,12 +134,12 @@ def read_pickled(path: Path) -> Any:
     except DataError as error:
         raise CheckpointError(str(error)) from error
     except Exception as error:  # a damaged file makes torch raise nearly anything
-        raise CheckpointError(f"'{path}' cannot be read ({_reason(error)}).") from error
+        raise CheckpointError(f"'{path}' cannot be read ({why_unread(error)}).") from error
     return _plain(content)
 
 
 def _refuse_program(path: Path) -> None:
-    """Raise :class:`DataError` for an archive of TorchScript, which holds code beside its constants."""
+    """Raise :class:`DataError` for an archive of TorchScript, which holds code beside its constants, compressed."""
     for member in archive_members(path):
         if member.name.endswith("/constants.pkl"):
             raise DataError(
@@ -161,9 +161,9 @@ def _array_or_same(value: Any) -> Any:
     return value
 
 
-def _reason(error: Exception) -> str:
+def why_unread(error: Exception) -> str:
     """Why torch does not read a file, in words of files: what it says itself is for programmers."""
-    if isinstance(error, OtherThanNumbersError):
+    if isinstance(error, OtherThanNumbersError | CrossReIDError):
         return str(error)
     said = " ".join(str(error).split())  # in one line
     asked = _ASKED_FOR.search(said)

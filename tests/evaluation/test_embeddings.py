@@ -63,6 +63,19 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "a.npz"]
 
 
+def test_a_json_of_something_else_is_not_written_over(tmp_path):
+    (tmp_path / "a.json").write_text('{"thesis": 1}')
+    with pytest.raises(WriteError, match=r"a\.json' is there, and would be lost, as embeddings are two files"):
+        make(5).save(tmp_path / "a.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    (tmp_path / "a.json").unlink()
+    for count in (3, 5):  # those of embeddings are
+        make(count).save(tmp_path / "a.npz")
+    (tmp_path / "a.npz").unlink()
+    make(4).save(tmp_path / "a.npz")
+    assert len(Embeddings.load(tmp_path / "a.npz")) == 4
+
+
 def test_select_by_mask_index_and_slice():
     embeddings = make()
     mask = np.array([True, False, True, False, False])

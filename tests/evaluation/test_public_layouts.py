@@ -3,12 +3,14 @@
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
 
+from crossreid import score
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation import load_foreign
 from crossreid.evaluation.foreign import Reading, read_persons
@@ -168,13 +170,68 @@ def test_cameras_of_other_sets_do_not_tell_infrared_images(
     assert load_foreign(path).infrared.tolist() == [True, True, False, False]
 
 
+@pytest.mark.parametrize(
+    "protocol", [{"protocol": "llcm"}, {"protocol": "all_pairs"}, {"protocol": "regdb", "split": 1}]
+)
+@pytest.mark.parametrize("kind", ["mat 5", "cameras", "query and gallery"])
+def test_cameras_of_sysu_tell_infrared_images_in_its_own_protocol_alone(
+    kind: str, protocol: dict[str, Any], tmp_path: Path
+) -> None:
+    theirs = load_foreign(FORMS[kind](tmp_path, world()))
+    assert score(theirs, "sysu_mm01", draw="seeded", trials=1).rows
+    with pytest.raises(DataError, match="nothing says which images are infrared: give an array 'infrared'"):
+        score(theirs, **protocol)
+    with pytest.raises(DataError, match="nothing says which images are infrared"):
+        score(theirs.select(slice(None)), **protocol)  # a part of them knows it too
+
+
+def test_images_said_to_be_of_the_other_modality_are_not_scored_by_cameras(tmp_path: Path) -> None:
+    path = as_query_and_gallery(tmp_path, world())
+    turned = load_foreign(path, Reading(query_modality="visible"))
+    expected = (
+        r"images are said to be visible, one of them of camera 3|6, which is infrared in SYSU-MM01: mend 'infrared'"
+    )
+    with pytest.raises(DataError, match=expected):
+        score(turned, "sysu_mm01", draw="seeded", trials=1)
+    said = score(load_foreign(path, Reading(query_modality="infrared")), "sysu_mm01", draw="seeded", trials=1)
+    assert said.rows
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"query_feat": np.float32(1)}, r"of the query in .* do not fit each other \(features \(\)"),
+        ({"query_cam": np.array([3.0, np.nan])}, "The cameras of the query in .* should be whole numbers"),
+        ({"query_cam": np.array(["3", "6"])}, "The cameras of the query in .* should be whole numbers"),
+        ({"gall_label": np.array([1.5, 2.0])}, "The labels of the gall in .* should be whole numbers"),
+        (
+            {"query_feat": np.ones((0, 4)), "query_label": np.ones(0), "query_cam": np.ones(0)},
+            "The query in .* has no images",
+        ),
+        ({"query_label": np.ones((2, 1))}, "of the query in .* do not fit each other"),
+        ({"gall_feat": np.ones((2, 5))}, r"should be \(N, D\) with one D"),
+    ],
+)
+def test_queries_and_gallery_of_something_else_are_one_sentence(
+    changed: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    sides: dict[str, Any] = {}
+    for side, camids in (("query", [3, 6]), ("gall", [1, 2])):
+        sides |= {f"{side}_feat": np.eye(2, 4), f"{side}_label": np.arange(2), f"{side}_cam": np.array(camids)}
+    np.savez(tmp_path / "whole.npz", **sides)
+    assert len(load_foreign(tmp_path / "whole.npz")) == 4
+    np.savez(tmp_path / "theirs.npz", **(sides | changed))
+    with pytest.raises(DataError, match=message):
+        load_foreign(tmp_path / "theirs.npz")
+
+
 def test_a_camera_without_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_cameras(tmp_path / "cameras", world())
     load_foreign(folder)
     assert "has no file" not in capsys.readouterr().out
     next(folder.glob("*cam2.mat")).unlink()
     assert 2 not in load_foreign(folder).camids
-    assert "has no file of camera 2: its images are missing from the scores" in capsys.readouterr().out
+    assert "has no file of camera 2: nothing of it is scored" in capsys.readouterr().out
 
 
 def test_queries_without_cameras_need_to_be_told_apart(tmp_path: Path) -> None:

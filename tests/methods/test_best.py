@@ -153,7 +153,10 @@ def test_a_cosine_with_cuts_is_refused() -> None:
 def test_a_map_with_negative_values_is_not_pooled_by_roots(make) -> None:
     pytest.importorskip("timm", reason="other encoders need the extra `timm`")
     small = ("model=best", "model.backbone.name=vit_tiny_patch16_224", "model.backbone.size=[64,32]")
-    with pytest.raises(ConfigError, match=r"say model\.pooling=average with it"):
+    with pytest.raises(
+        ConfigError,
+        match=r"best pools by GeM, .* \(model\.pooling=average takes any encoder\), and takes a ResNet alone",
+    ):
         make(*small)
     module = make(*small, "model.pooling=average").module.eval()
     assert torch.isfinite(module.embed(torch.rand(1, 3, 64, 32), "visible")["main"]).all()

@@ -13,7 +13,7 @@ import scipy.io
 
 import crossreid
 from crossreid.errors import ConfigError, DataError
-from crossreid.evaluation import IdentityScores, load_foreign
+from crossreid.evaluation import IdentityScores, foreign, load_foreign
 from crossreid.runs.folder import fingerprint
 from crossreid.settings.compose import compose, protocol_part, run_config
 from crossreid.studies.paired.sources import PairedSource, check_paired, tasks_of
@@ -187,6 +187,32 @@ def test_a_whole_file_is_compared_with_queries_and_gallery(run_here: Callable, t
         assert test["difference"] == 0
 
 
+def test_a_modality_that_is_said_goes_to_queries_and_gallery_and_reads_files_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = world(0.8, 0) | {
+        "camids": np.where(world(0.8, 0)["infrared"], 2, 1)
+    }  # RegDB's, which tell SYSU-MM01 nothing
+    _, data["frames"] = np.unique(data["pids"] * 10 + data["camids"], return_inverse=True)
+    data["frames"] = np.arange(len(data["pids"])) % 4
+    whole = save(tmp_path / "whole.npz", data)
+    sides = {}
+    for side, chosen in (("query", data["infrared"]), ("gallery", ~data["infrared"])):
+        sides |= {f"{side}_f": data["features"][chosen], f"{side}_label": data["pids"][chosen]}
+    np.savez(tmp_path / "sides.npz", **sides)
+    reads = []
+    named_arrays = foreign.named_arrays
+    monkeypatch.setattr(foreign, "named_arrays", lambda path: reads.append(path) or named_arrays(path))
+    how = {"protocol.split": 1, "protocol.directions": ["thermal_to_visible"], "bootstrap": 100}
+    same = crossreid.compare_embeddings(
+        whole, tmp_path / "sides.npz", protocol="regdb", query_modality="infrared", **how
+    )
+    assert [test.difference.value for test in same.tests] == [0.0] * len(same.tests)
+    assert sorted(path.name for path in reads) == ["sides.npz", "whole.npz"]
+    with pytest.raises(DataError, match=r"not scored on the same probes|no probe has a true match"):
+        crossreid.compare_embeddings(whole, tmp_path / "sides.npz", protocol="regdb", query_modality="visible", **how)
+
+
 @pytest.mark.parametrize("first", [np.zeros((3, 4)), [np.zeros((3, 4))], None, 3])
 def test_what_are_no_embeddings_is_refused_in_python(first: object) -> None:
     with pytest.raises(ConfigError, match=r"compare_embeddings takes the folder of a run, .* is none: features need"):
@@ -293,6 +319,22 @@ def refusals(folder: Path) -> dict[str, tuple[list[str], str]]:
         "query_modality is of files with queries and gallery",
         "first=ours.npz",
         "query_modality=visible",
+        *SEEDED,
+    )
+    add(
+        "fixed",
+        "ours.npz: protocol.queries=fixed needs images",
+        "first=ours.npz",
+        "protocol=all_pairs",
+        "protocol.queries=fixed",
+        protocol="",
+    )
+    add("ckpt2", "'last.ckpt' is a checkpoint: name its run", "first=last.ckpt", "query_modality=infrared", *SEEDED)
+    add(
+        "permutations",
+        "protocol.draw is seeded, which reads no file",
+        "first=ours.npz",
+        "protocol.permutations=x",
         *SEEDED,
     )
     add("ids", "The id list 'none.txt' is missing; check its path", "first=ours.npz", "test_ids=none.txt", *SEEDED)

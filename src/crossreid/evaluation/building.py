@@ -224,12 +224,8 @@ def _possible_pairings(scored: Scored, fixed: bool) -> list[str]:
 
 
 def with_settled_draw(config: ProtocolConfig) -> ProtocolConfig:
-    """Settings for several sets of embeddings: whether the official draw is there is found out, and said, once for all.
-
-    Raises:
-        DataError: the file of the official draw is damaged.
-    """
-    if not isinstance(config, SysuProtocolConfig):
+    """Settings for several sets of embeddings: that the official draw is not there is said once for all."""
+    if not isinstance(config, SysuProtocolConfig) or config.permutations:
         return config
     draw, _ = _find_draw(config, None)
     return replace(config, draw=draw)

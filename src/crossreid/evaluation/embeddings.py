@@ -16,15 +16,20 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from crossreid.data.records import MODALITIES, ROLES, Modality
-from crossreid.errors import DataError
+from crossreid.errors import DataError, WriteError
 from crossreid.evaluation.array_files import Array, read_arrays
 from crossreid.files import write_atomically
 from crossreid.untrusted import read_json
 
 Cell = str | int | float | None
 """What a further column holds of an image; None where it is not known."""
+MODALITY_FROM = "modality_from"
+"""In what embeddings say of themselves: where the modality comes from, if the file did not tell it."""
+CAMERAS_OF_SYSU = "cameras of SYSU-MM01"
+QUERY_MODALITY = "query_modality"
 SYSU_INFRARED_CAMERAS = (3, 6)
 SYSU_VISIBLE_CAMERAS = (1, 2, 4, 5)
+_FORMAT = "crossreid.embeddings"
 _PER_IMAGE: dict[str, type[np.generic]] = {
     "pids": np.int64,
     "camids": np.int64,
@@ -137,9 +142,12 @@ class Embeddings:
         under a hidden name until the new arrays are there.
 
         Raises:
-            WriteError: the disk is full, or the place takes no files; what was there before is unchanged.
+            WriteError: the disk is full, the place takes no files, or the .json there is of something else; what was there
+                before is unchanged.
         """
         target = _npz_path(path)
+        if not target.exists():  # with the arrays that a person named their description goes too
+            _refuse_other_description(target.with_suffix(".json"))
         token = uuid.uuid4().hex  # in both files: tells whether they are of one save
         arrays: dict[str, Array] = {}
         widths: dict[str, int] = {}
@@ -150,7 +158,7 @@ class Embeddings:
             arrays[name] = getattr(self, name)
         arrays["token"] = np.array(token)
         description: dict[str, Any] = {
-            "format": "crossreid.embeddings",
+            "format": _FORMAT,
             "version": 1,
             "token": token,
             "count": len(self),
@@ -218,6 +226,18 @@ class Embeddings:
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{source} holds arrays that are no embeddings ({error}).") from error
+
+
+def _refuse_other_description(path: Path) -> None:
+    """Raise :class:`WriteError` where a .json that nobody named would be lost: one that no embeddings have."""
+    if not path.exists():
+        return
+    try:
+        of_embeddings = read_json(path).get("format") == _FORMAT
+    except DataError:
+        of_embeddings = False
+    if not of_embeddings:
+        raise WriteError(f"'{path}' is there, and would be lost, as embeddings are two files: choose another name.")
 
 
 def _positions(index: Array | slice, count: int) -> list[int]:

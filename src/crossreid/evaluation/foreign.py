@@ -18,7 +18,14 @@ from crossreid.data.datasets.lists import kind_of, list_entries, read_ids, some
 from crossreid.data.records import ROLES
 from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.array_files import Array, concatenated
-from crossreid.evaluation.embeddings import SYSU_INFRARED_CAMERAS, SYSU_VISIBLE_CAMERAS, Embeddings
+from crossreid.evaluation.embeddings import (
+    CAMERAS_OF_SYSU,
+    MODALITY_FROM,
+    QUERY_MODALITY,
+    SYSU_INFRARED_CAMERAS,
+    SYSU_VISIBLE_CAMERAS,
+    Embeddings,
+)
 from crossreid.evaluation.foreign_files import LISTS, named_arrays
 from crossreid.evaluation.matlab import read_matlab
 from crossreid.evaluation.public_layouts import (
@@ -44,13 +51,15 @@ class Reading:
     Attributes:
         query_modality: of files with queries and gallery: which side is infrared; None where cameras say it.
         persons: the identities that are taken; None for all.
+        of_several: it is said of several files, of which ``query_modality`` goes to those with queries and gallery.
     """
 
     query_modality: str | None = None
     persons: Collection[int] | None = None
+    of_several: bool = False
 
     @classmethod
-    def of(cls, config: ForeignConfig) -> Reading:
+    def of(cls, config: ForeignConfig, *, of_several: bool = False) -> Reading:
         """What settings say.
 
         Raises:
@@ -59,7 +68,7 @@ class Reading:
         persons = None
         if config.test_ids is not None:
             persons = read_persons(Path(config.test_ids))
-        return cls(config.query_modality, persons)
+        return cls(config.query_modality, persons, of_several)
 
 
 def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings:
@@ -67,8 +76,8 @@ def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings
 
     ``frames`` is the place of an image among that person's images in that camera and modality, in ascending file order.
     ``infrared`` is 1 or True where an image is infrared; without it the images are those of SYSU-MM01, with cameras 1 to
-    6, of which 3 and 6 are infrared. Rows may be in any order. Features need not be normalised. ``roles``, if there, are
-    places in :data:`~crossreid.data.records.ROLES`.
+    6, of which 3 and 6 are infrared, and protocols for other images refuse them. Rows may be in any order. Features need not
+    be normalised. ``roles``, if there, are places in :data:`~crossreid.data.records.ROLES`.
 
     Args:
         path: an .npz or .mat (version 5, or 7.3 with h5py) of these arrays; a .parquet of these columns; an .npy of features
@@ -83,7 +92,10 @@ def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings
     """
     path = Path(path)
     reading = reading or Reading()
-    arrays = _arrays_at(path, reading)
+    arrays, modality_from = _arrays_at(path, reading)
+    about = {}
+    if modality_from is not None:
+        about[MODALITY_FROM] = modality_from
     _check_names(path, arrays)
     pids = _whole_numbers(path, "pids", arrays["pids"])
     camids = _whole_numbers(path, "camids", arrays["camids"])
@@ -104,6 +116,7 @@ def load_foreign(path: str | Path, reading: Reading | None = None) -> Embeddings
             rows=np.arange(count),
             paths=("",) * count,
             roles=roles,
+            about=about,
         )
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -140,36 +153,30 @@ def read_persons(path: Path) -> frozenset[int]:
     return frozenset(_whole_numbers(path, "persons", matrices[0].ravel()).tolist())
 
 
-def takes_query_modality(path: Path) -> bool:
-    """A file has queries and gallery, of which ``query_modality`` says something.
-
-    Raises:
-        ConfigError: it needs a package that is not installed.
-        DataError: it is missing or damaged.
-    """
-    return kind_of(path) != "folder" and is_query_gallery(named_arrays(path))
-
-
-def _arrays_at(path: Path, reading: Reading) -> Mapping[str, Array]:
-    """The arrays of a file or folder, whatever its layout."""
+def _arrays_at(path: Path, reading: Reading) -> tuple[Mapping[str, Array], str | None]:
+    """The arrays of a file or folder, whatever its layout; and what tells their modality, None where they do themselves."""
+    cameras: Mapping[int, Path] = {}
     if kind_of(path) == "folder":
         cameras = camera_files(path)
-        if cameras:
-            absent = sorted({*SYSU_INFRARED_CAMERAS, *SYSU_VISIBLE_CAMERAS} - set(cameras))
-            if absent:
-                notice(
-                    f"Warning: '{path}' has no file of camera {some(absent)}: its images are missing from the scores."
-                )
-            arrays = joined_cameras(cameras)
-        else:
-            arrays = _joined_files(path)
+    if cameras:
+        absent = sorted({*SYSU_INFRARED_CAMERAS, *SYSU_VISIBLE_CAMERAS} - set(cameras))
+        if absent:
+            notice(f"Warning: '{path}' has no file of camera {some(absent)}: nothing of it is scored.")
+        arrays = joined_cameras(cameras)
+    elif kind_of(path) == "folder":
+        arrays = _joined_files(path)
     else:
         arrays = named_arrays(path)
         if is_query_gallery(arrays):
-            return joined_query_gallery(path, arrays, reading.query_modality)
-    if reading.query_modality is not None:
+            modality_from = CAMERAS_OF_SYSU
+            if reading.query_modality is not None:
+                modality_from = QUERY_MODALITY
+            return joined_query_gallery(path, arrays, reading.query_modality), modality_from
+    if reading.query_modality is not None and not reading.of_several:
         raise ConfigError(f"query_modality is of files with queries and gallery, and {path} is none: leave it out.")
-    return arrays
+    if "infrared" in arrays:
+        return arrays, None
+    return arrays, CAMERAS_OF_SYSU
 
 
 def _joined_files(folder: Path) -> dict[str, Array]:

@@ -16,7 +16,7 @@ from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation.array_files import Array
 from crossreid.evaluation.chance import chance
 from crossreid.evaluation.comparisons import Comparisons, Trial, without_features
-from crossreid.evaluation.embeddings import Embeddings
+from crossreid.evaluation.embeddings import CAMERAS_OF_SYSU, MODALITY_FROM, Embeddings
 from crossreid.evaluation.metrics import ProbeScores, cmc, score_probes
 from crossreid.evaluation.removal import Removal
 from crossreid.evaluation.results import IdentityScores, ProtocolLabels, RetrievalResult
@@ -49,11 +49,13 @@ class RetrievalProtocol(ABC):
 
     Class attributes that a subclass may set:
         deduplicate: Rank-k counts identities (True) or images.
+        cameras_tell_modality: it is for images whose cameras are SYSU-MM01's, of which 3 and 6 are infrared.
         probes_at_a_time: None gives a scorer all probes at once; a number bounds the memory of huge sets, except for
             scorers that say they are ``transductive`` or want the ``whole`` (they bound their memory themselves).
     """
 
     deduplicate: ClassVar[bool] = True
+    cameras_tell_modality: ClassVar[bool] = False
     probes_at_a_time: ClassVar[int | None] = None
 
     def __init__(self, key: str, trials: int, removal: Removal) -> None:
@@ -79,6 +81,11 @@ class RetrievalProtocol(ABC):
         """Raise :class:`DataError` where these embeddings cannot be scored by this protocol."""
         if not len(embeddings):
             raise DataError(f"{self.key}: there are no embeddings to score.")
+        if not self.cameras_tell_modality and embeddings.about.get(MODALITY_FROM) == CAMERAS_OF_SYSU:
+            raise DataError(
+                f"{self.key}: nothing says which images are infrared: give an array 'infrared', or query_modality for a file "
+                "with queries and gallery; cameras tell it in SYSU-MM01 alone."
+            )
 
     def check_matches(self, embeddings: Embeddings) -> None:
         """As :meth:`check`, and that a probe has a true match left in the first trial's gallery; no feature is looked at.

@@ -61,6 +61,8 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
         raise DataError(
             f"{path} has queries and gallery, and should hold {', '.join(names)}; it has {', '.join(sorted(arrays))}."
         )
+    for side in (query, gallery):
+        _check_side(path, side, arrays[side + features], arrays[f"{side}_label"], arrays.get(f"{side}_cam"))
     if query_modality is None and not _cameras_say_it(arrays.get(f"{query}_cam"), arrays.get(f"{gallery}_cam")):
         raise ConfigError(
             f"Nothing says which images in {path} are infrared: set query_modality to visible or infrared."
@@ -69,9 +71,27 @@ def joined_query_gallery(path: Path, arrays: Mapping[str, Array], query_modality
     parts = []
     for side, modality in modalities.items():
         camids = arrays.get(f"{side}_cam")
-        parts.append(_side(path, side, arrays[side + features], arrays[f"{side}_label"], camids, modality))
+        parts.append(_side(side, arrays[side + features], arrays[f"{side}_label"], camids, modality))
     _check_widths(path, parts[0]["features"], parts[1]["features"])
     return concatenated(parts)
+
+
+def _check_side(path: Path, side: str, features: Array, pids: Array, camids: Array | None) -> None:
+    """Raise :class:`DataError` where the arrays of the queries or of the gallery do not fit each other, or are empty."""
+    shapes = [f"features {np.shape(features)}", f"labels {np.shape(pids)}"]
+    fit = np.ndim(features) == 2 and np.ndim(pids) == 1 and len(features) == len(pids)
+    if camids is not None:
+        shapes.append(f"cameras {np.shape(camids)}")
+        fit = fit and np.shape(camids) == np.shape(pids)
+    if not fit:
+        raise DataError(
+            f"Features (N, D), labels and cameras (N,) of the {side} in {path} do not fit each other ({', '.join(shapes)})."
+        )
+    if not len(pids):
+        raise DataError(f"The {side} in {path} has no images.")
+    for name, numbers in (("labels", pids), ("cameras", camids)):
+        if numbers is not None and (numbers.dtype.kind not in "iuf" or not np.all(numbers == np.rint(numbers))):
+            raise DataError(f"The {name} of the {side} in {path} should be whole numbers.")
 
 
 def _cameras_say_it(query: Array | None, gallery: Array | None) -> bool:
@@ -89,20 +109,13 @@ def _cameras_say_it(query: Array | None, gallery: Array | None) -> bool:
 _OTHER = {"visible": "infrared", "infrared": "visible"}
 
 
-def _side(
-    path: Path, side: str, features: Array, pids: Array, camids: Array | None, modality: str | None
-) -> dict[str, Array]:
+def _side(side: str, features: Array, pids: Array, camids: Array | None, modality: str | None) -> dict[str, Array]:
     """The queries or the gallery; without cameras RegDB's two, without a modality the one that SYSU-MM01's cameras have."""
     if camids is None:
         camera = CAMERAS["visible"]
         if modality == "infrared":
             camera = CAMERAS["infrared"]
         camids = np.full(np.shape(pids), camera)
-    if np.ndim(pids) != 1 or np.shape(camids) != np.shape(pids) or len(features) != len(pids):
-        raise DataError(
-            f"Features, labels and cameras of the {side} in {path} do not fit each other (features {np.shape(features)}, "
-            f"labels {np.shape(pids)}, cameras {np.shape(camids)})."
-        )
     infrared = np.isin(camids, SYSU_INFRARED_CAMERAS)
     if modality is not None:
         infrared = np.full(len(pids), modality == "infrared")
@@ -120,7 +133,7 @@ def _side(
 
 
 def _check_widths(path: Path, query: Array, gallery: Array) -> None:
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+    if query.shape[1] != gallery.shape[1]:
         raise DataError(
             f"The features of queries {query.shape} and gallery {gallery.shape} in {path} should be (N, D) with one D."
         )

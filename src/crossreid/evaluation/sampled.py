@@ -21,12 +21,12 @@ DrawName = Literal["official", "descending", "seeded"]
 
 
 class SampledGalleryProtocol(RetrievalProtocol):
-    """All images of some cameras query a gallery of a few images of each person in each of other cameras.
+    """All images of some infrared cameras query a gallery of a few images of each person in each of some visible cameras.
 
     Args:
         name: start of the key, for example ``sysu_mm01/all``; the shots are added.
-        query_cameras: cameras of the probes.
-        gallery_cameras: cameras of the gallery.
+        query_cameras: cameras of the probes, infrared.
+        gallery_cameras: cameras of the gallery, visible.
         removal: which gallery images do not count.
         shots: images of each person and camera in the gallery; where there are fewer, all of them.
         trials: galleries drawn.
@@ -38,6 +38,8 @@ class SampledGalleryProtocol(RetrievalProtocol):
     Raises:
         ConfigError: shots or trials below 1, an unknown draw, or one of permutations without them.
     """
+
+    cameras_tell_modality = True
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class SampledGalleryProtocol(RetrievalProtocol):
     def check(self, embeddings: Embeddings) -> None:
         """The gallery is not drawn yet; under the official draw, file and embeddings know the same images of each camera."""
         super().check(embeddings)
+        self._check_modalities(embeddings)
         people = images_by_person(embeddings, self.gallery_cameras, self.test_ids)
         if people:  # without any the gallery is empty, which is said where it is drawn
             refuse_one_draw(self.key, embeddings, people)
@@ -78,6 +81,19 @@ class SampledGalleryProtocol(RetrievalProtocol):
             # Probes too, though nothing is drawn of them: file and embeddings should be of the same images.
             cameras = sorted({*self.query_cameras, *self.gallery_cameras})
             self.permutations.check(embeddings, cameras, self.test_ids)
+
+    def _check_modalities(self, embeddings: Embeddings) -> None:
+        """Images of the query cameras are infrared, those of the gallery cameras visible."""
+        for cameras, infrared in ((self.query_cameras, True), (self.gallery_cameras, False)):
+            here = np.isin(embeddings.camids, cameras)
+            others = here & (embeddings.infrared != infrared)
+            if others.any():
+                camera = int(embeddings.camids[np.argmax(others)])
+                said, seen = ("visible", "infrared") if infrared else ("infrared", "visible")
+                raise DataError(
+                    f"{self.key}: {int(others.sum())} images are said to be {said}, one of them of camera {camera}, which is "
+                    f"{seen} in SYSU-MM01: mend 'infrared' or query_modality, or score them by another protocol."
+                )
 
     def queries(self, embeddings: Embeddings, trial: int = 0) -> Array:
         """(Q,) all images of the query cameras, the same in each trial, by camera, identity and frame."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from crossreid.errors import ConfigError
 from crossreid.settings.fields import Settings, setting
 
 
@@ -55,6 +56,14 @@ class SysuProtocolConfig(ProtocolConfig):
         choices=("official", "descending", "seeded"),
     )
     permutations: str | None = setting(None, "path of rand_perm_cam.mat; null: looked for in the dataset's folder")
+
+    def check_together(self, place: str) -> None:
+        """The file is of a draw that reads it."""
+        super().check_together(place)
+        if self.permutations is not None and self.draw == "seeded":
+            raise ConfigError(
+                f"{place}.permutations is of the official draw, and {place}.draw is seeded, which reads no file: leave one out."
+            )
 
 
 @dataclass

@@ -12,10 +12,11 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 
-from crossreid.errors import CheckpointError, ConfigError, CrossReIDError, reason_of
+from crossreid.errors import CheckpointError, ConfigError, CrossReIDError
 from crossreid.files import write_atomically
 from crossreid.interruption import Interruption
 from crossreid.methods.base import CrossModalityModule
+from crossreid.pickled import why_unread
 from crossreid.runs.folder import LAST
 from crossreid.training.budget import TrainingClock
 from crossreid.training.conversion import current_checkpoint
@@ -152,7 +153,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise nearly anything
         raise CheckpointError(
-            f"The checkpoint '{path}' cannot be read ({reason_of(error)}): it is damaged or partial; use another one."
+            f"The checkpoint '{path}' cannot be read: {why_unread(error)}; use another one."
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "crossreid"} <= set(checkpoint):
         raise CheckpointError(f"The checkpoint '{path}' was not written by crossreid's training; use one that was.")

@@ -22,11 +22,10 @@ from torch import Tensor, nn
 from crossreid.data.batches import TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
-from crossreid.errors import ConfigError
 from crossreid.losses import weighted_triplet
 from crossreid.methods.best.config import BestConfig
 from crossreid.methods.recognition import RecognitionModule, Views
-from crossreid.nn.backbones import ResNetEncoder, pool
+from crossreid.nn.backbones import check_resnet, pool
 from crossreid.nn.feature_block import BlockOutput
 from crossreid.nn.moving_average import MovingAverage
 from crossreid.nn.normalisation import add_infrared_averages, averages_of
@@ -45,12 +44,9 @@ class Best(RecognitionModule[BestConfig]):
     def __init__(self, config: BestConfig | Mapping[str, Any], num_identities: int, seed: int = 0) -> None:
         super().__init__(config, num_identities, seed)
         cfg = self.config
+        if cfg.why_resnet():
+            check_resnet(cfg.backbone, f"{cfg.name} {cfg.why_resnet()}")
         self.network = OneStreamNetwork(cfg.backbone, num_identities, "bnneck", POOLINGS[cfg.pooling])
-        if cfg.pooling == "GeM" and not isinstance(self.network.encoder, ResNetEncoder):
-            raise ConfigError(
-                f"GeM takes roots of a map without negative values, as ResNets have one and {cfg.backbone.name} does not: say "
-                "model.pooling=average with it."
-            )
         if cfg.norms == "neck":
             add_infrared_averages(self.network.block)
         elif cfg.norms == "per_modality":
@@ -60,7 +56,7 @@ class Best(RecognitionModule[BestConfig]):
             self.averaged = MovingAverage(self.network)
 
     def encoder(self) -> nn.Module:
-        """The ResNet."""
+        """All but neck and classifier."""
         return self.network.encoder
 
     def training_step(self, batch: TrainingBatch) -> None:

@@ -24,8 +24,7 @@ from crossreid.studies.paired.sources import (
     ScoreKey,
     check_paired,
     is_run,
-    read_source,
-    readings_of,
+    read_sources,
     shown,
     tasks_of,
 )
@@ -163,8 +162,7 @@ def compare_sources(
         DataError: something cannot be read, or is not scored on the same probes.
     """
     protocol = _protocol(config, [*first, *second])
-    places = (*first, *second)
-    sources = [read_source(place, reading) for place, reading in zip(places, readings_of(config, places), strict=True)]
+    sources = read_sources(config, (*first, *second))
     n_first = len(first)  # the sources of the second method stand behind those of the first
     _check_seeds(sources[:n_first])
     _check_seeds(sources[n_first:])

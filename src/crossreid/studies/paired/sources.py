@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from crossreid.data.datasets.lists import some
 from crossreid.errors import ConfigError, DataError, NothingToScoreError
 from crossreid.evaluation import Cosine, Embeddings, RetrievalProtocol, RetrievalResult, load_foreign
 from crossreid.evaluation.array_files import Array
-from crossreid.evaluation.foreign import Reading, takes_query_modality
+from crossreid.evaluation.embeddings import MODALITY_FROM, QUERY_MODALITY
+from crossreid.evaluation.foreign import Reading
 from crossreid.runs.reading import Run, read_run
 from crossreid.settings.foreign import ForeignConfig
 from crossreid.settings.protocol import ProtocolConfig
@@ -66,27 +67,24 @@ def shown(place: Place) -> str:
     return f"'{place}'"
 
 
-def readings_of(config: ForeignConfig, places: Sequence[Place]) -> list[Reading]:
-    """What settings say of each place: ``query_modality`` of files with queries and gallery alone.
+def read_sources(config: ForeignConfig, places: Sequence[Place]) -> list[PairedSource]:
+    """What each place holds; ``query_modality`` is of files with queries and gallery alone.
 
     Raises:
-        ConfigError: it is given, and none of the places is such a file.
-        DataError: a file, or the list of persons, cannot be read.
+        ConfigError: one is a checkpoint, needs a package that is not installed, or ``query_modality`` is of none of them.
+        DataError: a file, or the list of persons, cannot be read, is not finished, or holds nothing that can be scored.
     """
-    reading = Reading.of(config)
-    if reading.query_modality is None:
-        return [reading] * len(places)
-    readings = []
-    for place in places:
-        if not isinstance(place, Embeddings) and not is_run(place) and takes_query_modality(Path(place)):
-            readings.append(reading)
-        else:
-            readings.append(replace(reading, query_modality=None))
-    if reading not in readings:
+    reading = Reading.of(config, of_several=True)
+    sources = [read_source(place, reading) for place in places]
+    if reading.query_modality is not None and not any(_took_modality(source) for source in sources):
         raise ConfigError(
             "query_modality is of files with queries and gallery, and nothing that is compared is one: leave it out."
         )
-    return readings
+    return sources
+
+
+def _took_modality(source: PairedSource) -> bool:
+    return source.embeddings is not None and source.embeddings.about.get(MODALITY_FROM) == QUERY_MODALITY
 
 
 def read_source(place: Place, reading: Reading) -> PairedSource:
@@ -138,25 +136,31 @@ def tasks_of(source: PairedSource, protocol: ProtocolConfig | None) -> dict[str,
     """Protocol key -> task, of a run as it was scored, of embeddings as the settings ask; no feature is looked at.
 
     Raises:
+        ConfigError: settings and embeddings do not go together; as every error here it names the source.
         DataError: the embeddings cannot be scored so.
     """
     if source.run is not None:
         return _tasks_of_run(source, source.run.dataset)
-    tasks: dict[str, Task] = {}
     assert source.embeddings is not None, "what is no run is embeddings"
     assert protocol is not None, "embeddings are scored by a protocol"
-    protocols = protocols_for(source.embeddings, protocol)
+    try:
+        return _tasks_of_embeddings(source.embeddings, protocol)
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"{source.name}: {error}") from error
+
+
+def _tasks_of_embeddings(embeddings: Embeddings, protocol: ProtocolConfig) -> dict[str, Task]:
+    tasks: dict[str, Task] = {}
+    protocols = protocols_for(embeddings, protocol)
     for asked in protocols.test:
         try:
-            asked.check_matches(source.embeddings)
-        except NothingToScoreError as error:
+            asked.check_matches(embeddings)
+        except NothingToScoreError:
             # Settings of an optional set are left out where no probe has a true match.
             if not protocols.optional:
-                raise NothingToScoreError(f"{source.name}: {error}") from error
+                raise
             continue
-        except DataError as error:
-            raise DataError(f"{source.name}: {error}") from error
-        tasks[asked.key] = _task(asked, source.embeddings)
+        tasks[asked.key] = _task(asked, embeddings)
     return tasks
 
 
