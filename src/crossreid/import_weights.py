@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def import_weights(composed: Composed) -> None:
     outputs = check_outputs("import_weights", config, {}, read, folders={"output": output})
     with outputs.written():
         importer.import_weights(config.source, config.file, output, dataset=config.dataset, split=config.split)
-    notice(f"Imported: {output}, which every command takes as checkpoint={output}")
+    notice(f"Imported: {output}, which every command takes as checkpoint={shlex.quote(str(output))}")
 
 
 sys.modules[__name__].__class__ = CallableCommand

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from crossreid.errors import ConfigError, DataError
 from crossreid.methods.base import CrossModalityModule
 from crossreid.settings.registry import built_in_methods
 from methods_support import make_batch
@@ -85,6 +86,25 @@ def test_embeddings_are_normalised_and_independent_of_the_batch(make, variant: s
             assert torch.allclose(features["main"].norm(dim=1), torch.ones(3), atol=1e-5)
             alone = torch.cat([module.embed(image[None], modality)["main"] for image in images])  # a batch of one
             assert torch.allclose(alone, features["main"], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_are_no_images_is_one_sentence(make, name: str) -> None:
+    module = make(f"model={name}").module.eval()
+    stream = module.config.streams["identity"]
+    images = torch.rand(2, 3, stream.height, stream.width)
+    for given, modality, error, message in [
+        (images, "thermal", ConfigError, "modality of images is visible or infrared, not 'thermal'"),
+        (images[0], "visible", DataError, r"are \(B, 3, H, W\), .* not \(3, "),
+        (images[:, :1], "visible", DataError, r"are \(B, 3, H, W\), .* not \(2, 1, "),
+        (images.permute(0, 2, 3, 1), "visible", DataError, r"are \(B, 3, H, W\)"),
+        ((images * 255).to(torch.uint8), "infrared", DataError, r"float in \[0, 1\], not torch.uint8: divide by 255"),
+        (images * 255, "infrared", DataError, r"these go from .* to 25\d.*: divide by 255"),
+        (images - 0.5, "infrared", DataError, r"these go from -0\.\d+ to 0\.\d+"),
+        (images * torch.nan, "infrared", DataError, "these go from nan to nan"),
+    ]:
+        with pytest.raises(error, match=message):
+            module.embed(given, modality)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,46 @@ def folder_of_persons(tmp_path: Path, people) -> Path:
     return root
 
 
+def check_that_strangers_alone_are_taken(run_here, folder_of_persons: Path, tmp_path: Path, count: int) -> None:
+    """Of the folder that ``tuned`` was trained on, named again; of a part of it and of a moved one it is said."""
+    quiet = ("trainer=cpu", "report.figures=false", f"data.cache={tmp_path / 'cache'}")
+    named = ("evaluate", "checkpoint=tuned", "data=folder", f"data.root={folder_of_persons}", *quiet)
+    again = run_here(*named)
+    assert again.code == 0, again.output
+    assert "only those whom it was not trained on are taken" in again.output
+    test_scores = json.loads((tmp_path / "tuned" / "last.evaluation.json").read_text())
+    assert json.loads((tmp_path / "tuned" / "last.evaluation_2.json").read_text()) == test_scores
+    divided = run_here(*named, "data.divide=[0.4,0.2,0.4]")
+    assert divided.code == 1
+    assert "leave both out, or persons who were trained on would be taken" in divided.output
+    words = [word for word in named[1:] if not word.startswith("report.")]
+    calibrated = run_here("calibrate", *words, "rates=[0.05]", "output=calibration.json")
+    assert "calibration persons of folder" in calibrated.output
+    visible = f"data.root={folder_of_persons / 'visible'}"
+    part = run_here("evaluate", "checkpoint=tuned", "data=folder", visible, "data.modality=visible", *quiet)
+    assert part.code == 0, part.output
+    assert re.search(rf"has images of at least \d+ of the {count} persons who were trained on", part.output)
+    folder_of_persons.rename(tmp_path / "moved")
+    whole = run_here("evaluate", "checkpoint=tuned", "data=folder", f"data.root={tmp_path / 'moved'}", *quiet)
+    assert whole.code == 0, whole.output
+    assert f"has images of at least {count} of the {count} persons who were trained on" in whole.output
+    moved = run_here("evaluate", "checkpoint=tuned", f"data.root={tmp_path / 'moved'}", *quiet)
+    assert moved.code == 0, moved.output
+    assert "Warning" not in moved.output
+    assert len(list((tmp_path / "tuned").glob("last.evaluation*.json"))) == 5  # of another folder, another place
+
+
+def check_that_other_images_are_refused(run_here, words: list[str], tmp_path: Path) -> None:
+    """A training does not go on where a person of the moved folder has another name."""
+    somebody = next(path for path in (tmp_path / "moved" / "visible").iterdir())
+    for modality in ("visible", "infrared"):
+        (tmp_path / "moved" / modality / somebody.name).rename(tmp_path / "moved" / modality / "another")
+    moved_words = [f"data.root={tmp_path / 'moved'}" if word.startswith("data.root=") else word for word in words]
+    renamed = run_here("train", *moved_words, "resume=tuned")
+    assert renamed.code == 1
+    assert "is of a training on other images than folder" in renamed.output
+
+
 @pytest.mark.slow
 def test_a_run_is_fine_tuned_on_ones_own_persons_and_resumed(
     run_here, write_checkpoint, folder_of_persons: Path, tmp_path: Path
@@ -179,3 +220,5 @@ def test_a_run_is_fine_tuned_on_ones_own_persons_and_resumed(
     assert "init is" in other.output
     scored = run_here("evaluate", "checkpoint=tuned", "trainer=cpu", "report.figures=false")  # on the same test persons
     assert scored.code == 0, scored.output
+    check_that_strangers_alone_are_taken(run_here, folder_of_persons, tmp_path, len(parts["train"]))
+    check_that_other_images_are_refused(run_here, words, tmp_path)

@@ -14,9 +14,12 @@ from torch import Tensor
 
 from crossreid.data.batches import EvaluationBatch
 from crossreid.data.records import MODALITIES, Modality
+from crossreid.errors import ConfigError, DataError
 from crossreid.evaluation.gather import EmbeddingGatherer
 from crossreid.evaluation.scorers import Cosine, Scorer
 
+_BEYOND = 1e-3
+"""By which rounding may take an image beyond black and white."""
 Gathered = tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]
 """Rows (N,) and features by name (N, D)."""
 
@@ -24,6 +27,31 @@ Gathered = tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.float32]]]
 def has_generated(rows: Mapping[str, Tensor]) -> bool:
     """Rows of :meth:`EmbeddingModule.translate` hold more than real images."""
     return any(not name.startswith("real") for name in rows)
+
+
+def check_images(images: Tensor, modality: Modality) -> None:
+    """Refuse what no method embeds; each calls it at the start of :meth:`EmbeddingModule.embed`.
+
+    Values are looked at on the CPU alone, since a look at those on a GPU would wait for all that is computed before.
+
+    Raises:
+        ConfigError: there is no such modality.
+        DataError: images are not (B, 3, H, W) of a float type, or outside [0, 1].
+    """
+    if modality not in MODALITIES:
+        raise ConfigError(f"The modality of images is {' or '.join(MODALITIES)}, not {modality!r}.")
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise DataError(f"Images to embed are (B, 3, H, W), RGB or grey three times, not {tuple(images.shape)}.")
+    if not images.is_floating_point():
+        raise DataError(f"Images to embed are float in [0, 1], not {images.dtype}: divide by 255.")
+    if images.device.type != "cpu" or not images.numel() or torch.compiler.is_compiling():
+        return
+    lowest, highest = images.aminmax()
+    if not (lowest >= -_BEYOND and highest <= 1 + _BEYOND):
+        raise DataError(
+            f"Images to embed are in [0, 1], and these go from {float(lowest):.4g} to {float(highest):.4g}: divide by 255 "
+            "where they were bytes; methods normalise them themselves."
+        )
 
 
 class EmbeddingModule(pl.LightningModule):
@@ -48,7 +76,12 @@ class EmbeddingModule(pl.LightningModule):
 
     @abstractmethod
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
-        """Images (B, 3, H, W) in [0, 1] -> named features (B, D), float32, each L2-normalised; ``main`` always."""
+        """Images (B, 3, H, W) in [0, 1] -> named features (B, D), float32, each L2-normalised; ``main`` always.
+
+        Raises:
+            ConfigError: there is no such modality.
+            DataError: these are no such images (:func:`check_images`).
+        """
 
     def scorer(self) -> Scorer:
         """How retrieval compares two images; cosine of ``main`` by default, with averages of batch norms in its label."""

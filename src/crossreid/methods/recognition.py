@@ -20,6 +20,7 @@ from crossreid.data.records import Modality
 from crossreid.data.transforms import exchange_channels, exchange_or_grey, random_crop, random_erasing, random_flip
 from crossreid.losses import identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule
+from crossreid.methods.embedding import check_images
 from crossreid.methods.players import Losses
 from crossreid.nn.backbones import ERASED, IMAGENET_MEAN, IMAGENET_STD, erasing_fill
 from crossreid.nn.feature_block import BlockOutput
@@ -170,6 +171,7 @@ class RecognitionModule(CrossModalityModule[RecognitionT]):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """The retrieval feature of the image, plus that of its mirror image with ``flip_test``; L2-normalised."""
+        check_images(images, modality)
 
         def unit_features(images: Tensor) -> Tensor:
             return F.normalize(self.features(images, modality).float(), dim=1)

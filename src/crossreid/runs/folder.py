@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -364,8 +365,8 @@ def check_free(folder: Path, overwrite: bool, *, mine: bool = False) -> None:
         raise ConfigError(f"run_dir '{folder}' is a folder with other things in it: choose an empty or new one.")
     if not overwrite:
         raise ConfigError(
-            f"run_dir '{folder}' holds a run already: set resume={folder} to go on, overwrite=true to replace it, or "
-            "another run_dir."
+            f"run_dir '{folder}' holds a run already: set resume={shlex.quote(str(folder))} to go on, overwrite=true to "
+            "replace it, or another run_dir."
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from crossreid.errors import ConfigError, DataError
 from crossreid.files import check_folder, check_own_folder, check_writable
 from crossreid.runs.folder import first_three, write_json
-from crossreid.settings.data import NOT_PART_OF_DATA
+from crossreid.settings.data import NOT_PART_OF_DATA, home_filled_in
 from crossreid.settings.fields import Settings
 from crossreid.settings.run import differences, without
 from crossreid.untrusted import read_json
@@ -197,7 +197,10 @@ def _decisive(config: Settings, inputs: Mapping[str, Sequence[Path]], also: Mapp
         if isinstance(part, Settings):  # a name that is no field, such as a dataset's, says which choice it is
             settings[name] = {"name": getattr(part, "name", None), **part.plain()}
     if isinstance(settings.get("data"), Mapping):
+        root = settings["data"].get("root")
         settings["data"] = without(settings["data"], NOT_PART_OF_DATA)
+        if root is not None:  # another folder may hold other images; a run's own settings do not ask where they lie
+            settings["data"]["root"] = str(home_filled_in(root).resolve())
     settings |= also
     for key, files in inputs.items():
         settings[key] = [str(path.resolve()) for path in files]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from crossreid.methods.base import CrossModalityModule
 from crossreid.methods.reporting import further_scorers_of
 from crossreid.randomness import derive_seed
 from crossreid.runs.folder import BEST, LAST, scored_checkpoint
-from crossreid.settings.data import DataConfig, TrainedDataConfig
+from crossreid.settings.data import DataConfig, FolderConfig, TrainedDataConfig
 from crossreid.settings.fields import from_plain
 from crossreid.settings.importing import ImportedConfig
 from crossreid.settings.method import MethodConfig
@@ -29,6 +30,7 @@ from crossreid.settings.run import RunConfig, TrainerConfig, run_config_from_pla
 from crossreid.training.checkpoints import check_weights, load_weights, read_checkpoint, reason
 from crossreid.training.environment import check_devices, check_files
 from crossreid.training.imported import imported_of, label_of, resized_as_the_source, trained_on
+from crossreid.training.persons import divided_as_trained, warn_of_trained_persons
 from crossreid.training.progress import IterationProgress
 from crossreid.training.trainer import make_trainer
 
@@ -71,7 +73,7 @@ def _of_folder(folder: Path) -> Path:
     if found.name == BEST and not found.is_file() and (folder / LAST).is_file():
         raise CheckpointError(
             f"The run in '{folder}' chooses its weights on its validation persons, and has no {BEST} yet: go on with it by "
-            f"resume={folder}, or name its {LAST}."
+            f"resume={shlex.quote(str(folder))}, or name its {LAST}."
         )
     return found
 
@@ -236,6 +238,8 @@ def restore(
     module_data = ReIDDataModule.for_method(
         scored_on, module.config, seed=module.seed, validating=validating, progress=trainer.progress
     )
+    if isinstance(data, FolderConfig) and scored_on is data:  # a folder as it is, and not with the division of training
+        warn_of_trained_persons(path.parent, module_data.dataset)
     protocols = build_protocols(protocol, Scored.of(scored_on, trained_data, module_data.dataset))
     callbacks: list[pl.Callback] = []
     if trainer.progress:
@@ -252,7 +256,13 @@ def _as_the_source_has_it(data: DataConfig, imported: ImportedConfig, method: Me
 
 
 def dataset_settings(asked: DataConfig | TrainedDataConfig, trained: DataConfig) -> DataConfig:
-    """The dataset asked for, or the one of training, where it lies now."""
+    """The dataset asked for, or the one of training, where it lies now; its persons stay divided as they were in training.
+
+    Raises:
+        ConfigError: it is the folder of training, and another division is asked for.
+    """
+    if isinstance(asked, FolderConfig) and isinstance(trained, FolderConfig):
+        return divided_as_trained(asked, trained)
     if isinstance(asked, DataConfig):
         return asked
     moved = {key: value for key, value in asked.plain().items() if value is not None}

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.optim import SGD, Optimizer
 
+from crossreid.data.datasets import ReIDDataset
 from crossreid.errors import CheckpointError
 from crossreid.methods.base import CrossModalityModule
 from crossreid.runs.folder import first_three
@@ -16,6 +17,8 @@ from crossreid.settings.run import NOT_PART_OF_METHOD, RunConfig, differences, i
 
 WITHOUT_OPTIMIZERS = "without_optimizers"
 """In a checkpoint of a finished run that was asked not to keep them."""
+IMAGES = "images"
+"""In a checkpoint: a digest of the dataset's list of images; older checkpoints do not have it."""
 PLAYER_STATES = "optimizer_parameters"
 """In a checkpoint: player -> how many parameters its optimizer has a state of; older checkpoints do not say it."""
 
@@ -43,6 +46,20 @@ def check_resumable(
         raise CheckpointError(
             f"The checkpoint '{path}' is not as training wrote it ({type(error).__name__}: {error}): resume from another one."
         ) from error
+
+
+def check_images(checkpoint: Mapping[str, Any], path: Path, dataset: ReIDDataset) -> None:
+    """Refuse to go on with other images; a dataset that lies elsewhere now has the same ones.
+
+    Raises:
+        CheckpointError: the dataset lists other files, persons or cameras than it did.
+    """
+    digest = checkpoint["crossreid"].get(IMAGES)
+    if digest is not None and digest != dataset.digest():
+        raise CheckpointError(
+            f"The checkpoint '{path}' is of a training on other images than {dataset.name} at '{dataset.root}' has now (files, "
+            "persons, cameras or their division differ): give the dataset as it was, or start anew with init=."
+        )
 
 
 def player_states(module: CrossModalityModule[Any], states: Sequence[Mapping[str, Any]]) -> dict[str, int]:

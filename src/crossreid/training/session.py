@@ -32,7 +32,6 @@ from crossreid.runs.folder import (
     finish_run,
     first_three,
     start_run,
-    write_json,
 )
 from crossreid.runs.results import UNTRAINED, RunResults, Scores
 from crossreid.settings.run import RunConfig
@@ -47,8 +46,9 @@ from crossreid.training.kernels import compile_networks, use_kernels
 from crossreid.training.loading import checkpoint_at, make_method, scorers_of
 from crossreid.training.loggers import HistoryLogger, PictureGrids
 from crossreid.training.people_weights import people_weights
+from crossreid.training.persons import note_persons
 from crossreid.training.progress import IterationProgress
-from crossreid.training.resuming import check_resumable
+from crossreid.training.resuming import IMAGES, check_images, check_resumable
 from crossreid.training.scoring import (
     check_matches,
     check_scorable,
@@ -61,9 +61,6 @@ from crossreid.training.stopwatch import Stopwatch
 from crossreid.training.trainer import make_trainer
 from crossreid.training.validation import ValidationSelection
 from crossreid.training.wandb_run import make_wandb, send_artifacts, send_ranked_lists, send_scores, wandb_of
-
-PERSONS = "persons.json"
-"""Who is trained on, calibrated on and tested on, where a run divided a folder's persons: by split, identity -> an image."""
 
 
 @dataclass
@@ -154,15 +151,7 @@ class Session:
             self.run.note(init=self.initial.facts())
         if getattr(self.config.data, "divide", None) is None:
             return
-        dataset = self.data.dataset
-        persons: dict[str, dict[str, str]] = {}
-        for split in dataset.splits:
-            persons[split] = {}
-            for row in dataset.rows(split).tolist():
-                record = dataset.records[row]
-                persons[split].setdefault(str(record.pid), str(record.path.relative_to(dataset.root)))
-        content = {"folder": str(dataset.root), "persons": persons}
-        write_json(self.run.path / PERSONS, content)
+        note_persons(self.data.dataset, self.run.path)
 
     def farewell(self, stop: Stopped) -> str:
         """What to say of a run that was stopped: how far it came, what there is of it, how to go on."""
@@ -175,9 +164,9 @@ class Session:
         if not (place / LAST).is_file():
             return (
                 f"Stopped by {by} while {self.doing}, before the first checkpoint: start the same command again, with "
-                f"run_dir={place} overwrite=true to use the same folder."
+                f"run_dir={shlex.quote(str(place))} overwrite=true to use the same folder."
             )
-        again = f"go on with the same command and resume={place}"
+        again = f"go on with the same command and resume={shlex.quote(str(place))}"
         if self.doing != "training" or not self.config.model.trains:
             trained = "; the training is complete"
             if self.doing.startswith("scoring the untrained"):
@@ -254,7 +243,7 @@ class Session:
         module.log_every = self.config.trainer.log_every
         module.optimizer_kernels = self.config.trainer.optimizer_kernels
         use_kernels(module, self.config.trainer)
-        module.checkpoint_extras = {"config": self.config.to_plain()}
+        module.checkpoint_extras = {"config": self.config.to_plain(), IMAGES: self.data.dataset.digest()}
         return module
 
     def _make_selection(self) -> ValidationSelection | None:
@@ -278,6 +267,7 @@ class Session:
             raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {first_three(unlike)}.")
         trial = self._make_module()  # a copy: the row before training keeps its weights
         check_resumable(checkpoint, self.run.checkpoint, self.config, trial)
+        check_images(checkpoint, self.run.checkpoint, self.data.dataset)
         load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
         ours = checkpoint["crossreid"]
         self.clock.before = float(ours.get("training_seconds", 0.0))  # older checkpoints did not count

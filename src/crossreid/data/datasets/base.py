@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -61,6 +63,17 @@ class ReIDDataset:
     names: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     skipped: tuple[SkippedFiles, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Of all images by split: file, person, camera, modality, role; the same wherever the dataset lies."""
+        summed = hashlib.sha256()
+        for split in sorted(self.splits):
+            for row in self.splits[split].tolist():
+                record = self.records[row]
+                place = str(record.path).removeprefix(str(self.root))
+                facts = (split, place, record.pid, record.camid, record.modality, record.frame, record.role)
+                summed.update(json.dumps(facts).encode())
+        return summed.hexdigest()[:16]
 
     def rows(self, *splits: str) -> npt.NDArray[np.int64]:
         """Rows (n,) of the named splits together, ascending.

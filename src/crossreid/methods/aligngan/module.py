@@ -25,6 +25,7 @@ from crossreid.methods.aligngan.config import AlignGANConfig
 from crossreid.methods.aligngan.losses import acceptance, joint_rejection, rejection, shuffle_within_identity
 from crossreid.methods.aligngan.networks import FeatureDiscriminator
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
+from crossreid.methods.embedding import check_images
 from crossreid.methods.players import Losses
 from crossreid.nn.feature_generator import FeatureGenerator, Features
 from crossreid.nn.gan import PatchDiscriminator, ResNetGenerator
@@ -332,6 +333,7 @@ class AlignGAN(CrossModalityModule[AlignGANConfig]):
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """V (B, C): visible images are translated first (sec. 3.4); with ``flip_test`` V of the mirrored (fake) infrared
         image is added; L2-normalised."""
+        check_images(images, modality)
         infrared = images
         if modality == "visible":
             infrared = self._fake_infrared(images)

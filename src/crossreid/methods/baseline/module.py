@@ -21,6 +21,7 @@ from crossreid.data.records import Modality
 from crossreid.losses import hardest_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule
 from crossreid.methods.baseline.config import BaselineConfig
+from crossreid.methods.embedding import check_images
 from crossreid.nn.feature_generator import FeatureGenerator
 from crossreid.nn.mirror import mirrored_sum
 from crossreid.nn.normalisation import add_infrared_averages, averages_of
@@ -68,6 +69,7 @@ class Baseline(CrossModalityModule[BaselineConfig]):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """V (B, C) of the image, plus that of its mirror image with ``flip_test``; L2-normalised."""
+        check_images(images, modality)
         with averages_of(self.feature, modality):
             if self.config.flip_test:
                 vectors = mirrored_sum(self.feature.vectors, images)

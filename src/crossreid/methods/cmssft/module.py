@@ -41,6 +41,7 @@ from crossreid.methods.cmssft.networks import (
     TwoStreamExtractor,
 )
 from crossreid.methods.cmssft.scoring import FEATURES, SHARED, Transfer
+from crossreid.methods.embedding import check_images
 from crossreid.methods.players import Losses
 from crossreid.methods.reporting import HasFurtherScorers
 from crossreid.nn.backbones import erasing_fill, pool
@@ -297,6 +298,7 @@ class CMSSFT(CrossModalityModule[CMSSFTConfig], HasFurtherScorers):
 
         H and P are L2-normalised; their lengths are kept because SSTN propagates features at full length.
         """
+        check_images(images, modality)
         maps = self.extractor.maps(self.extractor.normalise(images), modality)
         shared = self.shared_block.features(pool(maps.shared)).float()
         if maps.specific is None:

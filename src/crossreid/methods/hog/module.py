@@ -18,6 +18,7 @@ from crossreid.data.batches import TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.data.transforms import to_grey
 from crossreid.methods.base import CrossModalityModule
+from crossreid.methods.embedding import check_images
 from crossreid.methods.hog.config import HOGConfig
 from crossreid.nn.hog import hog
 
@@ -38,6 +39,7 @@ class HOG(CrossModalityModule[HOGConfig]):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Blocks of the grey image, (B, D), L2-normalised as a whole."""
+        check_images(images, modality)
         cfg = self.config
         grey = to_grey(images)[:, 0]
         histograms = hog(grey, cfg.cell, cfg.block, cfg.bins)

@@ -23,6 +23,7 @@ from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
+from crossreid.methods.embedding import check_images
 from crossreid.methods.jsia import losses as jsia_losses
 from crossreid.methods.jsia.alignment import add_alignment, add_unseen_divergence
 from crossreid.methods.jsia.config import JSIAConfig
@@ -415,6 +416,7 @@ class JSIA(CrossModalityModule[JSIAConfig]):
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """Eq. 17: V (B, D) of either modality by the same path, L2-normalised; after the classifier's batch norm with
         ``test_feature=neck``."""
+        check_images(images, modality)
         with averages_of(self.set_level, modality), averages_of(self.instance, modality):
             vectors = self.instance.vectors(self.set_level(images))
             if self.config.test_feature == "neck":

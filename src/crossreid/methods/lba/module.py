@@ -22,6 +22,7 @@ from crossreid.data.batches import PairedBatch, TrainingBatch
 from crossreid.data.records import Modality
 from crossreid.losses import euclidean_triplet, identity_loss
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
+from crossreid.methods.embedding import check_images
 from crossreid.methods.lba.cmalign import (
     Alignment,
     Partners,
@@ -193,4 +194,5 @@ class LbA(CrossModalityModule[LbAConfig], HasFigureData):
 
     def embed(self, images: Tensor, modality: Modality) -> dict[str, Tensor]:
         """The GeM vector (B, C) before the neck, L2-normalised (sec. 3.1: no CMAlign at test time)."""
+        check_images(images, modality)
         return {"main": F.normalize(self.network.vectors(images, modality), dim=1)}

@@ -26,6 +26,7 @@ from crossreid.data.transforms import random_crop
 from crossreid.evaluation.modality_pairs import ReportedPair
 from crossreid.losses import euclidean_triplet, identity_loss, pixel_l1
 from crossreid.methods.base import CrossModalityModule, Schedule, parameters_of
+from crossreid.methods.embedding import check_images
 from crossreid.methods.players import Losses
 from crossreid.methods.reporting import ReportsFurtherFeatures
 from crossreid.methods.tsgan.config import ReIDWeights, TeacherWeights, TSGANConfig
@@ -333,6 +334,7 @@ class TSGAN(CrossModalityModule[TSGANConfig], ReportsFurtherFeatures):
 
         After the neck with ``test_feature=neck``.
         """
+        check_images(images, modality)
         network = self.student if self.config.has_student else self.teacher
         return {"main": self._retrieval_feature(network, images)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,8 @@ def read_source(place: Place, reading: Reading) -> PairedSource:
     path = Path(place)
     if path.suffix == ".ckpt":
         raise ConfigError(
-            f"'{path}' is a checkpoint: name its run folder, or the .npz that crossreid.evaluate checkpoint={path} "
-            "save_embeddings=FILE.npz writes."
+            f"'{path}' is a checkpoint: name its run folder, or the .npz that crossreid.evaluate "
+            f"checkpoint={shlex.quote(str(path))} save_embeddings=FILE.npz writes."
         )
     if is_run(place):
         run = read_run(path)
