@@ -19,7 +19,6 @@ from PIL import Image
 from crossreid.data.datasets import read_sysu_mm01
 from crossreid.settings.commands import COMMANDS
 from crossreid.settings.compose import compose, run_config, typed
-from crossreid.settings.galleries import ACTIONS
 from crossreid.settings.overrides import with_action, with_paths_quoted
 from layouts import write_small_folder, write_small_llcm, write_small_regdb
 from support import ROOT, newest_run
@@ -51,7 +50,7 @@ def commands(pages: list[Path]) -> list[tuple[str, str]]:
 
 def jobs(arguments: str) -> list[list[str]]:
     """The override lists of one command; -m takes them apart at commas. Hydra's own options and settings say nothing."""
-    words = with_paths_quoted(with_action(shlex.split(arguments), ACTIONS))
+    words = with_paths_quoted(with_action(shlex.split(arguments)))
     words = [word for word in words if not word.startswith(("hydra.", "--")) and word != "job"]
     if "-m" not in words:
         return [words]

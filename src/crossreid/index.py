@@ -16,7 +16,7 @@ from crossreid.console import console, notice, unshortened
 from crossreid.launch import run_command
 from crossreid.optimiser import refuse_optimiser
 from crossreid.settings.compose import Composed, typed
-from crossreid.settings.galleries import ACTIONS, IndexConfig
+from crossreid.settings.galleries import IndexConfig
 from crossreid.settings.overrides import with_action
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The command."""
-    sys.argv[1:] = with_action(sys.argv[1:], ACTIONS)
+    sys.argv[1:] = with_action(sys.argv[1:])
     run_command("index", index)
 
 
@@ -36,6 +36,7 @@ def index(composed: Composed) -> None:
     from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.galleries.gallery import require_gallery  # noqa: PLC0415
 
     if config.action == "add" and config.checkpoint is not None:
         extractor = make_extractor(config.checkpoint, config)
@@ -44,6 +45,8 @@ def index(composed: Composed) -> None:
         _say_added(gallery, gallery.add(embeddings, config.on_duplicate))
         _take_calibration(gallery, config.checkpoint)
         return
+    if config.action != "add":
+        require_gallery(config.gallery)
     if config.export is not None:
         _export(config, Path(config.export))
         return

@@ -37,6 +37,7 @@ def search(composed: Composed) -> None:
     from crossreid.extraction.extractor import make_extractor  # noqa: PLC0415 - torch is imported behind the first checks
     from crossreid.extraction.storage import load_extracted  # noqa: PLC0415
     from crossreid.galleries import Gallery  # noqa: PLC0415
+    from crossreid.galleries.gallery import require_gallery  # noqa: PLC0415
     from crossreid.galleries.judging import chosen_calibration  # noqa: PLC0415
     from crossreid.galleries.sheet import save_sheet  # noqa: PLC0415
     from crossreid.runs.outputs import check_outputs  # noqa: PLC0415
@@ -52,11 +53,14 @@ def search(composed: Composed) -> None:
         }
     )
     outputs = check_outputs("search", config, written, read)
+    require_gallery(config.gallery)
     if config.checkpoint is not None:
         extractor = make_extractor(config.checkpoint, config)
         gallery = Gallery.open(config.gallery, model=extractor)
     else:
         gallery = Gallery.open(config.gallery)
+    gallery.prepare(config.filter)  # refused before queries are embedded
+    calibration = chosen_calibration(gallery, config.calibration, config.checkpoint)
     if config.embeddings:
         queries = load_extracted(config.embeddings)
     else:  # the settings refuse a query without a checkpoint
@@ -68,7 +72,7 @@ def search(composed: Composed) -> None:
         exclude_camera=config.exclude_camera,
         exclude_seconds=config.exclude_seconds,
         rerank=config.rerank,
-        calibration=chosen_calibration(gallery, config.calibration, config.checkpoint),
+        calibration=calibration,
         false_match_rate=config.false_match_rate,
         per_camera=config.per_camera,
     )

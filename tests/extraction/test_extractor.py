@@ -433,7 +433,8 @@ def test_a_model_that_saw_percentiles_wants_to_know_the_range(write_checkpoint, 
 
 BAD_MANIFESTS = {
     "": "is empty",
-    "a,b\n1,2\n": "has no column path",
+    "a,b\n1,2\n": "has no column path: it has a, b\\.",
+    "path;camera\nx;1\n": "has no column path: it has path;camera; columns are parted by commas",
     "path,path\n1,2\n": "give each a name of its own",
     "path,\n1,2\n": "give each a name of its own",
     "path,camera\nx.jpg\n": "has 1 cells and the header 2",

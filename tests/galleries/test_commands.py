@@ -35,6 +35,9 @@ def test_a_gallery_is_made_searched_and_changed(run_here, write_checkpoint, mani
         found = [line["path"] for line in csv.DictReader(stream)]
     assert found == [visible.paths[row] for row in np.argsort(-similarity)[:4]]
     assert visible.paths[int(np.argmax(similarity))] in done.output
+    unknown = run_here("search", "gallery=g.npz", *words, "filter=colour = 'red'")
+    assert unknown.code == 1
+    assert "embedding" not in unknown.output  # refused before the queries are
     info = run_here("index", "info", "gallery=g.npz", "export=all.npz")
     assert info.code == 0
     assert extract.about["model"] in info.output
@@ -58,14 +61,23 @@ MISTAKES = {
     ("index", "add", "gallery=g.npz", "embeddings=x.npz", "modality=visible"): "modality and tracks go with images",
     ("index", "info", "gallery=g.npz", "modality=visible"): "go with index add",
     ("index", "remove", "gallery=g.npz", "ids=[a]", "on_duplicate=replace"): "go with index add",
-    ("index", "build", "gallery=g.npz"): "is empty",
+    ("index", "build", "gallery=g.npz"): "There is no gallery 'g.npz'",
+    (
+        "index",
+        "info",
+        "gallery=g.npz",
+    ): "There is no gallery 'g.npz': check its path, or make it with crossreid.index add",
+    ("index", "remove", "gallery=g", "ids=[a]"): "There is no gallery 'g'",
+    ("index", "rmove", "gallery=g.npz"): "action is 'rmove': choose from add",
+    ("search", "gallery=g.npz", "checkpoint=missing.ckpt", "query=x.png"): "There is no gallery 'g.npz'",
+    ("demo", "gallery=g.npz", "checkpoint=missing.ckpt"): "There is no gallery 'g.npz'",
     ("index", "info", "gallery=ftp://localhost:1"): "an address is http://HOST:PORT/NAME",
     ("index", "info", "gallery=http://localhost:1/a-b"): "an address is http://HOST:PORT/NAME",
     ("search", "gallery=g.npz"): "Name what to search for",
     ("search", "gallery=g.npz", "embeddings=x.npz", "query=y.png"): "Name what to search for",
     ("search", "gallery=g.npz", "checkpoint=x", "query="): "Name what to search for",
     ("search", "gallery=g.npz", "embeddings=x.npz", "modality=visible"): "modality goes with query",
-    ("search", "gallery=g.npz", "embeddings=missing.npz"): "There is no embeddings file",
+    ("search", "gallery=g.npz", "embeddings=missing.npz"): "There is no gallery 'g.npz'",
     ("search", "gallery=g.npz", "embeddings=x.npz", "output=x.txt"): "end it in",
     ("search", "gallery=g.npz", "embeddings=x.npz", "sheet=x.gif"): "end it in",
     ("search", "gallery=g.npz", "embeddings=x.npz", "top_k=0"): "choose 1 to 10000",

@@ -856,6 +856,7 @@ def test_contact_sheets_show_images_and_nothing_else(tmp_path: Path) -> None:
     assert "<script" not in page
     assert page.count("data:image/jpeg;base64,") == 8 * 4
     assert str(tmp_path) not in page
+    assert f'title="{tmp_path.name}/&lt;script&gt;{best}.png"' in page  # the folder is often the person's
     with pytest.raises(ConfigError, match=r"end it in .png or .html"):
         save_sheet(hits, tmp_path / "sheet.gif")
 

@@ -13,7 +13,6 @@ from crossreid.help.page import command_list, help_page
 from crossreid.help.texts import TEXTS
 from crossreid.settings.__main__ import settings_page
 from crossreid.settings.compose import compose
-from crossreid.settings.galleries import ACTIONS
 from crossreid.settings.overrides import with_action
 from crossreid.settings.reference import COMMAND_NAMES, GROUPS, reference
 from support import ROOT, Finished
@@ -36,7 +35,7 @@ def test_a_page_shows_settings_that_are_there_and_examples_that_compose(command:
     assert set(text.choices) <= set(GROUPS) & set(composed.choices)
     assert len(text.examples) == 3
     for example in text.examples:
-        words = with_action(example.split(), ACTIONS)
+        words = with_action(example.split())
         compose(command, [word.partition(",")[0] for word in words if word != "-m" and "[" not in word])
     assert (ROOT / "docs" / text.page).is_file()
     page = help_page(command)

@@ -141,6 +141,23 @@ def test_a_folder_that_is_not_there_is_one_sentence(run_here, tmp_path: Path) ->
     assert "There is no dataset folder" in finished.output
 
 
+def test_a_persons_folder_without_images_is_named_among_the_rest(run_here, tmp_path: Path) -> None:
+    for modality in ("visible", "infrared"):
+        for number in range(2):
+            path = tmp_path / "set" / modality / "anna" / f"c1_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 16), (40 * number, 0, 0)).save(path)
+        (tmp_path / "set" / modality / "nobody").mkdir()
+    (tmp_path / "set" / "visible" / "anna" / "c1_9.png").write_bytes(b"no image")
+    finished = run_here(
+        "check", "data=folder", f"data.root={tmp_path / 'set'}", "progress=false", "output=findings.json"
+    )
+    assert finished.code == 1
+    findings = (tmp_path / "findings.json").read_text()
+    for place in ("visible/nobody", "infrared/nobody", "c1_9.png"):
+        assert place in findings
+
+
 def test_deep_images_are_shown_with_the_range_that_they_use(run_here, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(7000, 9000, (4, 20, 10)).astype(np.uint16)
     for number, values in enumerate(pixels):

@@ -244,6 +244,8 @@ def test_what_is_no_json_is_refused(client: TestClient) -> None:
         answer = client.post("/api/search", content=body, headers=kind)
         assert answer.status_code in (400, 422), body[:10]
         assert answer.json()["error"]
+    answer = client.post("/api/search", content=b"{", headers=kind)
+    assert answer.json() == {"error": "The request is no JSON."}
 
 
 def test_requests_of_other_pages_and_names_are_refused(client: TestClient, night: Path) -> None:

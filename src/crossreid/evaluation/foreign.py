@@ -201,7 +201,9 @@ def _check_names(path: Path, arrays: Mapping[str, Array]) -> None:
     known = (*_REQUIRED, *_OPTIONAL)
     for name in _REQUIRED:
         if name not in arrays:
-            raise DataError(f"{path} has no array {name!r}: it needs {', '.join(_REQUIRED)} and has {sorted(arrays)}.")
+            raise DataError(
+                f"{path} has no array {name!r}: it needs {', '.join(_REQUIRED)} and has {some(sorted(arrays))}."
+            )
     for name in arrays:
         if name in (*known, *_OURS) or name.startswith("features_"):
             continue

@@ -73,7 +73,10 @@ def read_manifest(path: Path) -> Manifest:
         columns = _read_csv(path)
     if "path" not in columns:
         first = list(columns)[:12]
-        raise DataError(f"The manifest '{path}' has no column path: it has {', '.join(first) or 'none'}.")
+        commas = ""
+        if len(columns) == 1 and any(mark in first[0] for mark in ";\t|"):
+            commas = "; columns are parted by commas"
+        raise DataError(f"The manifest '{path}' has no column path: it has {', '.join(first) or 'none'}{commas}.")
     files = []
     for line, cell in enumerate(columns.pop("path"), start=1):
         if not isinstance(cell, str) or "\0" in cell:

@@ -302,26 +302,34 @@ class Gallery:
         """
         _check_length("top_k", top_k, least=1)
         _check_length("rerank", rerank, least=0)
-        self._store.refresh()
-        self._model = self._store.header() or self._model
-        if self._model is None or not len(self):
-            raise DataError(f"The gallery '{self._place}' is empty: add images first.")
-        check_same(self._model, header_of(queries), self._place)
-        # What is wrong with the settings is said before anything is compared.
-        condition = None
-        if filter is not None:
-            condition = self._condition(filter)
+        model, condition = self.prepare(filter)
+        check_same(model, header_of(queries), self._place)
         probes = entries_of(queries)
         exclusions = exclusions_of(probes, self._store, self._place, exclude_camera, exclude_seconds)
-        if self._model.transfer:
+        if model.transfer:
             if calibration is not None or false_match_rate is not None or per_camera:
                 raise ConfigError(
-                    f"{self._model.method} compares images through a transfer, whose similarities are not calibrated: leave "
+                    f"{model.method} compares images through a transfer, whose similarities are not calibrated: leave "
                     "calibration, false_match_rate and per_camera out."
                 )
             return self._search_by_transfer(probes, top_k, condition, exclusions, rerank)
         rule = self._rule(calibration, false_match_rate, per_camera)
         return self._search_by_cosine(probes, top_k, condition, exclusions, rerank, rule)
+
+    def prepare(self, filter: str | None = None) -> tuple[Header, Filter | None]:
+        """What a search can be refused for before its queries are embedded; the model of the images, and the condition.
+
+        Raises:
+            ConfigError: the filter cannot be read, or names an unknown column.
+            DataError: the gallery is empty.
+        """
+        self._store.refresh()
+        self._model = self._store.header() or self._model
+        if self._model is None or not len(self):
+            raise DataError(f"The gallery '{self._place}' is empty: add images first.")
+        if filter is None:
+            return self._model, None
+        return self._model, self._condition(filter)
 
     def _condition(self, text: str) -> Filter:
         return parse_filter(text, self._store.columns())
@@ -421,6 +429,12 @@ class Gallery:
             lists.append(whole.select(chosen))
             kept.append(row[chosen])
         return Hits(probes, lists, kept)
+
+
+def require_gallery(place: str | Path) -> None:
+    """Raise :class:`DataError` where nothing lies at a place that is to be searched; a server is not asked."""
+    if "://" not in str(place) and not Path(place).exists():
+        raise DataError(f"There is no gallery '{place}': check its path, or make it with crossreid.index add.")
 
 
 def _store_at(place: str | Path | None) -> Store:

@@ -17,6 +17,7 @@ from crossreid.data.records import MODALITIES
 from crossreid.errors import ConfigError
 from crossreid.escaping import one_line
 from crossreid.files import write_atomically
+from crossreid.galleries.entries import without_point
 from crossreid.galleries.hits import Hits, Match
 
 SHEET_SUFFIXES = (".png", ".html")
@@ -97,10 +98,7 @@ def _label(hits: Hits, matches: Sequence[Match], row: int, rank: int) -> list[st
         lines[0] += f" {word}, {100 * match.probability:.0f} %"
     camera = hits.lists[row].columns.get("camera", ())
     if len(camera) and camera[rank] is not None:
-        number = camera[rank]
-        if isinstance(number, float) and number.is_integer():
-            number = int(number)
-        shown = one_line(number)[:12]
+        shown = one_line(without_point(camera[rank]))[:12]
         lines.append(f"camera {shown}".encode("ascii", "replace").decode())  # the font has no others
     return lines
 
@@ -130,7 +128,8 @@ def _cell(path: str, infrared: bool, label: list[str]) -> str:
     stream = io.BytesIO()
     _thumbnail(path, infrared).save(stream, "JPEG", quality=85)
     content = base64.b64encode(stream.getvalue()).decode()
-    title = html.escape(one_line(Path(path).name), quote=True)
+    named = "/".join(Path(path).parts[-2:])  # with its folder, which often is the person's
+    title = html.escape(one_line(named), quote=True)
     text = "<br>".join(html.escape(line) for line in label)
     return f'<td title="{title}"><img alt="{title}" src="data:image/jpeg;base64,{content}"><br>{text}</td>'
 

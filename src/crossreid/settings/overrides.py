@@ -54,9 +54,9 @@ def _escaped(found: re.Match[str]) -> str:
     return 2 * str(backslashes) + "\\'"
 
 
-def with_action(words: Sequence[str], actions: Sequence[str]) -> list[str]:
-    """A command line whose first word may be an action: ``add gallery=x`` is ``action=add gallery=x``."""
-    if words and words[0] in actions:
+def with_action(words: Sequence[str]) -> list[str]:
+    """A command line whose first word is an action, or was meant to be one: ``add gallery=x`` is ``action=add gallery=x``."""
+    if words and words[0].isidentifier():
         return [f"action={words[0]}", *words[1:]]
     return list(words)
 

@@ -39,7 +39,9 @@ def data_sentence(data: ReIDDataModule) -> str:
         counts.append(f"{split} {people} ids, {len(rows) - infrared} visible + {infrared} infrared images")
     unpaired = data.index.unpaired
     if unpaired:
-        counts.append(f"{len(unpaired)} ids with one modality only are not trained on")
+        counts.append(
+            f"{len(unpaired)} ids with one modality only are left out of training, which has {data.num_identities} ids then"
+        )
     return f"{dataset.name} at {dataset.root}: {'; '.join(counts)}"
 
 

@@ -48,6 +48,8 @@ def heat_pairs(
         for place, (pixels, heat) in enumerate((probe, match)):
             _show(row[2 * place], pixels)
             _show(row[2 * place + 1], laid_over(pixels, heat))
+            if not np.any(heat):  # the sum over channels is negative everywhere
+                row[2 * place + 1].set_xlabel("no place raises it", fontsize=6, color=NEUTRAL)
         row[0].set_ylabel(f"cosine\n{similarity:.3f}", fontsize=8, rotation=0, ha="right", va="center")
     return figure
 

@@ -247,6 +247,8 @@ def _with_picture(
 def _sentence(error: RequestValidationError) -> str:
     """What is wrong with a request, without repeating what was sent."""
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "The request is no JSON."
     names = [str(part) for part in first["loc"] if part != "body"]
     place = ".".join(names) or "The request"
     return f"{place}: {first['msg']}."

@@ -11,6 +11,7 @@ from crossreid.console import notice
 from crossreid.errors import ConfigError
 from crossreid.extraction.extractor import make_extractor
 from crossreid.galleries import Gallery
+from crossreid.galleries.gallery import require_gallery
 from crossreid.galleries.judging import chosen_calibration
 from crossreid.settings.web import LOOPBACK, WebConfig
 from crossreid.web.service import SearchService, samples_at
@@ -36,6 +37,8 @@ def make_service(config: WebConfig, gallery: str | Gallery, checkpoint: str | Pa
     samples = None
     if config.queries is not None:
         samples = samples_at(config.queries, config.queries_modality)
+    if not isinstance(gallery, Gallery):
+        require_gallery(gallery)  # before the model is loaded
     extractor = make_extractor(checkpoint, config)
     extractor.progress = False
     extractor.workers = 0  # it embeds one picture at a time

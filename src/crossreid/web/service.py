@@ -29,7 +29,7 @@ from crossreid.extraction.images import ImageList, PersonBox, list_source
 from crossreid.extraction.pixels import Pixels, are_grey
 from crossreid.extraction.video import check_videos
 from crossreid.galleries import Gallery
-from crossreid.galleries.entries import ID, OWN_COLUMNS
+from crossreid.galleries.entries import ID, OWN_COLUMNS, without_point
 from crossreid.galleries.filters import parse_filter
 from crossreid.web.pictures import KnownPicture, PictureBook, as_data_url
 from crossreid.web.spellings import HiddenPlace
@@ -251,7 +251,7 @@ class SearchService:
         columns: dict[str, Cell] = {}
         for name, cells in found.columns.items():
             if name not in OWN_COLUMNS:
-                columns[name] = cells[row]
+                columns[name] = without_point(cells[row])
         hit: dict[str, Any] = {
             "rank": row + 1,
             "score": round(score, 6),

@@ -92,7 +92,7 @@ def read_folder(
     if not is_folder(root):
         raise DataError(f"There is no image folder '{root}': set data.root to the folder that holds your images.")
     skipped = Skipped()
-    images = all_images(root, skipped)
+    images = all_images(root, skipped, complain)
     require_one_numbering([(image.path, image.reading) for image in images])
     _require_one_source(root, images, modality, infrared_cameras)
     pids = _identities(images)

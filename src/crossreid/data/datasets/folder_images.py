@@ -12,12 +12,14 @@ from typing import NamedTuple
 
 from crossreid.data.datasets.lists import (
     IMAGE_SUFFIXES,
+    Complain,
     Skipped,
     as_number,
     kind_of,
     list_entries,
     list_folders,
     list_images,
+    refuse,
     some,
 )
 from crossreid.data.datasets.names import JUNK, NameReading, read_name
@@ -72,15 +74,20 @@ def has_splits(root: Path) -> bool:
     return bool(_part_by_name(list_folders(root), SPLIT_FOLDERS)[0])
 
 
-def all_images(root: Path, skipped: Skipped) -> list[FolderImage]:
+def all_images(root: Path, skipped: Skipped, complain: Complain = refuse) -> list[FolderImage]:
     """The images of all splits; distractors that would be trained on are counted and left out.
+
+    Args:
+        root: the folder.
+        skipped: takes what is not read.
+        complain: told of a person's folder without images; raises by default.
 
     Raises:
         DataError: there is none.
     """
     images_of_places: list[FolderImage] = []
     for place in _places(root, skipped):
-        images_of_places += _images_of(place, skipped)
+        images_of_places += _images_of(place, skipped, complain)
     images = []
     for image in images_of_places:
         if image.distractor and image.place.split == "train":
@@ -154,7 +161,7 @@ def _refuse_files(folder: Path, names: Mapping[str, object], what: str) -> None:
             raise DataError(f"'{path}' is no folder where {what} belong ({kind_of(path)}): remove or rename it.")
 
 
-def _images_of(place: _Place, skipped: Skipped) -> list[FolderImage]:
+def _images_of(place: _Place, skipped: Skipped, complain: Complain) -> list[FolderImage]:
     """Image files and whom they show, in one of the two styles; junk is counted and left out."""
     flat = list_images(place.folder, skipped, beside_folders=True)
     folders = list_folders(place.folder)
@@ -165,7 +172,7 @@ def _images_of(place: _Place, skipped: Skipped) -> list[FolderImage]:
         )
     images: list[FolderImage] = []
     for folder in folders:
-        images += _images_of_person(folder, place, skipped)
+        images += _images_of_person(folder, place, skipped, complain)
     for path in flat:
         images.append(FolderImage(path, place, _person_in(path), read_name(path)))
     images_of_people = []
@@ -177,10 +184,10 @@ def _images_of(place: _Place, skipped: Skipped) -> list[FolderImage]:
     return images_of_people
 
 
-def _images_of_person(folder: Path, place: _Place, skipped: Skipped) -> list[FolderImage]:
+def _images_of_person(folder: Path, place: _Place, skipped: Skipped, complain: Complain) -> list[FolderImage]:
     paths = list_images(folder, skipped)
     if not paths:
-        raise DataError(
+        complain(
             f"'{folder}' should be a person's folder and holds no images: put the images directly into it, or remove it."
         )
     person = unicodedata.normalize("NFC", folder.name)  # an accent may be a sign of its own or not

@@ -106,9 +106,11 @@ def calibrate_pairs(
             if calibration is not None:
                 calibrated[name] = calibration
     if not calibrated:
+        counted = [f"{name} {len(pairs.impostor)} and {len(pairs.genuine)}" for name, pairs in groups.items()]
         raise DataError(
             f"Nothing can be calibrated: {LEAST_PAIRS} pairs of two persons in different cameras are needed, and pairs of one "
-            "person; add persons, images or cameras, or count pairs of one camera by same_camera=true."
+            f"person ({', '.join(counted) or 'none'} are there); add persons, images or cameras, or count pairs of one camera "
+            "by same_camera=true."
         )
     preprocessing = about.get("preprocessing")
     return Calibration(

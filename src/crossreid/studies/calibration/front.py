@@ -142,12 +142,13 @@ def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
         TRANSFER: transfers(restored.module),
     }
     source = {"kind": "dataset", "dataset": dataset.name, "folder": str(dataset.root), "split": split}
-    notice(f"Calibrated on the {len(dataset.people(split))} {split} persons of {dataset.name} at {dataset.root}.")
     # A folder counts a camera of both modalities twice, and makes up cameras that no name says: a gallery has the names' own.
     columns = {}
     if dataset.name == "folder":
         columns["camera"] = [read_name(Path(path)).camera for path in embeddings.paths]
-    return calibrate_embeddings(replace(embeddings, columns=columns, about=about), config, source)
+    calibration = calibrate_embeddings(replace(embeddings, columns=columns, about=about), config, source)
+    notice(f"Calibrated on the {len(dataset.people(split))} {split} persons of {dataset.name} at {dataset.root}.")
+    return calibration
 
 
 def _split(dataset: ReIDDataset, asked: str | None, *, own: bool, held_out: bool) -> str:

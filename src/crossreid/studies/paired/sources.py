@@ -225,7 +225,9 @@ def check_paired(sources: Sequence[PairedSource], tasks: Sequence[Mapping[str, T
         else:
             left_out.append(key)
     if not common:
-        names = [f"{source.name}: {some(of_source)}" for source, of_source in zip(sources, tasks, strict=True)]
+        names = []
+        for source, of_source in zip(sources, tasks, strict=True):
+            names.append(f"{source.name}: {some(of_source) or 'nothing, since no probe has a true match'}")
         raise DataError(f"What is compared was not scored by one protocol ({'; '.join(names)}).")
     # Each beside the first: what equals it equals the others too.
     first = sources[0]
