@@ -329,8 +329,8 @@ class Extractor:
         for row, reason in chunk.problems.items():
             if self.unreadable == "refuse":
                 raise DataError(
-                    f"The image '{request.images.paths[row]}' cannot be read ({reason}): restore it, or leave such images out "
-                    "by unreadable=skip."
+                    f"The image '{request.images.paths[row]}' cannot be read ({reason}): mend the file, or its "
+                    "line in a manifest, or leave such images out by unreadable=skip."
                 )
             problems[row] = reason
 
