@@ -194,6 +194,17 @@ def test_the_folder_that_one_is_in_is_not_replaced(place: str, tmp_path: Path, m
             pytest.fail("nothing is written")
 
 
+def test_where_one_is_in_a_removed_folder_a_whole_path_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here").rmdir()
+    with folder_in_place(tmp_path / "weights") as folder:
+        (folder / "a.txt").write_text("one")
+    assert files_in(tmp_path) == {"weights/a.txt": b"one"}
+
+
 def test_stopped_between_two_renames_the_old_folder_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "weights"
     with folder_in_place(place) as folder:

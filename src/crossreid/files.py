@@ -91,7 +91,10 @@ def folder_in_place(path: Path, own: Collection[str] = ()) -> Iterator[Path]:
 
 def check_own_folder(path: Path, key: str = "output") -> None:
     """Raise :class:`WriteError` where a folder that is to be written as a whole is the one that one is in, or around it."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # it was removed
+        return
     place = path.resolve()
     if place == here or place in here.parents:
         raise WriteError(
@@ -105,11 +108,13 @@ def check_replaceable(path: Path, own: Collection[str]) -> None:
     if path.exists() and not path.is_dir():
         raise WriteError(f"'{path}' is to be a folder, and a file is there: choose another place.")
     others = []
-    if path.is_dir():
-        for entry in path.iterdir():
+    try:
+        for entry in path.iterdir() if path.is_dir() else ():
             plain = entry.is_file() and not entry.is_symlink()
             if not plain or entry.name not in own:
                 others.append(entry.name)
+    except OSError as error:
+        raise unwritable(path, error) from error
     if others:
         raise WriteError(
             f"'{path}' holds '{min(others)}', which would be lost: choose another place, or remove that folder."

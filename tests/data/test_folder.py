@@ -139,3 +139,19 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, names, arguments,
     with pytest.raises(error, match=message) as caught:
         read_folder(root, **arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_the_digest_of_a_folder_is_that_of_its_list_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["visible/anna/c1_0001.jpg", "visible/ben/c1_0001.jpg", "infrared/anna/c2_0001.jpg"]
+    write_images(tmp_path / "one", names)
+    write_images(tmp_path / "two", names)
+    digest = read_folder(tmp_path / "one").digest
+    assert read_folder(tmp_path / "two").digest == digest
+    monkeypatch.chdir(tmp_path / "one")
+    assert read_folder(Path()).digest == digest
+    assert read_folder(Path("../two")).digest == digest
+    assert read_folder(tmp_path / "one", divide=[0.5, 0.0, 0.5]).digest != digest
+    (tmp_path / "two" / "visible" / "ben").rename(tmp_path / "two" / "visible" / "carl")
+    assert read_folder(tmp_path / "two").digest != digest

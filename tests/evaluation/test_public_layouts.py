@@ -183,16 +183,23 @@ def test_cameras_of_sysu_tell_infrared_images_in_its_own_protocol_alone(
         score(theirs, **protocol)
     with pytest.raises(DataError, match="nothing says which images are infrared"):
         score(theirs.select(slice(None)), **protocol)  # a part of them knows it too
+    theirs.save(tmp_path / "saved.npz")
+    with pytest.raises(DataError, match="nothing says which images are infrared"):
+        score(tmp_path / "saved.npz", **protocol)  # and what was saved
+    assert score(tmp_path / "saved.npz", "sysu_mm01", draw="seeded", trials=1).rows
 
 
 def test_images_said_to_be_of_the_other_modality_are_not_scored_by_cameras(tmp_path: Path) -> None:
     path = as_query_and_gallery(tmp_path, world())
     turned = load_foreign(path, Reading(query_modality="visible"))
     expected = (
-        r"images are said to be visible, one of them of camera 3|6, which is infrared in SYSU-MM01: mend 'infrared'"
+        r"images are said to be visible, one of them of camera (3|6), which is infrared in SYSU-MM01: mend 'infrared'"
     )
     with pytest.raises(DataError, match=expected):
         score(turned, "sysu_mm01", draw="seeded", trials=1)
+    some = Reading(query_modality="visible", persons=[2, 7])
+    with pytest.raises(DataError, match="images are said to be visible"):
+        score(load_foreign(path, some), "sysu_mm01", draw="seeded", trials=1)
     said = score(load_foreign(path, Reading(query_modality="infrared")), "sysu_mm01", draw="seeded", trials=1)
     assert said.rows
 

@@ -200,7 +200,8 @@ def test_a_program_that_differs_is_not_put_in_its_place(
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "before.onnx").write_text("kept")
-    earlier = {"format": FORMAT, "files": {"visible": {"name": "before.onnx"}}}
+    digest = file_digest(tmp_path / "out" / "before.onnx")
+    earlier = {"format": FORMAT, "files": {"visible": {"name": "before.onnx", "sha256": digest}}}
     (tmp_path / "out" / "model.json").write_text(json.dumps(earlier))
     before = files_in(tmp_path)
     programs = exporter._programs(CheckpointNetwork(hog, "cpu"), None)
@@ -229,10 +230,14 @@ def test_an_export_gives_way_to_another_and_nothing_else_does(hog: Path, tmp_pat
     (out / "calibration.json").write_text("an export's")
     earlier = {
         "format": FORMAT,
-        "files": {"visible": {"name": "before.onnx"}},
+        "files": {"visible": {"name": "before.onnx", "sha256": file_digest(out / "before.onnx")}},
         "calibration": file_digest(out / "calibration.json"),
     }
     (out / "model.json").write_text(json.dumps(earlier))
+    (out / "before.onnx").write_text("made smaller by hand")
+    with pytest.raises(WriteError, match=r"out' holds 'before\.onnx', which would be lost"):
+        crossreid.export(hog, out, "torch")
+    (out / "before.onnx").write_text("an export's")
     crossreid.export(hog, out, "torch")
     assert sorted(files_in(out)) == ["both.pt2", "model.json"]
     (out / "calibration.json").write_text("made of the export")

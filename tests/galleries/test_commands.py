@@ -35,9 +35,18 @@ def test_a_gallery_is_made_searched_and_changed(run_here, write_checkpoint, mani
         found = [line["path"] for line in csv.DictReader(stream)]
     assert found == [visible.paths[row] for row in np.argsort(-similarity)[:4]]
     assert visible.paths[int(np.argmax(similarity))] in done.output
-    unknown = run_here("search", "gallery=g.npz", *words, "filter=colour = 'red'")
+    with pytest.MonkeyPatch.context() as patch:
+        whole, asked = Extractor.__call__, []
+
+        def noted(self: Extractor, source: object, *said: object, **named: object) -> Embeddings:
+            asked.append(source)
+            return whole(self, source, *said, **named)
+
+        patch.setattr(Extractor, "__call__", noted)
+        unknown = run_here("search", "gallery=g.npz", *words, "filter=colour = 'red'")
     assert unknown.code == 1
-    assert "embedding" not in unknown.output  # refused before the queries are
+    assert "colour" in unknown.output
+    assert not [source for source in asked if isinstance(source, str)]  # refused before queries are embedded
     info = run_here("index", "info", "gallery=g.npz", "export=all.npz")
     assert info.code == 0
     assert extract.about["model"] in info.output
@@ -69,6 +78,7 @@ MISTAKES = {
     ): "There is no gallery 'g.npz': check its path, or make it with crossreid.index add",
     ("index", "remove", "gallery=g", "ids=[a]"): "There is no gallery 'g'",
     ("index", "rmove", "gallery=g.npz"): "action is 'rmove': choose from add",
+    ("index", "re-move", "gallery=g.npz"): "action is 're-move': choose from add",
     ("search", "gallery=g.npz", "checkpoint=missing.ckpt", "query=x.png"): "There is no gallery 'g.npz'",
     ("demo", "gallery=g.npz", "checkpoint=missing.ckpt"): "There is no gallery 'g.npz'",
     ("index", "info", "gallery=ftp://localhost:1"): "an address is http://HOST:PORT/NAME",

@@ -300,10 +300,12 @@ def test_a_training_of_ours_goes_out_and_comes_in_again(tmp_path: Path, write_ch
     assert not (tmp_path / "other.t").exists()
     (back / "last.evaluation.json").write_text("{}")
     before = files_in(tmp_path)
-    for name in ("last.ckpt", "imported.json", "left_out.pt", "last.evaluation.json"):
+    (back / "embeddings.npz").touch()
+    before = files_in(tmp_path)
+    for name in ("last.ckpt", "imported.json", "left_out.pt", "last.evaluation.json", "embeddings.npz"):
         with pytest.raises(WriteError, match="lies with the checkpoint and would be lost: choose another name"):
             export_weights(back, back / name)
-    with pytest.raises(WriteError, match=r"holds 'last\.evaluation\.json', which would be lost"):
+    with pytest.raises(WriteError, match=r"holds 'embeddings\.npz', which would be lost"):
         import_weights("agw", file, back, dataset="sysu_mm01")
     assert files_in(tmp_path) == before
 
@@ -559,7 +561,7 @@ def test_in_python_only_an_import_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     for name in ("last.ckpt", "imported.json"):
         (tmp_path / "mine" / name).write_text('{"thesis": 1}')
-        with pytest.raises(WriteError, match=r"mine' holds 'imported.json|last.ckpt', which would be lost"):
+        with pytest.raises(WriteError, match=r"mine' holds '(imported\.json|last\.ckpt)', which would be lost"):
             import_weights("agw", "best.t", tmp_path / "mine")
     with pytest.raises(ConfigError, match="choose from aligngan"):
         import_weights("pmt", "best.t", tmp_path / "run")

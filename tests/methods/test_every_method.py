@@ -95,6 +95,7 @@ def test_what_are_no_images_is_one_sentence(make, name: str) -> None:
     images = torch.rand(2, 3, stream.height, stream.width)
     for given, modality, error, message in [
         (images, "thermal", ConfigError, "modality of images is visible or infrared, not 'thermal'"),
+        (images.numpy(), "visible", DataError, "are a tensor of torch, not ndarray"),
         (images[0], "visible", DataError, r"are \(B, 3, H, W\), .* not \(3, "),
         (images[:, :1], "visible", DataError, r"are \(B, 3, H, W\), .* not \(2, 1, "),
         (images.permute(0, 2, 3, 1), "visible", DataError, r"are \(B, 3, H, W\)"),

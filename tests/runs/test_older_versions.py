@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ import crossreid
 from crossreid.errors import CheckpointError, ConfigError
 from crossreid.runs.folder import read_config
 from crossreid.runs.reading import read_run
+from crossreid.settings.compose import compose, run_config
 from crossreid.settings.conversion import current, fingerprint_of_format_1
 from crossreid.settings.registry import built_in_methods
 from crossreid.settings.run import NOT_PART_OF_METHOD, run_config_from_plain, without
@@ -187,3 +189,26 @@ def test_settings_that_came_since_have_their_defaults_and_what_differs_still_doe
     for settings in (converted["model"], converted["config"]["model"]):
         assert settings == config["model"] | {"w_dt": 0.25}
     assert older == untouched
+
+
+def kept_settings(*words: str) -> dict[str, Any]:
+    return run_config(compose("train", ["scale=smoke", *words])).to_plain()
+
+
+def test_a_permutations_file_beside_a_seeded_draw_is_left_out_of_kept_settings() -> None:
+    kept = kept_settings("model=baseline", "protocol=sysu_mm01", "protocol.draw=seeded")
+    kept["protocol"]["permutations"] = "rand_perm_cam.mat"
+    assert current(kept)["protocol"]["permutations"] is None
+    with pytest.raises(ConfigError, match="reads no file: leave one out"):
+        run_config_from_plain(kept).check()
+
+
+@pytest.mark.parametrize("row", ["base", "dee", "dee_cpm", "dee_ort", "dee_cpm_ort", "mfa", "full"])
+def test_losses_of_deen_that_were_left_out_by_their_weights_are_listed(row: str) -> None:
+    today = kept_settings(f"experiment=deen/{row}")
+    then = deepcopy(today)
+    for name, weight in (("cpm", "w_cpm"), ("orthogonal", "w_orthogonal")):
+        if name not in then["model"]["losses"]:
+            then["model"][weight] = 0.0
+    del then["model"]["losses"]
+    assert current(then)["model"] == today["model"]

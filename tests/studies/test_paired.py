@@ -214,7 +214,7 @@ def test_a_modality_that_is_said_goes_to_queries_and_gallery_and_reads_files_onc
     assert all(test.difference.value != 0 for test in turned.tests)  # the gallery's images query now
 
 
-@pytest.mark.parametrize("first", [np.zeros((3, 4)), [np.zeros((3, 4))], None, 3])
+@pytest.mark.parametrize("first", [np.zeros((3, 4)), [np.zeros((3, 4))], b"ab", None, 3])
 def test_what_are_no_embeddings_is_refused_in_python(first: object) -> None:
     with pytest.raises(ConfigError, match=r"compare_embeddings takes the folder of a run, .* is none: features need"):
         crossreid.compare_embeddings(first, protocol="sysu_mm01")

@@ -141,23 +141,42 @@ def check_that_strangers_alone_are_taken(run_here, folder_of_persons: Path, tmp_
     named = ("evaluate", "checkpoint=tuned", "data=folder", f"data.root={folder_of_persons}", *quiet)
     again = run_here(*named)
     assert again.code == 0, again.output
-    assert "only those whom it was not trained on are taken" in again.output
+    assert "which is divided as it was in training" in again.output
+    assert "Warning" not in again.output
     test_scores = json.loads((tmp_path / "tuned" / "last.evaluation.json").read_text())
     assert json.loads((tmp_path / "tuned" / "last.evaluation_2.json").read_text()) == test_scores
-    divided = run_here(*named, "data.divide=[0.4,0.2,0.4]")
-    assert divided.code == 1
-    assert "leave both out, or persons who were trained on would be taken" in divided.output
+    for other in ("data.divide=[0.4,0.2,0.4]", "data.divide_seed=7"):
+        divided = run_here(*named, other)
+        assert divided.code == 1
+        assert "leave both out, or persons who were trained on would be taken" in divided.output
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine").symlink_to(folder_of_persons)
+    linked = run_here(
+        "evaluate", "checkpoint=tuned", "data=folder", "data.root=elsewhere/mine", *quiet, "output=linked.json"
+    )
+    assert linked.code == 0, linked.output
+    assert json.loads((tmp_path / "linked.json").read_text()) == test_scores
     words = [word for word in named[1:] if not word.startswith("report.")]
     calibrated = run_here("calibrate", *words, "rates=[0.05]", "output=calibration.json")
-    assert "calibration persons of folder" in calibrated.output
+    assert "which is divided as it was in training" in calibrated.output
+    assert "Warning" not in calibrated.output
     visible = f"data.root={folder_of_persons / 'visible'}"
     part = run_here("evaluate", "checkpoint=tuned", "data=folder", visible, "data.modality=visible", *quiet)
     assert part.code == 0, part.output
-    assert re.search(rf"has images of at least \d+ of the {count} persons who were trained on", part.output)
+    assert re.search(rf"has at least \d+ of the {count} persons who were trained on among its other", part.output)
+    noted = json.loads((tmp_path / "tuned" / "persons.json").read_text())["persons"]
+    gone = {Path(place).parts[1] for place in noted["calibration"].values()}
+    for place in sorted(folder_of_persons.glob("*/*")):  # a folder that lacks persons is divided otherwise
+        if place.name in gone:
+            shutil.move(place, tmp_path / "gone" / place.relative_to(folder_of_persons))
+    smaller = run_here(*named)
+    assert smaller.code == 0, smaller.output
+    assert re.search(rf"Warning: .* has at least \d+ of the {count} persons who were trained on", smaller.output)
+    shutil.copytree(tmp_path / "gone", folder_of_persons, dirs_exist_ok=True)
     folder_of_persons.rename(tmp_path / "moved")
     whole = run_here("evaluate", "checkpoint=tuned", "data=folder", f"data.root={tmp_path / 'moved'}", *quiet)
     assert whole.code == 0, whole.output
-    assert f"has images of at least {count} of the {count} persons who were trained on" in whole.output
+    assert f"has at least {count} of the {count} persons who were trained on" in whole.output
     moved = run_here("evaluate", "checkpoint=tuned", f"data.root={tmp_path / 'moved'}", *quiet)
     assert moved.code == 0, moved.output
     assert "Warning" not in moved.output

@@ -35,6 +35,7 @@ from crossreid.evaluation.public_layouts import (
     joined_query_gallery,
 )
 from crossreid.settings.foreign import ForeignConfig
+from crossreid.untrusted import read_json
 
 _LARGEST = 2**53
 """Whole numbers up to here are exact in every type that a file may hold."""
@@ -175,8 +176,23 @@ def _arrays_at(path: Path, reading: Reading) -> tuple[Mapping[str, Array], str |
     if reading.query_modality is not None and not reading.of_several:
         raise ConfigError(f"query_modality is of files with queries and gallery, and {path} is none: leave it out.")
     if "infrared" in arrays:
-        return arrays, None
+        return arrays, _noted_modality(path, arrays)
     return arrays, CAMERAS_OF_SYSU
+
+
+def _noted_modality(path: Path, arrays: Mapping[str, Array]) -> str | None:
+    """What :meth:`Embeddings.save` noted beside its arrays of where the modality came from; None where it did not."""
+    if "token" not in arrays:
+        return None
+    try:
+        description = read_json(path.with_suffix(".json"))
+    except DataError:  # the arrays alone are a file like any other
+        return None
+    about = description.get("about")
+    if description.get("token") != str(arrays["token"]) or not isinstance(about, Mapping):
+        return None
+    noted = about.get(MODALITY_FROM)
+    return noted if isinstance(noted, str) else None
 
 
 def _joined_files(folder: Path) -> dict[str, Array]:

@@ -86,6 +86,8 @@ class SampledGalleryProtocol(RetrievalProtocol):
         """Images of the query cameras are infrared, those of the gallery cameras visible."""
         for cameras, infrared in ((self.query_cameras, True), (self.gallery_cameras, False)):
             here = np.isin(embeddings.camids, cameras)
+            if self.test_ids is not None:
+                here &= np.isin(embeddings.pids, list(self.test_ids))
             others = here & (embeddings.infrared != infrared)
             if others.any():
                 camera = int(embeddings.camids[np.argmax(others)])

@@ -58,7 +58,7 @@ def exported_folder(place: str | Path) -> Path:
 def files_of_export(folder: Path) -> set[str]:
     """Names of the files in a folder that an export wrote; none where it holds no export.
 
-    A calibration counts where it is the one that was exported: one of the export's own is somebody's work.
+    A file counts where it is as it was exported: one that was made anew is somebody's work.
     """
     try:
         content = read_json(folder / SIDECAR)
@@ -67,13 +67,14 @@ def files_of_export(folder: Path) -> set[str]:
     files = content.get("files")
     if content.get("format") != FORMAT or not isinstance(files, Mapping):
         return set()
-    names = {SIDECAR}
+    digests = {CALIBRATION_FILE: content.get("calibration")}
     for file in files.values():
         if isinstance(file, Mapping):
-            names.add(str(file.get("name")))
-    calibration = folder / CALIBRATION_FILE
-    if calibration.is_file() and content.get("calibration") == file_digest(calibration):
-        names.add(CALIBRATION_FILE)
+            digests[str(file.get("name"))] = file.get("sha256")
+    names = {SIDECAR}
+    for name, digest in digests.items():
+        if (folder / name).is_file() and file_digest(folder / name) == digest:
+            names.add(name)
     return names
 
 

@@ -27,7 +27,7 @@ from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.imported import imported_of
 from crossreid.training.loading import checkpoint_at, make_method, method_from
 
-_OURS = (".ckpt", ".json", ".yaml", ".csv")
+_OURS = (".ckpt", ".json", ".yaml", ".csv", ".npz", ".png")
 """How files of a run or an import end, and no public code's."""
 _TOLERANCE = 1e-5
 """Of an embedding's entries, by which the public network and the checkpoint's count as the same."""
@@ -98,8 +98,11 @@ def _file_names(layout: PublicLayout, module: CrossModalityModule[Any], imported
 
 def _refuse_files_beside(checkpoint: Path, target: Path) -> None:
     """Raise :class:`WriteError` where a file would be written over the checkpoint, or what a run or import has beside it."""
-    beside = target.exists() and target.resolve().parent == checkpoint.resolve().parent
-    if beside and (target.name == LEFT_OUT or target.suffix in _OURS):
+    if not target.exists():
+        return
+    beside = target.resolve().parent == checkpoint.resolve().parent
+    ours = target.name == LEFT_OUT or target.suffix in _OURS
+    if target.samefile(checkpoint) or (beside and ours):
         raise WriteError(f"'{target}' lies with the checkpoint and would be lost: choose another name.")
 
 

@@ -40,6 +40,8 @@ def check_images(images: Tensor, modality: Modality) -> None:
     """
     if modality not in MODALITIES:
         raise ConfigError(f"The modality of images is {' or '.join(MODALITIES)}, not {modality!r}.")
+    if not isinstance(images, Tensor):
+        raise DataError(f"Images to embed are a tensor of torch, not {type(images).__name__}; Extractor takes arrays.")
     if images.ndim != 4 or images.shape[1] != 3:
         raise DataError(f"Images to embed are (B, 3, H, W), RGB or grey three times, not {tuple(images.shape)}.")
     if not images.is_floating_point():

@@ -3,7 +3,9 @@
 Format 1 (before version 0.2) named a method by its import path, kept its name and preset among its settings, and counted
 every phase and schedule in iterations.
 
-Settings of channel exchange beside ``exchanged_view=false`` did nothing in runs of either format, and are left out.
+Settings that did nothing in runs of either format, and are refused today, are left out: channel exchange beside
+``exchanged_view=false``, a permutations file beside a seeded draw. DEEN's rows left losses out by their weights before they
+were listed.
 """
 
 from __future__ import annotations
@@ -35,7 +37,10 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(config, Mapping):
         raise ConfigError("These are no settings of a run, which are a group of settings.")
     if isinstance(config.get("model"), Mapping):
-        config = {**config, "model": without_idle_exchange(config["model"])}
+        config = {**config, "model": _with_losses_of_deen(config, without_idle_exchange(config["model"]))}
+    protocol = config.get("protocol")
+    if isinstance(protocol, Mapping) and protocol.get("draw") == "seeded":
+        config = {**config, "protocol": without(protocol, ("permutations",))}
     version = config.get("format", 1)
     if version == FORMAT:
         return _with_newer_settings(config)
@@ -50,6 +55,18 @@ def without_idle_exchange(model: Mapping[str, Any]) -> dict[str, Any]:
     if model.get("exchanged_view") is False and isinstance(exchange, Mapping) and set(exchange) <= _OF_EXCHANGE:
         return without(model, ("exchange",))
     return dict(model)
+
+
+def _with_losses_of_deen(config: Mapping[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    """DEEN's settings with the losses that had a weight, where they are not listed yet; the others' weights are the paper's."""
+    choices = config.get("choices")
+    is_deen = isinstance(choices, Mapping) and choices.get("method") == "deen"
+    if not is_deen or "losses" in model:
+        return model
+    weights = {"cpm": "w_cpm", "orthogonal": "w_orthogonal"}
+    listed = [name for name, weight in weights.items() if model.get(weight) != 0]
+    idle = [weight for name, weight in weights.items() if name not in listed]
+    return {**without(model, tuple(idle)), "losses": listed}
 
 
 def _with_newer_settings(config: Mapping[str, Any]) -> dict[str, Any]:

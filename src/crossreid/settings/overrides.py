@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_WORD = re.compile(r"[A-Za-z][\w-]*")
+"""What an action may be meant by."""
 PLACES = (
     "data.root",
     "data.cache",
@@ -56,7 +58,8 @@ def _escaped(found: re.Match[str]) -> str:
 
 def with_action(words: Sequence[str]) -> list[str]:
     """A command line whose first word is an action, or was meant to be one: ``add gallery=x`` is ``action=add gallery=x``."""
-    if words and words[0].isidentifier():
+    said = any(word.startswith("action=") for word in words)
+    if words and not said and _WORD.fullmatch(words[0]):
         return [f"action={words[0]}", *words[1:]]
     return list(words)
 

@@ -228,7 +228,7 @@ def restore(
         scored_on = data  # of a plain trainer, and all is said here
     else:
         trained = run_of(checkpoint, path)
-        scored_on = dataset_settings(data, trained.data)
+        scored_on = dataset_settings(data, trained.data, path.parent)
         if isinstance(protocol, TrainedProtocolConfig):
             protocol = trained.protocol
             check_files(protocol)
@@ -238,7 +238,7 @@ def restore(
     module_data = ReIDDataModule.for_method(
         scored_on, module.config, seed=module.seed, validating=validating, progress=trainer.progress
     )
-    if isinstance(data, FolderConfig) and scored_on is data:  # a folder as it is, and not with the division of training
+    if isinstance(scored_on, FolderConfig):
         warn_of_trained_persons(path.parent, module_data.dataset)
     protocols = build_protocols(protocol, Scored.of(scored_on, trained_data, module_data.dataset))
     callbacks: list[pl.Callback] = []
@@ -255,14 +255,19 @@ def _as_the_source_has_it(data: DataConfig, imported: ImportedConfig, method: Me
     return resized_as_the_source(data, imported)
 
 
-def dataset_settings(asked: DataConfig | TrainedDataConfig, trained: DataConfig) -> DataConfig:
+def dataset_settings(asked: DataConfig | TrainedDataConfig, trained: DataConfig, run: Path) -> DataConfig:
     """The dataset asked for, or the one of training, where it lies now; its persons stay divided as they were in training.
+
+    Args:
+        asked: what is to be scored.
+        trained: the dataset of training.
+        run: the folder of the run.
 
     Raises:
         ConfigError: it is the folder of training, and another division is asked for.
     """
     if isinstance(asked, FolderConfig) and isinstance(trained, FolderConfig):
-        return divided_as_trained(asked, trained)
+        return divided_as_trained(asked, trained, run)
     if isinstance(asked, DataConfig):
         return asked
     moved = {key: value for key, value in asked.plain().items() if value is not None}

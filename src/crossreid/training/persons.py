@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-import os
+import filecmp
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from crossreid.console import notice
 from crossreid.data.datasets import ReIDDataset
+from crossreid.data.datasets.folder_images import has_splits
+from crossreid.data.datasets.lists import is_folder
 from crossreid.errors import ConfigError, DataError
 from crossreid.runs.folder import write_json
-from crossreid.settings.data import FolderConfig
+from crossreid.settings.data import DataConfig, FolderConfig
 from crossreid.untrusted import read_json
 
 PERSONS = "persons.json"
 """In a run's folder: how the persons of a folder were divided."""
+
+
+class NotedPersons(NamedTuple):
+    """What a run notes of a folder that it was trained on.
+
+    Attributes:
+        folder: where it lay.
+        first_images: of each person who was trained on, an image in it.
+    """
+
+    folder: Path
+    first_images: Sequence[Path]
 
 
 def note_persons(dataset: ReIDDataset, run: Path) -> None:
@@ -25,51 +41,101 @@ def note_persons(dataset: ReIDDataset, run: Path) -> None:
         for row in dataset.rows(split).tolist():
             record = dataset.records[row]
             persons[split].setdefault(str(record.pid), str(record.path.relative_to(dataset.root)))
-    write_json(run / PERSONS, {"folder": str(dataset.root), "persons": persons})
+    write_json(run / PERSONS, {"folder": str(dataset.root.resolve()), "persons": persons})
 
 
-def divided_as_trained(asked: FolderConfig, trained: FolderConfig) -> FolderConfig:
+def noted_persons(run: Path) -> NotedPersons | None:
+    """What :func:`note_persons` wrote; None where it wrote nothing, or it cannot be read."""
+    try:
+        noted = read_json(run / PERSONS)
+        first_images = [Path(place) for place in noted["persons"]["train"].values()]
+        return NotedPersons(Path(noted["folder"]), first_images)
+    except (DataError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def was_trained_on(folder: Path, trained: DataConfig, run: Path) -> bool:
+    """A folder is the one that a run was trained on.
+
+    Args:
+        folder: that is asked about.
+        trained: the dataset of the run; its folder may be named from where it was started.
+        run: its folder.
+    """
+    noted = noted_persons(run)
+    trained_in = trained.folder
+    if noted is not None and noted.folder.is_absolute():
+        trained_in = noted.folder
+    return folder.resolve() == trained_in.resolve()
+
+
+def divided_as_trained(asked: FolderConfig, trained: FolderConfig, run: Path) -> FolderConfig:
     """A folder to be scored: divided as in training where it is the one of training, so that strangers alone are scored.
 
+    A folder that has got folders of splits since stays divided by these.
+
+    Args:
+        asked: the folder.
+        trained: that of training.
+        run: the folder of the run.
+
     Raises:
-        ConfigError: it is, and another division is asked for.
+        ConfigError: it is the folder of training, and another division is asked for.
     """
-    if trained.divide is None or asked.folder.resolve() != trained.folder.resolve():
+    if trained.divide is None or not was_trained_on(asked.folder, trained, run):
         return asked
-    if asked.divide is None:
-        notice(
-            f"The model was trained on persons of '{asked.folder}': only those whom it was not trained on are taken."
-        )
-        return replace(asked, divide=trained.divide, divide_seed=trained.divide_seed)
-    if (asked.divide, asked.divide_seed) != (trained.divide, trained.divide_seed):
+    if is_folder(asked.folder) and has_splits(asked.folder):
+        return asked
+    same_shares = asked.divide in (None, trained.divide)
+    same_seed = asked.divide_seed == trained.divide_seed
+    if asked.divide is None and not asked.divide_seed:  # nobody said one
+        same_seed = True
+    if not (same_shares and same_seed):
         raise ConfigError(
             f"The model was trained on persons of '{asked.folder}' by data.divide={trained.divide} and "
             f"data.divide_seed={trained.divide_seed}: leave both out, or persons who were trained on would be taken."
         )
-    return asked
+    if asked.divide is None:
+        notice(f"The model was trained on persons of '{asked.folder}', which is divided as it was in training.")
+    return replace(asked, divide=trained.divide, divide_seed=trained.divide_seed)
 
 
 def warn_of_trained_persons(run: Path, dataset: ReIDDataset) -> None:
-    """Say it where images of persons who were trained on are among those that are to be scored, here or in a moved folder.
+    """Say it where persons who were trained on are among those that a folder has for something else.
+
+    They are where the folder has other persons than in training, or is only a part of it, a copy, or the same one at another
+    place.
 
     Args:
         run: the folder of the run, with what :func:`note_persons` wrote; nothing is said where it wrote nothing.
-        dataset: to be scored.
+        dataset: the folder.
     """
-    try:
-        noted = read_json(run / PERSONS)
-        trained_in = Path(noted["folder"])
-        first_images = [Path(place) for place in noted["persons"]["train"].values()]
-    except (DataError, KeyError, TypeError, AttributeError):
+    noted = noted_persons(run)
+    if noted is None:
         return
-    scored = {os.path.abspath(dataset.records[row].path) for row in dataset.rows("test").tolist()}
-    same = []
-    for place in first_images:
-        if scored & {os.path.abspath(trained_in / place), os.path.abspath(dataset.root / place)}:
-            same.append(place)
-    if same:
+    root = dataset.root.resolve()
+    others: set[Path] = set()
+    for split in dataset.splits:
+        if split == "train":
+            continue
+        for row in dataset.rows(split).tolist():
+            others.add(root / dataset.records[row].path.relative_to(dataset.root))
+    found = []
+    for place in noted.first_images:
+        there = noted.folder / place
+        here = root / place
+        if there in others or (here in others and _alike(there, here)):
+            found.append(place)
+    if found:
         notice(
-            f"Warning: '{dataset.root}' has images of at least {len(same)} of the {len(first_images)} persons who were trained "
-            f"on, or images of the same names ({min(same)}): leave data=folder out, and say data.root alone where the folder "
-            "was moved, or they are scored too."
+            f"Warning: '{dataset.root}' has at least {len(found)} of the {len(noted.first_images)} persons who were trained on "
+            f"among its other persons ({min(found)} shows one): their scores say nothing of strangers. Leave the folder of "
+            "training as it was, or move them out."
         )
+
+
+def _alike(trained_on: Path, image: Path) -> bool:
+    """Two files of one name in two folders are copies; where the first is not there any more, the name has to do."""
+    if not trained_on.is_file():
+        return True
+    return filecmp.cmp(trained_on, image, shallow=False)

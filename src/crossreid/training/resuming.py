@@ -48,17 +48,17 @@ def check_resumable(
         ) from error
 
 
-def check_images(checkpoint: Mapping[str, Any], path: Path, dataset: ReIDDataset) -> None:
+def check_same_images(checkpoint: Mapping[str, Any], path: Path, dataset: ReIDDataset) -> None:
     """Refuse to go on with other images; a dataset that lies elsewhere now has the same ones.
 
     Raises:
         CheckpointError: the dataset lists other files, persons or cameras than it did.
     """
     digest = checkpoint["crossreid"].get(IMAGES)
-    if digest is not None and digest != dataset.digest():
+    if digest is not None and digest != dataset.digest:
         raise CheckpointError(
             f"The checkpoint '{path}' is of a training on other images than {dataset.name} at '{dataset.root}' has now (files, "
-            "persons, cameras or their division differ): give the dataset as it was, or start anew with init=."
+            "persons, cameras, their division, or which can be read): give the dataset as it was, or start anew with init=."
         )
 
 

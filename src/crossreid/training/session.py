@@ -48,7 +48,7 @@ from crossreid.training.loggers import HistoryLogger, PictureGrids
 from crossreid.training.people_weights import people_weights
 from crossreid.training.persons import note_persons
 from crossreid.training.progress import IterationProgress
-from crossreid.training.resuming import IMAGES, check_images, check_resumable
+from crossreid.training.resuming import IMAGES, check_resumable, check_same_images
 from crossreid.training.scoring import (
     check_matches,
     check_scorable,
@@ -243,7 +243,7 @@ class Session:
         module.log_every = self.config.trainer.log_every
         module.optimizer_kernels = self.config.trainer.optimizer_kernels
         use_kernels(module, self.config.trainer)
-        module.checkpoint_extras = {"config": self.config.to_plain(), IMAGES: self.data.dataset.digest()}
+        module.checkpoint_extras = {"config": self.config.to_plain(), IMAGES: self.data.dataset.digest}
         return module
 
     def _make_selection(self) -> ValidationSelection | None:
@@ -267,7 +267,7 @@ class Session:
             raise ConfigError(f"The run in '{self.run.path}' has other settings than this one: {first_three(unlike)}.")
         trial = self._make_module()  # a copy: the row before training keeps its weights
         check_resumable(checkpoint, self.run.checkpoint, self.config, trial)
-        check_images(checkpoint, self.run.checkpoint, self.data.dataset)
+        check_same_images(checkpoint, self.run.checkpoint, self.data.dataset)
         load_weights(trial, checkpoint["state_dict"], self.run.checkpoint)
         ours = checkpoint["crossreid"]
         self.clock.before = float(ours.get("training_seconds", 0.0))  # older checkpoints did not count

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,15 +65,17 @@ class ReIDDataset:
     skipped: tuple[SkippedFiles, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @cached_property
     def digest(self) -> str:
-        """Of all images by split: file, person, camera, modality, role; the same wherever the dataset lies."""
+        """Of all images by split: file, person, camera, modality, place, role; the same wherever the dataset lies."""
         summed = hashlib.sha256()
+        root = f"{self.root}{os.sep}" if self.root != Path() else ""
         for split in sorted(self.splits):
             for row in self.splits[split].tolist():
                 record = self.records[row]
-                place = str(record.path).removeprefix(str(self.root))
-                facts = (split, place, record.pid, record.camid, record.modality, record.frame, record.role)
-                summed.update(json.dumps(facts).encode())
+                place = str(record.path).removeprefix(root)
+                facts = f"{record.pid} {record.camid} {record.modality} {record.frame} {record.role}"
+                summed.update(f"{split}\0{place}\0{facts}\n".encode(errors="surrogateescape"))
         return summed.hexdigest()[:16]
 
     def rows(self, *splits: str) -> npt.NDArray[np.int64]:

@@ -83,10 +83,10 @@ class DEENConfig(RankingConfig):
         distinct=True,
     )
     w_cpm: float = setting(
-        0.8, "weight of center-guided pair mining (lambda_1), 0 to leave it out", at_least=0, ceiling=1e6
+        0.8, "weight of center-guided pair mining (lambda_1), where losses has it", at_least=0, ceiling=1e6
     )
     w_orthogonal: float = setting(
-        0.1, "weight of the orthogonal loss (lambda_2), 0 to leave it out", at_least=0, ceiling=1e6
+        0.1, "weight of the orthogonal loss (lambda_2), where losses has it", at_least=0, ceiling=1e6
     )
     pool_share: float = setting(
         0.5,

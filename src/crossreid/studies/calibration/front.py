@@ -24,6 +24,7 @@ from crossreid.studies.calibration.pair_list import read_pairs, scored_pairs
 from crossreid.training.checkpoints import read_checkpoint
 from crossreid.training.imported import imported_of
 from crossreid.training.loading import checkpoint_at, has_run, restore, run_of
+from crossreid.training.persons import was_trained_on
 from crossreid.training.scoring import embed_dataset
 
 
@@ -121,7 +122,7 @@ def _calibrate_dataset(config: CalibrateConfig, path: Path) -> Calibration:
     validated = False  # and the validation persons were held out
     if has_run(checkpoint):
         trained = run_of(checkpoint, path)
-        own = trained.data.folder.absolute() == dataset.root.absolute()
+        own = was_trained_on(dataset.root, trained.data, path.parent)
         validated = trained.selection.name == "validation"
     imported = imported_of(checkpoint, path)
     if imported is not None:

@@ -85,7 +85,7 @@ class Study:
         module = method_from(checkpoint, path)
         if not isinstance(module, JSIA):
             raise ConfigError(f"'{config.checkpoint}' holds {trained.label}, not a JSIA run: name one of model=jsia.")
-        dataset = dataset_settings(config.data, trained.data)
+        dataset = dataset_settings(config.data, trained.data, path.parent)
         validating = trained.selection.name == "validation"
         data = ReIDDataModule.for_method(
             dataset, module.config, seed=config.seed, validating=validating, progress=config.progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,9 @@ def compare_embeddings(
 
 
 def _as_list(places: Place | Sequence[Place]) -> list[Place]:
-    if isinstance(places, list | tuple):
+    every: list[Any] = [places]
+    if isinstance(places, Iterable) and not isinstance(places, str):
         every = list(places)
-    else:
-        every = [places]
     for place in every:
         if not isinstance(place, str | Path | Embeddings):
             raise ConfigError(

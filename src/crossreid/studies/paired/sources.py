@@ -77,15 +77,15 @@ def read_sources(config: ForeignConfig, places: Sequence[Place]) -> list[PairedS
     """
     reading = Reading.of(config, of_several=True)
     sources = [read_source(place, reading) for place in places]
-    if reading.query_modality is not None and not any(_took_modality(source) for source in sources):
+    took = []  # those in memory were read before, by what was said then
+    for place, source in zip(places, sources, strict=True):
+        if not isinstance(place, Embeddings) and source.embeddings is not None:
+            took.append(source.embeddings.about.get(MODALITY_FROM) == QUERY_MODALITY)
+    if reading.query_modality is not None and not any(took):
         raise ConfigError(
             "query_modality is of files with queries and gallery, and nothing that is compared is one: leave it out."
         )
     return sources
-
-
-def _took_modality(source: PairedSource) -> bool:
-    return source.embeddings is not None and source.embeddings.about.get(MODALITY_FROM) == QUERY_MODALITY
 
 
 def read_source(place: Place, reading: Reading) -> PairedSource:
