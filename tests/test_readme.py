@@ -155,6 +155,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, people_root: Path) -> Wo
         "/data/RegDB": write_small_regdb(path / "regdb", people_root),
         "/data/LLCM": write_small_llcm(path / "llcm", people_root),
         "/my/images": write_small_folder(path / "folder", people_root),
+        "/other/images": write_small_folder(path / "other", people_root),
     }
     with at(path):
         give("train", ["model=aligngan", "scale=smoke", "run_dir=outputs/demo", *SMALL])
