@@ -86,11 +86,9 @@ def divided_as_trained(asked: FolderConfig, trained: FolderConfig, run: Path) ->
         return asked
     if is_folder(asked.folder) and has_splits(asked.folder):
         return asked
-    same_shares = asked.divide in (None, trained.divide)
-    same_seed = asked.divide_seed == trained.divide_seed
-    if asked.divide is None and not asked.divide_seed:  # nobody said one
-        same_seed = True
-    if not (same_shares and same_seed):
+    said = asked.divide is not None or asked.divide_seed != 0  # 0 is what stands there where nobody says a seed
+    division = (asked.divide or trained.divide, asked.divide_seed)
+    if said and division != (trained.divide, trained.divide_seed):
         raise ConfigError(
             f"The model was trained on persons of '{asked.folder}' by data.divide={trained.divide} and "
             f"data.divide_seed={trained.divide_seed}: leave both out, or persons who were trained on would be taken."
